@@ -1,0 +1,33 @@
+# unetflow: whole-slide segmentation with U-Net, from raw images to a report.
+# Every case is one complete config file; config/config.yaml, the embedded demo, is the default.
+from snakemake.utils import min_version
+
+min_version("9.14")
+
+if not workflow.configfiles:
+
+    configfile: f"{workflow.current_basedir}/config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+pathvars:
+    results=RESULTS,
+    logs=f"{RESULTS}/logs",
+    benchmarks=f"{RESULTS}/benchmarks",
+
+
+include: "workflow/rules/prepare.smk"
+include: "workflow/rules/weights.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/predict.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/report/index.html",
+        segmented_receipts,

@@ -1,0 +1,14 @@
+"""Operating thresholds of one experiment and fold, from its validation images."""
+
+from unetflow.calibration import calibrate
+from unetflow.jobs.logs import job_log
+
+with job_log(snakemake.log[0]):
+    calibrate(
+        images=snakemake.params.images,
+        predictions=snakemake.params.predictions,
+        receipt=snakemake.output.receipt,
+        kind=snakemake.params.kind,
+        thresholds=snakemake.params.thresholds,
+        labelling=snakemake.params.labelling,
+    )

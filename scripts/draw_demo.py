@@ -1,0 +1,15 @@
+"""Draw the demo's images, its slide and the truth of each."""
+
+from unetflow.jobs.logs import job_log
+from unetflow.synthetic_files import write_demo
+
+with job_log(snakemake.log[0]):
+    write_demo(
+        image_paths=snakemake.output.images,
+        truth_paths=snakemake.output.truths,
+        slide_path=snakemake.output.slide[0],
+        slide_truth_path=snakemake.output.slide_truth[0],
+        seed=snakemake.params.seed,
+        image_px=snakemake.params.image_px,
+        slide_px=snakemake.params.slide_px,
+    )

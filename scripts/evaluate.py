@@ -1,0 +1,16 @@
+"""All scores of one image."""
+
+from unetflow.evaluation import evaluate_image
+from unetflow.jobs.logs import job_log
+
+with job_log(snakemake.log[0]):
+    evaluate_image(
+        image=snakemake.params.image,
+        prediction=snakemake.params.prediction,
+        calibration=snakemake.input.calibration,
+        table=snakemake.output.table,
+        kind=snakemake.params.kind,
+        thresholds=snakemake.params.thresholds,
+        labelling=snakemake.params.labelling,
+        facts=snakemake.params.facts,
+    )

@@ -1,0 +1,15 @@
+"""The instances of one image."""
+
+from unetflow.instances import write_instances
+from unetflow.jobs.logs import job_log
+
+with job_log(snakemake.log[0]):
+    write_instances(
+        store=snakemake.params.store,
+        foreground_receipt=snakemake.input.foreground,
+        calibration=snakemake.input.calibration,
+        receipt=snakemake.output.receipt,
+        threshold=snakemake.params.threshold,
+        labelling=snakemake.params.labelling,
+        code=snakemake.params.code,
+    )

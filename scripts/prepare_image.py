@@ -1,0 +1,18 @@
+"""The pixels of one image as OME-Zarr."""
+
+from unetflow.jobs.logs import job_log
+from unetflow.prepare import prepare_image
+
+with job_log(snakemake.log[0]):
+    prepare_image(
+        path=snakemake.input.source,
+        fingerprint=snakemake.params.fingerprint,
+        store=snakemake.params.store,
+        receipt=snakemake.output.receipt,
+        plane=snakemake.params.plane,
+        level=snakemake.params.level,
+        mpp=snakemake.params.mpp,
+        want_mpp=snakemake.params.want_mpp,
+        channels=snakemake.params.channels,
+        code=snakemake.params.code,
+    )

@@ -1,0 +1,10 @@
+"""Intensities and class frequencies of a fold's training part."""
+
+from unetflow.jobs.logs import job_log
+from unetflow.statistics import write_statistics
+
+with job_log(snakemake.log[0]):
+    write_statistics(
+        images=snakemake.params.images,
+        receipt=snakemake.output.receipt,
+    )

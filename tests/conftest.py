@@ -1,0 +1,41 @@
+"""What several tests share: folders of real data, drawn images, prepared stores."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unetflow.ome import ome_image, write_group, write_labels
+from unetflow.receipts import write_receipt
+from unetflow.stores import Layout, open_array
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real images beside the project; tests that need it are skipped without."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip("no ../shared/data beside the project: real images are not tested")
+    return SHARED / "data"
+
+
+def write_prepared(folder: Path, name: str, pixels: np.ndarray, labels: np.ndarray) -> Path:
+    """A store and receipts as preparation leaves them: `pixels` (C, Y, X), `labels` (Y, X)."""
+    store = folder / f"{name}.ome.zarr"
+    axes = ("c", "y", "x")
+    write_group(store, "", ome_image(name, axes, {"0": [1, 0.5, 0.5]}, unit="micrometer"))
+    contents = {"0": (pixels, axes)}
+    for label, array in (("truth", labels.astype(np.uint32)), ("ignore", np.zeros_like(labels, "u1"))):
+        write_labels(store, label, [0.5, 0.5], "micrometer")
+        contents[f"labels/{label}/0"] = (array, ("y", "x"))
+    for path, (array, names) in contents.items():
+        stored = open_array(
+            store, path, Layout(array.shape, str(array.dtype), names), decided_by={}
+        )
+        for index in stored.missing():
+            stored.write(index, array[stored.region(index)])
+    write_receipt(folder / f"{name}.json", {"levels": [{"digest": name, "shape": pixels.shape}]})
+    write_receipt(folder / f"{name}-truth.json", {"digest": name})
+    return store

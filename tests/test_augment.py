@@ -1,0 +1,79 @@
+"""Augmentation: the deformation of the paper, mirrored sampling, seeds."""
+
+import math
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from unetflow.augment import displacement_field, draw_coordinates, sample, vary_gray
+from unetflow.patches import generator
+from unetflow.recipes import Augmentation
+
+STILL = Augmentation(elastic_px=0, rotate=False, flip=False, brightness=0, contrast=0)
+
+
+def test_the_deformation_is_bicubic_map_coordinates() -> None:
+    grid = 10 * torch.randn(2, 3, 3, generator=generator(1))
+    size_px = 101
+    found = displacement_field(grid, size_px)
+    rows, columns = np.mgrid[0 : 2 : size_px * 1j, 0 : 2 : size_px * 1j]
+    for axis in range(2):
+        wanted = ndimage.map_coordinates(
+            grid[axis].numpy().astype(float), [rows, columns], order=3, mode="mirror"
+        )
+        np.testing.assert_allclose(found[axis], wanted, atol=1e-4)  # px, in float32
+
+
+def test_the_nodes_are_displaced_by_what_was_drawn() -> None:
+    grid = torch.arange(18, dtype=torch.float32).reshape(2, 3, 3)
+    found = displacement_field(grid, 41)
+    torch.testing.assert_close(found[:, ::20, ::20], grid)
+
+
+def test_without_variation_a_patch_is_a_piece_of_the_image() -> None:
+    image = torch.arange(20 * 30, dtype=torch.float32).reshape(1, 20, 30)
+    coordinates = draw_coordinates(5, torch.tensor([9.0, 12.0]), STILL, generator(0))
+    for mode in ("bilinear", "nearest"):
+        torch.testing.assert_close(sample(image, coordinates, mode), image[:, 7:12, 10:15])
+
+
+def test_beyond_the_image_it_is_mirrored_without_repeating_the_edge() -> None:
+    image = torch.arange(6 * 7, dtype=torch.float32).reshape(1, 6, 7)
+    coordinates = draw_coordinates(15, torch.tensor([2.0, 3.0]), STILL, generator(0))
+    wanted = np.pad(image[0].numpy(), ((5, 4), (4, 4)), mode="reflect")
+    torch.testing.assert_close(sample(image, coordinates, "bilinear")[0], torch.from_numpy(wanted))
+
+
+def test_turning_and_flipping_keeps_distances() -> None:
+    turning = Augmentation(elastic_px=0)
+    angles = set()
+    for seed in range(8):
+        found = draw_coordinates(9, torch.zeros(2), turning, generator(seed))
+        step = found[:, 0, 1] - found[:, 0, 0]
+        torch.testing.assert_close(step.norm(), torch.tensor(1.0))
+        torch.testing.assert_close(found[:, 4, 4], torch.zeros(2), atol=1e-5, rtol=0)
+        angles.add(round(math.atan2(*step.tolist()), 4))
+    assert len(angles) == 8
+
+
+def test_elastic_displacements_have_the_wanted_deviation() -> None:
+    elastic = Augmentation(elastic_px=10, rotate=False, flip=False)
+    still = draw_coordinates(61, torch.zeros(2), STILL, generator(0))
+    nodes = torch.stack(
+        [
+            (draw_coordinates(61, torch.zeros(2), elastic, generator(seed)) - still)[:, ::30, ::30]
+            for seed in range(60)
+        ]
+    )
+    assert abs(float(nodes.std()) - 10) < 5 * 10 / math.sqrt(2 * nodes.numel())  # 5 standard errors
+
+
+def test_gray_values_vary_per_channel_by_seed() -> None:
+    image = torch.ones(3, 4, 4)
+    varied = Augmentation(noise=0)
+    first, second = (vary_gray(image, varied, generator(seed)) for seed in (1, 2))
+    assert len(first.unique()) == 3
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(first, vary_gray(image, varied, generator(1)))
+    torch.testing.assert_close(vary_gray(image, STILL, generator(1)), image)

@@ -1,0 +1,306 @@
+"""Tiling does not show; a killed prediction goes on; averaging turns the network's input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from unetflow.errors import ModelError
+from unetflow.forward import Normalised, resolve_precision
+from unetflow.models import load_model, save_model
+from unetflow.networks import build
+from unetflow.ome import ome_image, write_group
+from unetflow.predict import TURNS, predict_array, predict_store
+from unetflow.receipts import write_receipt
+from unetflow.stores import Layout, open_array, read_foreground
+from unetflow.tiles import Tile, read_mirrored, valid_input_px
+
+
+def network_of(depth: int = 4, base_channels: int = 4, in_channels: int = 1) -> Any:
+    torch.manual_seed(depth)
+    return build("unet", in_channels=in_channels, base_channels=base_channels, depth=depth).eval()
+
+
+def image_of(height: int, width: int, channels: int = 1) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(channels, height, width)).astype(np.float32)
+
+
+@torch.inference_mode()
+def whole_logits(network: Any, image_CYX: np.ndarray) -> torch.Tensor:
+    """The network over the whole mirrored image in one pass, in our memory format."""
+    halo, (height, width) = network.halo_px, image_CYX.shape[1:]
+    size = [valid_input_px(n, network.depth) for n in (height, width)]
+    region = tuple(slice(-halo, n - halo) for n in size)
+    padded = torch.from_numpy(read_mirrored(image_CYX, region))[None]
+    inferring = network.to(memory_format=torch.channels_last)
+    logits = inferring(padded.contiguous(memory_format=torch.channels_last))
+    return logits[0, :, :height, :width]
+
+
+def difference(network: Any, image_CYX: np.ndarray, write_px: int) -> float:
+    """Largest difference between tiled and whole, of the log odds, over the largest |logit|.
+
+    Log odds are a difference of two logits; the logarithms of both probabilities keep their digits.
+    """
+    logits = whole_logits(network, image_CYX).double()
+    tiled = torch.from_numpy(predict_array(network, image_CYX, write_px=write_px)).double()
+    odds = tiled[1].log() - tiled[0].log()
+    return float((odds - (logits[1] - logits[0])).abs().max() / logits.abs().max())
+
+
+@pytest.mark.parametrize("write_px", [512, 1024])
+def test_tiled_equals_whole_on_1500_by_1300(write_px: int) -> None:
+    # 1e-5 of the largest |logit| is the law; both sides are fp32, channels last, same threads.
+    assert difference(network_of(), image_of(1500, 1300), write_px) < 1e-5
+
+
+def test_the_law_notices_when_the_outermost_ring_really_read_is_mirrored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def one_ring_less(image_CYX: Any, tile: Tile) -> torch.Tensor:
+        # Of the 516 px that the network returns 512 are kept: it really reads 92 px before the
+        # write region and 92 after it. Both outermost rows and columns become their mirrors.
+        pixels = read_mirrored(image_CYX, tile.read).copy()
+        last = 92 + (tile.write[0].stop - tile.write[0].start) + 92 - 1
+        right = 92 + (tile.write[1].stop - tile.write[1].start) + 92 - 1
+        pixels[:, 0], pixels[:, last] = pixels[:, 2], pixels[:, last - 2]
+        pixels[:, :, 0], pixels[:, :, right] = pixels[:, :, 2], pixels[:, :, right - 2]
+        return torch.from_numpy(pixels)[None]
+
+    monkeypatch.setattr("unetflow.predict.read_tile", one_ring_less)
+    assert difference(network_of(), image_of(1500, 1300), 512) > 1e-5
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 70), (65, 200), (129, 17)])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_tiled_equals_whole_for_small_and_odd_images(height: int, width: int, depth: int) -> None:
+    assert difference(network_of(depth), image_of(height, width), write_px=64) < 1e-5
+
+
+def test_channels_are_kept_apart_and_probabilities_sum_to_one() -> None:
+    found = predict_array(network_of(2, in_channels=3), image_of(40, 50, channels=3), write_px=32)
+    assert found.shape == (2, 40, 50)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.sum(axis=0), 1, rtol=1e-6)
+
+
+def test_a_write_region_off_the_poolings_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match="multiples of 16 px.*384 px and 400 px"):
+        predict_array(network_of(), image_of(9, 9), write_px=388)
+
+
+def test_averaging_is_the_mean_over_turns_of_the_padded_input() -> None:
+    network, image = network_of(2), image_of(32, 32)
+    assert len(set(TURNS)) == 8
+    by_hand = []
+    halo, size = network.halo_px, valid_input_px(32, 2)
+    padded = torch.from_numpy(read_mirrored(image, (slice(-halo, size - halo),) * 2))[None]
+    with torch.inference_mode():
+        for flip in (False, True):
+            for quarters in range(4):
+                turned = torch.rot90(padded.flip(-2) if flip else padded, quarters, (-2, -1))
+                output = network(turned).softmax(1)[0]
+                output = torch.rot90(output, -quarters, (-2, -1))
+                by_hand.append(output.flip(-2) if flip else output)
+    found = predict_array(network, image, write_px=32, average=8)
+    wanted = torch.stack(by_hand).mean(0)[:, :32, :32].numpy()
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    seven = predict_array(network, image, write_px=32, average=7)
+    np.testing.assert_allclose(seven, torch.stack(by_hand[:7]).mean(0)[:, :32, :32], atol=1e-6)
+
+
+def test_averages_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(ValueError, match="average = 5 is not possible; there are 1"):
+        predict_array(network_of(1), image_of(9, 9), write_px=32, average=5)
+
+
+def test_bf16_stays_within_its_rounding() -> None:
+    network, image = network_of(2), image_of(40, 40)
+    exact = predict_array(network, image, write_px=64)
+    rough = predict_array(network, image, write_px=64, precision="bf16")
+    assert 0 < np.abs(exact - rough).max() < 0.05  # 8 bits of mantissa through 11 layers
+    with pytest.raises(ValueError, match="precision 'fp8' is not known"):
+        predict_array(network, image, write_px=64, precision="fp8")
+
+
+def test_the_network_given_is_not_changed() -> None:
+    network = network_of(1).train()
+    predict_array(network, image_of(9, 9), write_px=32, precision="bf16")
+    assert network.training
+    assert next(network.parameters()).dtype == torch.float32
+
+
+def test_a_wanted_precision_is_not_overruled() -> None:
+    assert resolve_precision("bf16", "cpu") == "bf16"
+    assert resolve_precision("auto", "mps") == "fp32"
+
+
+def test_normalising_uses_each_channels_own_mean() -> None:
+    image = np.stack([np.full((2, 2), 3.0), np.full((2, 2), 8.0)])
+    found = Normalised(image, {"mean": [1.0, 2.0], "deviation": [2.0, 3.0]})
+    np.testing.assert_array_equal(found[:, 0:1, 0:1].ravel(), [1.0, 2.0])
+
+
+# Whole jobs: one image store and one model in a folder
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> dict[str, Any]:
+    """Arguments of `predict_store` for a 1300x1500 image, three by three shards of 512 px."""
+    pixels = np.random.default_rng(1).integers(0, 255, (1, 1300, 1500), dtype=np.uint8)
+    axes = ("c", "y", "x")
+    write_group(
+        tmp_path / "i.ome.zarr", "", ome_image("i", axes, {"0": [1, 0.5, 0.5]}, unit="micrometer")
+    )
+    array = open_array(
+        tmp_path / "i.ome.zarr", "0", Layout(pixels.shape, "uint8", axes), decided_by={}
+    )
+    for index in array.missing():
+        array.write(index, pixels[array.region(index)])
+    write_receipt(tmp_path / "i.json", {"levels": [{"digest": "of the image"}]})
+    description = {
+        "network": {
+            "name": "unet",
+            "base_channels": 4,
+            "depth": 3,
+            "in_channels": 1,
+            "num_classes": 2,
+        },
+        "classes": ["cell"],
+        "channels": 1,
+        "intensity": {"mean": [127.0], "deviation": [70.0]},
+    }
+    save_model(tmp_path / "model.safetensors", network_of(3), description)
+    return {
+        "image": tmp_path / "i.ome.zarr",
+        "image_receipt": tmp_path / "i.json",
+        "model": tmp_path / "model.safetensors",
+        "store": tmp_path / "p" / "i.ome.zarr",
+        "receipt": tmp_path / "p" / "i.json",
+        "write_px": 256,
+        "shard_px": 512,
+        "dtype": "uint8",
+        "average": 1,
+        "precision": "fp32",
+        "threads": 1,
+        "gpu": True,
+        "require_gpu": False,
+        "code": "c",
+    }
+
+
+def test_the_stored_foreground_is_that_of_the_whole_array(job: dict[str, Any]) -> None:
+    predict_store(**job)
+    network, description = load_model(job["model"])
+    pixels = np.random.default_rng(1).integers(0, 255, (1, 1300, 1500), dtype=np.uint8)
+    wanted = predict_array(network, Normalised(pixels, description["intensity"]), write_px=512)
+    # uint8 rounds to the nearest of 255 steps, and tiles of another size differ in their last bits.
+    assert np.abs(read_foreground(job["store"]) - wanted[1:]).max() < 0.5 / 255 + 1e-5
+
+
+def all_bytes(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.endswith(".run.json")
+    }
+
+
+def run_in_process(job: dict[str, Any], *, slowly: bool) -> "subprocess.Popen[bytes]":
+    arguments = {key: str(v) if isinstance(v, Path) else v for key, v in job.items()}
+    program = (
+        "import json, sys, time, unetflow.predict as p\n"
+        "one = p.tile_logits\n"
+        "def slow(*args):\n    time.sleep(0.05)\n    return one(*args)\n"
+        f"p.tile_logits = slow if {slowly} else one\n"
+        "p.predict_store(**json.loads(sys.argv[1]))\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", program, json.dumps(arguments)])
+
+
+def test_kill_9_at_any_moment_keeps_finished_shards_and_the_same_bytes(
+    job: dict[str, Any], tmp_path: Path
+) -> None:
+    undisturbed = {**job, "store": tmp_path / "u" / "i.ome.zarr", "receipt": tmp_path / "u/i.json"}
+    predict_store(**undisturbed)
+    shards = job["store"] / "foreground" / "c" / "0"
+    kept: dict[Path, int] = {}
+    for wanted in (3, 5):
+        process = run_in_process(job, slowly=True)
+        while len(list(shards.glob("*/*"))) < wanted and process.poll() is None:
+            time.sleep(0.01)
+        assert process.poll() is None, "finished before it could be killed"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        now = {path: path.stat().st_mtime_ns for path in shards.glob("*/*") if path.suffix == ""}
+        assert {path: now[path] for path in kept} == kept
+        kept = now
+        assert 3 <= len(kept) <= 6
+        assert not job["receipt"].exists()
+    assert run_in_process(job, slowly=False).wait() == 0
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert all_bytes(tmp_path / "p") == all_bytes(tmp_path / "u")
+
+
+def test_another_model_starts_the_array_anew(job: dict[str, Any]) -> None:
+    predict_store(**job)
+    before = read_foreground(job["store"])
+    network, description = load_model(job["model"])
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(1.1)
+    save_model(job["model"], network, description)
+    predict_store(**job)
+    assert not np.array_equal(read_foreground(job["store"]), before)
+
+
+def test_what_cannot_be_is_an_error_with_its_remedy(job: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="shard_px = 768 px is no multiple of write_px = 512 px"):
+        predict_store(**{**job, "shard_px": 768, "write_px": 512})
+    if not torch.cuda.is_available():
+        with pytest.raises(ModelError, match="require_gpu is true, but PyTorch finds no GPU"):
+            predict_store(**{**job, "require_gpu": True})
+    job["model"].write_bytes(b"no model")
+    with pytest.raises(ModelError, match="not a model file of unetflow"):
+        predict_store(**job)
+
+
+def test_a_model_of_other_channels_is_refused(job: dict[str, Any]) -> None:
+    network = network_of(3, in_channels=3)
+    _, description = load_model(job["model"])
+    description["network"]["in_channels"] = description["channels"] = 3
+    save_model(job["model"], network, description)
+    with pytest.raises(ModelError, match="has 1 channels, but the model was trained on 3"):
+        predict_store(**job)
+
+
+def test_a_model_file_is_the_same_to_the_byte_and_comes_back(tmp_path: Path) -> None:
+    network = network_of(2)
+    description = {
+        "network": {
+            "name": "unet",
+            "base_channels": 4,
+            "depth": 2,
+            "in_channels": 1,
+            "num_classes": 2,
+        },
+        "classes": ["cell"],
+        "mpp": 0.5,
+    }
+    for name in ("a", "b"):
+        save_model(tmp_path / name, network, description)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    loaded, found = load_model(tmp_path / "a")
+    assert found == description
+    assert isinstance(loaded, nn.Module)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)

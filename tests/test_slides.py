@@ -1,0 +1,121 @@
+"""Opening image files: drawn ones with known pixels, and real ones where they are at hand."""
+
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+
+from unetflow.errors import SlideError
+from unetflow.slides import Slide
+
+ALL = slice(None, None)
+STACK = np.random.default_rng(0).integers(0, 255, (3, 40, 50), dtype=np.uint8)
+
+
+def whole(slide: Slide) -> np.ndarray:
+    height, width = slide.levels[0].shape_px
+    return slide.read(0, slice(0, height), slice(0, width))
+
+
+def test_a_plane_of_a_stack(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", STACK)
+    with Slide(tmp_path / "s.tif", plane=2) as slide:
+        assert slide.channels == 1
+        np.testing.assert_array_equal(whole(slide), STACK[2:])
+
+
+def test_a_stack_without_a_plane_says_how_to_choose_one(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", STACK)
+    with pytest.raises(SlideError, match="stack of 3 images .* plane column to 0 to 2"):
+        Slide(tmp_path / "s.tif")
+    with pytest.raises(SlideError, match="the plane asked for is 3"):
+        Slide(tmp_path / "s.tif", plane=3)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_colour_comes_as_channels_first(tmp_path: Path, planar: str) -> None:
+    pixels = STACK if planar == "separate" else STACK.transpose(1, 2, 0)
+    tifffile.imwrite(tmp_path / "c.tif", pixels, photometric="rgb", planarconfig=planar)
+    with Slide(tmp_path / "c.tif") as slide:
+        assert slide.channels == 3
+        np.testing.assert_array_equal(whole(slide), STACK)
+
+
+def test_png_in_gray_and_colour(tmp_path: Path) -> None:
+    imagecodecs.imwrite(tmp_path / "g.png", STACK[0])
+    imagecodecs.imwrite(tmp_path / "c.png", STACK.transpose(1, 2, 0))
+    with Slide(tmp_path / "g.png") as gray, Slide(tmp_path / "c.png") as colour:
+        np.testing.assert_array_equal(whole(gray), STACK[:1])
+        np.testing.assert_array_equal(whole(colour), STACK)
+
+
+def write_pyramid(path: Path) -> None:
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        options = {"tile": (16, 16), "photometric": "minisblack"}
+        metadata = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm"}
+        tiff.write(STACK[0], subifds=1, metadata=metadata, **options)
+        tiff.write(STACK[0][::2, ::2], subfiletype=1, **options)
+
+
+def test_levels_know_their_resolution(tmp_path: Path) -> None:
+    write_pyramid(tmp_path / "p.ome.tif")
+    with Slide(tmp_path / "p.ome.tif") as slide:
+        assert [level.shape_px for level in slide.levels] == [(40, 50), (20, 25)]
+        assert [level.mpp for level in slide.levels] == [0.5, 1.0]
+        assert slide.level_at(1.02) == 1
+        with pytest.raises(SlideError, match=r"no level at 2.0 um/px .*level 1: 1 um/px"):
+            slide.level_at(2.0)
+        np.testing.assert_array_equal(
+            slide.read(1, slice(3, 9), slice(4, 20))[0], STACK[0][::2, ::2][3:9, 4:20]
+        )
+
+
+def test_an_unknown_resolution_asks_for_the_sheets_column(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", STACK[0])
+    with Slide(tmp_path / "s.tif") as slide, pytest.raises(SlideError, match="Fill in .* mpp"):
+        slide.level_at(0.5)
+    with Slide(tmp_path / "s.tif", mpp=0.5) as slide:
+        assert slide.level_at(0.5) == 0
+
+
+def test_files_that_are_no_images_are_named(tmp_path: Path) -> None:
+    (tmp_path / "t.tif").write_text("not an image")
+    with pytest.raises(SlideError, match=r"t\.tif: cannot be opened as an image"):
+        Slide(tmp_path / "t.tif")
+    with pytest.raises(SlideError, match="there is no such file"):
+        Slide(tmp_path / "gone.tif")
+
+
+def test_a_truncated_file_is_an_error_of_ours(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", STACK[0], compression="zlib")
+    content = (tmp_path / "s.tif").read_bytes()
+    for size in range(0, len(content), 97):
+        (tmp_path / "cut.tif").write_bytes(content[:size])
+        with pytest.raises(SlideError, match=r"cut\.tif"), Slide(tmp_path / "cut.tif") as slide:
+            whole(slide)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape_px", "mpp"),
+    [
+        ("CMU-1-Small-Region.svs", (2967, 2220), 0.499),
+        ("TCGA-CR-7395.svs", (3567, 4443), None),
+        ("hamamatsu-DAPI.ndpi", (4864, 3968), 0.228),
+    ],
+)
+def test_real_slides(
+    real_data: Path, name: str, shape_px: tuple[int, int], mpp: float | None
+) -> None:
+    with Slide(real_data / "slides" / name) as slide:
+        assert slide.levels[0].shape_px == shape_px
+        assert slide.levels[0].mpp == (mpp and pytest.approx(mpp, abs=1e-3))
+        assert slide.read(0, slice(100, 130), slice(200, 240)).shape == (3, 30, 40)
+
+
+@pytest.mark.parametrize("name", ["not-a-tiff.svs", "unreadable.svs", "zero-height.tif"])
+def test_real_broken_slides_are_named(real_data: Path, name: str) -> None:
+    path = real_data / "slides" / "broken" / name
+    with pytest.raises(SlideError, match=name), Slide(path) as slide:
+        whole(slide)

@@ -1,0 +1,167 @@
+"""Stores: what survives a kill, what is cleared, what a receipt is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unetflow.errors import StoreError
+from unetflow.receipts import RunRecord, digest_of, read_receipt, write_receipt, write_whole
+from unetflow.stores import Layout, ShardedArray, open_array, read_array, read_foreground
+
+LAYOUT = Layout((1, 2300, 1500), "uint8", ("c", "y", "x"))  # six shards
+
+
+def opened(tmp_path: Path, **decided_by: Any) -> ShardedArray:
+    return open_array(tmp_path / "a.zarr", "0", LAYOUT, decided_by=decided_by)
+
+
+def fill(array: ShardedArray, count: int = 99) -> None:
+    for index in array.missing()[:count]:
+        shape = [part.stop - part.start for part in array.region(index)]
+        array.write(index, np.full(shape, sum(index), np.uint8))
+
+
+def test_finished_shards_are_kept_for_the_same_making(tmp_path: Path) -> None:
+    fill(opened(tmp_path, model="a"), 2)
+    assert len(opened(tmp_path, model="a").missing()) == 4
+
+
+def test_an_empty_shard_is_written_and_counts_as_finished(tmp_path: Path) -> None:
+    array = opened(tmp_path, model="a")
+    index = array.missing()[0]
+    array.write(index, np.zeros([part.stop - part.start for part in array.region(index)], "u1"))
+    assert index not in opened(tmp_path, model="a").missing()
+
+
+def test_another_making_clears_the_array_and_says_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(opened(tmp_path, model="a", image="i"))
+    with caplog.at_level("INFO"):
+        array = opened(tmp_path, model="b", image="i")
+    assert len(array.missing()) == 6
+    assert "of another model" in caplog.text
+    assert not list(tmp_path.rglob(".trash-*"))
+
+
+def test_only_the_named_array_is_cleared(tmp_path: Path) -> None:
+    other = open_array(tmp_path / "a.zarr", "other", LAYOUT, decided_by={})
+    fill(other)
+    fill(opened(tmp_path, model="a"))
+    opened(tmp_path, model="b")
+    assert not open_array(tmp_path / "a.zarr", "other", LAYOUT, decided_by={}).missing()
+
+
+def test_what_was_chosen_stays_chosen_where_it_can_be_had(tmp_path: Path) -> None:
+    def again(device: str) -> ShardedArray:
+        return open_array(
+            tmp_path / "a.zarr",
+            "0",
+            LAYOUT,
+            decided_by={},
+            chosen={"device": device},
+            can_have=lambda chosen: chosen["device"] != "cuda",
+        )
+
+    fill(again("cpu"), 1)
+    assert again("mps").chosen == {"device": "cpu"}
+    fill(again("cuda"), 1)
+    assert len(again("cuda").missing()) == 4
+
+
+def test_what_cannot_be_had_any_more_is_begun_anew(tmp_path: Path) -> None:
+    fill(open_array(tmp_path / "a.zarr", "0", LAYOUT, decided_by={}, chosen={"device": "cuda"}))
+    array = open_array(
+        tmp_path / "a.zarr", "0", LAYOUT, decided_by={}, chosen={"device": "cpu"},
+        can_have=lambda chosen: chosen["device"] == "cpu",
+    )  # fmt: skip
+    assert array.chosen == {"device": "cpu"}
+    assert len(array.missing()) == 6
+
+
+def test_a_flipped_bit_is_found_and_only_its_shard_is_done_again(tmp_path: Path) -> None:
+    array = opened(tmp_path, model="a")
+    fill(array)
+    shard = array.path / "c" / "0" / "1" / "1"
+    damaged = bytearray(shard.read_bytes())
+    damaged[len(damaged) // 3] ^= 4
+    shard.write_bytes(damaged)
+    assert opened(tmp_path, model="a").missing() == [(0, 1, 1)]
+
+
+def test_leftovers_of_a_kill_are_removed(tmp_path: Path) -> None:
+    array = opened(tmp_path, model="a")
+    fill(array, 1)
+    leftover = array.path / "c" / "0" / "0" / "1.partial"
+    leftover.write_bytes(b"half")
+    opened(tmp_path, model="a")
+    assert not leftover.exists()
+
+
+def test_equal_content_has_equal_digests_whatever_made_it(tmp_path: Path) -> None:
+    digests = []
+    for name in ("a", "b"):
+        array = open_array(tmp_path / name, "0", LAYOUT, decided_by={"code": name})
+        fill(array)
+        digests.append(array.content_digest())
+    assert digests[0] == digests[1]
+    first = array.missing() or array.shards()
+    array.write(first[0], np.full([p.stop - p.start for p in array.region(first[0])], 9, "u1"))
+    assert array.content_digest() != digests[0]
+
+
+def test_a_block_of_another_shape_than_its_shard_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no block of shape"):
+        opened(tmp_path, model="a").write((0, 0, 0), np.zeros((1, 5, 5), "u1"))
+
+
+def test_reading_what_is_not_there_names_the_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"gone\.zarr: no readable array 'foreground'"):
+        read_array(tmp_path / "gone.zarr", "foreground")
+
+
+def test_foreground_of_255_is_one(tmp_path: Path) -> None:
+    array = open_array(
+        tmp_path / "p.zarr",
+        "foreground",
+        Layout((1, 5, 7), "uint8", ("c", "y", "x")),
+        decided_by={},
+    )
+    array.write((0, 0, 0), np.full((1, 5, 7), 255, np.uint8))
+    found = read_foreground(tmp_path / "p.zarr")
+    assert found.dtype == np.float32
+    assert (found == 1).all()
+
+
+def test_a_receipt_is_the_same_to_the_byte_when_its_content_is(tmp_path: Path) -> None:
+    write_receipt(tmp_path / "a.json", {"b": 1, "a": [1, 2]})
+    write_receipt(tmp_path / "b.json", {"a": [1, 2], "b": 1})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert read_receipt(tmp_path / "a.json") == {"a": [1, 2], "b": 1}
+
+
+def test_a_broken_receipt_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(StoreError, match="not a readable receipt .* Delete it"):
+        read_receipt(tmp_path / "a.json")
+
+
+def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("in the way")
+    with pytest.raises(StoreError, match="folder/a.json: could not be written"):
+        write_whole(tmp_path / "folder" / "a.json", b"x")
+
+
+def test_seconds_and_host_go_beside_the_receipt(tmp_path: Path) -> None:
+    RunRecord(tmp_path / "a.json").write(device="cpu")
+    record = json.loads((tmp_path / "a.run.json").read_text())
+    assert record["device"] == "cpu"
+    assert record["seconds"] >= 0
+    assert record["versions"]["zarr"].startswith("3.")
+
+
+def test_the_order_of_keys_is_in_no_digest() -> None:
+    assert digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1}) != digest_of({"a": 1})

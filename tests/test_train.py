@@ -1,0 +1,181 @@
+"""Training: a run that was stopped ends with the weights of one that was not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from conftest import write_prepared
+from unetflow.errors import ConfigError, ModelError
+from unetflow.models import load_model
+from unetflow.receipts import read_receipt, write_receipt
+from unetflow.recipes import PRESETS, recipe_from
+from unetflow.synthetic import draw_region
+from unetflow.tiles import output_size_px
+from unetflow.train import learning_rate, train_network
+
+
+def job_in(folder: Path, steps: int = 12) -> dict[str, Any]:
+    """Arguments of `train_network` for two tiny training images and one for validation."""
+    stores, receipts = [], []
+    for seed, name in enumerate(("a", "b", "v")):
+        image, labels = draw_region(slice(0, 96), slice(0, 96), seed=seed)
+        stores.append(write_prepared(folder, name, image[None], labels))
+        receipts += [folder / f"{name}.json", folder / f"{name}-truth.json"]
+    write_receipt(
+        folder / "statistics.json",
+        {
+            "channels": 1,
+            "intensity": {"mean": [100.0], "deviation": [40.0]},
+            "class_weights": [0.9, 1.1],
+        },
+    )
+    made = folder / "fold0"
+    return {
+        "images": stores[:2],
+        "weights": [],
+        "validation_images": stores[2:],
+        "receipts": receipts,
+        "statistics": folder / "statistics.json",
+        "model": made / "model.safetensors",
+        "history": made / "training.csv",
+        "receipt": made / "model.json",
+        "network": {"name": "unet", "base_channels": 4, "depth": 1, "dropout": 0.3},
+        "recipe": {"preset": "default", "tile_px": 60, "steps": steps, "validate_every": 5},
+        "classes": ["cell"],
+        "mpp": 0.5,
+        "threads": 1,
+        "gpu": True,
+        "require_gpu": False,
+        "code": "c",
+    }
+
+
+def train_in_process(job: dict[str, Any], *, slowly: bool) -> "subprocess.Popen[str]":
+    arguments = {
+        key: [str(v) for v in value] if isinstance(value, list) else value
+        for key, value in job.items()
+    }
+    program = (
+        "import json, sys, time, unetflow.train as t\n"
+        "t.CHECKPOINT_EVERY_S = 0\n"
+        "one = t.learning_rate\n"
+        "def slow(*args):\n    time.sleep(0.1)\n    return one(*args)\n"
+        f"t.learning_rate = slow if {slowly} else one\n"
+        "t.train_network(**json.loads(sys.argv[1]))\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", program, json.dumps(arguments, default=str)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> int:
+    process.communicate()
+    return process.returncode
+
+
+def test_a_run_stopped_twice_ends_with_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
+    undisturbed, disturbed = (job_in(tmp_path / name) for name in ("u", "d"))
+    assert finish(train_in_process(undisturbed, slowly=False)) == 0
+    checkpoint = tmp_path / "d" / "fold0" / "checkpoints" / "last.pt"
+    before_ns = 0
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        process = train_in_process(disturbed, slowly=True)
+        while process.poll() is None and (
+            not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before_ns
+        ):
+            time.sleep(0.01)
+        assert process.poll() is None, "finished before it could be stopped"
+        os.kill(process.pid, number)
+        message = process.communicate()[1]
+        assert process.returncode != 0
+        before_ns = checkpoint.stat().st_mtime_ns
+    assert "stopped by SIGTERM after step" in message
+    assert 0 < torch.load(checkpoint, weights_only=True)["step"] < 12
+    assert finish(train_in_process(disturbed, slowly=False)) == 0
+    for name in ("model.safetensors", "model.json"):
+        first, second = ((tmp_path / run / "fold0" / name).read_bytes() for run in ("u", "d"))
+        assert first == second, name
+    histories = [pd.read_csv(tmp_path / run / "fold0" / "training.csv") for run in ("u", "d")]
+    pd.testing.assert_frame_equal(*(h.drop(columns="elapsed_s") for h in histories))
+
+
+def test_training_lowers_the_loss_and_keeps_the_best_weights(tmp_path: Path) -> None:
+    job = job_in(tmp_path, steps=40)
+    train_network(**job)
+    history = pd.read_csv(job["history"])
+    assert len(history) == 40
+    assert history["loss"].tail(8).mean() < 0.8 * history["loss"].head(8).mean()
+    validated = history.dropna(subset="validation_iou")
+    assert validated["step"].tolist() == [5, 10, 15, 20, 25, 30, 35, 40]
+    best = read_receipt(job["receipt"])["best"]
+    assert best["validation_iou"] == validated["validation_iou"].max()
+    _, description = load_model(job["model"])
+    assert description["recipe"]["steps"] == 40
+    assert description["network"]["num_classes"] == 2
+
+
+def test_a_finished_checkpoint_ends_in_a_moment_and_another_recipe_starts_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_in(tmp_path)
+    train_network(**job)
+    first = job["model"].read_bytes()
+    job["model"].unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("unetflow.train.weighted_cross_entropy", None)  # no step may be done
+        train_network(**job)
+    assert job["model"].read_bytes() == first
+    job["recipe"]["seed"] = 2
+    train_network(**job)
+    assert job["model"].read_bytes() != first
+
+
+def test_a_diverging_loss_is_named_with_its_remedy(tmp_path: Path) -> None:
+    job = job_in(tmp_path)
+    job["recipe"] |= {"learning_rate": 1e30, "schedule": "constant", "optimizer": "sgd"}
+    with pytest.raises(ModelError, match="diverged. Lower the recipe's learning_rate"):
+        train_network(**job)
+
+
+def test_without_validation_images_the_last_weights_are_kept(tmp_path: Path) -> None:
+    job = job_in(tmp_path) | {"validation_images": []}
+    train_network(**job)
+    assert read_receipt(job["receipt"])["best"] == {"step": 12, "validation_iou": None}
+
+
+def test_the_papers_recipe() -> None:
+    paper = recipe_from("paper")
+    assert (paper.tile_px, paper.batch, paper.optimizer, paper.momentum) == (572, 1, "sgd", 0.99)
+    assert (paper.augmentation.elastic_px, paper.augmentation.elastic_grid) == (10, 3)
+    assert output_size_px(paper.tile_px) == 388
+    assert learning_rate(paper, 0) == learning_rate(paper, 39_999) == paper.learning_rate
+
+
+def test_the_cosine_schedule_starts_low_and_ends_at_nothing() -> None:
+    recipe = recipe_from("default", steps=100, learning_rate=1.0)
+    rates = [learning_rate(recipe, step) for step in range(101)]
+    assert rates[0] == 0.2
+    assert max(rates) == rates[4] == 1
+    assert rates[100] < 1e-9
+    assert np.all(np.diff(rates[5:]) < 0)
+
+
+def test_unknown_presets_and_keys_are_refused() -> None:
+    with pytest.raises(ConfigError, match="no preset 'papr'; there are: paper, default"):
+        recipe_from("papr")
+    with pytest.raises(ConfigError, match="stepz"):
+        recipe_from("paper", stepz=3)
+    assert recipe_from(augmentation={"zoom": 0.5}).augmentation.elastic_px == 10
+    assert set(PRESETS) == {"paper", "default"}

@@ -1,0 +1,105 @@
+"""The weight map against its definition, and in pieces against the whole."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from unetflow.labels import separate_touching
+from unetflow.receipts import read_receipt, write_receipt
+from unetflow.stores import Layout, open_array, read_array
+from unetflow.weights import reach_px, separation_term, weight_map, write_weights
+
+
+def draw_labels(shape: tuple[int, ...], objects: int, seed: int = 0) -> np.ndarray:
+    """Random points grown to touching objects."""
+    random = np.random.default_rng(seed)
+    points = np.zeros(shape, np.uint32)
+    points.ravel()[random.choice(points.size, objects, replace=False)] = np.arange(1, objects + 1)
+    distance, nearest = ndimage.distance_transform_edt(points == 0, return_indices=True)
+    return np.where(distance < 7, points[tuple(nearest)], 0).astype(np.uint32)
+
+
+def by_definition(labels: np.ndarray, w0: float, sigma_px: float) -> np.ndarray:
+    """One distance transform per object over the whole image, stacked and sorted."""
+    separated = separate_touching(labels)
+    numbers = [n for n in np.unique(separated) if n]
+    distances = np.sort([ndimage.distance_transform_edt(separated != n) for n in numbers], axis=0)
+    both = distances[0] + distances[1]
+    term = w0 * np.exp(-(both**2) / (2 * sigma_px**2))
+    return np.where((separated == 0) & (both <= reach_px(w0, sigma_px)), term, 0)
+
+
+def test_the_reach_of_the_papers_map_is_33_px() -> None:
+    assert math.floor(reach_px(10, 5)) == 32
+    assert 10 * math.exp(-(reach_px(10, 5) ** 2) / 50) == pytest.approx(4e-9)
+
+
+@pytest.mark.parametrize("sigma_px", [2.0, 5.0])
+def test_the_map_equals_the_definition(sigma_px: float) -> None:
+    labels = draw_labels((90, 110), objects=25)
+    found = weight_map(labels, class_weights=(0.5, 2.0), w0=7.0, sigma_px=sigma_px)
+    classes = np.where(separate_touching(labels) == 0, 0.5, 2.0)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, classes + by_definition(labels, 7.0, sigma_px), rtol=1e-6)
+
+
+def test_between_two_pixels_five_apart_by_hand() -> None:
+    labels = np.zeros((1, 7), np.uint8)
+    labels[0, 1], labels[0, 5] = 1, 2
+    # At column 3 both objects are 2 px away: 10 exp(-16 / 50).
+    assert weight_map(labels)[0, 3] == pytest.approx(1 + 10 * math.exp(-16 / 50), rel=1e-6)
+    assert weight_map(labels)[0, 0] == pytest.approx(1 + 10 * math.exp(-36 / 50), rel=1e-6)
+    assert weight_map(labels)[0, 1] == 1
+
+
+def test_fewer_than_two_objects_have_no_separation() -> None:
+    labels = np.zeros((20, 20), int)
+    assert (weight_map(labels) == 1).all()
+    labels[5:9, 5:9] = 3
+    assert (weight_map(labels) == 1).all()
+
+
+def test_high_and_sparse_numbers_change_nothing() -> None:
+    labels = draw_labels((60, 60), objects=9)
+    np.testing.assert_array_equal(
+        weight_map(labels), weight_map(labels.astype(np.int64) * 400_000_000)
+    )
+
+
+def test_volumes_use_their_spacing() -> None:
+    labels = np.zeros((9, 5, 5), int)
+    labels[1, 2, 2], labels[7, 2, 2] = 1, 2
+    near = separation_term(labels, w0=10, sigma_px=5, spacing=(0.5, 1, 1))
+    assert near[4, 2, 2] == pytest.approx(10 * math.exp(-9 / 50), rel=1e-6)
+
+
+def test_the_stored_map_made_in_shards_equals_the_whole_bit_for_bit(tmp_path: Path) -> None:
+    labels = draw_labels((1100, 1060), objects=2500, seed=1)
+    ignore = np.zeros(labels.shape, np.uint8)
+    ignore[500:520] = 1
+    for name, pixels in (("truth", labels), ("ignore", ignore)):
+        array = open_array(
+            tmp_path / "i.zarr",
+            f"labels/{name}/0",
+            Layout(labels.shape, str(pixels.dtype), ("y", "x")),
+            decided_by={},
+        )
+        for index in array.missing():
+            array.write(index, pixels[array.region(index)])
+    write_receipt(tmp_path / "truth.json", {"digest": "d"})
+    write_weights(
+        truth=tmp_path / "i.zarr",
+        truth_receipt=tmp_path / "truth.json",
+        store=tmp_path / "w.zarr",
+        receipt=tmp_path / "w.json",
+        w0=10,
+        sigma_px=5,
+        code="c",
+    )
+    whole = separation_term(separate_touching(labels), w0=10, sigma_px=5)
+    whole[ignore != 0] = 0
+    np.testing.assert_array_equal(read_array(tmp_path / "w.zarr", "")[:], whole)
+    assert read_receipt(tmp_path / "w.json")["shape"] == [1100, 1060]

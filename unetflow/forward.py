@@ -1,0 +1,131 @@
+"""One tile through the network: what prediction and validation have in common.
+
+Shape suffixes: B batch, C channels, K classes, H W of a tile, Y X of a level.
+"""
+
+import copy
+import logging
+import os
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unetflow.errors import ModelError
+from unetflow.tiles import Tile, read_mirrored, tile_grid, valid_input_px
+
+log = logging.getLogger(__name__)
+
+
+class ImageLike(Protocol):
+    """Anything with a shape (C, Y, X) and NumPy slicing: NumPy or Zarr arrays, `Normalised`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
+class Normalised:
+    """An image (C, Y, X) that is read as (pixel - mean) / deviation of its channel, in float32."""
+
+    def __init__(self, image: ImageLike, intensity: dict[str, list[float]]) -> None:
+        self._image = image
+        self.shape = image.shape
+        self._mean_C11 = np.asarray(intensity["mean"], np.float32)[:, None, None]
+        self._deviation_C11 = np.asarray(intensity["deviation"], np.float32)[:, None, None]
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        pixels_CHW = np.asarray(self._image[key], dtype=np.float32)
+        pixels_CHW = (pixels_CHW - self._mean_C11) / self._deviation_C11
+        return pixels_CHW
+
+
+def resolve_device(*, gpu: bool, require_gpu: bool = False) -> str:
+    """The kind of device to use: "cuda" or "mps" where wanted and there, else "cpu".
+
+    Raises ModelError where a GPU is required and there is none.
+    """
+    for kind, there in (
+        ("cuda", torch.cuda.is_available()),
+        ("mps", torch.backends.mps.is_available()),
+    ):
+        if gpu and there:
+            return kind
+    if require_gpu:
+        raise ModelError(
+            "require_gpu is true, but "
+            + ("PyTorch finds no GPU" if gpu else "this job was given none (--resources gpu=0)")
+            + ". Run on a machine with one, or set require_gpu to false to use the CPU."
+        )
+    log.info("no GPU here: running on the CPU")
+    return "cpu"
+
+
+def resolve_precision(wanted: str, device: str) -> str:
+    """fp32 or bf16; "auto" is bf16 where the hardware multiplies in it, else fp32."""
+    if wanted != "auto":
+        return wanted
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    # Where a processor only emulates bf16 it is more than ten times slower than fp32.
+    has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if device == "cpu" and has_bf16 else "fp32"
+
+
+def use_threads(granted: int) -> int:
+    """Let PyTorch use the threads that the job was granted, but no more than there are cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = max(1, min(granted, cores or 1))
+    torch.set_num_threads(threads)
+    return threads
+
+
+def grid_for(
+    network: Any, shape_YX: tuple[int, ...], write_px: int, origin: tuple[int, ...] = (0, 0)
+) -> list[Tile]:
+    """The tiles of a level for this network; write regions are aligned to its poolings.
+
+    Raises ValueError where `write_px` is no multiple of 2**depth: tiling would change the result.
+    """
+    step = 2**network.depth
+    if write_px < step or write_px % step:
+        below, above = max(step, write_px // step * step), (write_px // step + 1) * step
+        raise ValueError(
+            f"write_px = {write_px} px is not possible for a network of depth {network.depth}: "
+            f"write regions must be multiples of {step} px, else tiling changes the result; the "
+            f"nearest are {below} px and {above} px"
+        )
+    read_px = valid_input_px(write_px, network.depth)
+    return tile_grid(shape_YX, write_px, network.halo_px, read_px, origin)
+
+
+def ready(network: nn.Module, *, device: str, precision: str) -> nn.Module:
+    """A copy of the network that infers: on the device, in the precision, channels last."""
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}.get(precision)
+    if dtype is None:
+        raise ValueError(f"precision {precision!r} is not known; there are fp32 and bf16")
+    network = copy.deepcopy(network).eval().to(device=device, dtype=dtype)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def read_tile(image_CYX: ImageLike, tile: Tile) -> Tensor:
+    """The padded input of one tile, (1, C, H, W) float32 (mirrored where it leaves the image)."""
+    pixels_CHW = read_mirrored(image_CYX, tile.read)
+    return torch.from_numpy(np.ascontiguousarray(pixels_CHW, dtype=np.float32))[None]
+
+
+@torch.inference_mode()
+def tile_logits(network: nn.Module, tile_BCHW: Tensor) -> Tensor:
+    """Logits (B, K, H, W) in float32 of padded inputs, on the device of the `ready` network."""
+    weight = next(network.parameters())
+    tile_BCHW = tile_BCHW.to(weight.device, weight.dtype, memory_format=torch.channels_last)
+    logits_BKHW: Tensor = network(tile_BCHW).float()
+    return logits_BKHW
+
+
+def cut(output_KHW: Tensor, tile: Tile) -> Tensor:
+    """The part of a tile's output that belongs to its write region; the surplus is at the end."""
+    height, width = (part.stop - part.start for part in tile.write)
+    return output_KHW[..., :height, :width]

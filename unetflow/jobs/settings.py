@@ -1,0 +1,284 @@
+"""The config and the sheet: read, checked as a whole, completed with defaults.
+
+All problems are collected and raised as one ConfigError while the graph is built, so that nobody
+waits in a queue for a typing error.
+"""
+
+import copy
+import csv
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from unetflow.errors import ConfigError
+from unetflow.jobs.sources import Sources
+from unetflow.recipes import Recipe, recipe_from
+from unetflow.tiles import output_size_px
+
+NAMED_SPLITS = ("train", "validation", "test", "predict")
+TRUTH_NEEDED = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One row of the sheet."""
+
+    name: str
+    dataset: str
+    path: str
+    split: str  # one of NAMED_SPLITS or the number of a fold
+    truth: str | None = None
+    group: str | None = None
+    mpp: float | None = None  # [um/px]
+    level: int | None = None
+    plane: int | None = None
+    channels: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The config with its defaults and the sheet's images by name."""
+
+    config: dict[str, Any]
+    images: dict[str, Image]
+
+    def folds(self, experiment: str) -> list[int]:
+        """Folds of an experiment: the numbers in its sheet, or 0 alone for named splits."""
+        splits = {image.split for image in self._of(experiment)}
+        return sorted(int(split) for split in splits if split.isdigit()) or [0]
+
+    def images_of(self, experiment: str, fold: int | str, *roles: str) -> list[str]:
+        """Names of an experiment's images that have one of the roles in a fold."""
+        folds = self.folds(experiment)
+        return [
+            image.name
+            for image in self._of(experiment)
+            if role(image.split, int(fold), folds) in roles
+        ]
+
+    def recipe(self, experiment: str) -> Recipe:
+        """The recipe of an experiment, its preset and changes resolved."""
+        return recipe_from(**self.config["experiments"][experiment]["recipe"])
+
+    def _of(self, experiment: str) -> list[Image]:
+        dataset = self.config["experiments"][experiment]["dataset"]
+        return [image for image in self.images.values() if image.dataset == dataset]
+
+
+def role(split: str, fold: int, folds: list[int]) -> str:
+    """What an image is for in a fold: of fold k are test, those of the next one validation."""
+    if not split.isdigit():
+        return split
+    position = folds.index(fold)
+    following = folds[(position + 1) % len(folds)]
+    return {fold: "test", following: "validation"}.get(int(split), "train")
+
+
+def read_settings(config: Mapping[str, Any], schemas: str | Path, base: str | Path) -> Settings:
+    """Check a config and its sheet as a whole. Raises ConfigError that lists all problems.
+
+    `schemas` is the folder of the schemas; a sheet that is not found from the working directory
+    is looked for beside the workflow, in `base`.
+    """
+    schema = yaml.safe_load((Path(schemas) / "config.schema.yaml").read_text())
+    complete = _with_defaults(copy.deepcopy(dict(config)), schema)
+    problems = [_in_words("config", error) for error in _errors(complete, schema)]
+    _raise_if(problems)
+    sheet = Path(complete["images"])
+    if not sheet.exists():
+        sheet = Path(base) / sheet
+    row_schema = yaml.safe_load((Path(schemas) / "images.schema.yaml").read_text())
+    images, problems = _read_sheet(sheet, row_schema, complete["data_dir"])
+    settings = Settings(complete, images)
+    problems += _sheet_problems(settings, sheet)
+    problems += [
+        p for name in complete["experiments"] for p in _experiment_problems(settings, name)
+    ]
+    problems += _file_problems(settings)
+    _raise_if(problems)
+    return settings
+
+
+def _raise_if(problems: list[str]) -> None:
+    if problems:
+        count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise ConfigError(f"{count} in config or sheet:\n  - " + "\n  - ".join(problems))
+
+
+def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
+    """Fill in the schema's defaults, in what is there and in what they make."""
+    if not isinstance(value, dict):
+        return value
+    known = schema.get("properties", {})
+    for key, part in known.items():
+        if key not in value and "default" in part:
+            value[key] = copy.deepcopy(part["default"])
+    others = schema.get("additionalProperties")
+    for key, inner in value.items():
+        part = known.get(key, others if isinstance(others, dict) else {})
+        value[key] = _with_defaults(inner, part)
+    return value
+
+
+def _errors(value: Any, schema: Mapping[str, Any]) -> Iterator[jsonschema.ValidationError]:
+    return jsonschema.Draft202012Validator(schema).iter_errors(value)
+
+
+def _in_words(where: str, error: jsonschema.ValidationError) -> str:
+    """A schema error as: the place, what came, the rule, the way out."""
+    place = ": ".join([where, *([".".join(map(str, error.absolute_path))] if error.path else [])])
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        rules: Any = error.schema
+        known = list(rules.get("properties", {}))
+        unknown = [key for key in error.instance if key not in known]
+        hints = [difflib.get_close_matches(key, known, n=1) for key in unknown]
+        return "; ".join(
+            f"{place}: unknown key {key!r}"
+            + (f", did you mean {hint[0]!r}?" if hint else f"; there are: {', '.join(known)}")
+            for key, hint in zip(unknown, hints, strict=True)
+        )
+    return f"{place}: {error.message}"
+
+
+def _read_sheet(
+    sheet: Path, schema: Mapping[str, Any], data_dir: str
+) -> tuple[dict[str, Image], list[str]]:
+    if not sheet.exists():
+        return {}, [f"images: there is no sheet {sheet}; give its path in the config"]
+    with sheet.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    if not rows:
+        return {}, [f"{sheet}: holds no image; it needs a header and one row per image"]
+    images: dict[str, Image] = {}
+    problems = []
+    for line, row in enumerate(rows, start=2):
+        cells = {key or "": value.strip() for key, value in row.items() if value and key}
+        where = f"{sheet} line {line}"
+        found = [_in_words(where, error) for error in _errors(cells, schema)]
+        if None in row:
+            found.append(f"{where}: more cells than the header has columns; separate them by tabs")
+        if not found and cells["image"] in images:
+            found.append(f"{where}: image {cells['image']!r} is there twice; names are unique")
+        problems += found
+        if not found:
+            images[cells["image"]] = _image(cells, data_dir)
+    return images, problems
+
+
+def _image(cells: Mapping[str, str], data_dir: str) -> Image:
+    def path(column: str) -> str:
+        return cells[column].replace("{data}", data_dir)
+
+    def number(column: str) -> int | None:
+        return int(cells[column]) if column in cells else None
+
+    return Image(
+        name=cells["image"],
+        dataset=cells["dataset"],
+        path=path("path"),
+        split=cells["split"],
+        truth=path("truth") if "truth" in cells else None,
+        group=cells.get("group"),
+        mpp=float(cells["mpp"]) if "mpp" in cells else None,
+        level=number("level"),
+        plane=number("plane"),
+        channels=tuple(map(int, cells["channels"].split())) if "channels" in cells else None,
+    )
+
+
+def _sheet_problems(settings: Settings, sheet: Path) -> list[str]:
+    problems = []
+    splits_of_group: dict[tuple[str, str], set[str]] = {}
+    kinds: dict[str, set[bool]] = {}
+    for image in settings.images.values():
+        if image.dataset not in settings.config["datasets"]:
+            problems.append(
+                f"{sheet}: image {image.name}: dataset {image.dataset!r} is not in the config; "
+                f"there are: {', '.join(settings.config['datasets'])}"
+            )
+        if image.truth is None and image.split != "predict":
+            problems.append(
+                f"{sheet}: image {image.name}: split {image.split} needs a truth; give one or set "
+                "the split to predict"
+            )
+        if image.group and image.split != "predict":
+            splits_of_group.setdefault((image.dataset, image.group), set()).add(image.split)
+        if image.split != "predict":
+            kinds.setdefault(image.dataset, set()).add(image.split.isdigit())
+    for (dataset, group), splits in splits_of_group.items():
+        if len(splits) > 1:
+            problems.append(
+                f"{sheet}: group {group!r} of dataset {dataset} is on both sides of a split "
+                f"({', '.join(sorted(splits))}); keep all its images on one"
+            )
+    problems += [
+        f"{sheet}: dataset {dataset} mixes fold numbers with named splits; use one of them"
+        for dataset, both in kinds.items()
+        if len(both) > 1
+    ]
+    return problems
+
+
+def _experiment_problems(settings: Settings, name: str) -> list[str]:
+    config = settings.config
+    experiment = config["experiments"][name]
+    where = f"config: experiments.{name}"
+    problems = []
+    for key, known in (("dataset", config["datasets"]), ("weighting", config["weighting"])):
+        if experiment[key] is not None and experiment[key] not in known:
+            problems.append(
+                f"{where}.{key}: {experiment[key]!r} is not defined; there are: {', '.join(known)}"
+            )
+    if not problems:
+        for fold in settings.folds(name):
+            if not settings.images_of(name, fold, "train"):
+                problems.append(f"{where}: no image of its dataset is for training in fold {fold}")
+    depth = experiment["network"]["depth"]
+    try:
+        output_size_px(settings.recipe(name).tile_px, depth)
+    except (ConfigError, ValueError) as error:
+        problems.append(f"{where}.recipe.tile_px: {error}")
+    write_px, shard_px = config["predict"]["write_px"], config["predict"]["shard_px"]
+    if write_px % 2**depth:
+        problems.append(
+            f"config: predict.write_px: {write_px} px is no multiple of {2**depth} px, as the "
+            f"depth {depth} of experiment {name} needs; use 512 or 1024"
+        )
+    if shard_px % write_px:
+        problems.append(
+            f"config: predict.shard_px: {shard_px} px is no multiple of write_px = {write_px} px"
+        )
+    return problems
+
+
+def _file_problems(settings: Settings) -> list[str]:
+    """Missing files, and truths of another size than their image; what cannot be opened waits."""
+    if "demo" in settings.config:
+        return []  # the workflow draws them
+    sources = Sources(sources_cache(settings.config["results"]))
+    problems = []
+    for image in settings.images.values():
+        paths = [path for path in (image.path, image.truth) if path]
+        missing = [path for path in paths if not Path(path).is_file()]
+        problems += [f"image {image.name}: there is no file {path}" for path in missing]
+        if missing or not image.truth or settings.config["datasets"][image.dataset]["mpp"]:
+            continue
+        shape = sources.shape_px(image.path, image.plane, image.level or 0)
+        truth_shape = sources.shape_px(image.truth, image.plane, 0)
+        if shape and truth_shape and shape != truth_shape:
+            problems.append(
+                f"image {image.name}: the truth {image.truth} is {truth_shape[0]}x{truth_shape[1]} "
+                f"px, the image {shape[0]}x{shape[1]} px; they must be of one size"
+            )
+    sources.save()
+    return problems
+
+
+def sources_cache(results: str) -> Path:
+    """Where the fingerprints of raw files are remembered."""
+    return Path(results) / ".sources.json"

@@ -1,0 +1,155 @@
+"""What every metric asks of its input, and the one place where a proposal becomes binary."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+BoolArray = NDArray[np.bool_]
+LabelArray = NDArray[np.uint32]
+
+LARGEST_ID = 2**32 - 1
+"""Instance ids are uint32 everywhere in this package."""
+
+CHALLENGE_THRESHOLDS: tuple[float, ...] = tuple(np.cumsum([0.0] + [0.1] * 10).tolist())
+"""0, 0.1, ... 1 as the ISBI 2012 programs count them: accumulated doubles (0.30000000000000004)."""
+
+
+def binarise(proposal: NDArray[np.generic], threshold: float) -> BoolArray:
+    """Proposal > threshold, strictly, both as float64.
+
+    A plain `proposal > 0.3` on float32 narrows the threshold instead (NumPy 2, NEP 50), which
+    moves pixels that sit on it. The signature widens block by block and copies no image.
+    """
+    if not np.isfinite(threshold):
+        raise ValueError(f"threshold {threshold}: must be a finite number, usually 0 to 1.")
+    return np.asarray(np.greater(proposal, float(threshold), signature="dd->?"))
+
+
+def membrane_pair(
+    truth: ArrayLike, proposal: ArrayLike, mask: ArrayLike | None = None
+) -> tuple[BoolArray, NDArray[np.generic], BoolArray | None]:
+    """Truth, proposal and mask (or ignore) of a membrane metric, checked, as stacks (Z, Y, X)."""
+    truth_array, proposal_array = np.asarray(truth), np.asarray(proposal)
+    _same_shape("truth", truth_array, "proposal", proposal_array)
+    if truth_array.ndim not in (2, 3):
+        raise ValueError(
+            f"truth has {truth_array.ndim} axes {truth_array.shape}: membrane metrics take one "
+            "slice (Y, X) or a stack (Z, Y, X). Drop or index the other axes."
+        )
+    if truth_array.size == 0:
+        raise ValueError(f"truth has shape {truth_array.shape}: there is no pixel to score.")
+    if truth_array.shape[-2] * truth_array.shape[-1] >= LARGEST_ID:
+        raise ValueError(
+            f"truth has shape {truth_array.shape}: a slice must stay under 2^32 pixels, which its "
+            "regions are numbered by. Score it in parts and pool their sums."
+        )
+    interior = interior_of(truth_array)
+    _check_probabilities(proposal_array)
+    flags = None if mask is None else flags_like(mask, truth_array, "mask (or ignore)")
+    stack = (-1, *truth_array.shape[-2:])
+    return (
+        interior.reshape(stack),
+        proposal_array.reshape(stack),
+        None if flags is None else flags.reshape(stack),
+    )
+
+
+def interior_of(truth: NDArray[np.generic]) -> BoolArray:
+    """Truth as booleans: 0 is membrane, any other number (1, 255) is cell interior."""
+    if truth.dtype == np.bool_:
+        return np.asarray(truth)
+    if not (np.issubdtype(truth.dtype, np.integer) or np.issubdtype(truth.dtype, np.floating)):
+        raise ValueError(f"truth has dtype {truth.dtype}: must be numbers, 0 membrane, 1 interior.")
+    lowest = truth.min()
+    if not lowest >= 0:  # also true of NaN
+        raise ValueError(
+            f"truth holds {lowest}: must be 0 (membrane) or above (interior). "
+            "Mark pixels that nobody annotated in `ignore` instead."
+        )
+    return np.asarray(truth != 0)
+
+
+def label_pair(
+    truth_labels: ArrayLike, predicted_labels: ArrayLike, ignore: ArrayLike | None = None
+) -> tuple[LabelArray, LabelArray]:
+    """Two label images as flat uint32, checked, without the ignored pixels."""
+    truth, predicted = np.asarray(truth_labels), np.asarray(predicted_labels)
+    _same_shape("truth_labels", truth, "predicted_labels", predicted)
+    flat = _as_ids(truth, "truth_labels").ravel(), _as_ids(predicted, "predicted_labels").ravel()
+    if ignore is None:
+        return flat
+    keep = ~flags_like(ignore, truth, "ignore").ravel()
+    return flat[0][keep], flat[1][keep]
+
+
+def flags_like(flags: ArrayLike, image: NDArray[np.generic], name: str) -> BoolArray:
+    """A mask as booleans of the image's shape; one (Y, X) mask serves all slices of a stack."""
+    array = np.asarray(flags)
+    if array.shape != image.shape and array.shape != image.shape[-2:]:
+        raise ValueError(
+            f"{name} has shape {array.shape} and the image {image.shape}: must be the same. "
+            f"Pass one boolean per pixel."
+        )
+    if array.dtype != np.bool_ and not np.isin(array, (0, 1, 255)).all():
+        raise ValueError(
+            f"{name} of dtype {array.dtype} holds values other than 0, 1, 255: pass booleans."
+        )
+    return np.broadcast_to(array != 0, image.shape)
+
+
+def thresholds_of(thresholds: float | Sequence[float] | NDArray[np.floating]) -> list[float]:
+    """Thresholds as a list of floats; one number is a list of one."""
+    values = [float(value) for value in np.atleast_1d(np.asarray(thresholds, dtype=float))]
+    if not values:
+        raise ValueError("thresholds is empty: pass at least one, such as CHALLENGE_THRESHOLDS.")
+    return values
+
+
+def _as_ids(labels: NDArray[np.generic], name: str) -> LabelArray:
+    kind = labels.dtype
+    if kind != np.bool_ and not np.issubdtype(kind, np.integer):
+        raise ValueError(
+            f"{name} has dtype {kind}: must be integers, 0 background, one id per instance. "
+            "Label a probability or class image first (unetflow.instances.label_instances)."
+        )
+    if labels.size and np.issubdtype(kind, np.signedinteger) and labels.min() < 0:
+        raise ValueError(
+            f"{name} holds {labels.min()}: ids must be 0 or above. "
+            "Mark pixels that nobody annotated in `ignore` instead."
+        )
+    if labels.size and kind.itemsize > 4 and labels.max() > LARGEST_ID:
+        raise ValueError(
+            f"{name} holds id {labels.max()}: ids must fit uint32 (at most {LARGEST_ID}). "
+            "Renumber with skimage.segmentation.relabel_sequential."
+        )
+    return np.ascontiguousarray(labels, dtype=np.uint32)
+
+
+def _check_probabilities(proposal: NDArray[np.generic]) -> None:
+    kind = proposal.dtype
+    if kind == np.bool_:
+        return
+    if not (np.issubdtype(kind, np.integer) or np.issubdtype(kind, np.floating)):
+        raise ValueError(f"proposal has dtype {kind}: must be P(interior), a float in [0, 1].")
+    lowest, highest = proposal.min(), proposal.max()
+    if np.isnan(lowest):  # np.min hands NaN on
+        raise ValueError("proposal holds NaN: P(interior) must be a number in [0, 1] everywhere.")
+    if lowest < 0 or highest > 1:
+        way_out = (
+            "Divide an 8-bit proposal by 255."
+            if 1 < highest <= 255 and lowest >= 0
+            else "Apply the sigmoid or softmax to logits first."
+        )
+        raise ValueError(
+            f"proposal of dtype {kind} spans {lowest} to {highest}: P(interior) must lie in "
+            f"[0, 1]. {way_out}"
+        )
+
+
+def _same_shape(name_a: str, a: NDArray[np.generic], name_b: str, b: NDArray[np.generic]) -> None:
+    if a.shape != b.shape:
+        raise ValueError(
+            f"{name_a} has shape {a.shape} and {name_b} {b.shape}: must be the same image. "
+            "Crop or pad one of them."
+        )

@@ -1,0 +1,119 @@
+"""The U-Net of Ronneberger, Fischer and Brox 2015, figure 1, to the layer.
+
+Shape suffixes: B batch, C channels, K classes, H W of a patch or tile.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from unetflow.tiles import halo_px, output_size_px
+
+
+class UNet(nn.Module):
+    """Contracting and expanding path of valid convolutions: (B, C, 572, 572) -> (B, K, 388, 388).
+
+    At base 64 and depth 4 it has 23 convolution layers and 31 million parameters. Dropout stands
+    at the end of the contracting path (on the two lowest levels, as in the authors' released
+    model). Weights start from N(0, sqrt(2/N)), biases from 0. Raises ValueError for an input size
+    that is not possible, naming the nearest that are.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        num_classes: int = 2,
+        base_channels: int = 64,
+        depth: int = 4,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if min(in_channels, num_classes, base_channels, depth) < 1 or not 0 <= dropout < 1:
+            raise ValueError(
+                f"a U-Net of {in_channels} channels, {num_classes} classes, base "
+                f"{base_channels}, depth {depth}, dropout {dropout} is not possible: counts are at "
+                "least 1, dropout is in [0, 1)"
+            )
+        self.depth = depth
+        self.halo_px = halo_px(depth)
+        widths = [base_channels * 2**level for level in range(depth + 1)]
+        self.contracting = nn.ModuleList(
+            _two_convolutions(before, after)
+            for before, after in zip([in_channels, *widths], widths, strict=False)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(width * 2, width, kernel_size=2, stride=2) for width in widths[:-1]
+        )
+        self.expanding = nn.ModuleList(_two_convolutions(2 * width, width) for width in widths[:-1])
+        self.classify = nn.Conv2d(base_channels, num_classes, kernel_size=1)
+        self.apply(_initialise)
+
+    def check_input_px(self, size_px: int) -> int:
+        """The output size of an input size, or ValueError naming the nearest valid sizes."""
+        return output_size_px(size_px, self.depth)
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        """Logits of each class, smaller than the input by twice the halo."""
+        for size_px in image_BCHW.shape[-2:]:
+            self.check_input_px(size_px)
+        skipped = []
+        features_BCHW = image_BCHW
+        for level, convolve in enumerate(self.contracting):
+            features_BCHW = convolve(features_BCHW)
+            if level >= self.depth - 1:
+                features_BCHW = self.dropout(features_BCHW)
+            if level < self.depth:
+                skipped.append(features_BCHW)
+                features_BCHW = nn.functional.max_pool2d(features_BCHW, 2)
+        for level in reversed(range(self.depth)):
+            features_BCHW = self.up[level](features_BCHW)  # twice as large, half as wide
+            kept_BCHW = _centre(skipped.pop(), features_BCHW)
+            features_BCHW = self.expanding[level](torch.cat([kept_BCHW, features_BCHW], dim=1))
+        return self.classify(features_BCHW)
+
+
+def build(**options: int | float) -> UNet:
+    """Build the paper's network; options as of `UNet`."""
+    try:
+        return UNet(**options)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ValueError(
+            f"options {sorted(options)} do not fit: {error}; there are in_channels, num_classes, "
+            "base_channels, depth and dropout"
+        ) from error
+
+
+def _two_convolutions(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, kernel_size=3),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(after, after, kernel_size=3),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _centre(features_BCHW: Tensor, like_BCHW: Tensor) -> Tensor:
+    """The middle of a feature map, as large as another one: the paper's crop."""
+    height, width = like_BCHW.shape[-2:]
+    top = (features_BCHW.shape[-2] - height) // 2
+    left = (features_BCHW.shape[-1] - width) // 2
+    return features_BCHW[..., top : top + height, left : left + width]
+
+
+def _initialise(layer: nn.Module) -> None:
+    """He et al. 2015: N(0, sqrt(2/N)), N the incoming nodes of one neuron; biases 0.
+
+    N is kernel area times input channels; of an up-convolution with stride 2 and kernel 2 each
+    output pixel sees one tap, so N is its input channels.
+    """
+    if isinstance(layer, nn.ConvTranspose2d):
+        incoming = layer.in_channels
+    elif isinstance(layer, nn.Conv2d):
+        incoming = layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1]
+    else:
+        return
+    nn.init.normal_(layer.weight, std=math.sqrt(2 / incoming))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)

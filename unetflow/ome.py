@@ -1,0 +1,65 @@
+"""OME-Zarr 0.5 metadata: what lets viewers lay images, labels and predictions on one another."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+
+def write_group(store: str | Path, name: str, attributes: Mapping[str, Any]) -> None:
+    """Make group `name` of a store ("" for the root) if it is not there, and set its attributes."""
+    group = zarr.open_group(Path(store) / name, mode="a", zarr_format=3)
+    if dict(group.attrs) != dict(attributes):
+        group.attrs.put(dict(attributes))
+
+
+def ome_image(
+    name: str,
+    axes: Sequence[str],
+    levels: Mapping[str, Sequence[float]],
+    *,
+    unit: str | None,
+    label: bool = False,
+) -> dict[str, Any]:
+    """Attributes of an image or label image: `levels` maps the path of each to its scale.
+
+    A scale has one step per axis: `unit` per pixel on spatial axes (pixels of level 0 where the
+    resolution is not known and `unit` is None), 1 on the channel axis.
+    """
+    spatial = {"type": "space"} | ({"unit": unit} if unit else {})
+    described = [
+        {"name": axis, "type": "channel"} if axis == "c" else {"name": axis, **spatial}
+        for axis in axes
+    ]
+    datasets = [
+        {"path": path, "coordinateTransformations": [{"type": "scale", "scale": list(scale)}]}
+        for path, scale in levels.items()
+    ]
+    multiscale = {"name": name, "axes": described, "datasets": datasets}
+    ome: dict[str, Any] = {"version": "0.5", "multiscales": [multiscale]}
+    if label:
+        ome["image-label"] = {}
+    return {"ome": ome}
+
+
+def write_labels(store: str | Path, name: str, scale: Sequence[float], unit: str | None) -> None:
+    """Make the group `labels/{name}` (its pixels are its array "0") and list it in `labels`."""
+    axes = ("y", "x") if len(scale) == 2 else ("z", "y", "x")
+    attributes = ome_image(name, axes, {"0": scale}, unit=unit, label=True)
+    write_group(store, f"labels/{name}", attributes)
+    group = zarr.open_group(Path(store) / "labels", mode="a", zarr_format=3)
+    listed = dict(group.attrs.get("ome", {})).get("labels", [])
+    names = sorted({*listed, name})
+    if names != listed:
+        group.attrs.put({"ome": {"version": "0.5", "labels": names}})
+
+
+def spatial_scale(store: str | Path) -> tuple[list[float], str | None]:
+    """Scale of the spatial axes of the finest level, and its unit (None where it is in pixels)."""
+    ome: Any = zarr.open_group(store, mode="r").attrs["ome"]
+    multiscale = ome["multiscales"][0]
+    spatial = [axis["type"] == "space" for axis in multiscale["axes"]]
+    unit = next((axis["unit"] for axis in multiscale["axes"] if "unit" in axis), None)
+    scale = multiscale["datasets"][0]["coordinateTransformations"][0]["scale"]
+    return [float(step) for step, is_space in zip(scale, spatial, strict=True) if is_space], unit

@@ -1,0 +1,214 @@
+"""Overlap-tile inference: the network over images of any size, seamless and restartable.
+
+Source of the strategy: Ronneberger et al. 2015, figure 2; of the exact grid: `unetflow.tiles`.
+Shape suffixes: B batch, C channels, K classes, H W of a tile, Y X of a level.
+"""
+
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unetflow.errors import ModelError
+from unetflow.forward import (
+    ImageLike,
+    Normalised,
+    cut,
+    grid_for,
+    read_tile,
+    ready,
+    resolve_device,
+    resolve_precision,
+    tile_logits,
+    use_threads,
+)
+from unetflow.models import check_channels, load_model
+from unetflow.ome import ome_image, spatial_scale, write_group
+from unetflow.progress import progress
+from unetflow.receipts import RunRecord, digest_of_file, read_receipt, write_receipt
+from unetflow.stores import Layout, open_array, read_array
+
+log = logging.getLogger(__name__)
+
+# Flips and rotations of the square as (quarter turns, flip rows first). The paper averages seven
+# and does not say which: ours are all but the last, the reflection at the anti-diagonal.
+TURNS = tuple((quarters, flip) for flip in (False, True) for quarters in range(4))
+AVERAGES = {1: TURNS[:1], 7: TURNS[:7], 8: TURNS}
+
+
+def predict_array(
+    network: nn.Module,
+    image: ImageLike,
+    *,
+    write_px: int = 512,
+    precision: str = "fp32",
+    average: int = 1,
+    device: str = "cpu",
+) -> np.ndarray:
+    """Class probabilities (K, Y, X), float32, of an image (C, Y, X) that is already normalised.
+
+    The result is that of the whole image, mirrored at its borders, in one pass of the network, to
+    rounding, for every `write_px` that is a multiple of 2**depth. `average` is 1, 7 or 8: the
+    number of flips and rotations of the padded input whose probabilities are averaged.
+    Raises ValueError for another `write_px`, `average` or `precision`.
+    """
+    turns = _turns(average)
+    inferring = ready(network, device=device, precision=precision)
+    blocks = [
+        (tile, _tile_probabilities(inferring, read_tile(image, tile), turns))
+        for tile in grid_for(network, tuple(image.shape[1:]), write_px)
+    ]
+    whole_KYX = np.empty((blocks[0][1].shape[0], *image.shape[1:]), np.float32)
+    for tile, probabilities_KHW in blocks:
+        whole_KYX[(slice(None), *tile.write)] = cut(probabilities_KHW, tile).numpy()
+    return whole_KYX
+
+
+def predict_store(
+    *,
+    image: str | Path,
+    image_receipt: str | Path,
+    model: str | Path,
+    store: str | Path,
+    receipt: str | Path,
+    write_px: int,
+    shard_px: int,
+    dtype: str,
+    average: int,
+    precision: str,
+    threads: int,
+    gpu: bool,
+    require_gpu: bool,
+    code: str,
+) -> None:
+    """Rule predict: the foreground of one image into its store, shard by shard, then the receipt.
+
+    `foreground` is (K, Y, X), P(pixel belongs to an object), one plane per object class; as uint8
+    255 is 1.0. A run that was killed goes on with the shards that are missing.
+    """
+    record = RunRecord(receipt)
+    network, description = load_model(model)
+    if shard_px % write_px:
+        raise ModelError(
+            f"predict: shard_px = {shard_px} px is no multiple of write_px = {write_px} px. Set it "
+            "to one: a shard is a whole number of write regions."
+        )
+    pixels = read_array(image, "0")
+    check_channels(description, pixels.shape[0], image)
+    device = resolve_device(gpu=gpu, require_gpu=require_gpu)
+    threads = use_threads(threads)
+    scale, unit = spatial_scale(image)
+    axes = ("c", "y", "x")
+    write_group(store, "", ome_image("foreground", axes, {"foreground": [1, *scale]}, unit=unit))
+    foreground = open_array(
+        store,
+        "foreground",
+        Layout((len(description["classes"]), *pixels.shape[1:]), dtype, axes, shard_px),
+        decided_by={
+            "image": read_receipt(image_receipt)["levels"][0]["digest"],
+            "model": digest_of_file(model),
+            "parameters": {"write_px": write_px, "average": average, "precision": precision},
+            "code": code,
+        },
+        chosen={
+            "device": device,
+            "precision": resolve_precision(precision, device),
+            "memory_format": "channels_last",
+            "threads": threads,
+        },
+        can_have=lambda chosen: chosen["device"] == device and chosen["threads"] <= _most_threads(),
+    )
+    chosen = foreground.chosen
+    use_threads(chosen["threads"])
+    _finish(
+        foreground,
+        ready(network, device=device, precision=chosen["precision"]),
+        Normalised(pixels, description["intensity"]),
+        write_px,
+        _turns(average),
+    )
+    write_receipt(
+        receipt,
+        {
+            "shape": foreground.array.shape,
+            "dtype": dtype,
+            "digest": foreground.content_digest(),
+            "precision": chosen["precision"],
+        },
+    )
+    record.write(**chosen)
+
+
+def _finish(
+    foreground: Any,
+    network: nn.Module,
+    image: ImageLike,
+    write_px: int,
+    turns: tuple[tuple[int, bool], ...],
+) -> None:
+    """One Dask task per missing shard: read it with its halo, run its tiles, write it whole.
+
+    Two workers, and one of them at a time in the network: the other reads or writes.
+    """
+    missing = foreground.missing()
+    total = len(foreground.shards())
+    lock = threading.Lock()
+    with progress("predict", total=total, done=total - len(missing)) as tick:
+
+        def finish_shard(index: tuple[int, ...]) -> None:
+            region = foreground.region(index)
+            block = np.empty([part.stop - part.start for part in region], foreground.array.dtype)
+            shape_YX = block.shape[1:]
+            origin = (region[1].start, region[2].start)
+            for tile in grid_for(network, shape_YX, write_px, origin):
+                tile_BCHW = read_tile(image, tile)
+                with lock:
+                    probabilities_KHW = _tile_probabilities(network, tile_BCHW, turns)
+                objects_KHW = cut(probabilities_KHW, tile)[1:].numpy()
+                where = tuple(
+                    slice(part.start - first, part.stop - first)
+                    for part, first in zip(tile.write, origin, strict=True)
+                )
+                block[(slice(None), *where)] = _stored(objects_KHW, block.dtype)
+            foreground.write(index, block)
+            tick()
+
+        tasks = [dask.delayed(finish_shard)(index) for index in missing]
+        dask.compute(*tasks, scheduler="threads", num_workers=2)
+
+
+def _tile_probabilities(
+    network: nn.Module, tile_BCHW: Tensor, turns: tuple[tuple[int, bool], ...]
+) -> Tensor:
+    """Probabilities (K, H, W) on the CPU, averaged over turns of the padded input."""
+    total_KHW: Tensor | None = None
+    for quarters, flip in turns:
+        turned = torch.rot90(tile_BCHW.flip(-2) if flip else tile_BCHW, quarters, dims=(-2, -1))
+        probabilities = tile_logits(network, turned).softmax(dim=1)[0]
+        probabilities = torch.rot90(probabilities, -quarters, dims=(-2, -1))
+        probabilities = probabilities.flip(-2) if flip else probabilities
+        total_KHW = probabilities if total_KHW is None else total_KHW + probabilities
+    if total_KHW is None:
+        raise ValueError("nothing to average over")
+    return (total_KHW / len(turns)).cpu()
+
+
+def _stored(probabilities: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    if dtype == np.uint8:
+        return np.rint(probabilities * 255).astype(np.uint8)
+    return probabilities.astype(dtype)
+
+
+def _turns(average: int) -> tuple[tuple[int, bool], ...]:
+    if average not in AVERAGES:
+        raise ValueError(f"average = {average} is not possible; there are 1 (off), 7 and 8")
+    return AVERAGES[average]
+
+
+def _most_threads() -> int:
+    return max(torch.get_num_threads(), torch.multiprocessing.cpu_count())

@@ -1,0 +1,207 @@
+"""Preparation: whatever the microscope gave becomes sharded OME-Zarr, pixels and truth apart."""
+
+import itertools
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unetflow.errors import LabelsError, SlideError
+from unetflow.labels import read_truth, separate_touching
+from unetflow.ome import ome_image, spatial_scale, write_group, write_labels
+from unetflow.progress import progress
+from unetflow.receipts import RunRecord, read_receipt, write_receipt
+from unetflow.slides import Slide
+from unetflow.stores import Layout, ShardedArray, open_array
+
+log = logging.getLogger(__name__)
+
+AXES = ("c", "y", "x")
+COARSEST_PX = 512  # a pyramid ends with the first level that is no larger
+
+
+def prepare_image(
+    *,
+    path: str | Path,
+    fingerprint: str,
+    store: str | Path,
+    receipt: str | Path,
+    plane: int | None,
+    level: int | None,
+    mpp: float | None,
+    want_mpp: float | None,
+    channels: Sequence[int] | None,
+    code: str,
+) -> None:
+    """Rule image: the pixels of one image as a pyramid of (C, Y, X), shard by shard.
+
+    The level of the file is the given one, or the one at `want_mpp` [um/px], or the finest; `mpp`
+    overrules the resolution in the file; `channels` chooses and orders. Raises SlideError.
+    """
+    record = RunRecord(receipt)
+    with Slide(path, plane=plane, mpp=mpp) as slide:
+        source = _source_level(slide, level, want_mpp)
+        picked = _channels(slide, channels)
+        shape_px, source_mpp = slide.levels[source].shape_px, slide.levels[source].mpp
+        parameters = {"plane": plane, "level": source, "channels": picked, "mpp": source_mpp}
+        decided_by = {"input": fingerprint, "parameters": parameters, "code": code}
+        sizes_px = _pyramid(shape_px)
+        scales = {
+            str(k): [1.0, *(source_mpp * 2**k if source_mpp else 2.0**k,) * 2]
+            for k in range(len(sizes_px))
+        }
+        unit = "micrometer" if source_mpp else None
+        write_group(store, "", ome_image(Path(path).name, AXES, scales, unit=unit))
+        arrays = [
+            open_array(
+                store,
+                str(k),
+                Layout((len(picked), *size_px), str(slide.dtype), AXES),
+                decided_by=decided_by,
+            )
+            for k, size_px in enumerate(sizes_px)
+        ]
+        _copy(slide, source, picked, arrays[0])
+    for finer, coarser in itertools.pairwise(arrays):
+        _halve(finer, coarser)
+    levels = [
+        {"shape": array.array.shape, "mpp": scales[str(k)][1] if source_mpp else None}
+        | {"digest": array.content_digest()}
+        for k, array in enumerate(arrays)
+    ]
+    dtype = str(arrays[0].array.dtype)
+    write_receipt(receipt, {"axes": AXES, "dtype": dtype, "levels": levels, "level": source})
+    record.write(path=str(path))
+
+
+def prepare_truth(
+    *,
+    path: str | Path,
+    fingerprint: str,
+    store: str | Path,
+    image_receipt: str | Path,
+    receipt: str | Path,
+    plane: int | None,
+    kind: str,
+    ignore_value: int | None,
+    code: str,
+) -> None:
+    """Rule truth: the annotation of one image as `labels/truth` (uint32) and `labels/ignore`.
+
+    Raises LabelsError where it is not as large as its image or holds values without a meaning.
+    """
+    record = RunRecord(receipt)
+    shape_px = tuple(read_receipt(image_receipt)["levels"][0]["shape"][1:])
+    with Slide(path, plane=plane) as slide:
+        found_px = slide.levels[0].shape_px
+        if found_px != shape_px or slide.channels != 1:
+            raise LabelsError(
+                f"{path}: the truth is {found_px[0]}x{found_px[1]} px with {slide.channels} "
+                f"channel(s), its image {shape_px[0]}x{shape_px[1]} px. A truth has one channel "
+                "and the size of its image at the level that is used."
+            )
+        values = slide.read(0, slice(0, shape_px[0]), slice(0, shape_px[1]))[0]
+    labels, ignored = read_truth(values, kind, ignore_value, str(path))
+    scale, unit = spatial_scale(store)
+    decided_by = {
+        "input": fingerprint,
+        "shape": shape_px,
+        "parameters": {"plane": plane, "kind": kind, "ignore_value": ignore_value},
+        "code": code,
+    }
+    digests = {}
+    for name, pixels in (("truth", labels), ("ignore", ignored.astype(np.uint8))):
+        write_labels(store, name, scale, unit)
+        layout = Layout(shape_px, str(pixels.dtype), ("y", "x"))
+        array = open_array(store, f"labels/{name}/0", layout, decided_by=decided_by)
+        for index in array.missing():
+            array.write(index, pixels[array.region(index)])
+        digests[name] = array.content_digest()
+    write_receipt(receipt, _truth_receipt(labels, ignored, digests))
+    record.write(path=str(path))
+
+
+def _truth_receipt(
+    labels: np.ndarray, ignored: np.ndarray, digests: dict[str, str]
+) -> dict[str, Any]:
+    separated = separate_touching(labels)
+    instances = np.unique(labels)
+    left = np.unique(separated)
+    warnings = []
+    if lost := len(instances) - len(left):
+        warnings.append(f"{lost} instances are so thin that separating touching ones leaves none")
+    if not labels.any():
+        warnings.append("no object in this image")
+    for warning in warnings:
+        log.warning(warning)
+    return {
+        "shape": labels.shape,
+        "digest": digests["truth"] + digests["ignore"],
+        "instances": int((instances != 0).sum()),
+        "object_px": int((separated != 0).sum()),
+        "ignored_px": int(ignored.sum()),
+        "warnings": warnings,
+    }
+
+
+def _source_level(slide: Slide, level: int | None, want_mpp: float | None) -> int:
+    if level is not None:
+        if not 0 <= level < len(slide.levels):
+            raise SlideError(
+                f"{slide.path}: has no level {level}; set the sheet's level column to 0 to "
+                f"{len(slide.levels) - 1}, or leave it empty."
+            )
+        return level
+    return 0 if want_mpp is None else slide.level_at(want_mpp)
+
+
+def _channels(slide: Slide, channels: Sequence[int] | None) -> list[int]:
+    picked = list(channels) if channels else list(range(slide.channels))
+    if not all(0 <= channel < slide.channels for channel in picked):
+        raise SlideError(
+            f"{slide.path}: has channels 0 to {slide.channels - 1}, but the sheet's channels "
+            f"column says {' '.join(map(str, picked))}."
+        )
+    return picked
+
+
+def _pyramid(shape_px: tuple[int, int]) -> list[tuple[int, int]]:
+    sizes = [shape_px]
+    while max(sizes[-1]) > COARSEST_PX:
+        sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
+    return sizes
+
+
+def _copy(slide: Slide, level: int, channels: list[int], array: ShardedArray) -> None:
+    missing = array.missing()
+    with progress("read", total=len(missing)) as tick:
+        for index in missing:
+            _, rows, columns = array.region(index)
+            block = slide.read(level, rows, columns)[channels]
+            if not np.isfinite(block).all():
+                raise SlideError(
+                    f"{slide.path}: NaN or infinite pixels between rows {rows.start} and "
+                    f"{rows.stop}, columns {columns.start} and {columns.stop}. Replace them."
+                )
+            array.write(index, block)
+            tick()
+
+
+def _halve(finer: ShardedArray, coarser: ShardedArray) -> None:
+    """The next level: means of 2x2 pixels, the last row or column alone where the size is odd."""
+    for index in coarser.missing():
+        channels, *region = coarser.region(index)
+        doubled = tuple(
+            slice(2 * part.start, min(2 * part.stop, size))
+            for part, size in zip(region, finer.array.shape[1:], strict=True)
+        )
+        block = np.asarray(finer.array[(channels, *doubled)])
+        odd = [(0, size % 2) for size in block.shape[1:]]
+        block = np.pad(block, [(0, 0), *odd], mode="edge").astype(np.float64)
+        mean = block.reshape(len(block), block.shape[1] // 2, 2, block.shape[2] // 2, 2)
+        halved = mean.mean(axis=(2, 4))
+        if np.issubdtype(coarser.array.dtype, np.integer):
+            halved = np.rint(halved)
+        coarser.write(index, halved.astype(coarser.array.dtype))

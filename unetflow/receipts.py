@@ -1,0 +1,133 @@
+"""Receipts and digests: what a finished stage leaves behind for the next one.
+
+A receipt is a small JSON file, written last and by rename. It holds only what follows from the
+content (shape, digests, counts, warnings), so that equal content gives equal bytes. What differs
+from run to run (seconds, host, device, versions) goes to a run record beside it, which is nobody's
+input.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from unetflow.errors import StoreError
+
+VERSIONS_OF = ("unetflow", "torch", "zarr", "numpy", "dask", "scikit-image", "snakemake")
+
+
+def digest_of(content: Any) -> str:
+    """Digest of JSON-like content; the order of keys does not count."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def digest_of_file(path: str | Path) -> str:
+    """Digest of all bytes of a file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Write a file by rename: after a kill at any moment it is the old one or the new one, whole.
+
+    Raises StoreError, naming the file, where the disk is full or read-only.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o666 & ~_umask())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise StoreError(
+            f"{path}: could not be written ({error.strerror}). Make room or rights and run the "
+            "same command again: what is finished is kept."
+        ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_receipt(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write a receipt: sorted keys, one trailing newline, by rename."""
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=True) + "\n"
+    write_whole(path, text.encode())
+
+
+def read_receipt(path: str | Path) -> dict[str, Any]:
+    """The content of a receipt. Raises StoreError where it cannot be read."""
+    try:
+        content: dict[str, Any] = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{path}: not a readable receipt ({error}). Delete it and run the same command again: "
+            "the stage checks what is there and writes a new one."
+        ) from error
+    return content
+
+
+class RunRecord:
+    """Times a stage and writes `{name}.run.json` beside its receipt."""
+
+    def __init__(self, receipt: str | Path) -> None:
+        self._path = Path(receipt).with_suffix(".run.json")
+        self._started_s = time.monotonic()
+
+    def write(self, **facts: Any) -> None:
+        """Write the record; `facts` are what the stage knows, such as device and precision."""
+        record = {
+            **facts,
+            "seconds": round(time.monotonic() - self._started_s, 3),
+            "ended": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "host": platform.node(),
+            "python": platform.python_version(),
+            "versions": _versions(),
+            "commit": _commit(),
+        }
+        write_receipt(self._path, record)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in VERSIONS_OF:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # the package was not installed, only found on the path
+    return found
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that this package runs from, or None outside one."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None

@@ -1,0 +1,184 @@
+# Settings and the functions that the rules' inputs, params and resources use.
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from unetflow.errors import ConfigError
+from unetflow.jobs.code import code_digest
+from unetflow.jobs.settings import read_settings, sources_cache
+from unetflow.jobs.sources import Sources
+
+BASE = Path(str(workflow.current_basedir)).parents[1]
+
+try:
+    SETTINGS = read_settings(config, BASE / "workflow" / "schemas", BASE)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = SETTINGS.config["results"].rstrip("/")
+SOURCES = Sources(sources_cache(RESULTS))
+LABELLING = {
+    key: value for key, value in SETTINGS.config["instances"].items() if key != "threshold"
+}
+
+
+wildcard_constraints:
+    image="[A-Za-z0-9][A-Za-z0-9_-]*",
+    experiment="[A-Za-z0-9][A-Za-z0-9_-]*",
+    weighting="[A-Za-z0-9][A-Za-z0-9_-]*",
+    fold="[0-9]+",
+
+
+def code(rule, *modules):
+    """Digest of a rule's script and of the package's modules behind it."""
+    return code_digest(BASE / "scripts" / f"{rule}.py", *modules)
+
+
+def under_results(path):
+    """A path under the results folder for params, where Snakemake expands wildcards only."""
+    return f"{RESULTS}/{path}"
+
+
+# Images and datasets
+
+
+def sheet(column):
+    """Function of wildcards: a cell of the image's row."""
+    return lambda wildcards: getattr(SETTINGS.images[wildcards.image], column)
+
+
+def dataset(key):
+    """Function of wildcards: a key of the dataset of the image or of the experiment."""
+
+    def value(wildcards):
+        if "experiment" in wildcards.keys():
+            name = SETTINGS.config["experiments"][wildcards.experiment]["dataset"]
+        else:
+            name = SETTINGS.images[wildcards.image].dataset
+        return SETTINGS.config["datasets"][name][key]
+
+    return value
+
+
+def fingerprint(column):
+    """Function of wildcards: fingerprint of a raw file.
+
+    Where the demo's file is not drawn yet, Snakemake catches the error and asks again later.
+    """
+
+    def value(wildcards):
+        found = SOURCES.fingerprint(getattr(SETTINGS.images[wildcards.image], column))
+        SOURCES.save()
+        return found
+
+    return value
+
+
+# Experiments and folds
+
+
+def experiment(key):
+    """Function of wildcards: a key of the experiment."""
+    return lambda wildcards: SETTINGS.config["experiments"][wildcards.experiment][key]
+
+
+def weighting(key):
+    """Function of wildcards: a key of the weighting."""
+    return lambda wildcards: SETTINGS.config["weighting"][wildcards.weighting][key]
+
+
+def images_of(pattern, *roles):
+    """Function of wildcards: a path for each image with one of the roles in the fold."""
+
+    def paths(wildcards):
+        names = SETTINGS.images_of(wildcards.experiment, wildcards.fold, *roles)
+        return [
+            f"{RESULTS}/{pattern}".format(
+                image=name, experiment=wildcards.experiment, fold=wildcards.fold
+            )
+            for name in names
+        ]
+
+    return paths
+
+
+def weight_maps(suffix):
+    """Function of wildcards: the training images' weight maps, none without a weighting."""
+
+    def paths(wildcards):
+        name = SETTINGS.config["experiments"][wildcards.experiment]["weighting"]
+        if name is None:
+            return []
+        return images_of(f"weights/{name}/{{image}}{suffix}", "train")(wildcards)
+
+    return paths
+
+
+def image_facts(wildcards):
+    """Columns that name an image in the table of scores."""
+    image = SETTINGS.images[wildcards.image]
+    return {
+        "experiment": wildcards.experiment,
+        "fold": wildcards.fold,
+        "image": image.name,
+        "split": image.split,
+        "group": image.group or "",
+    }
+
+
+def network_module(wildcards):
+    """The module of the experiment's network: its code counts beside the script's."""
+    name = SETTINGS.config["experiments"][wildcards.experiment]["network"]["name"]
+    return f"unetflow.networks.{name}"
+
+
+def network_code(rule):
+    """Function of wildcards: code digest of a rule that runs the experiment's network."""
+    return lambda wildcards: code(rule, network_module(wildcards))
+
+
+# Everything that was run, for the aggregates
+
+
+def runs():
+    """All (experiment, fold) of the config."""
+    return [(name, fold) for name in SETTINGS.config["experiments"] for fold in SETTINGS.folds(name)]
+
+
+def run_paths(pattern):
+    """A path for each experiment and fold."""
+    return [f"{RESULTS}/{pattern}".format(experiment=name, fold=fold) for name, fold in runs()]
+
+
+def image_paths(pattern, *roles):
+    """A path for each experiment, fold and image with one of the roles."""
+    return [
+        f"{RESULTS}/{pattern}".format(experiment=name, fold=fold, image=image)
+        for name, fold in runs()
+        for image in SETTINGS.images_of(name, fold, *roles)
+    ]
+
+
+def segmented_receipts(wildcards):
+    """Receipts of the instances of images that are only to be segmented."""
+    return image_paths("predictions/{experiment}/fold{fold}/instances/{image}.json", "predict")
+
+
+# The embedded demo
+
+
+def demo_files(column, slide):
+    """The demo's files of a column, the slide apart from the images."""
+    return [
+        getattr(image, column)
+        for image in SETTINGS.images.values()
+        if image.path.endswith(".ome.tif") == slide
+    ]
+
+
+# Resources
+
+
+def growing(amount):
+    """A resource that grows with the attempt, so that a retry has more than what was too little."""
+    return lambda wildcards, attempt: amount * attempt

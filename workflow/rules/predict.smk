@@ -1,0 +1,80 @@
+# Overlap-tile inference, operating thresholds from the validation images, instances.
+
+
+rule predict:
+    input:
+        image="<results>/images/{image}.json",
+        model="<results>/models/{experiment}/fold{fold}/model.safetensors",
+    output:
+        receipt="<results>/predictions/{experiment}/fold{fold}/foreground/{image}.json",
+    params:
+        image=under_results("images/{image}.ome.zarr"),
+        store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        predict=SETTINGS.config["predict"],
+        require_gpu=SETTINGS.config["require_gpu"],
+        code=network_code("predict"),
+    log:
+        "<logs>/predict/{experiment}/fold{fold}/{image}.log",
+    benchmark:
+        "<benchmarks>/predict/{experiment}/fold{fold}/{image}.tsv"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=growing(6000),
+        runtime=growing(240),
+    conda:
+        "../../envs/unetflow.yaml"
+    script:
+        "../../scripts/predict.py"
+
+
+rule calibrate:
+    input:
+        truths=images_of("truth/{image}.json", "validation"),
+        foregrounds=images_of(
+            "predictions/{experiment}/fold{fold}/foreground/{image}.json", "validation"
+        ),
+    output:
+        receipt="<results>/calibration/{experiment}/fold{fold}.json",
+    params:
+        images=images_of("images/{image}.ome.zarr", "validation"),
+        predictions=images_of("predictions/{experiment}/fold{fold}/{image}.ome.zarr", "validation"),
+        kind=dataset("truth"),
+        thresholds=SETTINGS.config["calibrate"]["thresholds"],
+        labelling=LABELLING,
+        code=code("calibrate"),
+    log:
+        "<logs>/calibrate/{experiment}/fold{fold}.log",
+    benchmark:
+        "<benchmarks>/calibrate/{experiment}/fold{fold}.tsv"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    conda:
+        "../../envs/unetflow.yaml"
+    script:
+        "../../scripts/calibrate.py"
+
+
+rule instances:
+    input:
+        foreground="<results>/predictions/{experiment}/fold{fold}/foreground/{image}.json",
+        calibration="<results>/calibration/{experiment}/fold{fold}.json",
+    output:
+        receipt="<results>/predictions/{experiment}/fold{fold}/instances/{image}.json",
+    params:
+        store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        threshold=SETTINGS.config["instances"]["threshold"],
+        labelling=LABELLING,
+        code=code("instances"),
+    log:
+        "<logs>/instances/{experiment}/fold{fold}/{image}.log",
+    benchmark:
+        "<benchmarks>/instances/{experiment}/fold{fold}/{image}.tsv"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    conda:
+        "../../envs/unetflow.yaml"
+    script:
+        "../../scripts/instances.py"

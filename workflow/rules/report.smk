@@ -1,0 +1,35 @@
+# One HTML file that needs no network.
+
+
+rule report:
+    input:
+        table="<results>/evaluation/metrics.csv",
+        histories=run_paths("models/{experiment}/fold{fold}/training.csv"),
+        models=run_paths("models/{experiment}/fold{fold}/model.json"),
+        calibrations=run_paths("calibration/{experiment}/fold{fold}.json"),
+        instances=image_paths(
+            "predictions/{experiment}/fold{fold}/instances/{image}.json", "test"
+        ),
+    output:
+        html=report(
+            "<results>/report/index.html",
+            caption="../report/report.rst",
+            category="Report",
+        ),
+        headline="<results>/report/headline.txt",
+    params:
+        results=RESULTS,
+        config=SETTINGS.config,
+        runs=runs(),
+        code=code("report"),
+    log:
+        "<logs>/report.log",
+    benchmark:
+        "<benchmarks>/report.tsv"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(20),
+    conda:
+        "../../envs/unetflow.yaml"
+    script:
+        "../../scripts/report.py"

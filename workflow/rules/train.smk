@@ -1,0 +1,36 @@
+# One network per experiment and fold. Checkpoints beside the outputs survive a kill.
+
+
+rule train:
+    input:
+        images=images_of("images/{image}.json", "train", "validation"),
+        truths=images_of("truth/{image}.json", "train", "validation"),
+        weights=weight_maps(".json"),
+        statistics="<results>/statistics/{experiment}/fold{fold}.json",
+    output:
+        model=ensure("<results>/models/{experiment}/fold{fold}/model.safetensors", non_empty=True),
+        history=ensure("<results>/models/{experiment}/fold{fold}/training.csv", non_empty=True),
+        receipt="<results>/models/{experiment}/fold{fold}/model.json",
+    params:
+        images=images_of("images/{image}.ome.zarr", "train"),
+        weights=weight_maps(".zarr"),
+        validation_images=images_of("images/{image}.ome.zarr", "validation"),
+        network=experiment("network"),
+        recipe=experiment("recipe"),
+        classes=dataset("classes"),
+        mpp=dataset("mpp"),
+        require_gpu=SETTINGS.config["require_gpu"],
+        code=network_code("train"),
+    log:
+        "<logs>/train/{experiment}/fold{fold}.log",
+    benchmark:
+        "<benchmarks>/train/{experiment}/fold{fold}.tsv"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=growing(8000),
+        runtime=growing(720),
+    conda:
+        "../../envs/unetflow.yaml"
+    script:
+        "../../scripts/train.py"
