@@ -27,7 +27,10 @@ def write_prepared(folder: Path, name: str, pixels: np.ndarray, labels: np.ndarr
     axes = ("c", "y", "x")
     write_group(store, "", ome_image(name, axes, {"0": [1, 0.5, 0.5]}, unit="micrometer"))
     contents = {"0": (pixels, axes)}
-    for label, array in (("truth", labels.astype(np.uint32)), ("ignore", np.zeros_like(labels, "u1"))):
+    for label, array in (
+        ("truth", labels.astype(np.uint32)),
+        ("ignore", np.zeros_like(labels, "u1")),
+    ):
         write_labels(store, label, [0.5, 0.5], "micrometer")
         contents[f"labels/{label}/0"] = (array, ("y", "x"))
     for path, (array, names) in contents.items():

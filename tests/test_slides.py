@@ -20,14 +20,14 @@ def whole(slide: Slide) -> np.ndarray:
 
 
 def test_a_plane_of_a_stack(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "s.tif", STACK)
+    tifffile.imwrite(tmp_path / "s.tif", STACK, photometric="minisblack")
     with Slide(tmp_path / "s.tif", plane=2) as slide:
         assert slide.channels == 1
         np.testing.assert_array_equal(whole(slide), STACK[2:])
 
 
 def test_a_stack_without_a_plane_says_how_to_choose_one(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "s.tif", STACK)
+    tifffile.imwrite(tmp_path / "s.tif", STACK, photometric="minisblack")
     with pytest.raises(SlideError, match="stack of 3 images .* plane column to 0 to 2"):
         Slide(tmp_path / "s.tif")
     with pytest.raises(SlideError, match="the plane asked for is 3"):
@@ -45,7 +45,7 @@ def test_colour_comes_as_channels_first(tmp_path: Path, planar: str) -> None:
 
 def test_png_in_gray_and_colour(tmp_path: Path) -> None:
     imagecodecs.imwrite(tmp_path / "g.png", STACK[0])
-    imagecodecs.imwrite(tmp_path / "c.png", STACK.transpose(1, 2, 0))
+    imagecodecs.imwrite(tmp_path / "c.png", np.ascontiguousarray(STACK.transpose(1, 2, 0)))
     with Slide(tmp_path / "g.png") as gray, Slide(tmp_path / "c.png") as colour:
         np.testing.assert_array_equal(whole(gray), STACK[:1])
         np.testing.assert_array_equal(whole(colour), STACK)

@@ -113,6 +113,7 @@ def test_a_run_stopped_twice_ends_with_the_same_weights_bit_for_bit(tmp_path: Pa
 
 def test_training_lowers_the_loss_and_keeps_the_best_weights(tmp_path: Path) -> None:
     job = job_in(tmp_path, steps=40)
+    job["recipe"]["learning_rate"] = 0.01
     train_network(**job)
     history = pd.read_csv(job["history"])
     assert len(history) == 40

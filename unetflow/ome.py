@@ -43,10 +43,16 @@ def ome_image(
     return {"ome": ome}
 
 
-def write_labels(store: str | Path, name: str, scale: Sequence[float], unit: str | None) -> None:
-    """Make the group `labels/{name}` (its pixels are its array "0") and list it in `labels`."""
+def write_labels(
+    store: str | Path, name: str, scale: Sequence[float], unit: str | None, *, levels: int = 1
+) -> None:
+    """Make the group `labels/{name}` and list it in `labels`.
+
+    Its arrays are "0", "1", ...: as many levels as the image has, each half of the one before.
+    """
     axes = ("y", "x") if len(scale) == 2 else ("z", "y", "x")
-    attributes = ome_image(name, axes, {"0": scale}, unit=unit, label=True)
+    scales = {str(k): [step * 2**k for step in scale] for k in range(levels)}
+    attributes = ome_image(name, axes, scales, unit=unit, label=True)
     write_group(store, f"labels/{name}", attributes)
     group = zarr.open_group(Path(store) / "labels", mode="a", zarr_format=3)
     listed = dict(group.attrs.get("ome", {})).get("labels", [])

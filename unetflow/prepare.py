@@ -93,7 +93,8 @@ def prepare_truth(
     Raises LabelsError where it is not as large as its image or holds values without a meaning.
     """
     record = RunRecord(receipt)
-    shape_px = tuple(read_receipt(image_receipt)["levels"][0]["shape"][1:])
+    levels = read_receipt(image_receipt)["levels"]
+    shape_px = tuple(levels[0]["shape"][1:])
     with Slide(path, plane=plane) as slide:
         found_px = slide.levels[0].shape_px
         if found_px != shape_px or slide.channels != 1:
@@ -113,12 +114,14 @@ def prepare_truth(
     }
     digests = {}
     for name, pixels in (("truth", labels), ("ignore", ignored.astype(np.uint8))):
-        write_labels(store, name, scale, unit)
-        layout = Layout(shape_px, str(pixels.dtype), ("y", "x"))
-        array = open_array(store, f"labels/{name}/0", layout, decided_by=decided_by)
-        for index in array.missing():
-            array.write(index, pixels[array.region(index)])
-        digests[name] = array.content_digest()
+        write_labels(store, name, scale, unit, levels=len(levels))
+        for k in reversed(range(len(levels))):
+            level = pixels[:: 2**k, :: 2**k]  # one pixel of each block: ids are never mixed
+            layout = Layout(level.shape, str(level.dtype), ("y", "x"))
+            array = open_array(store, f"labels/{name}/{k}", layout, decided_by=decided_by)
+            for index in array.missing():
+                array.write(index, level[array.region(index)])
+        digests[name] = array.content_digest()  # of level 0, the last one
     write_receipt(receipt, _truth_receipt(labels, ignored, digests))
     record.write(path=str(path))
 

@@ -60,7 +60,11 @@ class Slide:
                 "is whole, or take it out of the sheet."
             ) from error
         self._arrays: list[Any] = arrays
-        self._pick = _Pick.of(self.path, axes, arrays[0].shape, plane)
+        try:
+            self._pick = _Pick.of(self.path, axes, arrays[0].shape, plane)
+        except SlideError:
+            self.close()
+            raise
         shapes = [self._pick.shape_px(array.shape) for array in arrays]
         finest_mpp = mpp or finest_mpp
         self.levels = tuple(

@@ -15,16 +15,18 @@ PACKAGE = "unetflow"
 WITHOUT_EFFECT = {"unetflow.errors", "unetflow.progress", "unetflow.jobs"}
 
 
-def code_digest(script: str | Path, *modules: str) -> str:
+def code_digest(script: str | Path, *others: str) -> str:
     """Digest of a script and of the package's modules that it imports, directly or not.
 
-    `modules` are further ones, such as that of the network named in the config. A name imported
-    from a package counts as the module that it comes from. Comments and docstrings do not count.
+    `others` are further modules, such as that of the network named in the config, or files of the
+    package such as "unetflow/report.html". A name imported from a package counts as the module
+    that it comes from. Comments and docstrings do not count.
     """
     root = _root_of_package()
     script = Path(script)
     seen: dict[str, str] = {}
-    waiting = [*_imports(script, PACKAGE), *modules]
+    files = [name for name in others if "/" in name]
+    waiting = [*_imports(script, PACKAGE), *(name for name in others if "/" not in name)]
     while waiting:
         module = waiting.pop()
         if module in seen or _without_effect(module):
@@ -37,6 +39,8 @@ def code_digest(script: str | Path, *modules: str) -> str:
     digest = hashlib.blake2b(_tree_digest(script).encode(), digest_size=16)
     for module in sorted(seen):
         digest.update(f"{module} {seen[module]}\n".encode())
+    for name in files:
+        digest.update((root / name).read_bytes())
     return digest.hexdigest()
 
 

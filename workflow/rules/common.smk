@@ -29,9 +29,9 @@ wildcard_constraints:
     fold="[0-9]+",
 
 
-def code(rule, *modules):
-    """Digest of a rule's script and of the package's modules behind it."""
-    return code_digest(BASE / "scripts" / f"{rule}.py", *modules)
+def code(rule, *others):
+    """Digest of a rule's script and of the package's modules (and others) behind it."""
+    return code_digest(BASE / "scripts" / f"{rule}.py", *others)
 
 
 def under_results(path):

@@ -21,7 +21,7 @@ rule report:
         results=RESULTS,
         config=SETTINGS.config,
         runs=runs(),
-        code=code("report"),
+        code=code("report", "unetflow/report.html"),
     log:
         "<logs>/report.log",
     benchmark:

@@ -1,0 +1,108 @@
+"""A small results folder with known scores, as the pipeline would leave it."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from unetflow.evaluation import COLUMNS
+from unetflow.ome import ome_image, write_group, write_labels
+from unetflow.receipts import write_receipt
+from unetflow.recipes import PRESETS
+from unetflow.stores import Layout, open_array
+
+SIZES = {"a": (40, 50), "b": (530, 600), "c": (32, 32)}  # [px]
+# metric, variant, threshold, chosen: value of a, b, c
+VALUES = {
+    ("iou", "", 0.25, "list"): (0.9, 0.7, np.nan),
+    ("iou", "", 0.5, "list"): (0.8, 0.6, np.nan),
+    ("iou", "", 0.75, "list"): (0.1, 0.1, 0.0),
+    ("iou", "", 0.5, "validation"): (0.8, 0.6, np.nan),
+    ("iou", "", np.nan, "otsu"): (0.3, 0.1, 0.2),
+    ("seg", "", 0.25, "list"): (0.5, None, 0.4),
+    ("seg", "", 0.5, "list"): (0.6, None, 0.5),
+    ("seg", "", 0.5, "validation"): (0.6, None, 0.5),
+    ("seg", "", np.nan, "instances"): (0.61, 0.41, 0.51),
+    ("seg", "", np.nan, "otsu"): (0.2, 0.9, 0.1),
+    ("v_rand", "thinned", 0.5, "validation"): (0.93, None, 0.95),
+    ("v_rand", "unthinned", 0.5, "validation"): (0.83, 0.84, 0.85),
+    ("splits_mergers", "", 0.5, "list"): (0.001, None, 0.002),
+    ("splits_mergers", "", 0.75, "list"): (0.0, None, 0.0),
+    ("splits_mergers", "", 0.5, "validation"): (0.001, None, 0.002),
+}
+
+
+def table_of_scores():
+    rows = [
+        {
+            **{"experiment": "net", "fold": "0", "image": image, "split": "test"},
+            **{"method": "otsu" if chosen == "otsu" else "unet", "class": "object"},
+            **{"metric": metric, "variant": variant, "threshold": threshold, "chosen": chosen},
+            **{"value": value, "a": 100, "b": 0 if threshold == 0.75 and image == "c" else 90},
+        }
+        for (metric, variant, threshold, chosen), values in VALUES.items()
+        for image, value in zip(SIZES, values, strict=True)
+        if value is not None
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def write_pixels(store, name, values):
+    axes = ("c", "y", "x")[-values.ndim :]
+    array = open_array(store, name, Layout(values.shape, str(values.dtype), axes), decided_by={})
+    for index in array.missing():
+        array.write(index, values[array.region(index)])
+
+
+def draw_image(results, image, mpp):
+    """A square object in the middle, predicted one pixel too far to the right."""
+    height, width = SIZES[image]
+    truth = np.zeros((height, width), np.uint32)
+    truth[height // 4 : height // 2, width // 4 : width // 2] = 1
+    predicted = np.roll(truth, 1, axis=1)
+    store = results / "images" / f"{image}.ome.zarr"
+    unit = "micrometer" if mpp else None
+    step = mpp or 1.0
+    axes = ("c", "y", "x")
+    write_group(store, "", ome_image(image, axes, {"0": [1, step, step]}, unit=unit))
+    write_pixels(store, "0", (1000 * truth[None] + np.arange(width)).astype(np.uint16))
+    for name, values in (("truth", truth), ("ignore", np.zeros_like(truth, np.uint8))):
+        write_labels(store, name, [step, step], unit)
+        write_pixels(store, f"labels/{name}/0", values)
+    run = results / "predictions/net/fold0"
+    write_pixels(run / f"{image}.ome.zarr", "foreground", (predicted[None] * 255).astype(np.uint8))
+    write_pixels(run / f"{image}.ome.zarr", "labels/instances/0", predicted)
+    write_receipt(run / f"instances/{image}.json", {"threshold": 0.5})
+    warnings = ["no object in this image"] if image == "c" else []
+    write_receipt(results / f"truth/{image}.json", {"warnings": warnings})
+
+
+def write_results(folder):
+    """What a pipeline of one experiment with three test images leaves behind."""
+    for image, mpp in (("a", 0.5), ("b", None), ("c", 0.004)):
+        draw_image(folder, image, mpp)
+    (folder / "evaluation").mkdir()
+    table_of_scores().to_csv(folder / "evaluation/metrics.csv", index=False)
+    thresholds = [{"metric": "iou", "variant": "", "threshold": 0.5, "value": 0.7}]
+    instances = {"threshold": 0.5, "by": "seg"}
+    receipt = {"thresholds": thresholds, "instances": instances, "images": 2}
+    write_receipt(folder / "calibration/net/fold0.json", receipt)
+    recipe = dataclasses.asdict(PRESETS["default"])
+    model = {
+        **{"network": {"name": "unet", "depth": 3}, "recipe": {**recipe, "steps": 4321}},
+        **{"parameters": 1234567, "training_images": 16, "validation_images": 2},
+        "best": {"step": 20, "validation_iou": 0.875},
+    }
+    write_receipt(folder / "models/net/fold0/model.json", model)
+    record = {
+        **{"device": "cpu", "precision": "fp32", "threads": 2, "seconds": 12.25},
+        **{"host": "bench", "commit": "abc123", "versions": {"torch": "2.13.0"}},
+    }
+    write_receipt(folder / "models/net/fold0/model.run.json", record)
+    for image, seconds in (("a", 1.0), ("b", 2.0), ("c", 6.0)):
+        write_receipt(folder / f"images/{image}.run.json", {"seconds": seconds})
+    history = pd.DataFrame({"step": np.arange(1, 31), "loss": np.linspace(1, 0.1, 30)})
+    history = history.assign(learning_rate=0.01, elapsed_s=4.0 * history["step"])
+    history = history.assign(validation_loss=np.nan, validation_iou=np.nan)
+    history.loc[history["step"] % 10 == 0, ["validation_loss", "validation_iou"]] = 0.5, 0.875
+    history.to_csv(folder / "models/net/fold0/training.csv", index=False)

@@ -1,0 +1,128 @@
+import doctest
+import io
+import re
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from unetflow import figures
+from unetflow.figures import FALSE, HIT, IGNORED, MISSED, overlay, threshold_plot, training_plot
+
+
+@pytest.fixture
+def scores():
+    values = [[0.5, 0.7, 0.6], [0.8, 0.9, np.nan]]
+    return pd.DataFrame(values, index=[0.25, 0.75], columns=["first", "second", "third"])
+
+
+@pytest.fixture
+def history():
+    return pd.DataFrame(
+        {"step": [1, 2, 3, 4], "loss": [2.0, 1.5, 1.2, 1.0], "elapsed_s": [30, 60, 90, 240]}
+    )
+
+
+def pixels(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def rgb(colour):
+    return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+
+
+def test_a_plot_is_the_same_to_the_byte(scores):
+    draw = partial(threshold_plot, scores, name="IoU", chosen=[0.5], baseline=0.3)
+    assert draw() == draw()
+
+
+def test_a_plot_says_what_it_shows_and_asks_for_nothing(scores):
+    svg = threshold_plot(scores, name="IoU & more", chosen=[0.5], baseline=0.3)
+    assert 'aria-label="IoU &amp; more against the threshold, 3 images and their mean"' in svg
+    assert "threshold on the foreground" in svg
+    assert "currentColor" in svg and figures.INK not in svg
+    assert set(re.findall(r'(\S+)="http', svg)) == {"xmlns", "xmlns:xlink"}
+
+
+def test_two_plots_on_a_page_share_no_id_of_different_content(scores):
+    plots = [threshold_plot(scores + shift, name="IoU") for shift in (0, 5)]
+    found = [dict(re.findall(r'<(?:path|clipPath) id="(\w+)"(.*?)/>', svg, re.S)) for svg in plots]
+    assert found[0]
+    for shared in found[0].keys() & found[1].keys():
+        assert found[0][shared] == found[1][shared]
+
+
+def test_marks_appear_only_where_there_is_something_to_mark(scores):
+    marked = threshold_plot(scores, name="IoU", chosen=[0.5], baseline=0.3)
+    plain = threshold_plot(scores, name="IoU", baseline=float("nan"))
+    for colour in (figures.CHOSEN, figures.BASELINE):
+        assert colour in marked
+        assert colour not in plain
+
+
+def test_the_training_curve_has_a_scale_of_minutes(history):
+    curve = pd.DataFrame({"step": [2, 4], "loss": [1.75, 1.1], "validation_loss": [1.8, 1.3]})
+    svg = training_plot(history, curve, "loss", name="loss", best_step=4)
+    assert "elapsed time [min]" in svg
+    assert figures.CHOSEN in svg and figures.BASELINE in svg
+
+
+def test_errors_are_coloured_by_kind():
+    truth = np.zeros((4, 6), np.uint32)
+    truth[:, :2] = 7
+    foreground = np.zeros((4, 6), np.float32)
+    foreground[:, 1:4] = 0.9
+    ignore = np.zeros((4, 6), bool)
+    ignore[:, 5] = True
+    nothing = np.zeros((4, 6), np.uint32)
+    black = np.zeros((1, 4, 6), np.uint16)
+    errors = pixels(overlay(black, truth, truth, foreground, nothing, ignore, threshold=0.5).errors)
+    share = {MISSED: 0.9, HIT: 0.45, FALSE: 0.9}
+    for column, colour in ((0, MISSED), (1, HIT), (2, FALSE), (3, FALSE)):
+        expected = np.multiply(rgb(colour), share[colour])
+        np.testing.assert_allclose(errors[:, column], [expected] * 4, atol=1)  # rounding to bytes
+    assert (errors[:, 4] == 0).all()
+    assert (errors[:, 5] == rgb(IGNORED)).all()
+
+
+def test_the_threshold_is_strict_as_in_the_metrics():
+    half = np.full((2, 2), 0.5, np.float32)
+    nothing = np.zeros((2, 2), np.uint32)
+    image = np.zeros((1, 2, 2), np.uint8)
+    errors = overlay(image, nothing, nothing, half, nothing, nothing, threshold=0.5).errors
+    assert (pixels(errors) == 0).all()
+
+
+def test_panels_are_lossless_and_the_same_to_the_byte():
+    random = np.random.default_rng(3)
+    image = random.integers(0, 255, (3, 40, 30), np.uint8)
+    labels = np.kron(np.arange(12, dtype=np.uint32).reshape(4, 3), np.ones((10, 10), np.uint32))
+    foreground = random.random((40, 30), np.float32)
+    arguments = (image, labels, labels, foreground, labels, np.zeros((40, 30), bool))
+    first = overlay(*arguments, threshold=0.5)
+    assert first == overlay(*arguments, threshold=0.5)
+    np.testing.assert_array_equal(pixels(first.image), np.moveaxis(image, 0, -1))
+    for panel in (first.truth, first.foreground, first.errors):
+        assert pixels(panel).shape == (40, 30, 3)
+
+
+@pytest.mark.parametrize(
+    ("width_px", "um_per_px", "expected"),
+    [
+        (512, 0.5, (100, "50 µm")),
+        (512, 0.004, (125, "0.5 µm")),
+        (512, 0.25, (80, "20 µm")),
+        (80, None, (20, "20 px")),
+        (3, None, (0.5, "0.5 px")),
+    ],
+)
+def test_the_scale_bar_is_a_round_length_and_at_most_a_quarter(width_px, um_per_px, expected):
+    length_px, text = figures.scale_bar(width_px, um_per_px)
+    assert (pytest.approx(length_px), text) == expected
+    assert length_px <= width_px / 4
+
+
+def test_examples_in_docstrings_hold():
+    assert doctest.testmod(figures).failed == 0

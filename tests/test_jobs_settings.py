@@ -1,0 +1,169 @@
+"""Config and sheet: all problems at once, before anything runs."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import yaml
+
+from conftest import ROOT
+from unetflow.errors import ConfigError
+from unetflow.jobs.settings import Settings, read_settings, role
+from unetflow.jobs.sources import Sources
+
+HEADER = "image\tdataset\tpath\ttruth\tsplit\tgroup\n"
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A small valid config in a folder of its own, with three images."""
+    monkeypatch.chdir(tmp_path)
+    rows = []
+    for name, split in (("a", "train"), ("b", "validation"), ("c", "test")):
+        tifffile.imwrite(f"{name}.tif", np.zeros((9, 7), np.uint8))
+        tifffile.imwrite(f"{name}-t.tif", np.zeros((9, 7), np.uint8))
+        rows.append(
+            f"{name}\tcells\t{{data}}/{name}.tif\t{{data}}/{name}-t.tif\t{split}\tg{name}\n"
+        )
+    Path("images.tsv").write_text(HEADER + "".join(rows))
+    return {
+        "results": "results",
+        "images": "images.tsv",
+        "data_dir": ".",
+        "datasets": {"cells": {"truth": "instances"}},
+        "experiments": {"unet": {"dataset": "cells", "network": {"name": "unet", "depth": 3}}},
+    }
+
+
+def read(config: dict[str, Any]) -> Settings:
+    config["experiments"]["unet"].setdefault("recipe", {"tile_px": 300})
+    return read_settings(config, ROOT / "workflow" / "schemas", ROOT)
+
+
+def add(row: str) -> None:
+    with Path("images.tsv").open("a") as sheet:
+        sheet.write(row + "\n")
+
+
+def test_defaults_are_filled_in_and_paths_resolved(config: dict[str, Any]) -> None:
+    settings = read(config)
+    assert settings.config["predict"]["write_px"] == 512
+    assert settings.config["experiments"]["unet"]["network"]["base_channels"] == 64
+    assert settings.images["a"].path == "./a.tif"
+    assert settings.images_of("unet", 0, "train", "test") == ["a", "c"]
+    assert settings.folds("unet") == [0]
+
+
+def test_a_mistyped_key_is_named_with_what_was_meant(config: dict[str, Any]) -> None:
+    config["predict"] = {"writepx": 512}
+    with pytest.raises(
+        ConfigError, match="config: predict: unknown key 'writepx', did you mean 'write_px'"
+    ):
+        read(config)
+
+
+def test_all_problems_come_in_one_error(config: dict[str, Any]) -> None:
+    add("a\tcells\t{data}/a.tif\t{data}/a-t.tif\ttrain\t")
+    add("d/e\tcells\t{data}/a.tif\t{data}/a-t.tif\ttrain\t")
+    add("f\tcells\t{data}/gone.tif\t\tpredict\t")
+    add("g\tmice\t{data}/a.tif\t\ttrain\t")
+    tifffile.imwrite("c-t.tif", np.zeros((9, 8), np.uint8))
+    add("h\tcells\t{data}/a.tif\t{data}/a-t.tif\ttest\tga")
+    with pytest.raises(ConfigError, match="7 problems") as caught:
+        read(config)
+    for part in (
+        "images.tsv line 5: image 'a' is there twice",
+        "line 6: image: 'd/e' does not match",
+        "image f: there is no file ./gone.tif",
+        "image g: dataset 'mice' is not in the config; there are: cells",
+        "image g: split train needs a truth",
+        "group 'ga' of dataset cells is on both sides of a split (test, train)",
+        "image c: the truth ./c-t.tif is 9x8 px, the image 9x7 px",
+    ):
+        assert part in str(caught.value)
+
+
+def test_an_empty_sheet_and_a_missing_one(config: dict[str, Any]) -> None:
+    Path("images.tsv").write_text(HEADER)
+    with pytest.raises(ConfigError, match=r"images\.tsv: holds no image"):
+        read(config)
+    config["images"] = "none.tsv"
+    with pytest.raises(ConfigError, match=r"there is no sheet .*none\.tsv"):
+        read(config)
+
+
+def test_a_tile_that_is_not_possible_names_the_nearest(config: dict[str, Any]) -> None:
+    config["experiments"]["unet"]["recipe"] = {"tile_px": 301}
+    with pytest.raises(ConfigError, match=r"recipe\.tile_px: .*301 px.* 300 px and 308 px"):
+        read(config)
+
+
+def test_write_regions_must_fit_poolings_and_shards(config: dict[str, Any]) -> None:
+    config["predict"] = {"write_px": 388}
+    with pytest.raises(ConfigError, match="388 px is no multiple of 8 px") as caught:
+        read(config)
+    assert "shard_px: 1024 px is no multiple of write_px = 388 px" in str(caught.value)
+
+
+def test_unknown_datasets_and_weightings(config: dict[str, Any]) -> None:
+    config["experiments"]["unet"] |= {"dataset": "cell", "weighting": "w"}
+    with pytest.raises(ConfigError, match=r"dataset: 'cell' is not defined; there are: cells"):
+        read(config)
+
+
+def test_an_image_that_cannot_be_opened_waits_for_its_own_job(config: dict[str, Any]) -> None:
+    Path("b.tif").write_text("no image")
+    assert "b" in read(config).images
+
+
+def test_folds_turn_test_and_validation_around() -> None:
+    splits = ["0", "1", "2", "predict"]
+    assert [role(s, 0, [0, 1, 2]) for s in splits] == ["test", "validation", "train", "predict"]
+    assert [role(s, 2, [0, 1, 2]) for s in splits] == ["validation", "train", "test", "predict"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_config_is_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    config = yaml.safe_load(path.read_text())
+    try:
+        settings = read_settings(config, ROOT / "workflow" / "schemas", ROOT)
+    except ConfigError as error:
+        lines = str(error).splitlines()[1:]
+        assert lines, error
+        assert all("there is no file data/" in line for line in lines), error
+    else:
+        assert settings.images
+
+
+def test_fingerprints_follow_the_content_and_cost_one_stat(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(bytes(500_000))
+    sources = Sources(tmp_path / "cache.json")
+    first = sources.fingerprint(path)
+    sources.save()
+    path.touch()
+    assert Sources(tmp_path / "cache.json").fingerprint(path) == first
+    content = bytearray(500_000)
+    content[-1] = 1
+    path.write_bytes(content)
+    assert Sources(tmp_path / "cache.json").fingerprint(path) != first
+
+
+def test_a_remembered_fingerprint_is_not_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"x")
+    sources = Sources(tmp_path / "cache.json")
+    first = sources.fingerprint(path)
+    sources.save()
+    monkeypatch.setattr("unetflow.jobs.sources._fingerprint", None)
+    assert Sources(tmp_path / "cache.json").fingerprint(path) == first
+
+
+def test_a_file_that_is_not_there_is_left_to_snakemake(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"gone\.tif"):
+        Sources(tmp_path / "cache.json").fingerprint(tmp_path / "gone.tif")

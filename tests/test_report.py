@@ -1,0 +1,275 @@
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+
+import numpy as np
+import pandas as pd
+import pytest
+from drawn_results import table_of_scores, write_results
+
+from unetflow.errors import StoreError
+from unetflow.evaluation import COLUMNS
+from unetflow.report import write_report
+from unetflow.summary import SCORES, mean_over_images, vanishing
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CONFIG = {
+    "experiments": {"net": {"recipe": {"preset": "default"}}},
+    "report": {"title": "Cells & walls", "overlays": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    write_results(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(results):
+    return write(results, results / "report/index.html").read_text()
+
+
+def write(results, html, config=CONFIG, runs=(("net", 0),)):
+    write_report(
+        results=results,
+        config=config,
+        runs=runs,
+        html=html,
+        headline=html.with_name("headline.txt"),
+    )
+    return html
+
+
+def rows_of(page, section):
+    """Texts of the cells of all table rows of a section."""
+    text = page[page.index(f'<section id="{section}">') :]
+    text = text[: text.index("</section>")]
+    return [
+        [
+            " ".join(unescape(re.sub(r"<[^>]+>", " ", cell)).split())
+            for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)
+        ]
+        for row in re.findall(r"<tr[^>]*>(.*?)</tr>", text, re.DOTALL)
+    ]
+
+
+def test_scores_are_means_with_n_threshold_and_what_was_left_out(page):
+    rows = {row[0]: row[1:] for row in rows_of(page, "scores")}
+    assert rows["IoU, object pixels ↑"] == [
+        *("0.700", "0.600 \u2013 0.800", "2 1 undefined, left out", "0.5 (validation)"),
+        *("0.800 at 0.25", "0.200 n = 3"),  # best of the list; Otsu
+    ]
+    assert rows["SEG (stored instances) ↑"] == [
+        *("0.510", "0.410 \u2013 0.610", "3", "0.5 (validation, by SEG)", "", "0.400"),
+    ]
+    # Otsu's mean is over the two images that have this score, not over all three
+    assert rows["SEG ↑"][0] == "0.550"
+    assert rows["SEG ↑"][-1] == "0.150"
+
+
+def test_variants_are_named_apart(page):
+    rows = {row[0]: row[1:] for row in rows_of(page, "scores")}
+    assert rows["V_Rand, thinned ↑"][0] == "0.940"
+    assert rows["V_Rand, unthinned ↑"][0] == "0.840"
+    for score in SCORES:
+        assert f"<strong>{score.name}</strong>" in page
+
+
+def test_each_image_has_a_row(page):
+    rows = {row[0]: row[1:] for row in rows_of(page, "scores")}
+    #                  SEG stored, SEG, IoU, V_Rand thinned, unthinned, splits and mergers
+    assert rows["a"] == ["0.610", "0.600", "0.800", "0.930", "0.830", "0.001000"]
+    no = "not scored"
+    assert rows["b"] == ["0.410", no, "0.600", no, "0.840", no]
+    assert rows["c"] == ["0.510", "0.500", "undefined", "0.950", "0.850", "0.002000"]
+
+
+def test_zero_mergers_of_a_vanished_foreground_are_flagged(page):
+    rows = {row[0]: row[1:] for row in rows_of(page, "scores")}
+    best = rows["Splits and mergers ↓"][4]
+    assert best == "0.000000 at 0.75, where the foreground vanishes"
+    assert "at threshold 0.75 the foreground vanishes in c." in page
+    assert vanishing(table_of_scores()) == [(0.75, ["c"])]
+
+
+def test_warnings_of_truths_are_shown(page):
+    assert "Truth of c: no object in this image." in page
+
+
+def test_what_was_run_is_told(page):
+    rows = {row[0]: row[1:] for row in rows_of(page, "run")}
+    assert rows["net, fold 0"][:4] == [
+        *("unet depth 3", "1,234,567", "16 training, 2 validation"),
+        "step 20 of 4321 validation IoU 0.875",
+    ]
+    assert rows["net, fold 0"][4] == "cpu fp32, 2 threads"
+    assert rows["prepare image"][:4] == ["3", "9.0", "2.0", "6.0"]
+    assert rows["train"] == ["1", "12.2", "12.2", "12.2", "cpu"]
+    assert rows["commit"] == ["abc123"]
+    assert rows["torch"] == ["2.13.0"]
+    assert rows["steps"] == ["4321", "40000", "4000"]  # this run, preset paper, preset default
+    assert "<strong>4321</strong>" in page
+    assert "preset: default" in page  # the config as YAML
+    assert "<h1>Cells &amp; walls</h1>" in page
+
+
+def test_numbers_of_the_plots_stand_beside_them(page):
+    rows = rows_of(page, "thresholds")
+    assert ["0.25", "0.800", "2", "0.900", "0.700", "undefined"] in rows
+    assert ["0.75", "0.067", "3", "0.100", "0.100", "0.000"] in rows
+    # the mean of steps 11 to 20: losses fall evenly from 1.0 to 0.1 in 29 steps
+    loss = np.linspace(1, 0.1, 30)[10:20].mean()
+    assert ["20", "1.3", f"{loss:.4f}", "0.5000", "0.8750"] in rows_of(page, "training")
+
+
+def test_overlays_go_from_worst_to_best_with_scale_bars(page):
+    captions = re.findall(r"<figcaption>(?:(?!figcaption).)*from the worst.*?<", page, re.DOTALL)
+    assert len(captions) == 2
+    assert "<strong>c</strong>, 32 \u00d7 32 px at 0.004 µm/px." in captions[0]
+    assert "Number 1 of 3" in captions[0]
+    assert "IoU, object pixels undefined" in captions[0]
+    assert "<strong>a</strong>, 40 \u00d7 50 px at 0.5 µm/px." in captions[1]
+    assert re.findall(r'class="bar"[^>]*>([^<]+)<', page) == ["0.02 µm", "5 µm"]
+
+
+def test_of_a_large_image_the_central_crop_is_shown(results, tmp_path):
+    config = {**CONFIG, "report": {"title": "all", "overlays": 9}}
+    page = write(results, tmp_path / "index.html", config).read_text()
+    assert "530 \u00d7 600 px, here rows 9 to 521, columns 44 to 556" in page
+    assert ">100 px<" in page  # resolution not known
+
+
+def test_the_page_is_the_same_to_the_byte(results, page, tmp_path):
+    assert write(results, tmp_path / "index.html").read_text() == page
+
+
+def test_the_headline_is_an_aligned_table_that_ends_with_the_report(results, page):
+    lines = (results / "report/headline.txt").read_text().splitlines()
+    assert lines[0] == "Cells & walls: means over the test images"
+    assert [re.split("  +", line) for line in lines[1:-1]] == [
+        ["experiment", "score", "unet", "otsu", "n", "threshold"],
+        ["net", "SEG (stored instances)", "0.510", "0.400", "3", "0.5 (validation, by SEG)"],
+        [
+            "net",
+            "IoU, object pixels",
+            "0.700",
+            "0.200",
+            "2 (1 undefined, left out)",
+            "0.5 (validation)",
+        ],
+        ["net", "V_Rand, thinned", "0.940", "-", "2", "0.5 (validation)"],
+    ]
+    for column in ("unet", "otsu", "threshold"):
+        assert all(line[lines[1].index(column) - 1] == " " for line in lines[2:-1])
+    assert lines[-1] == f"report: {results / 'report/index.html'}"
+
+
+def test_the_headline_is_over_all_folds_and_the_tables_over_each(results, tmp_path):
+    folds = tmp_path / "results"
+    shutil.copytree(results, folds)
+    for folder in ("models", "predictions"):
+        shutil.copytree(folds / folder / "net/fold0", folds / folder / "net/fold1")
+    shutil.copy(folds / "calibration/net/fold0.json", folds / "calibration/net/fold1.json")
+    first = table_of_scores()
+    second = first.assign(fold="1", value=first["value"] / 2)
+    pd.concat([first, second]).to_csv(folds / "evaluation/metrics.csv", index=False)
+    page = write(folds, tmp_path / "index.html", runs=(("net", 0), ("net", "1"))).read_text()
+    lines = (tmp_path / "headline.txt").read_text().splitlines()
+    # (0.8 + 0.6 + 0.4 + 0.3) / 4; one image of each fold is undefined
+    assert re.split("  +", lines[3])[2:5] == ["0.525", "0.150", "4 (2 undefined, left out)"]
+    means = [row[1] for row in rows_of(page, "scores") if row[0] == "IoU, object pixels ↑"]
+    assert means == ["0.700", "0.350"]
+    assert page.count("from the worst. Threshold") == 4
+
+
+def test_without_scores_the_report_says_so(results, tmp_path):
+    shutil.copytree(results, tmp_path / "results")
+    empty = pd.DataFrame(columns=list(COLUMNS))
+    empty.to_csv(tmp_path / "results/evaluation/metrics.csv", index=False)
+    html = write(tmp_path / "results", tmp_path / "index.html")
+    assert "No image of the test split has a truth" in html.read_text()
+    assert "no image of the test split has a score" in (tmp_path / "headline.txt").read_text()
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(StoreError, match=r"metrics\.csv: not a readable table of scores"):
+        write(tmp_path, tmp_path / "index.html")
+
+
+def test_a_mean_of_nothing_is_undefined():
+    nothing = mean_over_images([np.nan, np.nan])
+    assert (nothing.n, nothing.left_out) == (0, 2)
+    assert SCORES[0].text(nothing.value) == "undefined"
+
+
+# In a real browser
+
+INSPECT = """<iframe width="390" height="800" src="{page}"></iframe><script>
+const refused = [];
+onload = () => {{
+  const page = document.querySelector("iframe").contentDocument;
+  document.body.textContent = JSON.stringify({{
+    images: [...page.images].map(image => [image.naturalWidth, image.naturalHeight]),
+    plots: [...page.querySelectorAll("svg.plot")].map(svg => svg.getBoundingClientRect().width),
+    bars: [...page.querySelectorAll(".bar")].map(bar => bar.getBoundingClientRect().width),
+    overflow_px: page.documentElement.scrollWidth - page.documentElement.clientWidth,
+    loaded: page.defaultView.performance.getEntriesByType("resource").map(entry => entry.name),
+  }});
+}};
+</script>"""
+
+
+def browse(page, folder):
+    """What a phone-sized headless Chromium finds in a page, its requests and complaints."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on PATH: the report is not opened in a real browser")
+    inspect, log = folder / "inspect.html", folder / "net.json"
+    inspect.write_text(INSPECT.format(page=page.as_uri()))
+    flags = (
+        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+        *("--allow-file-access-from-files", "--host-resolver-rules=MAP * ~NOTFOUND"),
+        *(f"--user-data-dir={folder / 'profile'}", f"--log-net-log={log}"),
+        *("--enable-logging=stderr", "--dump-dom"),
+    )
+    done = subprocess.run(
+        [CHROMIUM, *flags, inspect.as_uri()], capture_output=True, text=True, timeout=120
+    )
+    match = re.search(r"<body>(.*)</body>", done.stdout, re.DOTALL)
+    assert match, done.stderr
+    found = json.loads(unescape(match[1]))
+    found["complaints"] = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    # what the browser asks for itself (its clock, its updates) has no page as initiator
+    found["requests"] = [
+        event["params"]["url"]
+        for event in json.loads(log.read_text())["events"]
+        if event.get("params", {}).get("initiator", "not an origin") != "not an origin"
+    ]
+    return found
+
+
+def test_a_browser_shows_all_figures_and_asks_for_nothing(results, page, tmp_path):
+    found = browse(results / "report/index.html", tmp_path)
+    assert found["images"] == [[32, 32]] * 4 + [[50, 40]] * 4
+    assert len(found["plots"]) == page.count("<svg") > 4
+    assert min(found["plots"]) > 300  # readable on a phone of 390 px
+    assert min(found["bars"]) > 5
+    assert found["overflow_px"] == 0
+    assert found["loaded"] == found["requests"] == found["complaints"] == []
+    assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?(?:https?:)?//""", page)
+    assert "<script" not in page
+
+
+def test_the_browser_test_sees_a_request_and_a_refusal(tmp_path):
+    outside = tmp_path / "outside.html"
+    outside.write_text('<img src="http://example.invalid/a.png">')
+    assert browse(outside, tmp_path)["requests"] == ["http://example.invalid/a.png"]
+    policy = "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'\">"
+    outside.write_text(policy + '<img src="http://example.invalid/a.png">')
+    found = browse(outside, tmp_path)
+    assert found["requests"] == []
+    assert "Content Security Policy" in found["complaints"][0]

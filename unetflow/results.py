@@ -1,0 +1,239 @@
+"""What a results folder holds, read for the report: the only place that knows its layout."""
+
+import json
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from unetflow.errors import StoreError
+from unetflow.ome import spatial_scale
+from unetflow.receipts import read_receipt
+from unetflow.stores import read_array, read_foreground
+
+SCORES = "evaluation/metrics.csv"
+MODEL = "models/{experiment}/fold{fold}/model.json"
+HISTORY = "models/{experiment}/fold{fold}/training.csv"
+CALIBRATION = "calibration/{experiment}/fold{fold}.json"
+IMAGE = "images/{image}.ome.zarr"
+PREDICTION = "predictions/{experiment}/fold{fold}/{image}.ome.zarr"
+FOREGROUND = "predictions/{experiment}/fold{fold}/foreground/{image}.json"
+INSTANCES = "predictions/{experiment}/fold{fold}/instances/{image}.json"
+TRUTHS = "truth/*.json"
+RUN_RECORD = ".run.json"  # instead of the receipt's suffix
+STAGES = {
+    "prepare image": "images/*",
+    "prepare truth": "truth/*",
+    "weights": "weights/*/*",
+    "statistics": "statistics/*/*",
+    "train": "models/*/*/*",
+    "predict": "predictions/*/*/foreground/*",
+    "calibrate": "calibration/*/*",
+    "instances": "predictions/*/*/instances/*",
+    "evaluate": "evaluation/*/*/*",
+}
+
+PARTS = 20  # of a training curve without validation
+UM_PER = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One experiment and fold, and what its stages left behind."""
+
+    results: Path
+    experiment: str
+    fold: str
+    scores: pd.DataFrame  # its rows of the table of scores
+    model: Record
+    calibration: Record
+    history: pd.DataFrame  # a row per training step
+    training: Record  # run record; empty where none was kept, as the next
+    prediction: Record
+
+    @property
+    def name(self) -> str:
+        return f"{self.experiment}, fold {self.fold}"
+
+    def path(self, pattern: str, **names: str) -> Path:
+        """A path of this run."""
+        return self.results / pattern.format(experiment=self.experiment, fold=self.fold, **names)
+
+    def instance_threshold(self, image: str) -> float:
+        """The threshold at which the stored instances of an image were made."""
+        return float(read_receipt(self.path(INSTANCES, image=image))["threshold"])
+
+    def instance_thresholds(self) -> dict[float, str]:
+        """Those of all images with scores of stored instances, and who chose each."""
+        stored = self.scores[self.scores["chosen"] == "instances"]
+        calibrated = self.calibration["instances"]
+        by_validation = "no validation images"
+        if calibrated["by"] != "default":
+            by_validation = f"validation, by {calibrated['by'].upper().replace('_', ' ')}"
+        thresholds = {self.instance_threshold(image) for image in stored["image"].unique()}
+        return {
+            threshold: by_validation if threshold == calibrated["threshold"] else "config"
+            for threshold in sorted(thresholds)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A part of an image with all that is known of it; shapes (C, Y, X) and (Y, X)."""
+
+    size_px: tuple[int, int]  # of the whole image
+    start_px: tuple[int, int]  # (row, column) of the crop
+    um_per_px: float | None
+    image_CYX: np.ndarray
+    truth_YX: np.ndarray
+    ignore_YX: np.ndarray
+    foreground_YX: np.ndarray
+    instances_YX: np.ndarray
+
+
+def read_crop(run: Run, image: str, *, most_px: int) -> Crop:
+    """The central crop of at most `most_px` along each axis; nothing else is read."""
+    store, prediction = run.path(IMAGE, image=image), run.path(PREDICTION, image=image)
+    pixels = read_array(store, "0")
+    height_px, width_px = pixels.shape[1:]
+    top, left = max(0, (height_px - most_px) // 2), max(0, (width_px - most_px) // 2)
+    crop = (slice(top, top + most_px), slice(left, left + most_px))
+    scale, unit = spatial_scale(store)
+    return Crop(
+        size_px=(height_px, width_px),
+        start_px=(top, left),
+        um_per_px=scale[-1] * UM_PER[unit] if unit in UM_PER else None,
+        image_CYX=np.asarray(pixels[(slice(None), *crop)]),
+        truth_YX=np.asarray(read_array(store, "labels/truth/0")[crop]),
+        ignore_YX=np.asarray(read_array(store, "labels/ignore/0")[crop]),
+        foreground_YX=read_foreground(prediction, (0, *crop)),
+        instances_YX=np.asarray(read_array(prediction, "labels/instances/0")[crop]),
+    )
+
+
+def open_run(results: Path, experiment: str, fold: str, scores: pd.DataFrame) -> Run:
+    """Read the receipts of one experiment and fold. Raises StoreError for one that is missing."""
+    names = {"experiment": experiment, "fold": fold}
+    model = results / MODEL.format(**names)
+    mine = scores[(scores["experiment"] == experiment) & (scores["fold"] == fold)]
+    image = mine["image"].iloc[0] if len(mine) else ""
+    foreground = results / FOREGROUND.format(**names, image=image)
+    return Run(
+        results=results,
+        experiment=experiment,
+        fold=fold,
+        scores=mine,
+        model=read_receipt(model),
+        calibration=read_receipt(results / CALIBRATION.format(**names)),
+        history=_read_history(results / HISTORY.format(**names)),
+        training=read_record(model.with_suffix(RUN_RECORD)),
+        prediction=read_record(foreground.with_suffix(RUN_RECORD)),
+    )
+
+
+def read_record(path: Path) -> Record:
+    """A run record, empty where it is missing or broken: it is nobody's input."""
+    try:
+        record: Record = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return record
+
+
+def training_curve(history: pd.DataFrame) -> pd.DataFrame:
+    """A row per validation: the mean of the loss since the last one, and what was measured.
+
+    Without validation `PARTS` rows of equal numbers of steps.
+    """
+    measured = history["validation_loss"].notna()
+    last = len(history) - 1
+    if measured.any():
+        ends = np.flatnonzero(measured)
+    else:
+        ends = np.unique(np.linspace(0, last, min(PARTS, len(history)) + 1)[1:].round().astype(int))
+    ends = np.union1d(ends, last)
+    part = np.searchsorted(ends, np.arange(len(history)))
+    curve = history.iloc[ends][["step", "elapsed_s"]].reset_index(drop=True)
+    curve["loss"] = history["loss"].groupby(part).mean().to_numpy()
+    if measured.any():
+        for column in ("validation_loss", "validation_iou"):
+            curve[column] = history[column].to_numpy()[ends]
+    return curve
+
+
+def truth_warnings(results: Path, images: Iterable[str]) -> list[str]:
+    """What the truths of these images warned of."""
+    wanted = set(images)
+    return [
+        f"Truth of {path.stem}: {warning}."
+        for path in sorted(results.glob(TRUTHS))
+        if path.stem in wanted
+        for warning in read_receipt(path).get("warnings", [])
+    ]
+
+
+def records_by_stage(results: Path) -> dict[str, list[Record]]:
+    """Run records of all stages that kept any, in the order of the pipeline."""
+    found = {
+        stage: [read_record(path) for path in sorted(results.glob(pattern + RUN_RECORD))]
+        for stage, pattern in STAGES.items()
+    }
+    return {stage: records for stage, records in found.items() if records}
+
+
+def describe_stages(records: dict[str, list[Record]]) -> list[Record]:
+    """A row per stage: jobs, seconds, devices."""
+    rows = []
+    for stage, of in records.items():
+        seconds = [float(record.get("seconds", 0)) for record in of]
+        rows.append(
+            {
+                "stage": stage,
+                "jobs": len(of),
+                "total_s": sum(seconds),
+                "median_s": statistics.median(seconds),
+                "max_s": max(seconds),
+                "devices": distinct(record.get("device") for record in of),
+            }
+        )
+    return rows
+
+
+def describe_environment(records: dict[str, list[Record]]) -> dict[str, str]:
+    """Versions, commit, hosts and time of all jobs; several values where they differ."""
+    every = [record for of in records.values() for record in of]
+    versions: dict[str, set[str]] = {}
+    for record in every:
+        for name, version in {**record.get("versions", {}), "python": record.get("python")}.items():
+            if version:
+                versions.setdefault(name, set()).add(version)
+    ended = max((record.get("ended", "") for record in every), default="")
+    return {
+        "commit": distinct(record.get("commit") for record in every) or "not known",
+        "finished": ended.replace("T", " ") or "not known",
+        "hosts": distinct(record.get("host") for record in every) or "not known",
+        **{name: ", ".join(sorted(found)) for name, found in versions.items()},
+    }
+
+
+def distinct(values: Iterable[Any]) -> str:
+    """The different values, in their order, as text."""
+    return ", ".join(dict.fromkeys(str(value) for value in values if value))
+
+
+def _read_history(path: Path) -> pd.DataFrame:
+    try:
+        history = pd.read_csv(path)
+        history[["step", "loss", "elapsed_s", "validation_loss", "validation_iou"]]  # must be there
+        return history
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(
+            f"{path}: not a readable history of training ({error}). Delete it and run the same "
+            "command again: training goes on from its checkpoint."
+        ) from error
