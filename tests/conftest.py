@@ -26,7 +26,7 @@ def write_prepared(folder: Path, name: str, pixels: np.ndarray, labels: np.ndarr
     store = folder / f"{name}.ome.zarr"
     axes = ("c", "y", "x")
     write_group(store, "", ome_image(name, axes, {"0": [1, 0.5, 0.5]}, unit="micrometer"))
-    contents = {"0": (pixels, axes)}
+    contents: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {"0": (pixels, axes)}
     for label, array in (
         ("truth", labels.astype(np.uint32)),
         ("ignore", np.zeros_like(labels, "u1")),

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-
 from conftest import write_prepared
+
 from unetflow import metrics
 from unetflow.calibration import calibrate
 from unetflow.evaluation import Truth, collect_metrics, evaluate_image, otsu_baseline
@@ -19,7 +19,7 @@ from unetflow.receipts import read_receipt, write_receipt
 from unetflow.stores import Layout, open_array, read_foreground
 from unetflow.synthetic import draw_region
 
-LABELLING = {"min_area_px": 5, "fill_holes": True, "connectivity": 1}
+LABELLING: dict[str, Any] = {"min_area_px": 5, "fill_holes": True, "connectivity": 1}
 
 
 def write_prediction(folder: Path, name: str, foreground: np.ndarray, threshold: float) -> Path:
@@ -27,7 +27,7 @@ def write_prediction(folder: Path, name: str, foreground: np.ndarray, threshold:
     store = folder / "p" / f"{name}.ome.zarr"
     write_group(store, "", ome_image(name, ("c", "y", "x"), {"foreground": [1, 1, 1]}, unit=None))
     stored = np.rint(foreground[None] * 255).astype(np.uint8)
-    labels = label_instances(stored[0] / np.float32(255), threshold=threshold, **LABELLING)  # type: ignore[arg-type]
+    labels = label_instances(stored[0] / np.float32(255), threshold=threshold, **LABELLING)
     for path, pixels, axes in (
         ("foreground", stored, ("c", "y", "x")),
         ("labels/instances/0", labels, ("y", "x")),
@@ -137,7 +137,7 @@ def test_membrane_metrics_are_left_out_of_large_images(
 
 def test_the_baseline_takes_the_better_polarity(case: dict[str, Any]) -> None:
     truth = Truth(case["image"], "instances")
-    label = partial(label_instances, **LABELLING)  # type: ignore[arg-type]
+    label = partial(label_instances, **LABELLING)
     bright = truth.interior[None] * 100 + np.arange(130)[None, None] % 7
     for image in (bright, 255 - bright):
         rows = otsu_baseline(truth, image, label)

@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-
 from conftest import ROOT
+
 from unetflow.jobs import code as code_module
 from unetflow.jobs.code import code_digest
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tifffile
 import yaml
-
 from conftest import ROOT
+
 from unetflow.errors import ConfigError
 from unetflow.jobs.settings import Settings, read_settings, role
 from unetflow.jobs.sources import Sources

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-
 from conftest import write_prepared
+
 from unetflow.errors import ConfigError, ModelError
 from unetflow.models import load_model
 from unetflow.receipts import read_receipt, write_receipt
@@ -107,8 +107,11 @@ def test_a_run_stopped_twice_ends_with_the_same_weights_bit_for_bit(tmp_path: Pa
     for name in ("model.safetensors", "model.json"):
         first, second = ((tmp_path / run / "fold0" / name).read_bytes() for run in ("u", "d"))
         assert first == second, name
-    histories = [pd.read_csv(tmp_path / run / "fold0" / "training.csv") for run in ("u", "d")]
-    pd.testing.assert_frame_equal(*(h.drop(columns="elapsed_s") for h in histories))
+    first_table, second_table = (
+        pd.read_csv(tmp_path / run / "fold0" / "training.csv").drop(columns="elapsed_s")
+        for run in ("u", "d")
+    )
+    pd.testing.assert_frame_equal(first_table, second_table)
 
 
 def test_training_lowers_the_loss_and_keeps_the_best_weights(tmp_path: Path) -> None:

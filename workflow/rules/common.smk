@@ -142,7 +142,9 @@ def network_code(rule):
 
 def runs():
     """All (experiment, fold) of the config."""
-    return [(name, fold) for name in SETTINGS.config["experiments"] for fold in SETTINGS.folds(name)]
+    return [
+        (name, fold) for name in SETTINGS.config["experiments"] for fold in SETTINGS.folds(name)
+    ]
 
 
 def run_paths(pattern):
@@ -167,13 +169,13 @@ def segmented_receipts(wildcards):
 # The embedded demo
 
 
-def demo_files(column, slide):
-    """The demo's files of a column, the slide apart from the images."""
-    return [
-        getattr(image, column)
+def demo_files(*, slide):
+    """The demo's images and their truths, the slide apart: {path: truth}."""
+    return {
+        image.path: image.truth
         for image in SETTINGS.images.values()
-        if image.path.endswith(".ome.tif") == slide
-    ]
+        if image.truth and image.path.endswith(".ome.tif") == slide
+    }
 
 
 # Resources

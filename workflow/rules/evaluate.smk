@@ -10,6 +10,15 @@ rule evaluate:
         calibration="<results>/calibration/{experiment}/fold{fold}.json",
     output:
         table=ensure("<results>/evaluation/{experiment}/fold{fold}/{image}.csv", non_empty=True),
+    log:
+        "<logs>/evaluate/{experiment}/fold{fold}/{image}.log",
+    benchmark:
+        "<benchmarks>/evaluate/{experiment}/fold{fold}/{image}.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         image=under_results("images/{image}.ome.zarr"),
         prediction=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
@@ -18,15 +27,6 @@ rule evaluate:
         labelling=LABELLING,
         facts=image_facts,
         code=code("evaluate"),
-    log:
-        "<logs>/evaluate/{experiment}/fold{fold}/{image}.log",
-    benchmark:
-        "<benchmarks>/evaluate/{experiment}/fold{fold}/{image}.tsv"
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
-    conda:
-        "../../envs/unetflow.yaml"
     script:
         "../../scripts/evaluate.py"
 
@@ -36,16 +36,16 @@ rule collect:
         tables=image_paths("evaluation/{experiment}/fold{fold}/{image}.csv", "test"),
     output:
         table=ensure("<results>/evaluation/metrics.csv", non_empty=True),
-    params:
-        code=code("collect"),
     log:
         "<logs>/collect.log",
     benchmark:
         "<benchmarks>/collect.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
-    conda:
-        "../../envs/unetflow.yaml"
+    params:
+        code=code("collect"),
     script:
         "../../scripts/collect.py"

@@ -7,23 +7,23 @@ rule predict:
         model="<results>/models/{experiment}/fold{fold}/model.safetensors",
     output:
         receipt="<results>/predictions/{experiment}/fold{fold}/foreground/{image}.json",
+    log:
+        "<logs>/predict/{experiment}/fold{fold}/{image}.log",
+    benchmark:
+        "<benchmarks>/predict/{experiment}/fold{fold}/{image}.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=growing(6000),
+        runtime=growing(240),
     params:
         image=under_results("images/{image}.ome.zarr"),
         store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
         predict=SETTINGS.config["predict"],
         require_gpu=SETTINGS.config["require_gpu"],
         code=network_code("predict"),
-    log:
-        "<logs>/predict/{experiment}/fold{fold}/{image}.log",
-    benchmark:
-        "<benchmarks>/predict/{experiment}/fold{fold}/{image}.tsv"
-    threads: 8
-    resources:
-        gpu=1,
-        mem_mb=growing(6000),
-        runtime=growing(240),
-    conda:
-        "../../envs/unetflow.yaml"
     script:
         "../../scripts/predict.py"
 
@@ -36,6 +36,15 @@ rule calibrate:
         ),
     output:
         receipt="<results>/calibration/{experiment}/fold{fold}.json",
+    log:
+        "<logs>/calibrate/{experiment}/fold{fold}.log",
+    benchmark:
+        "<benchmarks>/calibrate/{experiment}/fold{fold}.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         images=images_of("images/{image}.ome.zarr", "validation"),
         predictions=images_of("predictions/{experiment}/fold{fold}/{image}.ome.zarr", "validation"),
@@ -43,15 +52,6 @@ rule calibrate:
         thresholds=SETTINGS.config["calibrate"]["thresholds"],
         labelling=LABELLING,
         code=code("calibrate"),
-    log:
-        "<logs>/calibrate/{experiment}/fold{fold}.log",
-    benchmark:
-        "<benchmarks>/calibrate/{experiment}/fold{fold}.tsv"
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
-    conda:
-        "../../envs/unetflow.yaml"
     script:
         "../../scripts/calibrate.py"
 
@@ -62,19 +62,19 @@ rule instances:
         calibration="<results>/calibration/{experiment}/fold{fold}.json",
     output:
         receipt="<results>/predictions/{experiment}/fold{fold}/instances/{image}.json",
+    log:
+        "<logs>/instances/{experiment}/fold{fold}/{image}.log",
+    benchmark:
+        "<benchmarks>/instances/{experiment}/fold{fold}/{image}.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
         threshold=SETTINGS.config["instances"]["threshold"],
         labelling=LABELLING,
         code=code("instances"),
-    log:
-        "<logs>/instances/{experiment}/fold{fold}/{image}.log",
-    benchmark:
-        "<benchmarks>/instances/{experiment}/fold{fold}/{image}.tsv"
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
-    conda:
-        "../../envs/unetflow.yaml"
     script:
         "../../scripts/instances.py"

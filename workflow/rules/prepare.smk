@@ -4,24 +4,24 @@ if "demo" in SETTINGS.config:
 
     rule draw_demo:
         output:
-            images=demo_files("path", slide=False),
-            truths=demo_files("truth", slide=False),
-            slide=demo_files("path", slide=True),
-            slide_truth=demo_files("truth", slide=True),
+            images=list(demo_files(slide=False)),
+            truths=list(demo_files(slide=False).values()),
+            slide=list(demo_files(slide=True)),
+            slide_truth=list(demo_files(slide=True).values()),
+        log:
+            "<logs>/draw_demo.log",
+        benchmark:
+            "<benchmarks>/draw_demo.tsv"
+        conda:
+            "../../envs/unetflow.yaml"
+        resources:
+            mem_mb=growing(2000),
+            runtime=growing(20),
         params:
             seed=SETTINGS.config["demo"]["seed"],
             image_px=SETTINGS.config["demo"]["image_px"],
             slide_px=SETTINGS.config["demo"]["slide_px"],
             code=code("draw_demo"),
-        log:
-            "<logs>/draw_demo.log",
-        benchmark:
-            "<benchmarks>/draw_demo.tsv"
-        resources:
-            mem_mb=growing(2000),
-            runtime=growing(20),
-        conda:
-            "../../envs/unetflow.yaml"
         script:
             "../../scripts/draw_demo.py"
 
@@ -31,6 +31,15 @@ rule prepare_image:
         source=lambda wildcards: ancient(SETTINGS.images[wildcards.image].path),
     output:
         receipt="<results>/images/{image}.json",
+    log:
+        "<logs>/prepare_image/{image}.log",
+    benchmark:
+        "<benchmarks>/prepare_image/{image}.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         fingerprint=fingerprint("path"),
         store=under_results("images/{image}.ome.zarr"),
@@ -40,15 +49,6 @@ rule prepare_image:
         want_mpp=dataset("mpp"),
         channels=sheet("channels"),
         code=code("prepare_image"),
-    log:
-        "<logs>/prepare_image/{image}.log",
-    benchmark:
-        "<benchmarks>/prepare_image/{image}.tsv"
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
-    conda:
-        "../../envs/unetflow.yaml"
     script:
         "../../scripts/prepare_image.py"
 
@@ -59,6 +59,15 @@ rule prepare_truth:
         image="<results>/images/{image}.json",
     output:
         receipt="<results>/truth/{image}.json",
+    log:
+        "<logs>/prepare_truth/{image}.log",
+    benchmark:
+        "<benchmarks>/prepare_truth/{image}.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         fingerprint=fingerprint("truth"),
         store=under_results("images/{image}.ome.zarr"),
@@ -66,14 +75,5 @@ rule prepare_truth:
         kind=dataset("truth"),
         ignore_value=dataset("ignore_value"),
         code=code("prepare_truth"),
-    log:
-        "<logs>/prepare_truth/{image}.log",
-    benchmark:
-        "<benchmarks>/prepare_truth/{image}.tsv"
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
-    conda:
-        "../../envs/unetflow.yaml"
     script:
         "../../scripts/prepare_truth.py"

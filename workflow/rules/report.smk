@@ -7,9 +7,7 @@ rule report:
         histories=run_paths("models/{experiment}/fold{fold}/training.csv"),
         models=run_paths("models/{experiment}/fold{fold}/model.json"),
         calibrations=run_paths("calibration/{experiment}/fold{fold}.json"),
-        instances=image_paths(
-            "predictions/{experiment}/fold{fold}/instances/{image}.json", "test"
-        ),
+        instances=image_paths("predictions/{experiment}/fold{fold}/instances/{image}.json", "test"),
     output:
         html=report(
             "<results>/report/index.html",
@@ -17,19 +15,19 @@ rule report:
             category="Report",
         ),
         headline="<results>/report/headline.txt",
-    params:
-        results=RESULTS,
-        config=SETTINGS.config,
-        runs=runs(),
-        code=code("report", "unetflow/report.html"),
     log:
         "<logs>/report.log",
     benchmark:
         "<benchmarks>/report.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(20),
-    conda:
-        "../../envs/unetflow.yaml"
+    params:
+        results=lambda wildcards: RESULTS,
+        config=SETTINGS.config,
+        runs=runs(),
+        code=code("report", "unetflow/report.html"),
     script:
         "../../scripts/report.py"

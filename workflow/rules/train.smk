@@ -11,6 +11,17 @@ rule train:
         model=ensure("<results>/models/{experiment}/fold{fold}/model.safetensors", non_empty=True),
         history=ensure("<results>/models/{experiment}/fold{fold}/training.csv", non_empty=True),
         receipt="<results>/models/{experiment}/fold{fold}/model.json",
+    log:
+        "<logs>/train/{experiment}/fold{fold}.log",
+    benchmark:
+        "<benchmarks>/train/{experiment}/fold{fold}.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=growing(8000),
+        runtime=growing(720),
     params:
         images=images_of("images/{image}.ome.zarr", "train"),
         weights=weight_maps(".zarr"),
@@ -21,16 +32,5 @@ rule train:
         mpp=dataset("mpp"),
         require_gpu=SETTINGS.config["require_gpu"],
         code=network_code("train"),
-    log:
-        "<logs>/train/{experiment}/fold{fold}.log",
-    benchmark:
-        "<benchmarks>/train/{experiment}/fold{fold}.tsv"
-    threads: 8
-    resources:
-        gpu=1,
-        mem_mb=growing(8000),
-        runtime=growing(720),
-    conda:
-        "../../envs/unetflow.yaml"
     script:
         "../../scripts/train.py"

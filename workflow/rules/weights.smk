@@ -6,21 +6,21 @@ rule weights:
         truth="<results>/truth/{image}.json",
     output:
         receipt="<results>/weights/{weighting}/{image}.json",
+    log:
+        "<logs>/weights/{weighting}/{image}.log",
+    benchmark:
+        "<benchmarks>/weights/{weighting}/{image}.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         truth=under_results("images/{image}.ome.zarr"),
         store=under_results("weights/{weighting}/{image}.zarr"),
         w0=weighting("w0"),
         sigma_px=weighting("sigma_px"),
         code=code("weights"),
-    log:
-        "<logs>/weights/{weighting}/{image}.log",
-    benchmark:
-        "<benchmarks>/weights/{weighting}/{image}.tsv"
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
-    conda:
-        "../../envs/unetflow.yaml"
     script:
         "../../scripts/weights.py"
 
@@ -31,17 +31,17 @@ rule statistics:
         truths=images_of("truth/{image}.json", "train"),
     output:
         receipt="<results>/statistics/{experiment}/fold{fold}.json",
-    params:
-        images=images_of("images/{image}.ome.zarr", "train"),
-        code=code("statistics"),
     log:
         "<logs>/statistics/{experiment}/fold{fold}.log",
     benchmark:
         "<benchmarks>/statistics/{experiment}/fold{fold}.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(60),
-    conda:
-        "../../envs/unetflow.yaml"
+    params:
+        images=images_of("images/{image}.ome.zarr", "train"),
+        code=code("statistics"),
     script:
         "../../scripts/statistics.py"

@@ -1,0 +1,236 @@
+"""The whole pipeline on tiny images: it runs through, rests, and reruns exactly what changed."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+
+COPIED = ("Snakefile", "workflow", "scripts", "unetflow", "profiles", "envs", "config")
+SHEET = "image dataset path truth split"
+IMAGES = (("train_00", "train"), ("train_01", "train"), ("validation_00", "validation"))
+TESTED = (("test_00", "test", ".tif"), ("slide", "test", ".ome.tif"))
+SLURM = {"sacct", "sacctmgr", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun"}
+
+Snakemake = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def path_without_slurm(folder: Path) -> str:
+    """PATH without SLURM: with its programs but no daemon every start takes ten seconds longer."""
+    kept = [str(Path(sys.executable).parent)]
+    for place in map(Path, os.environ["PATH"].split(os.pathsep)):
+        if (place / "scontrol").exists():
+            mirror = folder / f"bin{len(kept)}"
+            mirror.mkdir()
+            for program in place.iterdir():
+                if program.name not in SLURM:
+                    (mirror / program.name).symlink_to(program)
+            place = mirror
+        kept.append(str(place))
+    return os.pathsep.join(kept)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with a config that takes seconds."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, folder / name, ignore=ignore)
+        else:
+            shutil.copy(source, folder / name)
+    rows = [SHEET.replace(" ", "\t")]
+    for name, split, suffix in (*((n, s, ".tif") for n, s in IMAGES), *TESTED):
+        rows.append(f"{name}\tcells\t{{data}}/{name}{suffix}\t{{data}}/{name}_truth.tif\t{split}")
+    rows.append("unlabelled\tcells\t{data}/test_00.tif\t\tpredict")
+    (folder / "config" / "images.tsv").write_text("\n".join(rows) + "\n")
+    config = yaml.safe_load((folder / "config" / "config.yaml").read_text())
+    config["demo"] |= {"image_px": 128, "slide_px": 600}
+    config["experiments"]["unet"]["network"] |= {"base_channels": 4, "depth": 2}
+    config["experiments"]["unet"]["recipe"] |= {"tile_px": 92, "steps": 12, "validate_every": 6}
+    config["predict"] |= {"write_px": 256, "shard_px": 512}
+    config["calibrate"]["thresholds"] = config["evaluate"]["thresholds"] = [0.3, 0.5]
+    write_config(folder, config)
+    return folder
+
+
+def write_config(folder: Path, config: object) -> None:
+    (folder / "config" / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+@pytest.fixture(scope="module")
+def snakemake(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Snakemake:
+    path = path_without_slurm(tmp_path_factory.mktemp("path"))
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PATH": path, "PYTHONPATH": str(project)}
+        return subprocess.run(
+            ["snakemake", "--cores", "2", *arguments],
+            cwd=project,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(project: Path, snakemake: Snakemake) -> Path:
+    """The project after one whole run."""
+    done = snakemake("--resources", "gpu=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project / "results"
+
+
+def planned(done: subprocess.CompletedProcess[str]) -> Counter[str]:
+    """Rules and numbers of jobs that a dry run lists."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = done.stdout + done.stderr
+    if "Nothing to be done" in text:
+        return Counter()
+    table = text.split("Job stats:")[1].split("total")[0].splitlines()[3:]
+    pairs = (line.split() for line in table if line.strip())
+    return Counter({rule: int(count) for rule, count in pairs if rule != "all"})
+
+
+def test_every_declared_result_is_there(finished: Path) -> None:
+    for path in (
+        "images/slide.json",
+        "images/slide.ome.zarr/labels/truth/0/zarr.json",
+        "truth/train_00.json",
+        "weights/paper/train_00.json",
+        "statistics/unet/fold0.json",
+        "models/unet/fold0/model.safetensors",
+        "models/unet/fold0/training.csv",
+        "calibration/unet/fold0.json",
+        "predictions/unet/fold0/foreground/slide.json",
+        "predictions/unet/fold0/instances/unlabelled.json",
+        "predictions/unet/fold0/slide.ome.zarr/foreground/zarr.json",
+        "evaluation/unet/fold0/test_00.csv",
+        "evaluation/metrics.csv",
+        "report/index.html",
+        "logs/predict/unet/fold0/slide.log",
+        "benchmarks/train/unet/fold0.tsv",
+    ):
+        assert (finished / path).stat().st_size > 0, path
+    metrics = pd.read_csv(finished / "evaluation" / "metrics.csv")
+    assert set(metrics["image"]) == {"test_00", "slide"}
+    assert set(metrics["method"]) == {"unet", "otsu"}
+    assert "report: results/report/index.html" in (finished / "report/headline.txt").read_text()
+
+
+def test_a_job_without_a_gpu_says_so_once(finished: Path) -> None:
+    log = (finished / "logs" / "train" / "unet" / "fold0.log").read_text()
+    assert log.count("no GPU here: running on the CPU") <= 1
+    assert "GPU" in log or "cuda" in log or "mps" in log
+
+
+@pytest.mark.usefixtures("finished")
+def test_a_second_run_has_nothing_to_do(snakemake: Snakemake) -> None:
+    assert "Nothing to be done" in (lambda d: d.stdout + d.stderr)(snakemake())
+
+
+def test_a_touched_raw_image_reruns_nothing(finished: Path, snakemake: Snakemake) -> None:
+    (finished.parent / "data" / "demo" / "train_00.tif").touch()
+    assert planned(snakemake("-n")) == {}
+
+
+def test_a_fresh_clone_and_a_comment_rerun_nothing(finished: Path, snakemake: Snakemake) -> None:
+    for path in (*finished.parent.glob("scripts/*.py"), *finished.parent.rglob("unetflow/**/*.py")):
+        path.write_text(path.read_text() + "\n# a comment\n")
+    assert planned(snakemake("-n")) == {}
+
+
+def test_other_thresholds_rerun_evaluation_and_report_only(
+    finished: Path, snakemake: Snakemake
+) -> None:
+    path = finished.parent / "config" / "config.yaml"
+    before = path.read_text()
+    config = yaml.safe_load(before)
+    config["evaluate"]["thresholds"] = [0.4]
+    write_config(finished.parent, config)
+    assert planned(snakemake("-n")) == {"evaluate": 2, "collect": 1, "report": 1}
+    path.write_text(before)
+
+
+def test_an_edit_in_a_metrics_module_reruns_no_training_and_no_inference(
+    finished: Path, snakemake: Snakemake
+) -> None:
+    path = finished.parent / "unetflow" / "metrics" / "rand.py"
+    before = path.read_text()
+    assert "2 * self.ab" in before
+    path.write_text(before.replace("2 * self.ab", "2.0 * self.ab"))
+    jobs = planned(snakemake("-n"))
+    path.write_text(before)
+    # Instances follow the calibration; with equal thresholds their job ends at once.
+    assert set(jobs) == {"calibrate", "instances", "evaluate", "collect", "report"}
+
+
+def test_other_pixels_rerun_what_depends_on_them(finished: Path, snakemake: Snakemake) -> None:
+    path = finished.parent / "data" / "demo" / "test_00.tif"
+    before = path.read_bytes()
+    path.write_bytes(before + b"0")
+    jobs = planned(snakemake("-n"))
+    path.write_bytes(before)
+    assert jobs["prepare_image"] == 2  # the sheet has it twice
+    assert jobs["predict"] == 2
+    assert not {"train", "weights", "calibrate"} & set(jobs)
+
+
+def test_a_mistyped_key_ends_before_anything_runs(finished: Path, snakemake: Snakemake) -> None:
+    done = snakemake("-n", "--config", "resluts=elsewhere")
+    assert done.returncode != 0
+    assert "unknown key 'resluts', did you mean 'results'?" in done.stdout + done.stderr
+    assert finished.exists()
+
+
+def test_one_bad_image_does_not_end_the_batch(finished: Path, snakemake: Snakemake) -> None:
+    sheet = finished.parent / "config" / "images.tsv"
+    before = sheet.read_text()
+    (finished.parent / "data" / "bad.tif").write_bytes(b"II*\0 this is no image")
+    good = finished.parent / "data" / "demo" / "test_00.tif"
+    sheet.write_text(
+        before
+        + "bad\tcells\tdata/bad.tif\t\tpredict\n"
+        + f"good\tcells\t{good.relative_to(finished.parent)}\t\tpredict\n"
+    )
+    done = snakemake("--keep-going")
+    sheet.write_text(before)
+    assert done.returncode != 0
+    assert "data/bad.tif: cannot be opened as an image" in done.stdout + done.stderr
+    assert (finished / "predictions/unet/fold0/instances/good.json").exists()
+    assert not (finished / "images" / "bad.json").exists()
+
+
+def test_a_truth_of_another_kind_names_file_values_and_remedy(
+    finished: Path, snakemake: Snakemake
+) -> None:
+    config = finished.parent / "config" / "config.yaml"
+    before = config.read_text()
+    changed = yaml.safe_load(before)
+    changed["datasets"]["cells"]["truth"] = "interior"
+    write_config(finished.parent, changed)
+    done = snakemake("--until", "prepare_truth")
+    config.write_text(before)
+    assert done.returncode != 0
+    assert "truth of kind interior holds 0 (membrane)" in done.stdout + done.stderr
+    assert (finished / "models/unet/fold0/model.safetensors").exists()
+
+
+def test_require_gpu_makes_its_absence_an_error(finished: Path, snakemake: Snakemake) -> None:
+    done = snakemake(
+        "--resources", "gpu=0", "--config", "require_gpu=True", "results=other", "--until", "train"
+    )
+    assert done.returncode != 0
+    assert "require_gpu is true" in done.stdout + done.stderr
+    assert finished.exists()
