@@ -5,6 +5,7 @@ Shape suffixes: B batch, C channels, K classes, H W of a tile, Y X of a level.
 """
 
 import logging
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def predict_store(
     pixels = read_array(image, "0")
     check_channels(description, pixels.shape[0], image)
     device = resolve_device(gpu=gpu, require_gpu=require_gpu)
-    threads = use_threads(threads)
+    threads, cores = use_threads(threads), os.cpu_count() or 1
     scale, unit = spatial_scale(image)
     axes = ("c", "y", "x")
     write_group(store, "", ome_image("foreground", axes, {"foreground": [1, *scale]}, unit=unit))
@@ -121,7 +122,7 @@ def predict_store(
             "memory_format": "channels_last",
             "threads": threads,
         },
-        can_have=lambda chosen: chosen["device"] == device and chosen["threads"] <= _most_threads(),
+        can_have=lambda chosen: chosen["device"] == device and chosen["threads"] <= cores,
     )
     chosen = foreground.chosen
     use_threads(chosen["threads"])
@@ -208,7 +209,3 @@ def _turns(average: int) -> tuple[tuple[int, bool], ...]:
     if average not in AVERAGES:
         raise ValueError(f"average = {average} is not possible; there are 1 (off), 7 and 8")
     return AVERAGES[average]
-
-
-def _most_threads() -> int:
-    return max(torch.get_num_threads(), torch.multiprocessing.cpu_count())

@@ -237,8 +237,8 @@ def _difference(found: Mapping[str, Any], wanted: Mapping[str, Any], layout: Lay
     return "of another " + ", ".join(keys) if keys else None
 
 
-def _described(layout: Layout) -> dict[str, Any]:
-    described: dict[str, Any] = json.loads(
-        json.dumps([layout.shape, layout.dtype, layout.axes, layout.shards, layout.chunks])
-    )
-    return {"array": described}
+def _described(layout: Layout) -> list[Any]:
+    """A layout as JSON gives it back."""
+    parts = (layout.shape, layout.dtype, layout.axes, layout.shards, layout.chunks)
+    described: list[Any] = json.loads(json.dumps(parts))
+    return described
