@@ -165,3 +165,12 @@ def test_seconds_and_host_go_beside_the_receipt(tmp_path: Path) -> None:
 
 def test_the_order_of_keys_is_in_no_digest() -> None:
     assert digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1}) != digest_of({"a": 1})
+
+
+def test_a_shard_that_cannot_be_written_is_named_and_the_finished_ones_stay(tmp_path: Path) -> None:
+    array = opened(tmp_path, model="a")
+    fill(array, 2)
+    (array.path / "c" / "0" / "1").write_text("in the way, as a full disk would be")
+    with pytest.raises(StoreError, match=r"shard \(0, 1, 0\) could not be written .* kept"):
+        fill(array)
+    assert len(array.missing()) == 4
