@@ -101,8 +101,7 @@ def predict_store(
         )
     pixels = read_array(image, "0")
     check_channels(description, pixels.shape[0], image)
-    device = resolve_device(gpu=gpu, require_gpu=require_gpu)
-    threads, cores = use_threads(threads), os.cpu_count() or 1
+    now = _choose(precision=precision, threads=threads, gpu=gpu, require_gpu=require_gpu)
     scale, unit = spatial_scale(image)
     axes = ("c", "y", "x")
     write_group(store, "", ome_image("foreground", axes, {"foreground": [1, *scale]}, unit=unit))
@@ -116,19 +115,14 @@ def predict_store(
             "parameters": {"write_px": write_px, "average": average, "precision": precision},
             "code": code,
         },
-        chosen={
-            "device": device,
-            "precision": resolve_precision(precision, device),
-            "memory_format": "channels_last",
-            "threads": threads,
-        },
-        can_have=lambda chosen: chosen["device"] == device and chosen["threads"] <= cores,
+        chosen=now,
+        can_have=lambda chosen: _can_have(chosen, now),
     )
     chosen = foreground.chosen
     use_threads(chosen["threads"])
     _finish(
         foreground,
-        ready(network, device=device, precision=chosen["precision"]),
+        ready(network, device=chosen["device"], precision=chosen["precision"]),
         Normalised(pixels, description["intensity"]),
         write_px,
         _turns(average),
@@ -143,6 +137,22 @@ def predict_store(
         },
     )
     record.write(**chosen)
+
+
+def _choose(*, precision: str, threads: int, gpu: bool, require_gpu: bool) -> dict[str, Any]:
+    """What is resolved automatically, once, when an array is begun: other values, other bits."""
+    device = resolve_device(gpu=gpu, require_gpu=require_gpu)
+    return {
+        "device": device,
+        "precision": resolve_precision(precision, device),
+        "memory_format": "channels_last",
+        "threads": use_threads(threads),
+    }
+
+
+def _can_have(chosen: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Can an array that was begun with `chosen` be continued here, to the same bits?"""
+    return chosen["device"] == now["device"] and chosen["threads"] <= (os.cpu_count() or 1)
 
 
 def _finish(

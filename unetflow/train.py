@@ -212,7 +212,8 @@ class TrainingRun:
         loss, iou = validate(self.network, validation, device=self.device, precision=self.precision)
         row["validation_loss"], row["validation_iou"] = loss, iou
         log.info("step %d: validation loss %.4f, IoU %.4f", self.step, loss, iou)
-        if self.best["validation_iou"] is None or iou > self.best["validation_iou"]:
+        before = self.best["validation_iou"]
+        if before is None or math.isnan(before) or iou > before:
             self.best = {"step": self.step, "validation_iou": iou, "validation_loss": loss}
             self._best_weights = {
                 name: tensor.detach().cpu().clone()

@@ -5,39 +5,21 @@ waits in a queue for a typing error.
 """
 
 import copy
-import csv
-import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import yaml
 
 from unetflow.errors import ConfigError
+from unetflow.jobs.sheet import Image, in_words, read_sheet, schema_errors
 from unetflow.jobs.sources import Sources
 from unetflow.recipes import Recipe, recipe_from
 from unetflow.tiles import output_size_px
 
 NAMED_SPLITS = ("train", "validation", "test", "predict")
 TRUTH_NEEDED = ("train", "validation", "test")
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """One row of the sheet."""
-
-    name: str
-    dataset: str
-    path: str
-    split: str  # one of NAMED_SPLITS or the number of a fold
-    truth: str | None = None
-    group: str | None = None
-    mpp: float | None = None  # [um/px]
-    level: int | None = None
-    plane: int | None = None
-    channels: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +69,13 @@ def read_settings(config: Mapping[str, Any], schemas: str | Path, base: str | Pa
     """
     schema = yaml.safe_load((Path(schemas) / "config.schema.yaml").read_text())
     complete = _with_defaults(copy.deepcopy(dict(config)), schema)
-    problems = [_in_words("config", error) for error in _errors(complete, schema)]
+    problems = [in_words("config", error) for error in schema_errors(complete, schema)]
     _raise_if(problems)
     sheet = Path(complete["images"])
     if not sheet.exists():
         sheet = Path(base) / sheet
     row_schema = yaml.safe_load((Path(schemas) / "images.schema.yaml").read_text())
-    images, problems = _read_sheet(sheet, row_schema, complete["data_dir"])
+    images, problems = read_sheet(sheet, row_schema, complete["data_dir"])
     settings = Settings(complete, images)
     problems += _sheet_problems(settings, sheet)
     problems += [
@@ -123,72 +105,6 @@ def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
         part = known.get(key, others if isinstance(others, dict) else {})
         value[key] = _with_defaults(inner, part)
     return value
-
-
-def _errors(value: Any, schema: Mapping[str, Any]) -> Iterator[jsonschema.ValidationError]:
-    return jsonschema.Draft202012Validator(schema).iter_errors(value)
-
-
-def _in_words(where: str, error: jsonschema.ValidationError) -> str:
-    """A schema error as: the place, what came, the rule, the way out."""
-    place = ": ".join([where, *([".".join(map(str, error.absolute_path))] if error.path else [])])
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        rules: Any = error.schema
-        known = list(rules.get("properties", {}))
-        unknown = [key for key in error.instance if key not in known]
-        hints = [difflib.get_close_matches(key, known, n=1) for key in unknown]
-        return "; ".join(
-            f"{place}: unknown key {key!r}"
-            + (f", did you mean {hint[0]!r}?" if hint else f"; there are: {', '.join(known)}")
-            for key, hint in zip(unknown, hints, strict=True)
-        )
-    return f"{place}: {error.message}"
-
-
-def _read_sheet(
-    sheet: Path, schema: Mapping[str, Any], data_dir: str
-) -> tuple[dict[str, Image], list[str]]:
-    if not sheet.exists():
-        return {}, [f"images: there is no sheet {sheet}; give its path in the config"]
-    with sheet.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    if not rows:
-        return {}, [f"{sheet}: holds no image; it needs a header and one row per image"]
-    images: dict[str, Image] = {}
-    problems = []
-    for line, row in enumerate(rows, start=2):
-        cells = {key or "": value.strip() for key, value in row.items() if value and key}
-        where = f"{sheet} line {line}"
-        found = [_in_words(where, error) for error in _errors(cells, schema)]
-        if None in row:
-            found.append(f"{where}: more cells than the header has columns; separate them by tabs")
-        if not found and cells["image"] in images:
-            found.append(f"{where}: image {cells['image']!r} is there twice; names are unique")
-        problems += found
-        if not found:
-            images[cells["image"]] = _image(cells, data_dir)
-    return images, problems
-
-
-def _image(cells: Mapping[str, str], data_dir: str) -> Image:
-    def path(column: str) -> str:
-        return cells[column].replace("{data}", data_dir)
-
-    def number(column: str) -> int | None:
-        return int(cells[column]) if column in cells else None
-
-    return Image(
-        name=cells["image"],
-        dataset=cells["dataset"],
-        path=path("path"),
-        split=cells["split"],
-        truth=path("truth") if "truth" in cells else None,
-        group=cells.get("group"),
-        mpp=float(cells["mpp"]) if "mpp" in cells else None,
-        level=number("level"),
-        plane=number("plane"),
-        channels=tuple(map(int, cells["channels"].split())) if "channels" in cells else None,
-    )
 
 
 def _sheet_problems(settings: Settings, sheet: Path) -> list[str]:
