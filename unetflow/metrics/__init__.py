@@ -1,12 +1,14 @@
 """Metrics of the field, to the digits of the programs that the challenges used. No torch in here.
 
 Membrane metrics take truth (0 membrane, nonzero interior) and P(interior) of one slice (Y, X) or a
-stack (Z, Y, X); instance metrics take integer labels of any number of axes, 0 background. What is
-undefined is NaN, and sums stand beside scores so that images can be pooled.
+stack (Z, Y, X); instance metrics take integer labels of any number of axes, 0 background, in
+memory, in Zarr or in Dask. What is undefined is NaN, and sums stand beside scores so that images
+can be pooled.
 """
 
 from unetflow.metrics.checks import CHALLENGE_THRESHOLDS, binarise
 from unetflow.metrics.components import label_interior
+from unetflow.metrics.contingency import Contingency, contingency
 from unetflow.metrics.instances import (
     DSB2018_IOUS,
     DetSums,
@@ -40,15 +42,15 @@ from unetflow.metrics.mismatches import (
     splits_and_mergers,
 )
 from unetflow.metrics.overlap import (
-    Contingency,
     PixelCounts,
     confusion_matrix,
-    contingency,
     dice_per_class,
     iou_per_class,
     pixel_counts,
+    pixel_counts_of_regions,
     pixel_error,
     pixel_f_score,
+    pool_pixel_counts,
 )
 from unetflow.metrics.rand import (
     InfoScore,
@@ -64,6 +66,7 @@ from unetflow.metrics.rand import (
     rand_sums_by_slice,
     reduce_rand,
 )
+from unetflow.metrics.stitching import region_tables
 from unetflow.metrics.thinning import thin_membranes
 from unetflow.metrics.warping import simple_points, warped_truth, warping_error
 
@@ -107,14 +110,17 @@ __all__ = [
     "panoptic_quality",
     "panoptic_sums",
     "pixel_counts",
+    "pixel_counts_of_regions",
     "pixel_error",
     "pixel_f_score",
+    "pool_pixel_counts",
     "pool_rand_sums",
     "rand_index",
     "rand_score",
     "rand_sums",
     "rand_sums_by_slice",
     "reduce_rand",
+    "region_tables",
     "scores_by_threshold",
     "seg_score",
     "seg_sums",

@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 BoolArray = NDArray[np.bool_]
 LabelArray = NDArray[np.uint32]
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
 LARGEST_ID = 2**32 - 1
 """Instance ids are uint32 everywhere in this package."""

@@ -1,24 +1,25 @@
 """Instance metrics: are the objects found, and are they the right shape?
 
 All take integer labels of any number of axes, 0 background, ids sparse or as high as uint32 goes,
-and count in int64 from one contingency table. Each score has a function that returns its sums:
-add the sums of several images, then score. Undefined (nothing to score) is NaN.
+in memory, in Zarr or in Dask; or in place of both images one `contingency` table of them, so that
+several scores share a pass. Each score has a function that returns its sums: add the sums of
+several images, then score. Undefined (nothing to score) is NaN.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
+from unetflow.metrics.contingency import Contingency, Labels
 from unetflow.metrics.matching import instance_overlaps, pair_at_iou
 from unetflow.metrics.overlap import ratio
 
 DSB2018_IOUS: tuple[float, ...] = tuple(percent / 100 for percent in range(50, 100, 5))
 """0.50, 0.55, ... 0.95, each the double nearest to the decimal."""
 
-Frames = ArrayLike | list[NDArray[Any]]
+Frames = Labels | list[Labels]
 """One label image, or a list of them, one per frame."""
 
 
@@ -105,7 +106,10 @@ class PanopticQuality(NamedTuple):
 
 
 def seg_score(
-    truth_labels: Frames, predicted_labels: Frames, *, ignore: Frames | None = None
+    truth_labels: Frames | Contingency,
+    predicted_labels: Frames | None = None,
+    *,
+    ignore: Frames | None = None,
 ) -> float:
     """SEG of the Cell Tracking Challenge: mean IoU over all reference objects of all frames.
 
@@ -119,7 +123,10 @@ def seg_score(
 
 
 def seg_sums(
-    truth_labels: Frames, predicted_labels: Frames, *, ignore: Frames | None = None
+    truth_labels: Frames | Contingency,
+    predicted_labels: Frames | None = None,
+    *,
+    ignore: Frames | None = None,
 ) -> SegSums:
     """The sums of SEG; arguments as `seg_score`."""
     total = SegSums(0.0, 0)
@@ -132,7 +139,10 @@ def seg_sums(
 
 
 def det_score(
-    truth_labels: Frames, predicted_labels: Frames, *, ignore: Frames | None = None
+    truth_labels: Frames | Contingency,
+    predicted_labels: Frames | None = None,
+    *,
+    ignore: Frames | None = None,
 ) -> float:
     """DET of the Cell Tracking Challenge: 1 - the price of correcting the detections.
 
@@ -143,7 +153,10 @@ def det_score(
 
 
 def det_sums(
-    truth_labels: Frames, predicted_labels: Frames, *, ignore: Frames | None = None
+    truth_labels: Frames | Contingency,
+    predicted_labels: Frames | None = None,
+    *,
+    ignore: Frames | None = None,
 ) -> DetSums:
     """The sums of DET; arguments as `det_score`."""
     total = DetSums(0, 0, 0, 0)
@@ -157,11 +170,11 @@ def det_sums(
 
 
 def average_precision(
-    truth_labels: ArrayLike,
-    predicted_labels: ArrayLike,
+    truth_labels: Labels | Contingency,
+    predicted_labels: Labels | None = None,
     iou: float = 0.5,
     *,
-    ignore: ArrayLike | None = None,
+    ignore: Labels | None = None,
 ) -> float:
     """TP / (TP + FP + FN) at one IoU, as StarDist and the Data Science Bowl 2018 count it.
 
@@ -171,22 +184,22 @@ def average_precision(
 
 
 def matching_sums(
-    truth_labels: ArrayLike,
-    predicted_labels: ArrayLike,
+    truth_labels: Labels | Contingency,
+    predicted_labels: Labels | None = None,
     iou: float = 0.5,
     *,
-    ignore: ArrayLike | None = None,
+    ignore: Labels | None = None,
 ) -> MatchingSums:
     """The sums of AP and F1 at one IoU; arguments as `average_precision`."""
     return matching_sums_at_ious(truth_labels, predicted_labels, (iou,), ignore=ignore)[0]
 
 
 def matching_sums_at_ious(
-    truth_labels: ArrayLike,
-    predicted_labels: ArrayLike,
-    ious: tuple[float, ...] = DSB2018_IOUS,
+    truth_labels: Labels | Contingency,
+    predicted_labels: Labels | None = None,
+    ious: Sequence[float] = DSB2018_IOUS,
     *,
-    ignore: ArrayLike | None = None,
+    ignore: Labels | None = None,
 ) -> list[MatchingSums]:
     """The sums of AP and F1 at each of several IoUs, from one table."""
     for iou in ious:
@@ -199,7 +212,10 @@ def matching_sums_at_ious(
 
 
 def dsb2018_score(
-    truth_labels: ArrayLike, predicted_labels: ArrayLike, *, ignore: ArrayLike | None = None
+    truth_labels: Labels | Contingency,
+    predicted_labels: Labels | None = None,
+    *,
+    ignore: Labels | None = None,
 ) -> float:
     """Score of the Data Science Bowl 2018: mean of `average_precision` at IoU 0.50 ... 0.95."""
     sums = matching_sums_at_ious(truth_labels, predicted_labels, ignore=ignore)
@@ -207,7 +223,10 @@ def dsb2018_score(
 
 
 def panoptic_quality(
-    truth_labels: ArrayLike, predicted_labels: ArrayLike, *, ignore: ArrayLike | None = None
+    truth_labels: Labels | Contingency,
+    predicted_labels: Labels | None = None,
+    *,
+    ignore: Labels | None = None,
 ) -> PanopticQuality:
     """PQ = sum of matched IoU / (TP + FP/2 + FN/2), matched where IoU > 0.5, strictly.
 
@@ -218,7 +237,10 @@ def panoptic_quality(
 
 
 def panoptic_sums(
-    truth_labels: ArrayLike, predicted_labels: ArrayLike, *, ignore: ArrayLike | None = None
+    truth_labels: Labels | Contingency,
+    predicted_labels: Labels | None = None,
+    *,
+    ignore: Labels | None = None,
 ) -> MatchingSums:
     """The sums of PQ (IoU > 0.5, strictly)."""
     above_half = float(np.nextafter(0.5, 1))
@@ -232,8 +254,8 @@ def panoptic_of(sums: MatchingSums) -> PanopticQuality:
 
 
 def _frames(
-    truth: Frames, predicted: Frames, ignore: Frames | None
-) -> Iterator[tuple[ArrayLike, ArrayLike, ArrayLike | None]]:
+    truth: Frames | Contingency, predicted: Frames | None, ignore: Frames | None
+) -> Iterator[tuple[Labels | Contingency, Labels | None, Labels | None]]:
     """Frames side by side; anything but a list or tuple of arrays is one frame."""
     true_frames, predicted_frames = _as_frames(truth), _as_frames(predicted)
     if true_frames is None and predicted_frames is None:
@@ -253,7 +275,7 @@ def _frames(
     yield from zip(true_frames, predicted_frames, ignored, strict=True)
 
 
-def _as_frames(frames: Frames) -> list[Any] | None:
-    if isinstance(frames, list | tuple) and all(isinstance(each, np.ndarray) for each in frames):
+def _as_frames(frames: Any) -> list[Labels] | None:
+    if isinstance(frames, list | tuple) and all(hasattr(each, "shape") for each in frames):
         return list(frames)
     return None

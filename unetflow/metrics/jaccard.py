@@ -1,10 +1,13 @@
-"""Aggregated Jaccard index: instance overlap in pixels, for nuclei in histology."""
+"""Aggregated Jaccard index: instance overlap in pixels, for nuclei in histology.
+
+Input as in `unetflow.metrics.instances`.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from unetflow.metrics.contingency import Contingency, Labels
 from unetflow.metrics.matching import assign, instance_overlaps
 from unetflow.metrics.overlap import ratio
 
@@ -26,7 +29,10 @@ class JaccardSums:
 
 
 def aggregated_jaccard(
-    truth_labels: ArrayLike, predicted_labels: ArrayLike, *, ignore: ArrayLike | None = None
+    truth_labels: Labels | Contingency,
+    predicted_labels: Labels | None = None,
+    *,
+    ignore: Labels | None = None,
 ) -> float:
     """AJI (Kumar et al. 2017): each true object takes its best prediction, reuse allowed.
 
@@ -38,18 +44,21 @@ def aggregated_jaccard(
 
 
 def aggregated_jaccard_plus(
-    truth_labels: ArrayLike, predicted_labels: ArrayLike, *, ignore: ArrayLike | None = None
+    truth_labels: Labels | Contingency,
+    predicted_labels: Labels | None = None,
+    *,
+    ignore: Labels | None = None,
 ) -> float:
     """AJI+ (Graham et al. 2019): as AJI, but one to one, with the largest sum of IoU."""
     return jaccard_sums(truth_labels, predicted_labels, one_to_one=True, ignore=ignore).score
 
 
 def jaccard_sums(
-    truth_labels: ArrayLike,
-    predicted_labels: ArrayLike,
+    truth_labels: Labels | Contingency,
+    predicted_labels: Labels | None = None,
     *,
     one_to_one: bool = False,
-    ignore: ArrayLike | None = None,
+    ignore: Labels | None = None,
 ) -> JaccardSums:
     """The sums of AJI, or of AJI+ where pairs are one to one."""
     overlaps = instance_overlaps(truth_labels, predicted_labels, ignore=ignore)

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from unetflow.metrics.checks import BoolArray
-from unetflow.metrics.overlap import FloatArray, IntArray, contingency
+from unetflow.metrics.checks import BoolArray, FloatArray, IntArray
+from unetflow.metrics.contingency import Contingency, Labels, contingency
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +33,12 @@ class Overlaps:
 
 
 def instance_overlaps(
-    truth_labels: ArrayLike, predicted_labels: ArrayLike, *, ignore: ArrayLike | None = None
+    truth_labels: Labels | Contingency,
+    predicted_labels: Labels | None = None,
+    *,
+    ignore: Labels | None = None,
 ) -> Overlaps:
-    """The overlapping pairs of two label images of any number of axes, 0 background."""
+    """The overlapping pairs of two label images, or of their table."""
     table = contingency(truth_labels, predicted_labels, ignore=ignore)
     truth, predicted = table.truth_ids != 0, table.predicted_ids != 0
     both = truth[table.rows] & predicted[table.columns]

@@ -13,9 +13,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from unetflow.metrics.checks import BoolArray, LabelArray, binarise, membrane_pair
+from unetflow.metrics.checks import BoolArray, IntArray, LabelArray, binarise, membrane_pair
 from unetflow.metrics.components import label_interior
-from unetflow.metrics.overlap import IntArray, contingency, ratio, sum_by
+from unetflow.metrics.contingency import Contingency, Labels, contingency, sum_by
+from unetflow.metrics.overlap import ratio
 from unetflow.metrics.thinning import thin_membranes
 
 Reduce = Literal["macro", "pooled"]
@@ -71,7 +72,10 @@ def pool_rand_sums(sums: Iterable[RandSums]) -> RandSums:
 
 
 def rand_sums(
-    truth_labels: ArrayLike, predicted_labels: ArrayLike, *, ignore: ArrayLike | None = None
+    truth_labels: Labels | Contingency,
+    predicted_labels: Labels | None = None,
+    *,
+    ignore: Labels | None = None,
 ) -> RandSums:
     """The sums of V_Rand for two label images of any number of axes, 0 membrane or background.
 
@@ -166,7 +170,10 @@ def info_score(
 
 
 def info_score_of_labels(
-    truth_labels: ArrayLike, predicted_labels: ArrayLike, *, ignore: ArrayLike | None = None
+    truth_labels: Labels | Contingency,
+    predicted_labels: Labels | None = None,
+    *,
+    ignore: Labels | None = None,
 ) -> InfoScore:
     """V_Info for two label images of any number of axes, 0 membrane or background.
 
@@ -187,7 +194,10 @@ def info_score_of_labels(
 
 
 def rand_index(
-    truth_labels: ArrayLike, predicted_labels: ArrayLike, *, ignore: ArrayLike | None = None
+    truth_labels: Labels | Contingency,
+    predicted_labels: Labels | None = None,
+    *,
+    ignore: Labels | None = None,
 ) -> float:
     """Share of pixel pairs on which both images agree (Rand 1971); label 0 is one cluster."""
     table = contingency(truth_labels, predicted_labels, ignore=ignore)
@@ -197,7 +207,10 @@ def rand_index(
 
 
 def adapted_rand_error(
-    truth_labels: ArrayLike, predicted_labels: ArrayLike, *, ignore: ArrayLike | None = None
+    truth_labels: Labels | Contingency,
+    predicted_labels: Labels | None = None,
+    *,
+    ignore: Labels | None = None,
 ) -> float:
     """The adapted Rand error of scikit-image: pairs, with label 0 of the prediction one cluster.
 
@@ -229,7 +242,7 @@ class _Restricted(NamedTuple):
 
 
 def _restricted(
-    truth_labels: ArrayLike, predicted_labels: ArrayLike, ignore: ArrayLike | None
+    truth_labels: Labels | Contingency, predicted_labels: Labels | None, ignore: Labels | None
 ) -> _Restricted:
     table = contingency(truth_labels, predicted_labels, ignore=ignore)
     inside = table.truth_ids[table.rows] != 0

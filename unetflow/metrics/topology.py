@@ -3,8 +3,8 @@
 import numpy as np
 from numba import njit
 
+from unetflow.metrics.checks import IntArray
 from unetflow.metrics.components import label_interior
-from unetflow.metrics.overlap import IntArray
 from unetflow.metrics.warping import Bytes, Warped
 
 # Round the ring N, NE, E, ... consecutive neighbours are 4-connected; even ones touch the centre.

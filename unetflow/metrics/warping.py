@@ -13,8 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from unetflow.metrics.checks import BoolArray, binarise, membrane_pair
-from unetflow.metrics.overlap import IntArray
+from unetflow.metrics.checks import BoolArray, IntArray, binarise, membrane_pair
 
 Bytes = NDArray[np.uint8]
 
