@@ -99,6 +99,35 @@ def test_isbi2012_scores_equal_fiji(case: str) -> None:
     assert equal(ours["pixel_error_2012"], 1 - fiji["pixel_max_fscore"])
 
 
+def test_slices_of_several_sizes_are_scored_together() -> None:
+    random = np.random.default_rng(0)
+    truth = random.random((3, 20, 30)) > 0.2
+    proposal = np.clip(0.5 * truth + 0.5 * random.random(truth.shape), 0, 1)
+    assert metrics.isbi2012_scores([*truth], [*proposal]) == metrics.isbi2012_scores(
+        truth, proposal
+    )
+    smaller = [truth[0], truth[1, :10]], [proposal[0], proposal[1, :10]]
+    rows = metrics.scores_by_threshold(*smaller, [0.5])
+    sums = [metrics.rand_sums_by_slice(t, p)[0] for t, p in zip(*smaller, strict=True)]
+    assert rows[0]["v_rand_pooled"] == metrics.pool_rand_sums(sums).score.f
+    assert rows[0]["pixel_error"] == 1 - np.mean(
+        np.concatenate([(t == (p > 0.5)).ravel() for t, p in zip(*smaller, strict=True)])
+    )
+    with pytest.raises(ValueError, match="1 frames of truth, 2 predicted"):
+        metrics.isbi2012_scores([truth[0]], [*proposal[:2]])
+
+
+def test_an_inverted_proposal_is_refused_and_a_poor_one_is_scored() -> None:
+    random = np.random.default_rng(0)
+    truth = random.random((20, 30)) > 0.2
+    with pytest.raises(ValueError, match=r"0.00 on average inside .* 1.00 on its membranes"):
+        metrics.isbi2012_scores(truth, ~truth)
+    poor = random.random(truth.shape) - 0.1 * truth
+    assert metrics.isbi2012_scores(truth, np.clip(poor, 0, 1))["pixel_error_min"] < 0.5
+    metrics.check_polarity(np.ones((2, 2)), np.zeros((2, 2)))
+    metrics.check_polarity(truth, np.zeros(truth.shape))
+
+
 def test_rand_sums_of_a_toy() -> None:
     sums = metrics.rand_sums([1, 1, 1, 1], [1, 1, 0, 2])
     assert (sums.ab, sums.a, sums.b, sums.z, sums.n) == (6, 16, 6, 1, 4)

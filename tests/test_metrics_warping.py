@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
 from golden import MEMBRANE, arrays, equal, needs_golden, numbers
@@ -274,3 +275,26 @@ def test_bad_radius_and_thresholds_are_refused() -> None:
         metrics.splits_and_mergers(truth, truth, [])
     with pytest.raises(ValueError, match="threshold nan"):
         metrics.splits_and_mergers(truth, truth, [math.nan])
+
+
+def test_declared_regions_are_warped_apart_and_pooled() -> None:
+    random = np.random.default_rng(3)
+    truth, proposal = random.random((2, 40, 50)).astype(np.float32)
+    regions = [(slice(0, 20), slice(0, 50)), (slice(20, 40), slice(10, 50))]
+    zarr_like = da.from_array(truth > 0.3, chunks=16), da.from_array(proposal, chunks=13)
+    found = metrics.mismatches_of_regions(*zarr_like, [0.3, 0.6], regions)
+    for k, threshold in enumerate([0.3, 0.6]):
+        parts = [
+            metrics.mismatches_by_threshold(truth[region] > 0.3, proposal[region], threshold)[0]
+            for region in regions
+        ]
+        assert found[k] == parts[0] + parts[1]
+        assert found[k].total_px == 20 * 50 + 20 * 40
+    whole = (slice(None), slice(None))
+    assert metrics.mismatches_of_regions(
+        *zarr_like, 0.5, [whole]
+    ) == metrics.mismatches_by_threshold(truth > 0.3, proposal, 0.5)
+    with pytest.raises(ValueError, match="regions is empty"):
+        metrics.mismatches_of_regions(*zarr_like, 0.5, [])
+    with pytest.raises(ValueError, match=r"at thresholds 0.3 and 0.6: must be of one"):
+        found[0] + found[1]

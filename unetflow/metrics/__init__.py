@@ -6,7 +6,7 @@ memory, in Zarr or in Dask. What is undefined is NaN, and sums stand beside scor
 can be pooled.
 """
 
-from unetflow.metrics.checks import CHALLENGE_THRESHOLDS, binarise
+from unetflow.metrics.checks import CHALLENGE_THRESHOLDS, binarise, check_polarity
 from unetflow.metrics.components import label_interior
 from unetflow.metrics.contingency import Contingency, contingency
 from unetflow.metrics.instances import (
@@ -27,7 +27,7 @@ from unetflow.metrics.instances import (
     seg_score,
     seg_sums,
 )
-from unetflow.metrics.isbi2012 import isbi2012_scores, scores_by_threshold
+from unetflow.metrics.isbi2012 import best_of_thresholds, isbi2012_scores, scores_by_threshold
 from unetflow.metrics.jaccard import (
     JaccardSums,
     aggregated_jaccard,
@@ -39,6 +39,7 @@ from unetflow.metrics.mismatches import (
     Mismatches,
     mismatch_image,
     mismatches_by_threshold,
+    mismatches_of_regions,
     splits_and_mergers,
 )
 from unetflow.metrics.overlap import (
@@ -89,7 +90,9 @@ __all__ = [
     "aggregated_jaccard",
     "aggregated_jaccard_plus",
     "average_precision",
+    "best_of_thresholds",
     "binarise",
+    "check_polarity",
     "confusion_matrix",
     "contingency",
     "det_score",
@@ -106,6 +109,7 @@ __all__ = [
     "matching_sums_at_ious",
     "mismatch_image",
     "mismatches_by_threshold",
+    "mismatches_of_regions",
     "panoptic_of",
     "panoptic_quality",
     "panoptic_sums",

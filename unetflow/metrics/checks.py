@@ -1,6 +1,8 @@
 """What every metric asks of its input, and the one place where a proposal becomes binary."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +14,9 @@ FloatArray = NDArray[np.float64]
 
 LARGEST_ID = 2**32 - 1
 """Instance ids are uint32 everywhere in this package."""
+
+INVERTED = -0.5
+"""Correlation of a proposal with the interior below which it is taken for P(membrane)."""
 
 CHALLENGE_THRESHOLDS: tuple[float, ...] = tuple(np.cumsum([0.0] + [0.1] * 10).tolist())
 """0, 0.1, ... 1 as the ISBI 2012 programs count them: accumulated doubles (0.30000000000000004)."""
@@ -55,6 +60,27 @@ def membrane_pair(
         proposal_array.reshape(stack),
         None if flags is None else flags.reshape(stack),
     )
+
+
+def check_polarity(truth: ArrayLike, proposal: ArrayLike) -> None:
+    """Raise ValueError where a proposal is bright on the truth's membranes and dark inside.
+
+    That is where it and the interior correlate below `INVERTED`: far beyond chance, so that a
+    poor proposal is still scored.
+    """
+    interior, proposed, _ = membrane_pair(truth, proposal)
+    if interior.all() or not interior.any():
+        return
+    probability = proposed.astype(np.float64)
+    inside, outside = float(probability[interior].mean()), float(probability[~interior].mean())
+    share, spread = float(interior.mean()), float(probability.std())
+    # (inside - outside) * deviation of the interior / spread is Pearson's correlation
+    if (inside - outside) * math.sqrt(share * (1 - share)) < INVERTED * spread:
+        raise ValueError(
+            f"proposal is {inside:.2f} on average inside the truth's regions and {outside:.2f} on "
+            "its membranes: it looks inverted, and must be P(interior), bright inside. Pass "
+            "1 - proposal, or invert the truth if that is the wrong one."
+        )
 
 
 def interior_of(truth: NDArray[np.generic]) -> BoolArray:
@@ -106,6 +132,32 @@ def thresholds_of(thresholds: float | Sequence[float] | NDArray[np.floating]) ->
     if not values:
         raise ValueError("thresholds is empty: pass at least one, such as CHALLENGE_THRESHOLDS.")
     return values
+
+
+def frames_of(truth: Any, predicted: Any, ignore: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Frames (or slices) side by side; anything but a list or tuple of arrays is one frame."""
+    true_frames, predicted_frames = _as_list(truth), _as_list(predicted)
+    if true_frames is None and predicted_frames is None:
+        yield truth, predicted, ignore
+        return
+    if true_frames is None or predicted_frames is None:
+        raise ValueError(
+            "one of truth and prediction is a list of frames and the other one array: pass two "
+            "lists of the same length, or two arrays."
+        )
+    ignored = [None] * len(true_frames) if ignore is None else _as_list(ignore) or []
+    if not len(true_frames) == len(predicted_frames) == len(ignored):
+        raise ValueError(
+            f"{len(true_frames)} frames of truth, {len(predicted_frames)} predicted, "
+            f"{len(ignored)} of ignore: must be the same frames. Leave out those without truth."
+        )
+    yield from zip(true_frames, predicted_frames, ignored, strict=True)
+
+
+def _as_list(frames: Any) -> list[Any] | None:
+    if isinstance(frames, list | tuple) and all(hasattr(each, "shape") for each in frames):
+        return list(frames)
+    return None
 
 
 def _as_ids(labels: NDArray[np.generic], name: str) -> LabelArray:

@@ -6,12 +6,13 @@ several scores share a pass. Each score has a function that returns its sums: ad
 several images, then score. Undefined (nothing to score) is NaN.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from unetflow.metrics.checks import frames_of
 from unetflow.metrics.contingency import Contingency, Labels
 from unetflow.metrics.matching import instance_overlaps, pair_at_iou
 from unetflow.metrics.overlap import ratio
@@ -130,7 +131,7 @@ def seg_sums(
 ) -> SegSums:
     """The sums of SEG; arguments as `seg_score`."""
     total = SegSums(0.0, 0)
-    for truth, predicted, ignored in _frames(truth_labels, predicted_labels, ignore):
+    for truth, predicted, ignored in frames_of(truth_labels, predicted_labels, ignore):
         overlaps = instance_overlaps(truth, predicted, ignore=ignored)
         matched = 2 * overlaps.shared > overlaps.truth_areas[overlaps.rows]
         iou = overlaps.shared[matched] / overlaps.union[matched]
@@ -160,7 +161,7 @@ def det_sums(
 ) -> DetSums:
     """The sums of DET; arguments as `det_score`."""
     total = DetSums(0, 0, 0, 0)
-    for truth, predicted, ignored in _frames(truth_labels, predicted_labels, ignore):
+    for truth, predicted, ignored in frames_of(truth_labels, predicted_labels, ignore):
         overlaps = instance_overlaps(truth, predicted, ignore=ignored)
         matched = 2 * overlaps.shared > overlaps.truth_areas[overlaps.rows]
         found, users = int(matched.sum()), int(np.unique(overlaps.columns[matched]).size)
@@ -251,31 +252,3 @@ def panoptic_of(sums: MatchingSums) -> PanopticQuality:
     """PQ of sums, pooled or not."""
     pq = ratio(2 * sums.iou_sum, sums.truth_objects + sums.predicted_objects)
     return PanopticQuality(pq, sums.f1, sums.mean_matched_iou)
-
-
-def _frames(
-    truth: Frames | Contingency, predicted: Frames | None, ignore: Frames | None
-) -> Iterator[tuple[Labels | Contingency, Labels | None, Labels | None]]:
-    """Frames side by side; anything but a list or tuple of arrays is one frame."""
-    true_frames, predicted_frames = _as_frames(truth), _as_frames(predicted)
-    if true_frames is None and predicted_frames is None:
-        yield truth, predicted, ignore
-        return
-    if true_frames is None or predicted_frames is None:
-        raise ValueError(
-            "one of truth_labels and predicted_labels is a list of frames and the other one array: "
-            "pass two lists of the same length, or two arrays."
-        )
-    ignored = [None] * len(true_frames) if ignore is None else _as_frames(ignore) or []
-    if not len(true_frames) == len(predicted_frames) == len(ignored):
-        raise ValueError(
-            f"{len(true_frames)} frames of truth, {len(predicted_frames)} predicted, "
-            f"{len(ignored)} of ignore: must be the same frames. Leave out those without truth."
-        )
-    yield from zip(true_frames, predicted_frames, ignored, strict=True)
-
-
-def _as_frames(frames: Any) -> list[Labels] | None:
-    if isinstance(frames, list | tuple) and all(hasattr(each, "shape") for each in frames):
-        return list(frames)
-    return None

@@ -5,60 +5,67 @@ for connectomics", and the Fiji scripts of the challenge.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from unetflow.metrics.checks import CHALLENGE_THRESHOLDS, membrane_pair, thresholds_of
-from unetflow.metrics.mismatches import mismatches_by_threshold
-from unetflow.metrics.overlap import pixel_counts
-from unetflow.metrics.rand import info_score, rand_sums_by_slice, reduce_rand
+from unetflow.metrics.checks import (
+    CHALLENGE_THRESHOLDS,
+    BoolArray,
+    check_polarity,
+    frames_of,
+    membrane_pair,
+    thresholds_of,
+)
+from unetflow.metrics.mismatches import Mismatches, mismatches_by_threshold
+from unetflow.metrics.overlap import PixelCounts, pixel_counts, pool_pixel_counts
+from unetflow.metrics.rand import (
+    InfoScore,
+    RandSums,
+    info_score,
+    mean_of_defined,
+    rand_sums_by_slice,
+    reduce_rand,
+)
+
+Slices = ArrayLike | Any
+"""One slice (Y, X), a stack (Z, Y, X), or a list of slices that may differ in size."""
+
+
+class _SliceScores(NamedTuple):
+    """What one slice adds to the scores of its stack at one threshold."""
+
+    pixels: PixelCounts
+    left: Mismatches
+    plain: RandSums
+    thinned: RandSums
+    info_plain: InfoScore
+    info_thinned: InfoScore
 
 
 def scores_by_threshold(
-    truth: ArrayLike,
-    proposal: ArrayLike,
+    truth: Slices,
+    proposal: Slices,
     thresholds: float | Sequence[float] = CHALLENGE_THRESHOLDS,
     *,
-    ignore: ArrayLike | None = None,
+    ignore: Slices | None = None,
 ) -> list[dict[str, float]]:
     """The challenge's scores at each threshold: what an operating threshold is chosen from.
 
-    Arguments as `rand_score`. Each row holds threshold, interior_share (0: the foreground
-    vanished, and with it splits and mergers), pixel_error, pixel_f, warping_error, splits_mergers,
-    v_rand_pooled, v_rand_thinned_pooled, v_rand_thinned_macro, v_info_macro, v_info_thinned_macro.
+    Arguments as `rand_score`; lists of slices may differ in size. Each row holds threshold,
+    interior_share (0: the foreground vanished, and with it splits and mergers), pixel_error,
+    pixel_f, warping_error, splits_mergers, v_rand_pooled, v_rand_thinned_pooled,
+    v_rand_thinned_macro, v_info_macro, v_info_thinned_macro.
     """
-    _, _, ignored = membrane_pair(truth, proposal, ignore)
-    mask = None if ignored is None else ~ignored.reshape(np.shape(truth))
-    rows = []
-    for threshold in thresholds_of(thresholds):
-        pixels = pixel_counts(truth, proposal, threshold, ignore=ignore)
-        (left,) = mismatches_by_threshold(truth, proposal, threshold, mask=mask)
-        plain = rand_sums_by_slice(truth, proposal, threshold, ignore=ignore)
-        thin = rand_sums_by_slice(truth, proposal, threshold, thinned=True, ignore=ignore)
-        rows.append(
-            {
-                "threshold": threshold,
-                "interior_share": left.interior_px / left.total_px,
-                "pixel_error": pixels.error,
-                "pixel_f": pixels.f,
-                "warping_error": left.warping_error,
-                "splits_mergers": left.split_merger_error,
-                "v_rand_pooled": reduce_rand(plain, "pooled").f,
-                "v_rand_thinned_pooled": reduce_rand(thin, "pooled").f,
-                "v_rand_thinned_macro": reduce_rand(thin, "macro").f,
-                "v_info_macro": info_score(truth, proposal, threshold, ignore=ignore).f,
-                "v_info_thinned_macro": info_score(
-                    truth, proposal, threshold, thinned=True, ignore=ignore
-                ).f,
-            }
-        )
-    return rows
+    values = thresholds_of(thresholds)
+    slices = [_score_slice(*each, values) for each in _slices(truth, proposal, ignore)]
+    return [_reduce(threshold, [each[k] for each in slices]) for k, threshold in enumerate(values)]
 
 
 def isbi2012_scores(
-    truth: ArrayLike, proposal: ArrayLike, *, ignore: ArrayLike | None = None
+    truth: Slices, proposal: Slices, *, ignore: Slices | None = None
 ) -> dict[str, float]:
     """All challenge numbers, each the best over the thresholds 0, 0.1, ... 1.
 
@@ -70,9 +77,15 @@ def isbi2012_scores(
 
     The threshold is chosen on the very images that are scored, which is optimistic: show the score
     at a threshold chosen on validation images beside it. `thresholds_without_interior` counts those
-    that have no split and no merger for a bad reason.
+    that have no split and no merger for a bad reason. Raises ValueError for an inverted proposal.
     """
-    rows = scores_by_threshold(truth, proposal, ignore=ignore)
+    for true, proposed, _ in _slices(truth, proposal, ignore):
+        check_polarity(true, proposed)
+    return best_of_thresholds(scores_by_threshold(truth, proposal, ignore=ignore))
+
+
+def best_of_thresholds(rows: list[dict[str, float]]) -> dict[str, float]:
+    """The numbers of `isbi2012_scores` from its `scores_by_threshold`."""
     best: dict[str, float] = {}
     for name, column, sign, among in (
         ("v_rand_thinned_macro_max", "v_rand_thinned_macro", 1, rows),
@@ -91,6 +104,62 @@ def isbi2012_scores(
         best[f"{name}_threshold"] = threshold
     best["thresholds_without_interior"] = sum(row["interior_share"] == 0 for row in rows)
     return best
+
+
+def _slices(
+    truth: Slices, proposal: Slices, ignore: Slices | None
+) -> Iterator[tuple[BoolArray, NDArray[np.generic], BoolArray | None]]:
+    """The slices of a stack, or of lists of slices or stacks, one by one."""
+    for each in frames_of(truth, proposal, ignore):
+        interior, probability, ignored = membrane_pair(*each)
+        for z in range(len(interior)):
+            yield interior[z], probability[z], None if ignored is None else ignored[z]
+
+
+def _score_slice(
+    truth: BoolArray,
+    proposal: NDArray[np.generic],
+    ignore: BoolArray | None,
+    thresholds: list[float],
+) -> list[_SliceScores]:
+    mask = None if ignore is None else ~ignore
+    scores = []
+    for left in mismatches_by_threshold(truth, proposal, thresholds, mask=mask):
+        pair = truth, proposal, left.threshold
+        (plain,) = rand_sums_by_slice(*pair, ignore=ignore)
+        (thinned,) = rand_sums_by_slice(*pair, thinned=True, ignore=ignore)
+        scores.append(
+            _SliceScores(
+                pixels=pixel_counts(*pair, ignore=ignore),
+                left=left,
+                plain=plain,
+                thinned=thinned,
+                info_plain=info_score(*pair, ignore=ignore),
+                info_thinned=info_score(*pair, thinned=True, ignore=ignore),
+            )
+        )
+    return scores
+
+
+def _reduce(threshold: float, slices: list[_SliceScores]) -> dict[str, float]:
+    pixels = pool_pixel_counts(each.pixels for each in slices)
+    left = slices[0].left
+    for each in slices[1:]:
+        left += each.left
+    plain, thinned = [each.plain for each in slices], [each.thinned for each in slices]
+    return {
+        "threshold": threshold,
+        "interior_share": left.interior_px / left.total_px,
+        "pixel_error": pixels.error,
+        "pixel_f": pixels.f,
+        "warping_error": left.warping_error,
+        "splits_mergers": left.split_merger_error,
+        "v_rand_pooled": reduce_rand(plain, "pooled").f,
+        "v_rand_thinned_pooled": reduce_rand(thinned, "pooled").f,
+        "v_rand_thinned_macro": reduce_rand(thinned, "macro").f,
+        "v_info_macro": mean_of_defined([each.info_plain for each in slices], width=4)[0],
+        "v_info_thinned_macro": mean_of_defined([e.info_thinned for e in slices], width=4)[0],
+    }
 
 
 def _best(rows: list[dict[str, float]], column: str, sign: int) -> tuple[float, float]:

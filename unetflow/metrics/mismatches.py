@@ -4,9 +4,10 @@ Source: Jain et al. 2010 and Fiji's Trainable Segmentation, whose "minimum split
 the warping error in table 1 of the U-Net paper.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -37,6 +38,19 @@ class Mismatches:
     clusters: dict[Mismatch, int]  # connected groups of pixels of one type
     interior_px: int  # [px] above the threshold; 0: the foreground vanished, and so do mergers
     total_px: int  # [px] W * H * slices
+
+    def __add__(self, other: "Mismatches") -> "Mismatches":
+        if self.threshold != other.threshold:
+            raise ValueError(
+                f"mismatches at thresholds {self.threshold} and {other.threshold}: must be of one."
+            )
+        return Mismatches(
+            threshold=self.threshold,
+            pixels={kind: self.pixels[kind] + other.pixels[kind] for kind in self.pixels},
+            clusters={kind: self.clusters[kind] + other.clusters[kind] for kind in self.clusters},
+            interior_px=self.interior_px + other.interior_px,
+            total_px=self.total_px + other.total_px,
+        )
 
     @property
     def split_merger_error(self) -> float:
@@ -103,6 +117,36 @@ def mismatches_by_threshold(
             )
         )
     return rows
+
+
+def mismatches_of_regions(
+    truth: Any,
+    proposal: Any,
+    thresholds: float | Sequence[float],
+    regions: Iterable[tuple[slice, ...]],
+    *,
+    radius_px: int | None = 20,
+    mask: Any | None = None,
+) -> list[Mismatches]:
+    """As `mismatches_by_threshold`, over declared regions of an image larger than memory.
+
+    Images in memory, in Zarr or in Dask, of which one region at a time is read. Each is warped as
+    an image of its own (background beyond its border) and counted; the counts are added. That is
+    another number than of the whole image, since objects are cut: name the regions beside it.
+    """
+    total: list[Mismatches] = []
+    for region in regions:
+        found = mismatches_by_threshold(
+            np.asarray(truth[region]),
+            np.asarray(proposal[region]),
+            thresholds,
+            radius_px=radius_px,
+            mask=None if mask is None else np.asarray(mask[region]),
+        )
+        total = [a + b for a, b in zip(total, found, strict=True)] if total else found
+    if not total:
+        raise ValueError("regions is empty: pass at least one, as a tuple of slices.")
+    return total
 
 
 def mismatch_image(

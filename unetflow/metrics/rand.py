@@ -142,7 +142,7 @@ def reduce_rand(sums: Iterable[RandSums], reduce: Reduce) -> RandScore:
         return pool_rand_sums(sums).score
     if reduce != "macro":
         raise ValueError(f'reduce is {reduce!r}: must be "macro" or "pooled".')
-    return RandScore(*_mean_of_defined([each.score for each in sums], width=3))
+    return RandScore(*mean_of_defined([each.score for each in sums], width=3))
 
 
 def info_score(
@@ -166,7 +166,7 @@ def info_score(
         )
         for z in range(len(interior))
     ]
-    return InfoScore(*_mean_of_defined(scores, width=4))
+    return InfoScore(*mean_of_defined(scores, width=4))
 
 
 def info_score_of_labels(
@@ -266,7 +266,7 @@ def _sum_p_log_p(areas: IntArray, n: int) -> float:
     return float(np.sum(p * np.log(p)))
 
 
-def _mean_of_defined(scores: list[RandScore] | list[InfoScore], width: int) -> list[float]:
+def mean_of_defined(scores: list[RandScore] | list[InfoScore], width: int) -> list[float]:
     """Column means over what is defined; NaN where nothing is."""
     columns = np.array(scores, dtype=float).reshape(-1, width).T
     return [
