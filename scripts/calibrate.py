@@ -10,5 +10,7 @@ with job_log(snakemake.log[0]):
         receipt=snakemake.output.receipt,
         kind=snakemake.params.kind,
         thresholds=snakemake.params.thresholds,
+        regions_px=snakemake.params.regions_px,
         labelling=snakemake.params.labelling,
+        threads=snakemake.threads,
     )

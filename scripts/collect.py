@@ -1,7 +1,13 @@
-"""The scores of all images as one table."""
+"""The scores of all images as one table, those of all stacks, and their summary."""
 
 from unetflow.evaluation import collect_metrics
 from unetflow.jobs.logs import job_log
 
 with job_log(snakemake.log[0]):
-    collect_metrics(tables=snakemake.input.tables, table=snakemake.output.table)
+    collect_metrics(
+        tables=snakemake.input.tables,
+        stacks=snakemake.input.stacks,
+        table=snakemake.output.table,
+        stack_table=snakemake.output.stacks,
+        summary=snakemake.output.summary,
+    )

@@ -8,9 +8,12 @@ with job_log(snakemake.log[0]):
         image=snakemake.params.image,
         prediction=snakemake.params.prediction,
         calibration=snakemake.input.calibration,
+        instances=snakemake.input.instances,
         table=snakemake.output.table,
         kind=snakemake.params.kind,
         thresholds=snakemake.params.thresholds,
+        regions_px=snakemake.params.regions_px,
         labelling=snakemake.params.labelling,
         facts=snakemake.params.facts,
+        threads=snakemake.threads,
     )

@@ -9,9 +9,11 @@ from unetflow.evaluation import COLUMNS
 from unetflow.ome import ome_image, write_group, write_labels
 from unetflow.receipts import write_receipt
 from unetflow.recipes import PRESETS
+from unetflow.stacks import STACK_COLUMNS
 from unetflow.stores import Layout, open_array
 
 SIZES = {"a": (40, 50), "b": (530, 600), "c": (32, 32)}  # [px]
+SHARED = {"a": 80, "b": 60, "c": 0}  # [px]
 # metric, variant, threshold, chosen: value of a, b, c
 VALUES = {
     ("iou", "", 0.25, "list"): (0.9, 0.7, np.nan),
@@ -39,12 +41,24 @@ def table_of_scores():
             **{"method": "otsu" if chosen == "otsu" else "unet", "class": "object"},
             **{"metric": metric, "variant": variant, "threshold": threshold, "chosen": chosen},
             **{"value": value, "a": 100, "b": 0 if threshold == 0.75 and image == "c" else 90},
+            **{"ab": SHARED[image], "iou_sum": 10 * value, "objects": 10},
         }
         for (metric, variant, threshold, chosen), values in VALUES.items()
         for image, value in zip(SIZES, values, strict=True)
         if value is not None
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def table_of_stacks():
+    stack = {"experiment": "net", "fold": "0", "stack": "em", "slices": 6}
+    rows = [
+        ("v_rand_thinned_macro_max", "higher", 0.95, 0.5, 0.96, 0.6),
+        ("rand_error_2012", "lower", np.nan, np.nan, 0.12, 0.30000000000000004),
+    ]
+    return pd.DataFrame(
+        [{**stack, **dict(zip(STACK_COLUMNS[4:], [*row, 1], strict=True))} for row in rows]
+    )
 
 
 def write_pixels(store, name, values):
@@ -83,6 +97,7 @@ def write_results(folder):
         draw_image(folder, image, mpp)
     (folder / "evaluation").mkdir()
     table_of_scores().to_csv(folder / "evaluation/metrics.csv", index=False)
+    table_of_stacks().to_csv(folder / "evaluation/stacks.csv", index=False)
     thresholds = [{"metric": "iou", "variant": "", "threshold": 0.5, "value": 0.7}]
     instances = {"threshold": 0.5, "by": "seg"}
     receipt = {"thresholds": thresholds, "instances": instances, "images": 2}

@@ -11,11 +11,13 @@ from conftest import write_prepared
 
 from unetflow import metrics
 from unetflow.calibration import calibrate
-from unetflow.evaluation import Truth, collect_metrics, evaluate_image, otsu_baseline
+from unetflow.evaluation import COLUMNS, collect_metrics, evaluate_image
 from unetflow.instances import label_instances
 from unetflow.labels import separate_touching
 from unetflow.ome import ome_image, write_group
 from unetflow.receipts import read_receipt, write_receipt
+from unetflow.scoring import Truth, otsu_baseline
+from unetflow.stacks import STACK_COLUMNS, evaluate_stack
 from unetflow.stores import Layout, open_array, read_foreground
 from unetflow.synthetic import draw_region
 
@@ -57,15 +59,22 @@ def case(tmp_path: Path) -> dict[str, Any]:
             "instances": {"threshold": 0.6, "by": "seg"},
         },
     )
+    write_receipt(tmp_path / "instances.json", {"threshold": 0.6})
     return {
         "image": write_prepared(tmp_path, "i", image[None], labels),
         "prediction": write_prediction(tmp_path, "i", foreground, 0.6),
         "calibration": tmp_path / "calibration.json",
+        "instances": tmp_path / "instances.json",
         "table": tmp_path / "i.csv",
         "kind": "instances",
         "thresholds": [0.3, 0.5],
+        "regions_px": None,
         "labelling": LABELLING,
-        "facts": {"experiment": "e", "fold": "0", "image": "i", "split": "test", "group": ""},
+        "facts": {
+            **{"experiment": "e", "fold": "0", "image": "i", "split": "test", "group": ""},
+            "class": "cell",
+        },
+        "threads": 2,
     }
 
 
@@ -125,14 +134,52 @@ def test_sums_reproduce_the_value(case: dict[str, Any]) -> None:
     np.testing.assert_allclose(seg["value"], seg["iou_sum"] / seg["objects"])
 
 
-def test_membrane_metrics_are_left_out_of_large_images(
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every image one that is read block by block."""
+    monkeypatch.setattr("unetflow.scoring.IN_MEMORY_PX", 100)
+
+
+def test_a_large_image_has_the_scores_of_a_small_one(
     case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unetflow.evaluation.MEMBRANE_LIMIT_PX", 100)
+    evaluate_image(**case)
+    small = pd.read_csv(case["table"])
+    large(monkeypatch)
+    monkeypatch.setattr("unetflow.metrics.blocks.BLOCK_PX", 1)
     evaluate_image(**case)
     table = pd.read_csv(case["table"])
-    assert {"iou", "v_rand", "seg", "ap"} <= set(table["metric"])
     assert not {"warping_error", "splits_mergers"} & set(table["metric"])
+    assert len(table) > 30
+    key = ["method", "metric", "variant", "chosen", "threshold"]
+    both = table.merge(small, on=key, suffixes=("", "_small"))
+    assert len(both) == len(table)
+    for column in ("value", "ab", "a", "b", "z", "n", "iou_sum", "objects"):
+        np.testing.assert_array_equal(both[column], both[f"{column}_small"])
+
+
+def test_membranes_of_a_large_image_are_scored_by_declared_regions(
+    case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large(monkeypatch)
+    case["regions_px"] = 64
+    evaluate_image(**case)
+    table = pd.read_csv(case["table"])
+    (row,) = table.query(
+        "metric == 'warping_error' and variant == 'regions of 64 px' and chosen == 'list' "
+        "and threshold == 0.3"
+    ).to_dict("records")
+    truth, foreground = Truth(case["image"], "instances"), read_foreground(case["prediction"])[0]
+    regions = [
+        (slice(y, min(y + 64, 120)), slice(x, min(x + 64, 130)))
+        for y in (0, 64)
+        for x in (0, 64, 128)
+    ]
+    interior = truth.interior.compute()
+    (left,) = metrics.mismatches_of_regions(interior, foreground, 0.3, regions)
+    assert row["value"] == left.warping_error == row["a"] / row["n"]
+    assert row["n"] == 120 * 130
+    thinned = table[(table["metric"] == "v_rand") & (table["chosen"] == "list")]
+    assert set(thinned["variant"]) == {"unthinned", "thinned, regions of 64 px"}
 
 
 def test_the_baseline_takes_the_better_polarity(case: dict[str, Any]) -> None:
@@ -145,11 +192,74 @@ def test_the_baseline_takes_the_better_polarity(case: dict[str, Any]) -> None:
     assert otsu_baseline(truth, np.zeros_like(bright), label) == []
 
 
+def collect(folder: Path, tables: list[Path], stacks: list[Path]) -> dict[str, pd.DataFrame]:
+    names = {"table": "metrics", "stack_table": "stacks", "summary": "summary"}
+    paths = {key: folder / f"{name}.csv" for key, name in names.items()}
+    collect_metrics(tables=tables, stacks=stacks, **paths)
+    return {name: pd.read_csv(folder / f"{name}.csv") for name in names.values()}
+
+
 def test_tables_are_collected_in_order(case: dict[str, Any], tmp_path: Path) -> None:
     evaluate_image(**case)
-    collect_metrics(tables=[case["table"], case["table"]], table=tmp_path / "all.csv")
-    one, all_ = pd.read_csv(case["table"]), pd.read_csv(tmp_path / "all.csv")
-    pd.testing.assert_frame_equal(all_, pd.concat([one, one], ignore_index=True), check_dtype=False)
+    other = tmp_path / "j.csv"
+    evaluate_image(**{**case, "table": other, "facts": {**case["facts"], "image": "j"}})
+    found = collect(tmp_path, [case["table"], other], [])
+    one = pd.read_csv(case["table"])
+    joined = pd.concat([one, one.assign(image="j")], ignore_index=True)
+    pd.testing.assert_frame_equal(found["metrics"], joined, check_dtype=False)
+    assert list(found["metrics"]) == list(COLUMNS)
+    assert list(found["stacks"]) == list(STACK_COLUMNS)
+    summary = found["summary"]
+    assert (summary["n"] + summary["left_out"] == 2).all()
+    iou = summary.query("metric == 'iou' and chosen == 'validation' and method == 'unet'")
+    assert set(iou["reduce"]) == {"mean", "pooled"}
+    assert (iou["threshold"].astype(float) == 0.45).all()
+    np.testing.assert_allclose(iou["value"], iou["low_95"])  # two equal images
+
+
+def test_sums_too_large_for_int64_are_collected_as_they_are(
+    case: dict[str, Any], tmp_path: Path
+) -> None:
+    evaluate_image(**case)
+    text = case["table"].read_text()
+    row = text.splitlines()[1].split(",")
+    row[COLUMNS.index("ab")] = str(2**70 + 1)
+    case["table"].write_text(text + ",".join(row) + "\n")
+    collect(tmp_path, [case["table"]], [])
+    assert str(2**70 + 1) in (tmp_path / "metrics.csv").read_text()
+
+
+def test_slices_of_a_stack_are_scored_as_the_challenge_does(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    interiors, foregrounds, images, predictions = [], [], [], []
+    for k in range(3):
+        _, labels = draw_region(slice(0, 60), slice(90 * k, 90 * k + 80), seed=4)
+        interior = separate_touching(labels) != 0
+        foreground = np.clip(0.2 + 0.6 * interior + random.normal(0, 0.2, interior.shape), 0, 1)
+        images.append(write_prepared(tmp_path, f"s{k}", interior[None] * 9, interior * 1))
+        predictions.append(write_prediction(tmp_path, f"s{k}", foreground, 0.5))
+        interiors.append(interior)
+        foregrounds.append(read_foreground(predictions[-1])[0])
+    chosen = [{"metric": "v_rand", "variant": "thinned", "threshold": 0.45, "value": 0.9}]
+    write_receipt(tmp_path / "c.json", {"thresholds": chosen})
+    evaluate_stack(
+        images=images,
+        predictions=predictions,
+        calibration=tmp_path / "c.json",
+        table=tmp_path / "stack.csv",
+        facts={"experiment": "e", "fold": "0", "stack": "test"},
+        threads=1,
+    )
+    table = collect(tmp_path, [], [tmp_path / "stack.csv"])["stacks"].set_index("score")
+    scores = metrics.isbi2012_scores(np.stack(interiors), np.stack(foregrounds))
+    for name, row in table.iterrows():
+        assert row["best_of_11"] == pytest.approx(scores[str(name)], rel=1e-12)
+        assert row["best_threshold"] == pytest.approx(scores[f"{name}_threshold"])
+    assert (table["slices"] == 3).all()
+    official = table.loc["v_rand_thinned_macro_max"]
+    wanted = metrics.rand_score(np.stack(interiors), np.stack(foregrounds), 0.45, thinned=True).f
+    assert (official["value"], official["threshold"]) == (pytest.approx(wanted), 0.45)
+    assert table["value"].isna()["rand_error_2012"]  # the validation chose none for it
 
 
 def test_thresholds_are_chosen_by_the_metrics_themselves(case: dict[str, Any]) -> None:
@@ -161,7 +271,9 @@ def test_thresholds_are_chosen_by_the_metrics_themselves(case: dict[str, Any]) -
         receipt=receipt,
         kind="instances",
         thresholds=thresholds,
+        regions_px=None,
         labelling=LABELLING,
+        threads=1,
     )
     found = {(b["metric"], b["variant"]): b for b in read_receipt(receipt)["thresholds"]}
     truth, foreground = Truth(case["image"], "instances"), read_foreground(case["prediction"])[0]
@@ -183,7 +295,9 @@ def test_without_validation_images_instances_are_made_at_a_half(tmp_path: Path) 
         receipt=tmp_path / "c.json",
         kind="interior",
         thresholds=[0.5],
+        regions_px=None,
         labelling=LABELLING,
+        threads=1,
     )
     found = read_receipt(tmp_path / "c.json")
     assert found == {

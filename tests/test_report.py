@@ -12,7 +12,8 @@ from drawn_results import table_of_scores, write_results
 from unetflow.errors import StoreError
 from unetflow.evaluation import COLUMNS
 from unetflow.report import write_report
-from unetflow.summary import SCORES, mean_over_images, vanishing
+from unetflow.scores import SCORES
+from unetflow.summary import vanishing
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CONFIG = {
@@ -60,21 +61,23 @@ def rows_of(page, section):
 def test_scores_are_means_with_n_threshold_and_what_was_left_out(page):
     rows = {row[0]: row[1:] for row in rows_of(page, "scores")}
     assert rows["IoU, object pixels ↑"] == [
-        *("0.700", "0.600 \u2013 0.800", "2 1 undefined, left out", "0.5 (validation)"),
+        *("0.700 0.600 to 0.800", "0.583 0.462 to 0.727"),  # mean; pooled 140 / (200 + 180 - 140)
+        *("2 1 undefined, left out", "0.5 (validation)"),
         *("0.800 at 0.25", "0.200 n = 3"),  # best of the list; Otsu
     ]
     assert rows["SEG (stored instances) ↑"] == [
-        *("0.510", "0.410 \u2013 0.610", "3", "0.5 (validation, by SEG)", "", "0.400"),
+        *("0.510 0.410 to 0.610", "0.510 0.410 to 0.610", "3", "0.5 (validation, by SEG)"),
+        *("", "0.400"),
     ]
     # Otsu's mean is over the two images that have this score, not over all three
-    assert rows["SEG ↑"][0] == "0.550"
+    assert rows["SEG ↑"][0] == "0.550 0.500 to 0.600"
     assert rows["SEG ↑"][-1] == "0.150"
 
 
 def test_variants_are_named_apart(page):
     rows = {row[0]: row[1:] for row in rows_of(page, "scores")}
-    assert rows["V_Rand, thinned ↑"][0] == "0.940"
-    assert rows["V_Rand, unthinned ↑"][0] == "0.840"
+    assert rows["V_Rand, thinned ↑"][0].startswith("0.940")
+    assert rows["V_Rand, unthinned ↑"][0].startswith("0.840")
     for score in SCORES:
         assert f"<strong>{score.name}</strong>" in page
 
@@ -90,7 +93,7 @@ def test_each_image_has_a_row(page):
 
 def test_zero_mergers_of_a_vanished_foreground_are_flagged(page):
     rows = {row[0]: row[1:] for row in rows_of(page, "scores")}
-    best = rows["Splits and mergers ↓"][4]
+    best = rows["Splits and mergers ↓"][4]  # after mean, pooled, n, threshold
     assert best == "0.000000 at 0.75, where the foreground vanishes"
     assert "at threshold 0.75 the foreground vanishes in c." in page
     assert vanishing(table_of_scores()) == [(0.75, ["c"])]
@@ -182,7 +185,7 @@ def test_the_headline_is_over_all_folds_and_the_tables_over_each(results, tmp_pa
     # (0.8 + 0.6 + 0.4 + 0.3) / 4; one image of each fold is undefined
     assert re.split("  +", lines[3])[2:5] == ["0.525", "0.150", "4 (2 undefined, left out)"]
     means = [row[1] for row in rows_of(page, "scores") if row[0] == "IoU, object pixels ↑"]
-    assert means == ["0.700", "0.350"]
+    assert means == ["0.700 0.600 to 0.800", "0.350 0.300 to 0.400"]
     assert page.count("from the worst. Threshold") == 4
 
 
@@ -200,10 +203,28 @@ def test_a_missing_table_is_named(tmp_path):
         write(tmp_path, tmp_path / "index.html")
 
 
-def test_a_mean_of_nothing_is_undefined():
-    nothing = mean_over_images([np.nan, np.nan])
-    assert (nothing.n, nothing.left_out) == (0, 2)
-    assert SCORES[0].text(nothing.value) == "undefined"
+def test_stacks_stand_at_both_thresholds(page):
+    rows = {row[0]: row[1:] for row in rows_of(page, "stacks")}
+    official = "V_Rand, thinned, mean over slices: official since 2015 ↑"
+    assert rows[official] == ["0.9500 at 0.5", "0.9600 at 0.6"]
+    rand = "Rand error of 2012: 1 - V_Rand, unthinned, pooled ↓"
+    assert rows[rand] == ["no validation images", "0.1200 at 0.3"]
+    assert "net, fold 0, stack em, 6 slices" in page
+    assert "At 1 of the 11 thresholds the foreground vanishes" in page
+
+
+def test_scores_by_regions_are_named_so(results, tmp_path):
+    shutil.copytree(results, tmp_path / "results")
+    table = tmp_path / "results/evaluation/metrics.csv"
+    scores = pd.read_csv(table)
+    membranes = scores["metric"] == "splits_mergers"
+    scores.loc[membranes, "variant"] = "regions of 1024 px"
+    scores.loc[scores["variant"] == "thinned", "variant"] = "thinned, regions of 1024 px"
+    scores.to_csv(table, index=False)
+    page = write(tmp_path / "results", tmp_path / "index.html").read_text()
+    names = {row[0] for row in rows_of(page, "scores")}
+    assert "Splits and mergers, regions of 1024 px ↓" in names
+    assert "V_Rand, thinned, regions of 1024 px ↑" in names
 
 
 # In a real browser

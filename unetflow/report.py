@@ -14,11 +14,13 @@ import pandas as pd
 import yaml
 
 from unetflow import figures
+from unetflow.aggregate import read_scores
 from unetflow.labels import separate_touching
 from unetflow.receipts import write_whole
 from unetflow.recipes import PRESETS
 from unetflow.results import (
     SCORES,
+    STACKS,
     Run,
     describe_environment,
     describe_stages,
@@ -28,13 +30,13 @@ from unetflow.results import (
     training_curve,
     truth_warnings,
 )
-from unetflow.summary import SCORES as KINDS
+from unetflow.scores import SCORES as KINDS
+from unetflow.stacks import describe_stacks, read_stacks
 from unetflow.summary import (
     Line,
     by_threshold,
     headline_of,
     headline_text,
-    read_scores,
     summarise,
     vanishing,
 )
@@ -69,6 +71,7 @@ def write_report(
         images=images,
         warnings=[*_vanishing_warnings(opened), *truth_warnings(root, images)],
         runs=[_describe(run, config["report"]["overlays"]) for run in opened],
+        stacks=describe_stacks(read_stacks(root / STACKS)),
         recipes=_recipes(opened, config),
         presets={name: _flat(dataclasses.asdict(of)) for name, of in PRESETS.items()},
         stages=describe_stages(records),
@@ -119,7 +122,9 @@ def _describe(run: Run, overlays: int) -> dict[str, Any]:
         "run": run,
         "lines": lines,
         "per_image": _per_image(unet, lines),
-        "plots": [_threshold_plot(unet, line) for line in lines if line.best is not None],
+        "plots": [
+            _threshold_plot(unet, line) for line in lines if line.best and line.score.plotted
+        ],
         "curve": curve.to_dict("records"),
         "training_plots": _training_plots(run, curve),
         "overlays": list(_overlays(run, unet, lines, overlays)),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
@@ -174,12 +175,25 @@ def read_array(store: str | Path, name: str) -> zarr.Array:
         ) from error
 
 
+def read_lazily(store: str | Path, name: str) -> da.Array:
+    """Array `name` of a store as a Dask array whose chunks are the shards."""
+    array = read_array(store, name)
+    return da.from_array(array, chunks=array.shards or array.chunks, name=False)
+
+
 def read_foreground(store: str | Path, region: Any = ()) -> np.ndarray:
     """Foreground (K, Y, X) of a store of predictions as float32 in [0, 1], or a region of it."""
-    stored = np.asarray(read_array(store, "foreground")[region])
-    if stored.dtype == np.uint8:
-        return stored.astype(np.float32) / np.float32(255)
-    return stored.astype(np.float32)
+    return _as_probability(np.asarray(read_array(store, "foreground")[region]))
+
+
+def read_foreground_lazily(store: str | Path) -> da.Array:
+    """As `read_foreground`, as a Dask array whose chunks are the shards."""
+    return read_lazily(store, "foreground").map_blocks(_as_probability, dtype=np.float32)
+
+
+def _as_probability(stored: np.ndarray) -> np.ndarray:
+    scale = np.float32(255 if stored.dtype == np.uint8 else 1)
+    return stored.astype(np.float32) / scale
 
 
 def _open(path: Path) -> zarr.Array:

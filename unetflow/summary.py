@@ -1,109 +1,21 @@
-"""Scores of many images as means that say what they are: variant, threshold, n, left out.
+"""What the report says of the scores: a line per metric and variant that names what it is.
 
-Reads the table of `unetflow.evaluation`. Every mean is over images (macro); images where a score is
-undefined (NaN) are left out of it and counted.
+Each line has the mean over images and the pooled score (`unetflow.aggregate`) at the threshold that
+somebody chose, beside the best of the list, which is optimistic, and a baseline.
 """
 
-import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from unetflow.calibration import LOWER_IS_BETTER
-from unetflow.errors import StoreError
+from unetflow.aggregate import Estimate, mean_over_images, pooled_over_images
+from unetflow.scores import SCORES, Score
 
 VANISHED = 0.01  # less foreground than this share of the truth has vanished
-UNDEFINED = "undefined"
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """A metric and its variant: how it is called, shown and read."""
-
-    metric: str
-    variant: str
-    name: str
-    meaning: str
-    digits: int = 3
-
-    @property
-    def lower_is_better(self) -> bool:
-        return self.metric in LOWER_IS_BETTER
-
-    def text(self, value: float) -> str:
-        """The value with the digits of this metric, or "undefined"."""
-        return UNDEFINED if math.isnan(value) else f"{value:.{self.digits}f}"
-
-
-_RAND = (
-    "V_Rand = 2 AB / (A + B) with AB = Σ n_ij² + z over truth regions i and predicted regions j, "
-    "A = Σ a_i², B = Σ b_j² + z; pixels of the truth's regions only, z of them predicted as "
-    "membrane. "
-)
-SCORES = (
-    Score(
-        *("seg", "", "SEG"),
-        "Mean over the truth's objects of the IoU with the predicted object that covers more than "
-        "half of it, else 0 (Cell Tracking Challenge). Surplus objects cost nothing: read AP too.",
-    ),
-    Score(
-        *("ap", "iou 0.5", "AP at IoU 0.5"),
-        "TP / (TP + FP + FN) of objects matched one to one at IoU ≥ 0.5 (StarDist, DSB 2018).",
-    ),
-    Score(*("ap", "iou 0.75", "AP at IoU 0.75"), "The same at IoU ≥ 0.75."),
-    Score(
-        *("iou", "", "IoU, object pixels"),
-        "TP / (TP + FP + FN) of object pixels, one number per image, after touching objects of "
-        "the truth were separated by background.",
-    ),
-    Score(*("dice", "", "Dice, object pixels"), "2 TP / (2 TP + FP + FN) of the same pixels."),
-    Score(
-        *("pixel_error", "", "Pixel error"),
-        "Wrong pixels / annotated pixels. Small objects hardly show in it.",
-        digits=4,
-    ),
-    Score(
-        *("v_rand", "thinned", "V_Rand, thinned"),
-        _RAND + "Predicted membranes are thinned to a line first: the official score of ISBI 2012 "
-        "since 2015.",
-    ),
-    Score(
-        *("v_rand", "unthinned", "V_Rand, unthinned"),
-        _RAND + "As predicted, without thinning; 1 minus its pooled maximum over thresholds is "
-        "the Rand error in the U-Net paper.",
-    ),
-    Score(
-        *("warping_error", "", "Warping error"),
-        "Pixels that stay wrong after the truth was warped towards the prediction without "
-        "changing its topology / all pixels (Jain 2010).",
-        digits=6,
-    ),
-    Score(
-        *("splits_mergers", "", "Splits and mergers"),
-        "Those of them that split or merge objects / all pixels, window 20 px; its minimum over "
-        "thresholds is the “warping error” of the U-Net paper.",
-        digits=6,
-    ),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """Mean over images, with its range."""
-
-    value: float  # NaN where no image has a score
-    low: float
-    high: float
-    n: int
-    left_out: int  # images where the score is undefined
-
-    @property
-    def count(self) -> str:
-        """n in words, with what was left out."""
-        return f"{self.n} ({self.left_out} undefined, left out)" if self.left_out else f"{self.n}"
+REGIONS = re.compile(r"regions of \d+ px$")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,14 +27,12 @@ class Line:
     thresholds: tuple[float, ...]
     by: str  # who chose them
     rows: pd.DataFrame  # one per image
-    otsu: Mean | None  # of the same images
-    best: Mean | None = None  # the best of the list, chosen on these very images
+    mean: Estimate
+    pooled: Estimate | None  # None for a metric that has no sums to pool
+    otsu: Estimate | None  # of the same images
+    best: Estimate | None = None  # the best of the list, chosen on these very images
     best_threshold: float | None = None
     vanished: bool = False  # the foreground vanishes at that threshold
-
-    @property
-    def mean(self) -> Mean:
-        return mean_over_images(self.rows["value"])
 
     @property
     def name(self) -> str:
@@ -134,26 +44,6 @@ class Line:
         return f"{', '.join(f'{t:g}' for t in self.thresholds)} ({self.by})"
 
 
-def read_scores(path: str | Path) -> pd.DataFrame:
-    """The table of scores. Raises StoreError where it cannot be read."""
-    try:
-        text = {"experiment": str, "fold": str, "image": str, "variant": str, "group": str}
-        scores = pd.read_csv(path, dtype=text)
-        return scores.assign(variant=scores["variant"].fillna(""))
-    except (OSError, ValueError, KeyError) as error:
-        raise StoreError(
-            f"{path}: not a readable table of scores ({error}). Delete it and run the same "
-            "command again: it is collected from the images' tables."
-        ) from error
-
-
-def mean_over_images(values: Sequence[float] | pd.Series) -> Mean:
-    """Mean of the defined values, and how many were not."""
-    every = pd.Series(values, dtype=float)
-    good = every.dropna()
-    return Mean(good.mean(), good.min(), good.max(), len(good), len(every) - len(good))
-
-
 def summarise(scores: pd.DataFrame, instance_thresholds: Mapping[float, str]) -> list[Line]:
     """A line per score, and one more for the stored instances, in the order of `SCORES`.
 
@@ -163,20 +53,19 @@ def summarise(scores: pd.DataFrame, instance_thresholds: Mapping[float, str]) ->
     """
     lines = []
     gone = {threshold for threshold, _ in vanishing(scores)}
-    for score in SCORES:
+    for score in _scored(scores):
         rows = scores[(scores["metric"] == score.metric) & (scores["variant"] == score.variant)]
         stored = rows[rows["chosen"] == "instances"]
         if len(stored):
             by = "; ".join(dict.fromkeys(instance_thresholds.values()))
             made_at = tuple(sorted(instance_thresholds))
-            lines.append(Line(score, "stored instances", made_at, by, stored, _otsu(rows, stored)))
+            lines.append(_line(score, "stored instances", made_at, by, stored, rows))
         chosen, by = _chosen(rows)
         if len(chosen):
             thresholds = tuple(sorted(chosen["threshold"].unique()))
             best, at = best_of_list(score, rows)
-            lines.append(
-                Line(score, "", thresholds, by, chosen, _otsu(rows, chosen), best, at, at in gone)
-            )
+            line = _line(score, "", thresholds, by, chosen, rows)
+            lines.append(replace(line, best=best, best_threshold=at, vanished=at in gone))
     return lines
 
 
@@ -186,7 +75,7 @@ def by_threshold(rows: pd.DataFrame) -> pd.DataFrame:
     return listed.pivot_table(index="threshold", columns="image", values="value", dropna=False)
 
 
-def best_of_list(score: Score, rows: pd.DataFrame) -> tuple[Mean | None, float | None]:
+def best_of_list(score: Score, rows: pd.DataFrame) -> tuple[Estimate | None, float | None]:
     """Best mean over the list and its threshold: optimistic, as it was chosen on these images."""
     means = by_threshold(rows).mean(axis="columns").dropna()
     if means.empty:
@@ -194,7 +83,7 @@ def best_of_list(score: Score, rows: pd.DataFrame) -> tuple[Mean | None, float |
     best = means.argmin() if score.lower_is_better else means.argmax()
     threshold = float(means.index.to_numpy(float)[best])
     at = rows[(rows["chosen"] == "list") & (rows["threshold"] == threshold)]
-    return mean_over_images(at["value"]), threshold
+    return mean_over_images(at), threshold
 
 
 def vanishing(scores: pd.DataFrame) -> list[tuple[float, list[str]]]:
@@ -238,6 +127,30 @@ def headline_text(title: str, lines_by_experiment: dict[str, list[Line]], html: 
     return "\n".join([said, *(row.rstrip() for row in rows), f"report: {html}"]) + "\n"
 
 
+def _scored(scores: pd.DataFrame) -> Iterator[Score]:
+    """The scores that the table has, in the order of `SCORES`; those by regions apart."""
+    there = scores[["metric", "variant"]].drop_duplicates()
+    for score in SCORES:
+        for variant in sorted(there["variant"][there["metric"] == score.metric]):
+            by_regions = REGIONS.search(variant)
+            if variant == score.variant:
+                yield score
+            elif by_regions and variant[: by_regions.start()].rstrip(", ") == score.variant:
+                yield replace(score, variant=variant, name=f"{score.name}, {by_regions[0]}")
+
+
+def _line(
+    score: Score,
+    of: str,
+    thresholds: tuple[float, ...],
+    by: str,
+    chosen: pd.DataFrame,
+    rows: pd.DataFrame,
+) -> Line:
+    mean, pooled = mean_over_images(chosen), pooled_over_images(chosen)
+    return Line(score, of, thresholds, by, chosen, mean, pooled, _otsu(rows, chosen))
+
+
 def _chosen(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     chosen = rows[rows["chosen"] == "validation"]
     if len(chosen):
@@ -249,6 +162,6 @@ def _chosen(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return listed[listed["threshold"] == nearest], "no validation images"
 
 
-def _otsu(rows: pd.DataFrame, of: pd.DataFrame) -> Mean | None:
+def _otsu(rows: pd.DataFrame, of: pd.DataFrame) -> Estimate | None:
     same = rows[(rows["chosen"] == "otsu") & rows["image"].isin(of["image"])]
-    return mean_over_images(same["value"]) if len(same) else None
+    return mean_over_images(same) if len(same) else None

@@ -43,6 +43,17 @@ class Settings:
             if role(image.split, int(fold), folds) in roles
         ]
 
+    def stacks_of(self, experiment: str, fold: int | str) -> dict[str, list[str]]:
+        """Test images of a fold whose truth is interiors, by group: slices scored together."""
+        dataset = self.config["experiments"][experiment]["dataset"]
+        if self.config["datasets"][dataset]["truth"] != "interior":
+            return {}
+        stacks: dict[str, list[str]] = {}
+        for name in self.images_of(experiment, fold, "test"):
+            if group := self.images[name].group:
+                stacks.setdefault(group, []).append(name)
+        return stacks
+
     def recipe(self, experiment: str) -> Recipe:
         """The recipe of an experiment, its preset and changes resolved."""
         return recipe_from(**self.config["experiments"][experiment]["recipe"])

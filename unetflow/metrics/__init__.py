@@ -27,7 +27,13 @@ from unetflow.metrics.instances import (
     seg_score,
     seg_sums,
 )
-from unetflow.metrics.isbi2012 import best_of_thresholds, isbi2012_scores, scores_by_threshold
+from unetflow.metrics.isbi2012 import (
+    SliceScores,
+    best_of_thresholds,
+    isbi2012_scores,
+    score_slice,
+    scores_by_threshold,
+)
 from unetflow.metrics.jaccard import (
     JaccardSums,
     aggregated_jaccard,
@@ -86,6 +92,7 @@ __all__ = [
     "RandScore",
     "RandSums",
     "SegSums",
+    "SliceScores",
     "adapted_rand_error",
     "aggregated_jaccard",
     "aggregated_jaccard_plus",
@@ -125,6 +132,7 @@ __all__ = [
     "rand_sums_by_slice",
     "reduce_rand",
     "region_tables",
+    "score_slice",
     "scores_by_threshold",
     "seg_score",
     "seg_sums",

@@ -51,7 +51,8 @@ def blocks_of(images: Sequence[Any]) -> Iterator[tuple[tuple[int, ...], list[Any
             )
     if math.prod(shape) == 0:
         raise ValueError(f"the images have shape {shape}: there is no pixel to score.")
-    block = _block_shape(next(image for image in images if is_chunked(image)))
+    chunked = [image for image in images if is_chunked(image)]
+    block = _block_shape(chunked[0]) if chunked else shape
     tasks = [_as_dask(image, block).to_delayed() for image in images]
     for index in np.ndindex(tasks[0].shape):
         corner = tuple(i * side for i, side in zip(index, block, strict=True))

@@ -58,10 +58,19 @@ class DetSums:
         )
 
     @property
+    def cost(self) -> int:
+        """A = 5 NS + 10 FN + FP: the price of correcting the detections."""
+        return 5 * self.merged + 10 * self.missed + self.added
+
+    @property
+    def emptiness(self) -> int:
+        """A0 = 10 references: the price where nothing is detected."""
+        return 10 * self.objects
+
+    @property
     def score(self) -> float:
-        """1 - min(A, A0) / A0 with A = 5 NS + 10 FN + FP, A0 = 10 references; NaN without any."""
-        cost, emptiness = 5 * self.merged + 10 * self.missed + self.added, 10 * self.objects
-        return 1 - ratio(min(cost, emptiness), emptiness)
+        """1 - min(A, A0) / A0; NaN without references."""
+        return 1 - ratio(min(self.cost, self.emptiness), self.emptiness)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,8 @@ Slices = ArrayLike | Any
 """One slice (Y, X), a stack (Z, Y, X), or a list of slices that may differ in size."""
 
 
-class _SliceScores(NamedTuple):
-    """What one slice adds to the scores of its stack at one threshold."""
+class SliceScores(NamedTuple):
+    """What one slice adds to the scores of its stack at one threshold; sums pool by adding."""
 
     pixels: PixelCounts
     left: Mismatches
@@ -60,7 +60,7 @@ def scores_by_threshold(
     v_rand_thinned_macro, v_info_macro, v_info_thinned_macro.
     """
     values = thresholds_of(thresholds)
-    slices = [_score_slice(*each, values) for each in _slices(truth, proposal, ignore)]
+    slices = [score_slice(*each, values) for each in _slices(truth, proposal, ignore)]
     return [_reduce(threshold, [each[k] for each in slices]) for k, threshold in enumerate(values)]
 
 
@@ -116,12 +116,13 @@ def _slices(
             yield interior[z], probability[z], None if ignored is None else ignored[z]
 
 
-def _score_slice(
-    truth: BoolArray,
-    proposal: NDArray[np.generic],
+def score_slice(
+    truth: ArrayLike,
+    proposal: ArrayLike,
     ignore: BoolArray | None,
-    thresholds: list[float],
-) -> list[_SliceScores]:
+    thresholds: Sequence[float],
+) -> list[SliceScores]:
+    """All membrane scores of one slice (Y, X) at each threshold."""
     mask = None if ignore is None else ~ignore
     scores = []
     for left in mismatches_by_threshold(truth, proposal, thresholds, mask=mask):
@@ -129,7 +130,7 @@ def _score_slice(
         (plain,) = rand_sums_by_slice(*pair, ignore=ignore)
         (thinned,) = rand_sums_by_slice(*pair, thinned=True, ignore=ignore)
         scores.append(
-            _SliceScores(
+            SliceScores(
                 pixels=pixel_counts(*pair, ignore=ignore),
                 left=left,
                 plain=plain,
@@ -141,7 +142,7 @@ def _score_slice(
     return scores
 
 
-def _reduce(threshold: float, slices: list[_SliceScores]) -> dict[str, float]:
+def _reduce(threshold: float, slices: list[SliceScores]) -> dict[str, float]:
     pixels = pool_pixel_counts(each.pixels for each in slices)
     left = slices[0].left
     for each in slices[1:]:

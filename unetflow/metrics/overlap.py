@@ -35,6 +35,12 @@ class PixelCounts(NamedTuple):
         return ratio(self.false_positive + self.false_negative, sum(self))
 
     @property
+    def iou(self) -> float:
+        """TP / (TP + FP + FN); NaN where neither image has interior."""
+        wrong = self.false_positive + self.false_negative
+        return ratio(self.true_positive, self.true_positive + wrong)
+
+    @property
     def f(self) -> float:
         """2 TP / (2 TP + FP + FN); NaN where neither image has interior."""
         wrong = self.false_positive + self.false_negative

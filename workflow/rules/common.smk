@@ -26,6 +26,7 @@ wildcard_constraints:
     image="[A-Za-z0-9][A-Za-z0-9_-]*",
     experiment="[A-Za-z0-9][A-Za-z0-9_-]*",
     weighting="[A-Za-z0-9][A-Za-z0-9_-]*",
+    stack="[A-Za-z0-9][A-Za-z0-9_-]*",
     fold="[0-9]+",
 
 
@@ -123,7 +124,28 @@ def image_facts(wildcards):
         "image": image.name,
         "split": image.split,
         "group": image.group or "",
+        "class": dataset("classes")(wildcards)[0],
     }
+
+
+def slices_of(pattern):
+    """Function of wildcards: a path for each slice of the stack."""
+
+    def paths(wildcards):
+        names = SETTINGS.stacks_of(wildcards.experiment, wildcards.fold)[wildcards.stack]
+        return [
+            f"{RESULTS}/{pattern}".format(
+                image=name, experiment=wildcards.experiment, fold=wildcards.fold
+            )
+            for name in names
+        ]
+
+    return paths
+
+
+def stack_facts(wildcards):
+    """Columns that name a stack in the table of stacks."""
+    return {key: wildcards[key] for key in ("experiment", "fold", "stack")}
 
 
 def network_module(wildcards):
@@ -158,6 +180,15 @@ def image_paths(pattern, *roles):
         f"{RESULTS}/{pattern}".format(experiment=name, fold=fold, image=image)
         for name, fold in runs()
         for image in SETTINGS.images_of(name, fold, *roles)
+    ]
+
+
+def stack_paths(pattern):
+    """A path for each experiment, fold and stack of test images."""
+    return [
+        f"{RESULTS}/{pattern}".format(experiment=name, fold=fold, stack=stack)
+        for name, fold in runs()
+        for stack in SETTINGS.stacks_of(name, fold)
     ]
 
 

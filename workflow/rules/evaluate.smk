@@ -1,4 +1,4 @@
-# All scores of each test image, then one table.
+# All scores of each test image, those of whole stacks of slices, then tables of all.
 
 
 rule evaluate:
@@ -24,6 +24,7 @@ rule evaluate:
         prediction=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
         kind=dataset("truth"),
         thresholds=SETTINGS.config["evaluate"]["thresholds"],
+        regions_px=SETTINGS.config["evaluate"]["regions_px"],
         labelling=LABELLING,
         facts=image_facts,
         code=code("evaluate"),
@@ -31,11 +32,42 @@ rule evaluate:
         "../../scripts/evaluate.py"
 
 
+rule evaluate_stack:
+    input:
+        images=slices_of("images/{image}.json"),
+        truths=slices_of("truth/{image}.json"),
+        foregrounds=slices_of("predictions/{experiment}/fold{fold}/foreground/{image}.json"),
+        calibration="<results>/calibration/{experiment}/fold{fold}.json",
+    output:
+        table=ensure(
+            "<results>/evaluation/{experiment}/fold{fold}/stacks/{stack}.csv", non_empty=True
+        ),
+    log:
+        "<logs>/evaluate_stack/{experiment}/fold{fold}/{stack}.log",
+    benchmark:
+        "<benchmarks>/evaluate_stack/{experiment}/fold{fold}/{stack}.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        images=slices_of("images/{image}.ome.zarr"),
+        predictions=slices_of("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        facts=stack_facts,
+        code=code("evaluate_stack"),
+    script:
+        "../../scripts/evaluate_stack.py"
+
+
 rule collect:
     input:
         tables=image_paths("evaluation/{experiment}/fold{fold}/{image}.csv", "test"),
+        stacks=stack_paths("evaluation/{experiment}/fold{fold}/stacks/{stack}.csv"),
     output:
         table=ensure("<results>/evaluation/metrics.csv", non_empty=True),
+        stacks=ensure("<results>/evaluation/stacks.csv", non_empty=True),
+        summary="<results>/evaluation/summary.csv",
     log:
         "<logs>/collect.log",
     benchmark:

@@ -50,6 +50,7 @@ rule calibrate:
         predictions=images_of("predictions/{experiment}/fold{fold}/{image}.ome.zarr", "validation"),
         kind=dataset("truth"),
         thresholds=SETTINGS.config["calibrate"]["thresholds"],
+        regions_px=SETTINGS.config["evaluate"]["regions_px"],
         labelling=LABELLING,
         code=code("calibrate"),
     script:

@@ -1,0 +1,14 @@
+"""The challenge's scores of the slices of one stack, scored together."""
+
+from unetflow.jobs.logs import job_log
+from unetflow.stacks import evaluate_stack
+
+with job_log(snakemake.log[0]):
+    evaluate_stack(
+        images=snakemake.params.images,
+        predictions=snakemake.params.predictions,
+        calibration=snakemake.input.calibration,
+        table=snakemake.output.table,
+        facts=snakemake.params.facts,
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,100 @@
+"""Means and pooled scores of many images, with intervals that keep groups together."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from unetflow.aggregate import (
+    POOLED,
+    SUMS,
+    mean_over_images,
+    pooled_over_images,
+    summarise_scores,
+)
+
+
+def rows(metric: str, values: list[float], groups: list[str] | None = None, **sums: Any) -> Any:
+    count = len(values)
+    frame = pd.DataFrame({"value": values, "group": groups or [""] * count})
+    frame["image"] = [f"i{k}" for k in range(count)]
+    return frame.assign(metric=metric, **{**dict.fromkeys(SUMS, np.nan), **sums})
+
+
+def test_a_mean_leaves_undefined_images_out_and_counts_them() -> None:
+    mean = mean_over_images(rows("iou", [0.5, np.nan, 0.7]))
+    assert (mean.reduce, mean.value, mean.n, mean.left_out) == ("mean", 0.6, 2, 1)
+    assert mean.count == "2 (1 undefined, left out)"
+    nothing = mean_over_images(rows("iou", [np.nan, np.nan]))
+    assert np.isnan(nothing.value)
+    assert np.isnan(nothing.low)
+    assert (nothing.n, nothing.left_out, nothing.groups) == (0, 2, 0)
+
+
+def test_pooling_adds_the_counts_first() -> None:
+    pooled = pooled_over_images(rows("iou", [0.5, 0.25], ab=[50, 1], a=[75, 2], b=[75, 3]))
+    assert pooled is not None
+    assert (pooled.reduce, pooled.value) == ("pooled", 51 / (77 + 78 - 51))
+    assert pooled_over_images(rows("v_info", [0.5, 0.25])) is None
+    assert pooled_over_images(rows("iou", [])) is None
+
+
+def test_each_pooled_formula_gives_a_single_image_its_own_score() -> None:
+    sums = {"ab": 30.0, "a": 50.0, "b": 40.0, "n": 100.0, "iou_sum": 7.5, "objects": 10.0}
+    wanted = {
+        **{"iou": 30 / 60, "dice": 60 / 90, "pixel_error": 0.3, "v_rand": 60 / 90, "ap": 0.5},
+        **{"warping_error": 0.5, "splits_mergers": 0.5, "seg": 0.75, "det": 1 - 40 / 50},
+        **{"pq": 15 / 90, "aji": 0.3, "aji+": 0.3},
+    }
+    arrays = {name: np.array(value) for name, value in sums.items()}
+    assert {metric: float(score(arrays)) for metric, score in POOLED.items()} == pytest.approx(
+        wanted
+    )
+
+
+def test_the_interval_is_that_of_the_mean() -> None:
+    values = np.random.default_rng(0).normal(0.8, 0.05, 200)
+    mean = mean_over_images(rows("iou", list(values)))
+    # 2000 resamples: the ends of a percentile interval are good to a tenth of its width
+    half = 1.96 * values.std() / np.sqrt(200)
+    assert mean.low == pytest.approx(values.mean() - half, abs=0.2 * half)
+    assert mean.high == pytest.approx(values.mean() + half, abs=0.2 * half)
+    assert mean == mean_over_images(rows("iou", list(values)))
+
+
+def test_images_of_a_group_are_drawn_together() -> None:
+    values = [0.1] * 50 + [0.9] * 50
+    alone = mean_over_images(rows("iou", values))
+    grouped = mean_over_images(rows("iou", values, ["p"] * 50 + ["q"] * 50))
+    assert (alone.groups, grouped.groups) == (100, 2)
+    assert (grouped.low, grouped.high) == pytest.approx((0.1, 0.9))
+    assert alone.high - alone.low < 0.2
+    one = mean_over_images(rows("iou", values, ["p"] * 100))
+    assert np.isnan(one.low)
+    assert one.value == pytest.approx(0.5)
+
+
+def test_a_group_named_as_an_image_is_not_that_image() -> None:
+    assert mean_over_images(rows("iou", [0.1, 0.2], ["i1", ""])).groups == 2
+
+
+def test_the_summary_names_choice_and_reduction() -> None:
+    scores = pd.concat(
+        [
+            rows("iou", [0.5, 0.25], ab=[50, 1], a=[75, 2], b=[75, 3]).assign(
+                chosen=chosen, threshold=threshold
+            )
+            for chosen, threshold in (("list", 0.3), ("list", 0.5), ("validation", 0.5))
+        ]
+    ).assign(experiment="e", method="unet", variant="", **{"class": "cell"})
+    summary = summarise_scores(scores)
+    assert list(zip(summary["chosen"], summary["threshold"], summary["reduce"], strict=True)) == [
+        ("list", "0.3", "mean"),
+        ("list", "0.3", "pooled"),
+        ("list", "0.5", "mean"),
+        ("list", "0.5", "pooled"),
+        ("validation", "0.5", "mean"),
+        ("validation", "0.5", "pooled"),
+    ]
+    assert set(summary["n"]) == {2}
