@@ -6,6 +6,12 @@ memory, in Zarr or in Dask. What is undefined is NaN, and sums stand beside scor
 can be pooled.
 """
 
+from unetflow.metrics.boundaries import (
+    BoundaryScore,
+    boundary_f1,
+    boundary_pixels,
+    hausdorff_distance_px,
+)
 from unetflow.metrics.checks import CHALLENGE_THRESHOLDS, binarise, check_polarity
 from unetflow.metrics.components import label_interior
 from unetflow.metrics.contingency import Contingency, contingency
@@ -80,6 +86,7 @@ from unetflow.metrics.warping import simple_points, warped_truth, warping_error
 __all__ = [
     "CHALLENGE_THRESHOLDS",
     "DSB2018_IOUS",
+    "BoundaryScore",
     "Contingency",
     "DetSums",
     "InfoScore",
@@ -99,6 +106,8 @@ __all__ = [
     "average_precision",
     "best_of_thresholds",
     "binarise",
+    "boundary_f1",
+    "boundary_pixels",
     "check_polarity",
     "confusion_matrix",
     "contingency",
@@ -106,6 +115,7 @@ __all__ = [
     "det_sums",
     "dice_per_class",
     "dsb2018_score",
+    "hausdorff_distance_px",
     "info_score",
     "info_score_of_labels",
     "iou_per_class",

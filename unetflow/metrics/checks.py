@@ -102,13 +102,21 @@ def label_pair(
     truth_labels: ArrayLike, predicted_labels: ArrayLike, ignore: ArrayLike | None = None
 ) -> tuple[LabelArray, LabelArray]:
     """Two label images as flat uint32, checked, without the ignored pixels."""
-    truth, predicted = np.asarray(truth_labels), np.asarray(predicted_labels)
-    _same_shape("truth_labels", truth, "predicted_labels", predicted)
-    flat = _as_ids(truth, "truth_labels").ravel(), _as_ids(predicted, "predicted_labels").ravel()
+    truth, predicted = label_images(truth_labels, predicted_labels)
+    flat = truth.ravel(), predicted.ravel()
     if ignore is None:
         return flat
     keep = ~flags_like(ignore, truth, "ignore").ravel()
     return flat[0][keep], flat[1][keep]
+
+
+def label_images(
+    truth_labels: ArrayLike, predicted_labels: ArrayLike
+) -> tuple[LabelArray, LabelArray]:
+    """Two label images of one shape as uint32, checked."""
+    truth, predicted = np.asarray(truth_labels), np.asarray(predicted_labels)
+    _same_shape("truth_labels", truth, "predicted_labels", predicted)
+    return _as_ids(truth, "truth_labels"), _as_ids(predicted, "predicted_labels")
 
 
 def flags_like(flags: ArrayLike, image: NDArray[np.generic], name: str) -> BoolArray:
