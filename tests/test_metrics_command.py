@@ -1,0 +1,255 @@
+"""python -m unetflow.metrics: files in, scores out, and what is refused in words."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from golden import arrays, equal, needs_golden, numbers
+from numpy.typing import NDArray
+from PIL import Image
+
+from unetflow import metrics
+from unetflow.metrics.command import main
+from unetflow.ome import ome_image, write_group
+
+RANDOM = np.random.default_rng(0)
+TRUTH = RANDOM.random((2, 24, 30)) > 0.3
+PROPOSAL = np.clip(0.6 * TRUTH + 0.4 * RANDOM.random(TRUTH.shape), 0, 1).astype(np.float32)
+LABELS = metrics.label_interior(TRUTH[0])
+PREDICTED = metrics.label_interior(PROPOSAL[0] > 0.75)
+
+
+def saved(path: Path, image: NDArray[Any]) -> str:
+    """An image in the format of the path's suffix; without one as Zarr."""
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, image, photometric="minisblack")
+    elif path.suffix == ".png":
+        Image.fromarray(image).save(path)
+    elif path.suffix == ".npy":
+        np.save(path, image)
+    else:
+        zarr.create_array(path, data=image, chunks=(7, 8)[: image.ndim] + (image.ndim - 2) * (9,))
+    return str(path)
+
+
+@pytest.fixture
+def membranes(tmp_path: Path) -> list[str]:
+    truth = (TRUTH * 255).astype(np.uint8)
+    return [saved(tmp_path / "t.tif", truth), saved(tmp_path / "p.tif", PROPOSAL)]
+
+
+@pytest.fixture
+def instances(tmp_path: Path) -> list[str]:
+    return [saved(tmp_path / "t.tif", LABELS), saved(tmp_path / "p.tif", PREDICTED)]
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[tuple[str, str], Any]:
+    """Scores of the command by metric and variant, as its JSON has them."""
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"truth", "prediction", "kind", "shape", "warnings", "scores"}
+    scores = {(each["metric"], each["variant"]): each for each in found["scores"]}
+    assert len(scores) == len(found["scores"])
+    return {**scores, ("", "kind"): found["kind"], ("", "warnings"): found["warnings"]}
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    return printed.err
+
+
+def test_a_stack_has_the_challenges_numbers(
+    capsys: pytest.CaptureFixture[str], membranes: list[str]
+) -> None:
+    found = run(capsys, *membranes, "--threshold", "0.6")
+    wanted = metrics.isbi2012_scores(TRUTH, PROPOSAL)
+    best = {metric: each for (metric, variant), each in found.items() if "best of 11" in variant}
+    assert len(best) == 10
+    for name, each in best.items():
+        assert each["value"] == wanted[name]
+        assert each["threshold"] == wanted[f"{name}_threshold"]
+    rand = metrics.rand_score(TRUTH, PROPOSAL, 0.6, thinned=True, reduce="pooled")
+    assert found["v_rand_split", "thinned, pooled"]["value"] == rand.split
+    assert found["warping_error", "mismatches of all types"]["value"] == metrics.warping_error(
+        TRUTH, PROPOSAL, 0.6
+    )
+    (left,) = metrics.mismatches_by_threshold(TRUTH, PROPOSAL, 0.6)
+    assert found["merger", "clusters"]["value"] == left.clusters[metrics.Mismatch.MERGER]
+
+
+@needs_golden
+def test_a_golden_case_has_fijis_numbers(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    data, fiji = arrays("membrane", "34_stack3"), numbers()["membrane"]["34_stack3"]["fiji"]
+    files = saved(tmp_path / "t.tif", data["gt"]), saved(tmp_path / "p.npy", data["proposal"])
+    best = {metric: each["value"] for (metric, v), each in run(capsys, *files).items() if "11" in v}
+    assert equal(best["v_rand_thinned_macro_max"], fiji["vrand_thinned_max_macro"])
+    assert equal(best["rand_error_2012"], 1 - fiji["rand_fg_fscore_max"])
+    assert equal(best["splits_mergers_min"], fiji["min_splits_mergers_pixels_r20_0_1"])
+
+
+@pytest.mark.parametrize("names", [("t.tif", "p.png"), ("t.npy", "p.tif"), ("t", "p")])
+def test_labels_of_every_format_have_the_same_scores(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, names: tuple[str, str]
+) -> None:
+    pair: tuple[NDArray[Any], ...] = LABELS, PREDICTED.astype(np.uint8)
+    files = [saved(tmp_path / name, image) for name, image in zip(names, pair, strict=True)]
+    found = run(capsys, *files)
+    assert found["", "kind"] == "instances"
+    assert found["seg", ""]["value"] == metrics.seg_score(*pair)
+    assert found["ap", "IoU 0.75"]["value"] == metrics.average_precision(*pair, 0.75)
+    assert found["dsb2018", "mean of AP at IoU 0.50 to 0.95"]["value"] == pytest.approx(
+        metrics.dsb2018_score(*pair)
+    )
+    assert found["pq", "IoU > 0.5"]["value"] == metrics.panoptic_quality(*pair).pq
+    assert found["aji_plus", ""]["value"] == metrics.aggregated_jaccard_plus(*pair)
+    assert found["adapted_rand_error", "as scikit-image"]["value"] == metrics.adapted_rand_error(
+        *pair
+    )
+    in_memory = names[0] != "t"  # outlines are measured in memory only
+    assert (("hausdorff_px", "percentile 95") in found) == in_memory
+
+
+def test_an_ome_zarr_is_scored_at_its_finest_level(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    store = tmp_path / "t.ome.zarr"
+    write_group(store, "", ome_image("t", ("y", "x"), {"full": [1, 1], "half": [2, 2]}, unit=None))
+    saved(store / "full", LABELS)
+    saved(store / "half", LABELS[::2, ::2])
+    found = run(capsys, str(store), saved(tmp_path / "p.npy", PREDICTED))
+    assert found["seg", ""]["value"] == metrics.seg_score(LABELS, PREDICTED)
+
+
+def test_frames_are_pooled_and_a_volume_is_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    truth = np.stack([LABELS, PREDICTED]).astype(np.uint16)
+    predicted = np.stack([PREDICTED, PREDICTED]).astype(np.uint16)
+    files = saved(tmp_path / "t.tif", truth), saved(tmp_path / "p.tif", predicted)
+    frames = run(capsys, *files, "--frames")
+    assert frames["seg", "pooled over 2 frames"]["value"] == metrics.seg_score(
+        [*truth], [*predicted]
+    )
+    assert run(capsys, *files)["seg", ""]["value"] == metrics.seg_score(truth, predicted)
+
+
+def test_ignored_pixels_are_in_no_score(
+    capsys: pytest.CaptureFixture[str], instances: list[str], tmp_path: Path
+) -> None:
+    ignore = RANDOM.random(LABELS.shape) > 0.7
+    flags = saved(tmp_path / "i.png", (ignore * 255).astype(np.uint8))
+    found = run(capsys, *instances, "--ignore", flags)
+    assert found["seg", ""]["value"] == metrics.seg_score(LABELS, PREDICTED, ignore=ignore)
+
+
+def test_eight_bits_are_divided_and_membranes_inverted_on_request(
+    capsys: pytest.CaptureFixture[str], membranes: list[str], tmp_path: Path
+) -> None:
+    eight_bit = np.rint(255 * (1 - PROPOSAL)).astype(np.uint8)
+    files = [membranes[0], saved(tmp_path / "p8.tif", eight_bit), "--kind", "membranes"]
+    assert "goes up to" in refused(capsys, *files)
+    assert "--divide-by 255" in refused(capsys, *files)
+    message = refused(capsys, *files, "--divide-by", "255")
+    assert "looks inverted" in message
+    assert "--invert" in message
+    found = run(capsys, *files, "--divide-by", "255", "--invert")
+    wanted = metrics.pixel_error(TRUTH, 1 - eight_bit / 255)
+    assert found["pixel_error", ""]["value"] == wanted
+
+
+def test_a_vanished_interior_is_warned_of(
+    capsys: pytest.CaptureFixture[str], membranes: list[str], tmp_path: Path
+) -> None:
+    weak = saved(tmp_path / "weak.npy", PROPOSAL / 2)
+    assert main([membranes[0], weak]) == 0
+    printed = capsys.readouterr()
+    assert "warning: at 6 of the 11 thresholds the prediction has no interior" in printed.err
+    assert run(capsys, membranes[0], weak)["", "warnings"]
+
+
+def test_the_table_names_variant_and_direction(
+    capsys: pytest.CaptureFixture[str], instances: list[str], tmp_path: Path
+) -> None:
+    assert main(instances) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "instances, 24 x 30 px"
+    seg = next(line for line in lines if line.startswith("seg"))
+    assert f"{metrics.seg_score(LABELS, PREDICTED):.6g}" in seg
+    assert "↑" in seg
+    nothing = saved(tmp_path / "0.npy", 0 * LABELS)
+    assert main([nothing, nothing, "--kind", "instances"]) == 0
+    assert "undefined" in capsys.readouterr().out
+    assert run(capsys, nothing, nothing, "--kind", "instances")["seg", ""]["value"] is None
+
+
+@pytest.mark.parametrize(
+    ("truth", "predicted", "options", "message"),
+    [
+        (LABELS, PREDICTED[1:], [], r"shape (24, 30) and"),
+        (LABELS.astype(np.float32), PREDICTED, ["--kind", "instances"], "dtype float32"),
+        (LABELS.astype(np.int64) - 1, PREDICTED, [], "holds -1: ids must be 0 or above"),
+        (LABELS.astype(np.int64) << 40, PREDICTED, [], "ids must fit uint32"),
+        (TRUTH[0] * 1, TRUTH[0] * 1, [], "Say which: --kind membranes or --kind instances"),
+        (TRUTH[0] * 1, PROPOSAL[0] * np.nan, [], "proposal holds NaN"),
+        (TRUTH[0] * 1, PROPOSAL[0] * 2, [], "must lie in [0, 1]"),
+        (LABELS, PREDICTED, ["--frames"], "--frames needs a stack"),
+        (TRUTH[0] * 1, PROPOSAL[0], ["--divide-by", "0"], "must be above 0"),
+    ],
+)
+def test_bad_images_are_refused(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    truth: NDArray[Any],
+    predicted: NDArray[Any],
+    options: list[str],
+    message: str,
+) -> None:
+    files = saved(tmp_path / "t.npy", truth), saved(tmp_path / "p.npy", predicted)
+    assert message in refused(capsys, *files, *options)
+
+
+def test_bad_files_are_refused(
+    capsys: pytest.CaptureFixture[str], instances: list[str], tmp_path: Path
+) -> None:
+    colours = saved(tmp_path / "rgb.png", RANDOM.integers(0, 255, (24, 30, 3)).astype(np.uint8))
+    text = tmp_path / "text.tif"
+    text.write_text("no image")
+    (tmp_path / "empty").mkdir()
+    for path, message in (
+        (colours, "it is a colour image of shape (24, 30, 3)"),
+        (str(text), "text.tif: cannot be read"),
+        (str(tmp_path / "nowhere.png"), "there is no such file"),
+        (__file__, "is no image that is known here"),
+        (str(tmp_path / "empty"), "is no Zarr array, OME-Zarr image or label image"),
+    ):
+        assert message in refused(capsys, instances[0], path)
+
+
+def test_gray_saved_as_colour_is_taken(
+    capsys: pytest.CaptureFixture[str], instances: list[str], tmp_path: Path
+) -> None:
+    gray = np.stack([PREDICTED.astype(np.uint8)] * 3, axis=-1)
+    found = run(capsys, instances[0], saved(tmp_path / "gray.png", gray))
+    assert found["seg", ""]["value"] == metrics.seg_score(LABELS, PREDICTED)
+
+
+def test_it_runs_as_a_module_and_needs_no_torch(instances: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "unetflow.metrics", *instances],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("instances, 24 x 30 px\n")
+    assert " torch" not in done.stderr
