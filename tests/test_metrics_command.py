@@ -102,12 +102,12 @@ def test_a_golden_case_has_fijis_numbers(
 def test_labels_of_every_format_have_the_same_scores(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, names: tuple[str, str]
 ) -> None:
-    pair: tuple[NDArray[Any], ...] = LABELS, PREDICTED.astype(np.uint8)
+    pair: tuple[NDArray[Any], NDArray[Any]] = LABELS, PREDICTED.astype(np.uint8)
     files = [saved(tmp_path / name, image) for name, image in zip(names, pair, strict=True)]
     found = run(capsys, *files)
     assert found["", "kind"] == "instances"
     assert found["seg", ""]["value"] == metrics.seg_score(*pair)
-    assert found["ap", "IoU 0.75"]["value"] == metrics.average_precision(*pair, 0.75)
+    assert found["ap", "IoU 0.75"]["value"] == metrics.average_precision(*pair, iou=0.75)
     assert found["dsb2018", "mean of AP at IoU 0.50 to 0.95"]["value"] == pytest.approx(
         metrics.dsb2018_score(*pair)
     )

@@ -14,20 +14,24 @@ from numpy.typing import ArrayLike, NDArray
 from unetflow.metrics.checks import (
     CHALLENGE_THRESHOLDS,
     BoolArray,
+    binarise,
     check_polarity,
     frames_of,
     membrane_pair,
     thresholds_of,
 )
+from unetflow.metrics.components import label_interior
+from unetflow.metrics.contingency import contingency
 from unetflow.metrics.mismatches import Mismatches, mismatches_by_threshold
-from unetflow.metrics.overlap import PixelCounts, pixel_counts, pool_pixel_counts
+from unetflow.metrics.overlap import PixelCounts, pixel_counts_of_regions, pool_pixel_counts
 from unetflow.metrics.rand import (
     InfoScore,
     RandSums,
-    info_score,
+    info_score_of_labels,
     mean_of_defined,
-    rand_sums_by_slice,
+    rand_sums,
     reduce_rand,
+    regions,
 )
 
 Slices = ArrayLike | Any
@@ -123,20 +127,24 @@ def score_slice(
     thresholds: Sequence[float],
 ) -> list[SliceScores]:
     """All membrane scores of one slice (Y, X) at each threshold."""
+    interior, probability, _ = membrane_pair(truth, proposal, ignore)
     mask = None if ignore is None else ~ignore
+    true = label_interior(interior[0])
     scores = []
     for left in mismatches_by_threshold(truth, proposal, thresholds, mask=mask):
-        pair = truth, proposal, left.threshold
-        (plain,) = rand_sums_by_slice(*pair, ignore=ignore)
-        (thinned,) = rand_sums_by_slice(*pair, thinned=True, ignore=ignore)
+        proposed = binarise(probability[0], left.threshold)
+        plain, thinned = (
+            contingency(true, regions(proposed, thinned=thinned), ignore=ignore)
+            for thinned in (False, True)
+        )
         scores.append(
             SliceScores(
-                pixels=pixel_counts(*pair, ignore=ignore),
+                pixels=pixel_counts_of_regions(plain),
                 left=left,
-                plain=plain,
-                thinned=thinned,
-                info_plain=info_score(*pair, ignore=ignore),
-                info_thinned=info_score(*pair, thinned=True, ignore=ignore),
+                plain=rand_sums(plain),
+                thinned=rand_sums(thinned),
+                info_plain=info_score_of_labels(plain),
+                info_thinned=info_score_of_labels(thinned),
             )
         )
     return scores
