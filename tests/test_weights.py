@@ -5,9 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from unetflow.labels import separate_touching
+from unetflow.nearest import two_nearest
 from unetflow.receipts import read_receipt, write_receipt
 from unetflow.stores import Layout, open_array, read_array
 from unetflow.weights import reach_px, separation_term, weight_map, write_weights
@@ -74,6 +78,45 @@ def test_volumes_use_their_spacing() -> None:
     labels[1, 2, 2], labels[7, 2, 2] = 1, 2
     near = separation_term(labels, w0=10, sigma_px=5, spacing=(0.5, 1, 1))
     assert near[4, 2, 2] == pytest.approx(10 * math.exp(-9 / 50), rel=1e-6)
+
+
+@given(
+    hnp.arrays(
+        np.uint32, hnp.array_shapes(min_dims=1, max_dims=3, max_side=9), elements=st.integers(0, 3)
+    ),
+    st.sampled_from([1.0, 0.5, 1.7]),
+    st.sampled_from([1.5, 4.0, 30.0]),
+)
+@settings(deadline=None)  # the first example compiles
+def test_the_two_nearest_are_those_of_a_transform_per_object(
+    labels: np.ndarray, first_step: float, reach: float
+) -> None:
+    spacing = (first_step, 1.0, 1.3)[: labels.ndim]
+    nearest, second = two_nearest(labels, reach=reach, spacing=spacing)
+    wanted = np.sort(
+        [np.full(labels.shape, np.inf)] * 2
+        + [
+            ndimage.distance_transform_edt(labels != n, sampling=spacing)
+            for n in np.unique(labels[labels != 0])
+        ],
+        axis=0,
+    )
+    for found, true in ((nearest, wanted[0]), (second, wanted[1])):
+        within = true <= reach - 1e-6  # on the edge of the reach rounding decides
+        np.testing.assert_allclose(np.sqrt(found[within]), true[within], rtol=1e-6)
+
+
+def test_any_pieces_and_threads_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = draw_labels((150, 170), objects=60)
+    whole = weight_map(labels, class_weights=(0.7, 1.4))
+    monkeypatch.setattr("unetflow.weights.PIECE_PX", 40)
+    pieces = weight_map(labels, class_weights=(0.7, 1.4), threads=3)
+    np.testing.assert_array_equal(pieces, whole)
+    volume = draw_labels((9, 60, 70), objects=9)
+    spacing = (2.5, 1.0, 1.0)
+    in_pieces = weight_map(volume, spacing=spacing)
+    monkeypatch.setattr("unetflow.weights.PIECE_PX", 1000)
+    np.testing.assert_array_equal(in_pieces, weight_map(volume, spacing=spacing))
 
 
 def test_the_stored_map_made_in_shards_equals_the_whole_bit_for_bit(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from unetflow.errors import ModelError
 from unetflow.labels import separate_touching
 from unetflow.receipts import RunRecord, write_receipt
 from unetflow.stores import read_array
-from unetflow.tiles import shard_grid, shard_region
+from unetflow.tiles import shard_grid, shard_region, with_halo
 
 
 def write_statistics(*, images: Sequence[str | Path], receipt: str | Path) -> None:
@@ -81,11 +81,7 @@ def _class_pixels(image: str | Path) -> np.ndarray:
     total = np.zeros(2, np.int64)
     for index in shard_grid(truth.shape, truth.shards):
         region = shard_region(index, truth.shape, truth.shards)
-        wide = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in region)
-        inner = tuple(
-            slice(part.start - far.start, part.stop - far.start)
-            for part, far in zip(region, wide, strict=True)
-        )
+        wide, inner = with_halo(region, (1, 1), truth.shape)
         objects = separate_touching(truth[wide])[inner] != 0
         counted = objects[ignore[region] == 0]
         total += (len(counted) - int(counted.sum()), int(counted.sum()))

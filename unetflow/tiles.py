@@ -155,6 +155,21 @@ def read_mirrored(array: Any, region: Region) -> np.ndarray:
     return pixels
 
 
+def with_halo(
+    region: Region, halo_px: Sequence[int], shape: Sequence[int]
+) -> tuple[Region, Region]:
+    """A region widened on all sides as far as the array goes, and where it lies in that."""
+    wide = tuple(
+        slice(max(0, part.start - halo), min(size, part.stop + halo))
+        for part, halo, size in zip(region, halo_px, shape, strict=True)
+    )
+    inner = tuple(
+        slice(part.start - far.start, part.stop - far.start)
+        for part, far in zip(region, wide, strict=True)
+    )
+    return wide, inner
+
+
 def shard_grid(shape: Sequence[int], shard: Sequence[int]) -> list[tuple[int, ...]]:
     """Indices of the shards that cover `shape`, last axis fastest."""
     counts = [range(-(-n // s)) for n, s in zip(shape, shard, strict=True)]

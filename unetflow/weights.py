@@ -9,16 +9,20 @@ image, for the class balance w_c belongs to a fold.
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
+from numba import njit
 
 from unetflow.labels import separate_touching
+from unetflow.nearest import two_nearest
 from unetflow.progress import progress
 from unetflow.receipts import RunRecord, read_receipt, write_receipt
 from unetflow.stores import Layout, open_array, read_array
+from unetflow.tiles import Region, shard_grid, shard_region, with_halo
 
+PIECE_PX = 1024  # side of what is in memory at once beside the image and its map
 NEGLIGIBLE = 4e-9  # the term is defined as exactly 0 below this, so that its reach is finite
 
 
@@ -34,17 +38,29 @@ def weight_map(
     w0: float = 10.0,
     sigma_px: float = 5.0,
     spacing: Sequence[float] | None = None,
+    threads: int = 1,
 ) -> np.ndarray:
     """Weight of each pixel in the loss, float32, of labelled objects with any number of axes.
 
     `class_weights` is (background, objects). Touching instances are separated first; `spacing` is
     the size of a pixel along each axis, in units of sigma (default 1). Source: Ronneberger et al.
-    2015, equation 2.
+    2015, equation 2. Made by `threads` threads in pieces with a halo as wide as the term reaches;
+    any pieces give the same bits.
     """
-    separated = separate_touching(labels)
-    classes = np.where(separated == 0, *map(np.float32, class_weights))
-    term = separation_term(separated, w0=w0, sigma_px=sigma_px, spacing=spacing)
-    return (classes + term).astype(np.float32)
+    background, objects = map(np.float32, class_weights)
+    weights = np.empty(labels.shape, np.float32)
+    steps, reach = _steps(labels, spacing), reach_px(w0, sigma_px)
+    halo = tuple(math.ceil(reach / step) + 1 for step in steps)  # one more for what touches
+
+    def fill(piece: Region) -> None:
+        wide, inner = with_halo(piece, halo, labels.shape)
+        separated = separate_touching(labels[wide])
+        term = separation_term(separated, w0=w0, sigma_px=sigma_px, spacing=steps)[inner]
+        weights[piece] = np.where(separated[inner] == 0, background + term, objects)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(fill, _pieces(labels.shape)))
+    return weights
 
 
 def separation_term(
@@ -56,29 +72,35 @@ def separation_term(
 ) -> np.ndarray:
     """The second term of the weight map, float32, of instances that do not touch.
 
-    0 on objects, beyond the reach, and where there are fewer than two objects. Each object is
-    measured in a window as far as its term reaches: cost grows with objects times their window.
+    0 on objects, beyond the reach, and where there are fewer than two objects.
     """
-    steps = tuple(spacing or (1.0,) * separated.ndim)
     reach = reach_px(w0, sigma_px)
-    margins = [math.ceil(reach / step) + 1 for step in steps]
-    nearest = np.full(separated.shape, np.inf)
-    second = np.full(separated.shape, np.inf)
-    numbers, dense = np.unique(separated, return_inverse=True)
-    dense = dense.reshape(separated.shape) + (0 if numbers[0] == 0 else 1)
-    for number, box in enumerate(ndimage.find_objects(dense), start=1):
-        window = tuple(
-            slice(max(0, part.start - margin), part.stop + margin)
-            for part, margin in zip(box, margins, strict=True)
-        )
-        distance = ndimage.distance_transform_edt(dense[window] != number, sampling=steps)
-        farther = np.maximum(nearest[window], distance)
-        second[window] = np.minimum(second[window], farther)
-        nearest[window] = np.minimum(nearest[window], distance)
-    both = nearest + second
-    near = (both <= reach) & (separated == 0)
-    term = np.zeros(separated.shape, np.float32)
-    term[near] = w0 * np.exp(-(both[near] ** 2) / (2 * sigma_px**2))
+    if not reach or not separated.size:
+        return np.zeros(separated.shape, np.float32)
+    labels = np.ascontiguousarray(separated, np.uint32)
+    nearest, second = two_nearest(labels, reach=reach, spacing=_steps(labels, spacing))
+    term = _term(nearest.ravel(), second.ravel(), reach, w0, 2 * sigma_px**2)
+    return np.asarray(term).reshape(labels.shape)
+
+
+def _steps(labels: np.ndarray, spacing: Sequence[float] | None) -> tuple[float, ...]:
+    return tuple(map(float, spacing or (1.0,) * labels.ndim))
+
+
+def _pieces(shape: tuple[int, ...]) -> list[Region]:
+    """An image in pieces of about `PIECE_PX` along each of the last two axes."""
+    counts = [max(1, round(size / PIECE_PX)) for size in shape]
+    piece = [-(-size // count) for size, count in zip(shape, counts, strict=True)]
+    return [shard_region(index, shape, piece) for index in shard_grid(shape, piece)]
+
+
+@njit(cache=True, nogil=True)
+def _term(nearest, second, reach, w0, double_variance):
+    term = np.zeros(nearest.size, np.float32)
+    for k in range(nearest.size):
+        both = math.sqrt(np.float64(nearest[k])) + math.sqrt(np.float64(second[k]))
+        if nearest[k] > 0 and both <= reach:
+            term[k] = w0 * math.exp(-(both**2) / double_variance)
     return term
 
 
@@ -110,14 +132,7 @@ def write_weights(
     with progress("weights", total=len(missing)) as tick:
         for index in missing:
             region = term.region(index)
-            wide = tuple(
-                slice(max(0, part.start - halo_px), min(size, part.stop + halo_px))
-                for part, size in zip(region, labels.shape, strict=True)
-            )
-            inner = tuple(
-                slice(part.start - far.start, part.stop - far.start)
-                for part, far in zip(region, wide, strict=True)
-            )
+            wide, inner = with_halo(region, (halo_px,) * labels.ndim, labels.shape)
             separated = separate_touching(labels[wide])
             block = separation_term(separated, w0=w0, sigma_px=sigma_px)[inner]
             term.write(index, np.where(ignore[region] != 0, np.float32(0), block))
