@@ -10,6 +10,8 @@ with job_log(snakemake.log[0]):
         store=snakemake.params.store,
         receipt=snakemake.output.receipt,
         plane=snakemake.params.plane,
+        time=snakemake.params.time,
+        axes=snakemake.params.axes,
         level=snakemake.params.level,
         mpp=snakemake.params.mpp,
         want_mpp=snakemake.params.want_mpp,

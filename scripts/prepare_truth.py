@@ -11,6 +11,8 @@ with job_log(snakemake.log[0]):
         image_receipt=snakemake.input.image,
         receipt=snakemake.output.receipt,
         plane=snakemake.params.plane,
+        time=snakemake.params.time,
+        axes=snakemake.params.axes,
         kind=snakemake.params.kind,
         ignore_value=snakemake.params.ignore_value,
         code=snakemake.params.code,

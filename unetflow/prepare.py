@@ -29,6 +29,8 @@ def prepare_image(
     store: str | Path,
     receipt: str | Path,
     plane: int | None,
+    time: int | None,
+    axes: str | None,
     level: int | None,
     mpp: float | None,
     want_mpp: float | None,
@@ -41,11 +43,18 @@ def prepare_image(
     overrules the resolution in the file; `channels` chooses and orders. Raises SlideError.
     """
     record = RunRecord(receipt)
-    with Slide(path, plane=plane, mpp=mpp) as slide:
+    with Slide(path, plane=plane, time=time, axes=axes, mpp=mpp) as slide:
         source = _source_level(slide, level, want_mpp)
         picked = _channels(slide, channels)
         shape_px, source_mpp = slide.levels[source].shape_px, slide.levels[source].mpp
-        parameters = {"plane": plane, "level": source, "channels": picked, "mpp": source_mpp}
+        parameters = {
+            "plane": plane,
+            "time": time,
+            "axes": axes,
+            "level": source,
+            "channels": picked,
+            "mpp": source_mpp,
+        }
         decided_by = {"input": fingerprint, "parameters": parameters, "code": code}
         sizes_px = _pyramid(shape_px)
         scales = {
@@ -84,6 +93,8 @@ def prepare_truth(
     image_receipt: str | Path,
     receipt: str | Path,
     plane: int | None,
+    time: int | None,
+    axes: str | None,
     kind: str,
     ignore_value: int | None,
     code: str,
@@ -95,7 +106,7 @@ def prepare_truth(
     record = RunRecord(receipt)
     levels = read_receipt(image_receipt)["levels"]
     shape_px = tuple(levels[0]["shape"][1:])
-    with Slide(path, plane=plane) as slide:
+    with Slide(path, plane=plane, time=time, axes=axes) as slide:
         found_px = slide.levels[0].shape_px
         if found_px != shape_px or slide.channels != 1:
             raise LabelsError(
@@ -109,7 +120,13 @@ def prepare_truth(
     decided_by = {
         "input": fingerprint,
         "shape": shape_px,
-        "parameters": {"plane": plane, "kind": kind, "ignore_value": ignore_value},
+        "parameters": {
+            "plane": plane,
+            "time": time,
+            "axes": axes,
+            "kind": kind,
+            "ignore_value": ignore_value,
+        },
         "code": code,
     }
     digests = {}

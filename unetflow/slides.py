@@ -1,26 +1,22 @@
-"""Open any image file: TIFF in its kinds (stacks, pyramids, OME, SVS), PNG and JPEG.
+"""Any image file as levels of (C, Y, X), finest first, read by region.
 
-Every file is seen as levels of (C, Y, X), finest first, and read by region, never a level at once
-(formats without tiles excepted).
+Never a level at once, formats without tiles (PNG, JPEG) excepted.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-from xml.etree import ElementTree
+from typing import Any, NamedTuple, Self
 
-import imagecodecs
 import numpy as np
-import tifffile
-import zarr
 
 from unetflow.errors import SlideError
+from unetflow.paths import split_dataset
+from unetflow.readers import READABLE, Opened, frame_file, open_file
 
-SENSIBLE_MPP = (0.05, 50.0)
-UM_PER_UNIT = {"m": 1e6, "mm": 1e3, "cm": 1e4, "µm": 1.0, "um": 1.0, "nm": 1e-3, "in": 25400.0}
-RESOLUTION_UNIT_UM = {2: 25400.0, 3: 1e4}  # TIFF's ResolutionUnit: inch, centimetre
+ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")  # of a folder that is a store
+SENSIBLE_MPP = (0.05, 50.0)  # [um/px] what is beyond is a unit taken for another
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,52 +27,77 @@ class Level:
     mpp: float | None  # [um/px], None where the file does not say
 
 
+class _Asked(NamedTuple):
+    """Which image of a file is wanted, and how its axes lie if the file does not say."""
+
+    plane: int | None
+    time: int | None
+    axes: str | None
+
+
 class Slide:
     """An opened image file; a context manager. Raises SlideError for what it cannot read."""
 
-    def __init__(self, path: str | Path, *, plane: int | None = None, mpp: float | None = None):
-        """Open a file; `plane` chooses one of a stack, `mpp` overrules what the file says."""
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        plane: int | None = None,
+        time: int | None = None,
+        axes: str | None = None,
+        mpp: float | None = None,
+    ):
+        """Open a file; `plane` and `time` choose one image of a stack or series.
+
+        `axes` names the axes of an array that has none, such as "czyx"; `mpp` overrules what the
+        file says of its resolution.
+        """
         self.path = Path(path)
-        self._tiff: tifffile.TiffFile | None = None
-        if not self.path.is_file():
+        self._asked = _Asked(plane, time, axes)
+        self._open()
+        shapes = [self._pick.shape_px(array.shape) for array in self._opened.levels]
+        known = [mpp] if mpp else self._opened.mpp[:1]
+        listed = [None if mpp else own for own in self._opened.mpp]
+        finest_mpp = known[0]
+        self.levels = tuple(
+            Level(shape, own or (finest_mpp and finest_mpp * shapes[0][1] / shape[1]))
+            for shape, own in zip(shapes, listed, strict=True)
+        )
+        self.channels = self._pick.channels(self._opened.levels[0].shape)
+        self.dtype = np.dtype(self._opened.levels[0].dtype)
+
+    def _open(self) -> None:
+        file, _ = split_dataset(self.path)
+        if not file.exists():
             raise SlideError(f"{self.path}: there is no such file. Correct the sheet's path.")
+        source, (plane, time, axes) = self.path, self._asked
         try:
-            if self.path.suffix.lower() in (".png", ".jpg", ".jpeg"):
-                pixels = imagecodecs.imread(self.path)
-                arrays, axes, finest_mpp = [pixels], "YXS"[: pixels.ndim], None
-            else:
-                self._tiff = tifffile.TiffFile(self.path)
-                series = self._tiff.series[0]
-                axes, finest_mpp = series.axes, _tiff_mpp(self._tiff)
-                arrays = [
-                    zarr.open_array(series.aszarr(level=k), mode="r")
-                    for k in range(len(series.levels))
-                ]
+            if file.is_dir() and not any((file / name).exists() for name in ZARR_MARKS):
+                source, plane = frame_file(file, time, plane)
+                time = None
+            opened = open_file(source, axes=axes)
         except Exception as error:  # decoders raise many kinds
-            self.close()
             raise SlideError(
                 f"{self.path}: cannot be opened as an image ({type(error).__name__}: {error}). "
-                "Readable are TIFF (OME, BigTIFF, SVS, stacks), PNG and JPEG; check that the file "
-                "is whole, or take it out of the sheet."
+                f"Readable are {READABLE}; check that the file is whole, or take it out of the "
+                "sheet."
             ) from error
-        self._arrays: list[Any] = arrays
+        self._opened: Opened = opened
         try:
-            self._pick = _Pick.of(self.path, axes, arrays[0].shape, plane)
+            self._pick = _Pick.of(self.path, opened.axes, opened.levels[0].shape, plane, time)
         except SlideError:
             self.close()
             raise
-        shapes = [self._pick.shape_px(array.shape) for array in arrays]
-        finest_mpp = mpp or finest_mpp
-        self.levels = tuple(
-            Level(shape, finest_mpp and finest_mpp * shapes[0][1] / shape[1]) for shape in shapes
-        )
-        self.channels = self._pick.channels(arrays[0].shape)
-        self.dtype = np.dtype(arrays[0].dtype)
+
+    def reopen(self) -> None:
+        """Open the file again: what a network drive lost may be there now."""
+        self.close()
+        self._open()
 
     def read(self, level: int, rows: slice, columns: slice) -> np.ndarray:
         """Pixels (C, Y, X) of a region of a level. Raises SlideError where they do not decode."""
         try:
-            return self._pick.read(self._arrays[level], rows, columns)
+            return self._pick.read(self._opened.levels[level], rows, columns)
         except Exception as error:  # decoders raise many kinds
             raise SlideError(
                 f"{self.path}: level {level} cannot be read at rows {rows.start} to {rows.stop}, "
@@ -103,8 +124,7 @@ class Slide:
         )
 
     def close(self) -> None:
-        if self._tiff is not None:
-            self._tiff.close()
+        self._opened.close()
 
     def __enter__(self) -> Self:
         return self
@@ -127,33 +147,40 @@ class _Pick:
     order: tuple[int, ...]  # of the axes that are read, to make them (C,) Y, X
 
     @classmethod
-    def of(cls, path: Path, axes: str, shape: Sequence[int], plane: int | None) -> Self:
+    def of(
+        cls, path: Path, axes: str, shape: Sequence[int], plane: int | None, time: int | None
+    ) -> Self:
         if min(shape, default=0) == 0:
             raise SlideError(f"{path}: has no pixels (shape {tuple(shape)}, axes {axes})")
+        channels = [i for i, a in enumerate(axes) if a in "CS" and shape[i] > 1]
         stacked = [i for i, a in enumerate(axes) if a not in "YXSC" and shape[i] > 1]
-        if len(stacked) > 1 or axes.count("C") + axes.count("S") > 1 or not {"Y", "X"} <= {*axes}:
+        series = [i for i in stacked if axes[i] == "T" and (len(stacked) > 1 or time is not None)]
+        planes = [i for i in stacked if i not in series]
+        if len(planes) > 1 or len(channels) > 1 or not axes.count("Y") == axes.count("X") == 1:
             raise SlideError(
-                f"{path}: axes {axes} of shape {tuple(shape)} are not an image or a stack of "
-                "images. Save the plane to be used as a file of its own."
+                f"{path}: axes {axes} of shape {tuple(shape)} are not an image, a stack or a "
+                "series of stacks. Save the image to be used as a file of its own."
             )
-        planes = shape[stacked[0]] if stacked else 1
-        if (stacked and plane is None) or not 0 <= (plane or 0) < planes:
-            raise SlideError(
-                f"{path}: is a stack of {planes} images and the plane asked for is {plane}. Set "
-                f"the sheet's plane column to 0 to {planes - 1}."
-            )
-        fixed = tuple(
-            None if a in "YXSC" else (plane if [i] == stacked else 0) for i, a in enumerate(axes)
-        )
-        kept = [a for a in axes if a in "YXSC"]
-        order = tuple(sorted(range(len(kept)), key=lambda i: "CSYX".index(kept[i])))
+        for name, asked, found in (("time", time, series), ("plane", plane, planes)):
+            count = shape[found[0]] if found else 1
+            if (found and asked is None) or not 0 <= (asked or 0) < count:
+                raise SlideError(
+                    f"{path}: is a stack of {count} images along axis "
+                    f"{axes[found[0]] if found else 'none'} and the {name} asked for is {asked}. "
+                    f"Set the sheet's {name} column to 0 to {count - 1}."
+                )
+        chosen = {**dict.fromkeys(series, time), **dict.fromkeys(planes, plane)}
+        read = [i for i, a in enumerate(axes) if a in "YX" or i in channels]
+        fixed = tuple(None if i in read else chosen.get(i, 0) for i in range(len(axes)))
+        order = tuple(sorted(range(len(read)), key=lambda k: "CSYX".index(axes[read[k]])))
         return cls(axes, fixed, order)
 
     def shape_px(self, shape: Sequence[int]) -> tuple[int, int]:
         return shape[self.axes.index("Y")], shape[self.axes.index("X")]
 
     def channels(self, shape: Sequence[int]) -> int:
-        return next((shape[i] for i, a in enumerate(self.axes) if a in "CS"), 1)
+        read = [i for i, index in enumerate(self.fixed) if index is None]
+        return next((shape[i] for i in read if self.axes[i] in "CS"), 1)
 
     def read(self, array: Any, rows: slice, columns: slice) -> np.ndarray:
         parts = {"Y": rows, "X": columns}
@@ -163,19 +190,3 @@ class _Pick:
         )
         pixels = np.transpose(np.asarray(array[key]), self.order)
         return pixels if pixels.ndim == 3 else pixels[None]
-
-
-def _tiff_mpp(tiff: tifffile.TiffFile) -> float | None:
-    """Resolution of the finest level [um/px] by OME-XML, Aperio's description or TIFF's tags."""
-    page = tiff.series[0].keyframe
-    if tiff.is_ome and tiff.ome_metadata:
-        pixels = ElementTree.fromstring(tiff.ome_metadata).find(".//{*}Pixels")
-        size = None if pixels is None else pixels.get("PhysicalSizeX")
-        unit = "µm" if pixels is None else pixels.get("PhysicalSizeXUnit", "µm")
-        return float(size) * UM_PER_UNIT[unit] if size and unit in UM_PER_UNIT else None
-    if tiff.is_svs:
-        mpp = tifffile.tifffile.svs_description_metadata(page.description).get("MPP")
-        return float(mpp) if mpp else None
-    unit_um = RESOLUTION_UNIT_UM.get(int(getattr(page, "resolutionunit", 1)))
-    resolution = page.resolution[0] if page.resolution else 0
-    return unit_um / resolution if unit_um and resolution > 0 else None

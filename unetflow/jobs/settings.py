@@ -15,6 +15,7 @@ import yaml
 from unetflow.errors import ConfigError
 from unetflow.jobs.sheet import Image, in_words, read_sheet, schema_errors
 from unetflow.jobs.sources import Sources
+from unetflow.paths import split_dataset
 from unetflow.recipes import Recipe, recipe_from
 from unetflow.tiles import output_size_px
 
@@ -197,12 +198,13 @@ def _file_problems(settings: Settings) -> list[str]:
     problems = []
     for image in settings.images.values():
         paths = [path for path in (image.path, image.truth) if path]
-        missing = [path for path in paths if not Path(path).is_file()]
+        missing = [path for path in paths if not split_dataset(path)[0].exists()]
         problems += [f"image {image.name}: there is no file {path}" for path in missing]
         if missing or not image.truth or settings.config["datasets"][image.dataset]["mpp"]:
             continue
-        shape = sources.shape_px(image.path, image.plane, image.level or 0)
-        truth_shape = sources.shape_px(image.truth, image.plane, 0)
+        chosen = {"plane": image.plane, "time": image.time, "axes": image.axes}
+        shape = sources.shape_px(image.path, level=image.level or 0, **chosen)
+        truth_shape = sources.shape_px(image.truth, level=0, **chosen)
         if shape and truth_shape and shape != truth_shape:
             problems.append(
                 f"image {image.name}: the truth {image.truth} is {truth_shape[0]}x{truth_shape[1]} "

@@ -23,6 +23,8 @@ class Image:
     mpp: float | None = None  # [um/px]
     level: int | None = None
     plane: int | None = None
+    time: int | None = None
+    axes: str | None = None
     channels: tuple[int, ...] | None = None
 
 
@@ -90,5 +92,7 @@ def _image(cells: Mapping[str, str], data_dir: str) -> Image:
         mpp=float(cells["mpp"]) if "mpp" in cells else None,
         level=number("level"),
         plane=number("plane"),
+        time=number("time"),
+        axes=cells.get("axes"),
         channels=tuple(map(int, cells["channels"].split())) if "channels" in cells else None,
     )

@@ -7,6 +7,7 @@ from unetflow.errors import ConfigError
 from unetflow.jobs.code import code_digest
 from unetflow.jobs.settings import read_settings, sources_cache
 from unetflow.jobs.sources import Sources
+from unetflow.paths import split_dataset
 
 BASE = Path(str(workflow.current_basedir)).parents[1]
 
@@ -46,6 +47,17 @@ def under_results(path):
 def sheet(column):
     """Function of wildcards: a cell of the image's row."""
     return lambda wildcards: getattr(SETTINGS.images[wildcards.image], column)
+
+
+def raw_file(column):
+    """Function of wildcards: the raw file of the image, whose time does not count."""
+
+
+    def path(wildcards):
+        file, _ = split_dataset(getattr(SETTINGS.images[wildcards.image], column))
+        return ancient(str(file))
+
+    return path
 
 
 def dataset(key):

@@ -28,7 +28,7 @@ if "demo" in SETTINGS.config:
 
 rule prepare_image:
     input:
-        source=lambda wildcards: ancient(SETTINGS.images[wildcards.image].path),
+        source=raw_file("path"),
     output:
         receipt="<results>/images/{image}.json",
     log:
@@ -44,6 +44,8 @@ rule prepare_image:
         fingerprint=fingerprint("path"),
         store=under_results("images/{image}.ome.zarr"),
         plane=sheet("plane"),
+        time=sheet("time"),
+        axes=sheet("axes"),
         level=sheet("level"),
         mpp=sheet("mpp"),
         want_mpp=dataset("mpp"),
@@ -55,7 +57,7 @@ rule prepare_image:
 
 rule prepare_truth:
     input:
-        source=lambda wildcards: ancient(SETTINGS.images[wildcards.image].truth),
+        source=raw_file("truth"),
         image="<results>/images/{image}.json",
     output:
         receipt="<results>/truth/{image}.json",
@@ -72,6 +74,8 @@ rule prepare_truth:
         fingerprint=fingerprint("truth"),
         store=under_results("images/{image}.ome.zarr"),
         plane=sheet("plane"),
+        time=sheet("time"),
+        axes=sheet("axes"),
         kind=dataset("truth"),
         ignore_value=dataset("ignore_value"),
         code=code("prepare_truth"),
