@@ -16,5 +16,6 @@ with job_log(snakemake.log[0]):
         mpp=snakemake.params.mpp,
         want_mpp=snakemake.params.want_mpp,
         channels=snakemake.params.channels,
+        max_unreadable=snakemake.params.max_unreadable,
         code=snakemake.params.code,
     )

@@ -33,6 +33,7 @@ def prepare(folder: Path, pixels: np.ndarray = PIXELS, **changes: Any) -> Path:
         "mpp": None,
         "want_mpp": None,
         "channels": None,
+        "max_unreadable": 0.01,
         "code": "c",
     }
     prepare_image(**options | changes)

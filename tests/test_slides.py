@@ -64,20 +64,9 @@ def test_levels_know_their_resolution(tmp_path: Path) -> None:
     with Slide(tmp_path / "p.ome.tif") as slide:
         assert [level.shape_px for level in slide.levels] == [(40, 50), (20, 25)]
         assert [level.mpp for level in slide.levels] == [0.5, 1.0]
-        assert slide.level_at(1.02) == 1
-        with pytest.raises(SlideError, match=r"no level at 2.0 um/px .*level 1: 1 um/px"):
-            slide.level_at(2.0)
         np.testing.assert_array_equal(
             slide.read(1, slice(3, 9), slice(4, 20))[0], STACK[0][::2, ::2][3:9, 4:20]
         )
-
-
-def test_an_unknown_resolution_asks_for_the_sheets_column(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "s.tif", STACK[0])
-    with Slide(tmp_path / "s.tif") as slide, pytest.raises(SlideError, match="Fill in .* mpp"):
-        slide.level_at(0.5)
-    with Slide(tmp_path / "s.tif", mpp=0.5) as slide:
-        assert slide.level_at(0.5) == 0
 
 
 def test_files_that_are_no_images_are_named(tmp_path: Path) -> None:

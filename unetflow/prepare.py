@@ -1,7 +1,9 @@
 """Preparation: whatever the microscope gave becomes sharded OME-Zarr, pixels and truth apart."""
 
 import itertools
+import json
 import logging
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,15 @@ from unetflow.errors import LabelsError, SlideError
 from unetflow.labels import read_truth, separate_touching
 from unetflow.ome import ome_image, spatial_scale, write_group, write_labels
 from unetflow.progress import progress
-from unetflow.receipts import RunRecord, read_receipt, write_receipt
+from unetflow.receipts import RunRecord, read_receipt, write_receipt, write_whole
+from unetflow.sampling import Lost, Source, source_at
 from unetflow.slides import Slide
 from unetflow.stores import Layout, ShardedArray, open_array
 
 log = logging.getLogger(__name__)
 
 AXES = ("c", "y", "x")
+MARK_PX = 64  # side of the squares that an unreadable share is counted in
 COARSEST_PX = 512  # a pyramid ends with the first level that is no larger
 
 
@@ -35,25 +39,29 @@ def prepare_image(
     mpp: float | None,
     want_mpp: float | None,
     channels: Sequence[int] | None,
+    max_unreadable: float,
     code: str,
 ) -> None:
-    """Rule image: the pixels of one image as a pyramid of (C, Y, X), shard by shard.
+    """Rule prepare_image: the pixels of one image as a pyramid of (C, Y, X), shard by shard.
 
-    The level of the file is the given one, or the one at `want_mpp` [um/px], or the finest; `mpp`
-    overrules the resolution in the file; `channels` chooses and orders. Raises SlideError.
+    The level of the file is the given one, or the image is made at `want_mpp` [um/px], or the
+    finest level is taken; `mpp` overrules the resolution in the file; `channels` chooses and
+    orders. Places that cannot be read are 0 and stand in the receipt, up to the share
+    `max_unreadable` of the image. Raises SlideError.
     """
     record = RunRecord(receipt)
     with Slide(path, plane=plane, time=time, axes=axes, mpp=mpp) as slide:
-        source = _source_level(slide, level, want_mpp)
+        source = source_at(slide, level, want_mpp)
         picked = _channels(slide, channels)
-        shape_px, source_mpp = slide.levels[source].shape_px, slide.levels[source].mpp
+        shape_px, source_mpp = source.shape_px, source.mpp
         parameters = {
             "plane": plane,
             "time": time,
             "axes": axes,
-            "level": source,
+            "level": source.level,
             "channels": picked,
             "mpp": source_mpp,
+            "shape_px": shape_px,
         }
         decided_by = {"input": fingerprint, "parameters": parameters, "code": code}
         sizes_px = _pyramid(shape_px)
@@ -72,7 +80,9 @@ def prepare_image(
             )
             for k, size_px in enumerate(sizes_px)
         ]
-        _copy(slide, source, picked, arrays[0])
+        lost = _copy(source, picked, arrays[0], Path(store) / "unreadable")
+        unreadable = _check_lost(path, lost, source, max_unreadable)
+        found = [{"shape": level.shape_px, "mpp": level.mpp} for level in slide.levels]
     for finer, coarser in itertools.pairwise(arrays):
         _halve(finer, coarser)
     levels = [
@@ -81,7 +91,13 @@ def prepare_image(
         for k, array in enumerate(arrays)
     ]
     dtype = str(arrays[0].array.dtype)
-    write_receipt(receipt, {"axes": AXES, "dtype": dtype, "levels": levels, "level": source})
+    write_receipt(
+        receipt,
+        {
+            **{"axes": AXES, "dtype": dtype, "levels": levels, "level": source.level},
+            **{"levels_of_file": found, "unreadable": unreadable},
+        },
+    )
     record.write(path=str(path))
 
 
@@ -166,17 +182,6 @@ def _truth_receipt(
     }
 
 
-def _source_level(slide: Slide, level: int | None, want_mpp: float | None) -> int:
-    if level is not None:
-        if not 0 <= level < len(slide.levels):
-            raise SlideError(
-                f"{slide.path}: has no level {level}; set the sheet's level column to 0 to "
-                f"{len(slide.levels) - 1}, or leave it empty."
-            )
-        return level
-    return 0 if want_mpp is None else slide.level_at(want_mpp)
-
-
 def _channels(slide: Slide, channels: Sequence[int] | None) -> list[int]:
     picked = list(channels) if channels else list(range(slide.channels))
     if not all(0 <= channel < slide.channels for channel in picked):
@@ -194,19 +199,56 @@ def _pyramid(shape_px: tuple[int, int]) -> list[tuple[int, int]]:
     return sizes
 
 
-def _copy(slide: Slide, level: int, channels: list[int], array: ShardedArray) -> None:
+def _copy(source: Source, channels: list[int], array: ShardedArray, notes: Path) -> list[Lost]:
+    """Read all missing shards; what could not be read in any of them, of this run or before.
+
+    What a shard lost is noted before the shard is written, so that a run that goes on knows it.
+    """
     missing = array.missing()
+    if len(missing) == len(array.shards()):
+        shutil.rmtree(notes, ignore_errors=True)
     with progress("read", total=len(missing)) as tick:
         for index in missing:
             _, rows, columns = array.region(index)
-            block = slide.read(level, rows, columns)[channels]
+            lost: list[Lost] = []
+            block = source.read(rows, columns, lost)[channels]
             if not np.isfinite(block).all():
                 raise SlideError(
-                    f"{slide.path}: NaN or infinite pixels between rows {rows.start} and "
+                    f"{source.slide.path}: NaN or infinite pixels between rows {rows.start} and "
                     f"{rows.stop}, columns {columns.start} and {columns.stop}. Replace them."
                 )
+            if lost:
+                write_whole(notes / f"{'.'.join(map(str, index))}.json", json.dumps(lost).encode())
             array.write(index, block)
             tick()
+    noted = sorted(notes.glob("*.json"))
+    every = [each for note in noted for each in json.loads(note.read_text())]
+    return sorted(every, key=lambda each: (each["rows"], each["columns"]))
+
+
+def _check_lost(path: str | Path, lost: list[Lost], source: Source, most: float) -> list[Any]:
+    """The unreadable places in pixels of the result. Raises SlideError where they are too many."""
+    places = []
+    unreadable = np.zeros(tuple(-(-size // MARK_PX) for size in source.shape_px), bool)
+    for each in lost:
+        rows, columns = source.place(each)
+        unreadable[
+            rows.start // MARK_PX : -(-rows.stop // MARK_PX),
+            columns.start // MARK_PX : -(-columns.stop // MARK_PX),
+        ] = True
+        ends = {"rows": [rows.start, rows.stop], "columns": [columns.start, columns.stop]}
+        places.append({**ends, "why": each["why"]})
+    share = float(unreadable.mean())
+    if share > most:
+        raise SlideError(
+            f"{path}: {share:.1%} of it cannot be read ({len(lost)} places, the first at rows "
+            f"{lost[0]['rows']}, columns {lost[0]['columns']}: {lost[0]['why']}), more than the "
+            f"{most:.1%} that prepare: max_unreadable allows. Copy the file anew, raise the limit, "
+            "or take the image out of the sheet."
+        )
+    if places:
+        log.warning("%s: %d unreadable places are filled with 0 and ignored", path, len(places))
+    return places
 
 
 def _halve(finer: ShardedArray, coarser: ShardedArray) -> None:

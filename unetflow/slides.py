@@ -3,6 +3,7 @@
 Never a level at once, formats without tiles (PNG, JPEG) excepted.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,8 @@ class Slide:
 
     def reopen(self) -> None:
         """Open the file again: what a network drive lost may be there now."""
-        self.close()
+        with contextlib.suppress(Exception):  # of a file that is gone
+            self.close()
         self._open()
 
     def read(self, level: int, rows: slice, columns: slice) -> np.ndarray:
@@ -105,23 +107,6 @@ class Slide:
                 "file is damaged or its compression is not known: convert it, or take it out of "
                 "the sheet."
             ) from error
-
-    def level_at(self, want_mpp: float, tolerance: float = 0.05) -> int:
-        """The level of a resolution [um/px]. Raises SlideError, listing those there are."""
-        known = [(i, level.mpp) for i, level in enumerate(self.levels) if level.mpp]
-        if not known or not SENSIBLE_MPP[0] <= known[0][1] <= SENSIBLE_MPP[1]:
-            raise SlideError(
-                f"{self.path}: its resolution is {known[0][1] if known else 'not known'} um/px, "
-                f"but the dataset wants {want_mpp} um/px. Fill in the sheet's mpp column."
-            )
-        for index, mpp in known:
-            if abs(mpp / want_mpp - 1) <= tolerance:
-                return index
-        raise SlideError(
-            f"{self.path}: no level at {want_mpp} um/px (tolerance {tolerance:.0%}); it has "
-            + ", ".join(f"level {i}: {mpp:.4g} um/px" for i, mpp in known)
-            + ". Set the dataset's mpp to one of these, or the image's level column."
-        )
 
     def close(self) -> None:
         self._opened.close()

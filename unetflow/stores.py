@@ -132,7 +132,7 @@ def open_array(
     cleared, and the log says what is different. Damaged shards and leftovers are removed.
     """
     path = Path(store) / name
-    wanted = json.loads(json.dumps(dict(decided_by), default=str))
+    wanted = json.loads(json.dumps(dict(decided_by)))
     for leftover in path.rglob("*.partial"):
         leftover.unlink()
     found = _found(path)

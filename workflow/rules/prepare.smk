@@ -50,6 +50,7 @@ rule prepare_image:
         mpp=sheet("mpp"),
         want_mpp=dataset("mpp"),
         channels=sheet("channels"),
+        max_unreadable=SETTINGS.config["prepare"]["max_unreadable"],
         code=code("prepare_image"),
     script:
         "../../scripts/prepare_image.py"

@@ -1,0 +1,157 @@
+"""Images at the wanted resolution, and places that cannot be read."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from scipy import ndimage
+
+from unetflow.errors import SlideError
+from unetflow.sampling import Lost, Source, read_or_mark, source_at
+from unetflow.slides import Slide
+
+RANDOM = np.random.default_rng(0)
+SMOOTH = ndimage.gaussian_filter(RANDOM.normal(size=(300, 420)), 6)
+SMOOTH = np.rint(127 + 120 * SMOOTH / np.abs(SMOOTH).max()).astype(np.uint8)
+
+
+@pytest.fixture
+def pyramid(tmp_path: Path) -> Path:
+    """Levels of 0.5, 1 and 2 um/px."""
+    path = tmp_path / "p.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        options: dict[str, Any] = {"tile": (64, 64), "photometric": "minisblack"}
+        metadata = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm"}
+        tiff.write(SMOOTH, subifds=2, metadata=metadata, **options)
+        for step in (2, 4):
+            tiff.write(SMOOTH[::step, ::step], subfiletype=1, **options)
+    return path
+
+
+def read(source: Source, rows: slice | None = None, columns: slice | None = None) -> np.ndarray:
+    lost: list[Lost] = []
+    height, width = source.shape_px
+    pixels = source.read(rows or slice(0, height), columns or slice(0, width), lost)
+    assert not lost
+    return pixels[0]
+
+
+def test_the_level_within_tolerance_is_taken_as_it_is(pyramid: Path) -> None:
+    with Slide(pyramid) as slide:
+        for level, want_mpp in ((None, None), (0, None), (None, 0.5), (None, 0.51)):
+            np.testing.assert_array_equal(read(source_at(slide, level, want_mpp)), SMOOTH)
+        source = source_at(slide, None, 0.97)
+        assert (source.level, source.shape_px, source.mpp) == (1, (150, 210), 1.0)
+
+
+def test_between_levels_the_next_finer_one_is_resampled(pyramid: Path) -> None:
+    with Slide(pyramid) as slide:
+        source = source_at(slide, None, 0.75)
+        assert (source.level, source.shape_px, source.mpp) == (0, (200, 280), 0.75)
+        # the image is smooth: at 1.5 px steps it is its own interpolation
+        at = np.meshgrid((np.arange(200) + 0.5) * 1.5 - 0.5, (np.arange(280) + 0.5) * 1.5 - 0.5)
+        wanted = ndimage.map_coordinates(SMOOTH.astype(float), at, order=1, mode="nearest").T
+        assert np.abs(read(source).astype(float) - wanted).max() < 3  # of 255
+        assert source_at(slide, None, 1.5).level == 1
+
+
+def test_resampling_does_not_depend_on_the_regions(pyramid: Path) -> None:
+    with Slide(pyramid) as slide:
+        source = source_at(slide, None, 0.83)
+        whole = read(source)
+        height, width = source.shape_px
+        for rows in (slice(0, 61), slice(61, height)):
+            for columns in (slice(0, 97), slice(97, width)):
+                np.testing.assert_array_equal(read(source, rows, columns), whole[rows, columns])
+
+
+def test_a_little_finer_is_interpolated_and_far_finer_refused(pyramid: Path) -> None:
+    with Slide(pyramid) as slide:
+        assert source_at(slide, None, 0.4).shape_px == (375, 525)
+        with pytest.raises(SlideError, match="finest level has 0.5 um/px, the dataset wants 0.2"):
+            source_at(slide, None, 0.2)
+
+
+def test_missing_and_absurd_resolutions_ask_for_the_sheets_column(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", SMOOTH)
+    for mpp, said in ((None, "not known"), (0.0001, "0.0001 um/px"), (200.0, "200 um/px")):
+        with Slide(tmp_path / "s.tif", mpp=mpp) as slide:
+            with pytest.raises(SlideError, match=rf"{said} .*Fill in the sheet's mpp column"):
+                source_at(slide, None, 0.5)
+            assert source_at(slide, None, None).factor == (1, 1)
+            with pytest.raises(SlideError, match="has no level 2; .* 0 to 0"):
+                source_at(slide, 2, None)
+
+
+class Damaged(Slide):
+    """A file of which some pixels cannot be read; `mends` after it was reopened."""
+
+    bad = (slice(130, 140), slice(600, 610))
+    mends = False
+    reopened = 0
+
+    def read(self, level: int, rows: slice, columns: slice) -> np.ndarray:
+        hit = all(
+            part.start < bad.stop and bad.start < part.stop
+            for part, bad in zip((rows, columns), self.bad, strict=True)
+        )
+        if hit and not (self.mends and self.reopened):
+            raise SlideError("decoder said no")
+        return super().read(level, rows, columns)
+
+    def reopen(self) -> None:
+        self.reopened += 1
+        super().reopen()
+
+
+LARGE = RANDOM.integers(1, 255, (700, 1000), dtype=np.uint8)
+
+
+def damaged(folder: Path) -> Damaged:
+    tifffile.imwrite(folder / "d.tif", LARGE)
+    return Damaged(folder / "d.tif")
+
+
+def test_an_unreadable_place_is_narrowed_down_and_filled(tmp_path: Path) -> None:
+    lost: list[Lost] = []
+    with damaged(tmp_path) as slide:
+        pixels = read_or_mark(slide, 0, slice(0, 700), slice(0, 1000), lost)[0]
+        assert slide.reopened == 1
+    (place,) = lost
+    assert place["why"] == "decoder said no"
+    rows, columns = slice(*place["rows"]), slice(*place["columns"])
+    assert rows.stop - rows.start <= 256
+    assert columns.stop - columns.start <= 256
+    assert rows.start <= 130 < 140 <= rows.stop
+    assert (pixels[rows, columns] == 0).all()
+    pixels[rows, columns] = LARGE[rows, columns]
+    np.testing.assert_array_equal(pixels, LARGE)
+
+
+def test_what_can_be_read_after_reopening_is_not_lost(tmp_path: Path) -> None:
+    lost: list[Lost] = []
+    with damaged(tmp_path) as slide:
+        slide.mends = True
+        pixels = read_or_mark(slide, 0, slice(0, 700), slice(0, 1000), lost)[0]
+    assert not lost
+    np.testing.assert_array_equal(pixels, LARGE)
+
+
+def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    with damaged(tmp_path) as slide:
+        (tmp_path / "d.tif").unlink()
+        with pytest.raises(SlideError, match="there is no such file"):
+            read_or_mark(slide, 0, slice(0, 700), slice(0, 1000), [])
+        tifffile.imwrite(tmp_path / "d.tif", LARGE)  # for the end of the block
+        slide.reopen()
+
+
+def test_a_lost_place_lies_where_its_pixels_would_show(pyramid: Path) -> None:
+    with Slide(pyramid) as slide:
+        lost = {"rows": [100, 150], "columns": [0, 30], "why": ""}
+        assert source_at(slide, None, 0.5).place(lost) == (slice(100, 150), slice(0, 30))
+        rows, columns = source_at(slide, None, 0.75).place(lost)
+        assert rows.start < 100 / 1.5 < 150 / 1.5 < rows.stop
+        assert (columns.start, columns.stop > 20) == (0, True)
