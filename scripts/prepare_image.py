@@ -5,7 +5,7 @@ from unetflow.prepare import prepare_image
 
 with job_log(snakemake.log[0]):
     prepare_image(
-        path=snakemake.input.source,
+        path=snakemake.input.source + snakemake.params.inside,
         fingerprint=snakemake.params.fingerprint,
         store=snakemake.params.store,
         receipt=snakemake.output.receipt,

@@ -1,11 +1,11 @@
 """The annotation of one image as labels beside its pixels."""
 
 from unetflow.jobs.logs import job_log
-from unetflow.prepare import prepare_truth
+from unetflow.truth import prepare_truth
 
 with job_log(snakemake.log[0]):
     prepare_truth(
-        path=snakemake.input.source,
+        path=snakemake.input.source + snakemake.params.inside,
         fingerprint=snakemake.params.fingerprint,
         store=snakemake.params.store,
         image_receipt=snakemake.input.image,
@@ -14,6 +14,7 @@ with job_log(snakemake.log[0]):
         time=snakemake.params.time,
         axes=snakemake.params.axes,
         kind=snakemake.params.kind,
+        object_class=snakemake.params.object_class,
         ignore_value=snakemake.params.ignore_value,
         code=snakemake.params.code,
     )

@@ -1,62 +1,17 @@
 """Preparation: pixels and truth become stores; what does not fit is named."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 from ome_zarr_models.v05.image import Image
+from prepared import PIXELS, prepare, truth
 
-from unetflow.errors import LabelsError, ModelError, SlideError
-from unetflow.prepare import prepare_image, prepare_truth
+from unetflow.errors import ModelError, SlideError
 from unetflow.receipts import read_receipt
 from unetflow.statistics import write_statistics
 from unetflow.stores import read_array
-
-PIXELS = np.random.default_rng(0).integers(0, 255, (1101, 1300), dtype=np.uint8)
-
-
-def prepare(folder: Path, pixels: np.ndarray = PIXELS, **changes: Any) -> Path:
-    """Write pixels to a TIFF and prepare it; returns the store."""
-    if not (folder / "i.tif").exists():
-        tifffile.imwrite(folder / "i.tif", pixels, photometric="minisblack")
-    options: dict[str, Any] = {
-        "path": folder / "i.tif",
-        "fingerprint": "f",
-        "store": folder / "i.ome.zarr",
-        "receipt": folder / "i.json",
-        "plane": None,
-        "time": None,
-        "axes": None,
-        "level": None,
-        "mpp": None,
-        "want_mpp": None,
-        "channels": None,
-        "max_unreadable": 0.01,
-        "code": "c",
-    }
-    prepare_image(**options | changes)
-    return folder / "i.ome.zarr"
-
-
-def truth(folder: Path, labels: np.ndarray, **changes: Any) -> Path:
-    tifffile.imwrite(folder / "t.tif", labels, photometric="minisblack")
-    options: dict[str, Any] = {
-        "path": folder / "t.tif",
-        "fingerprint": "f",
-        "store": folder / "i.ome.zarr",
-        "image_receipt": folder / "i.json",
-        "receipt": folder / "t.json",
-        "plane": None,
-        "time": None,
-        "axes": None,
-        "kind": "instances",
-        "ignore_value": None,
-        "code": "c",
-    }
-    prepare_truth(**options | changes)
-    return folder / "i.ome.zarr"
 
 
 def test_the_pyramid_holds_the_pixels_and_their_block_means(tmp_path: Path) -> None:
@@ -126,36 +81,6 @@ def test_a_level_that_is_not_there_is_named(tmp_path: Path) -> None:
         prepare(tmp_path, level=2)
 
 
-def test_truth_and_ignore_are_stored_and_counted(tmp_path: Path) -> None:
-    prepare(tmp_path)
-    labels = np.zeros(PIXELS.shape, np.uint16)
-    labels[3:9, 4:8], labels[3:9, 8:20], labels[50:52] = 5, 7, 99
-    store = truth(tmp_path, labels, ignore_value=99)
-    np.testing.assert_array_equal(
-        read_array(store, "labels/truth/0")[:], np.where(labels < 99, labels, 0)
-    )
-    np.testing.assert_array_equal(read_array(store, "labels/ignore/0")[:], labels == 99)
-    receipt = read_receipt(tmp_path / "t.json")
-    assert (receipt["instances"], receipt["ignored_px"], receipt["warnings"]) == (2, 2600, [])
-    assert receipt["object_px"] == 6 * 16 - 2 * 6
-
-
-def test_an_empty_truth_and_a_vanishing_instance_are_warnings(tmp_path: Path) -> None:
-    prepare(tmp_path)
-    truth(tmp_path, np.zeros(PIXELS.shape, np.uint8))
-    assert read_receipt(tmp_path / "t.json")["warnings"] == ["no object in this image"]
-    labels = np.zeros(PIXELS.shape, np.uint8)
-    labels[0, 0], labels[0, 1:9] = 1, 2
-    truth(tmp_path, labels, fingerprint="g")
-    assert "1 instances are so thin" in read_receipt(tmp_path / "t.json")["warnings"][0]
-
-
-def test_a_truth_of_another_size_names_both(tmp_path: Path) -> None:
-    prepare(tmp_path)
-    with pytest.raises(LabelsError, match=r"t\.tif: the truth is 5x6 px .* its image 1101x1300 px"):
-        truth(tmp_path, np.zeros((5, 6), np.uint8))
-
-
 def test_statistics_are_those_of_all_pixels(tmp_path: Path) -> None:
     stores = []
     for name, pixels in (("a", PIXELS), ("b", (PIXELS[:300] // 3))):
@@ -185,12 +110,3 @@ def test_a_constant_image_or_a_truth_without_objects_teaches_nothing(tmp_path: P
     truth(tmp_path / "b", np.zeros((20, 20), np.uint8))
     with pytest.raises(ModelError, match="400 background and 0 object pixels"):
         write_statistics(images=[store], receipt=tmp_path / "s.json")
-
-
-def test_label_pyramids_never_mix_ids(tmp_path: Path) -> None:
-    prepare(tmp_path)
-    labels = np.random.default_rng(1).choice([0, 5, 4000], PIXELS.shape).astype(np.uint16)
-    store = truth(tmp_path, labels)
-    coarse = read_array(store, "labels/truth/2")[:]
-    assert coarse.shape == (276, 325)
-    np.testing.assert_array_equal(coarse, labels[::4, ::4])

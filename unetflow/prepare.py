@@ -1,4 +1,4 @@
-"""Preparation: whatever the microscope gave becomes sharded OME-Zarr, pixels and truth apart."""
+"""Preparation: whatever the microscope gave becomes sharded OME-Zarr. Truth: `unetflow.truth`."""
 
 import itertools
 import json
@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from unetflow.errors import LabelsError, SlideError
-from unetflow.labels import read_truth, separate_touching
-from unetflow.ome import ome_image, spatial_scale, write_group, write_labels
+from unetflow.errors import SlideError
+from unetflow.ome import ome_image, write_group
 from unetflow.progress import progress
-from unetflow.receipts import RunRecord, read_receipt, write_receipt, write_whole
+from unetflow.receipts import RunRecord, write_receipt, write_whole
 from unetflow.sampling import Lost, Source, source_at
 from unetflow.slides import Slide
 from unetflow.stores import Layout, ShardedArray, open_array
@@ -99,87 +98,6 @@ def prepare_image(
         },
     )
     record.write(path=str(path))
-
-
-def prepare_truth(
-    *,
-    path: str | Path,
-    fingerprint: str,
-    store: str | Path,
-    image_receipt: str | Path,
-    receipt: str | Path,
-    plane: int | None,
-    time: int | None,
-    axes: str | None,
-    kind: str,
-    ignore_value: int | None,
-    code: str,
-) -> None:
-    """Rule truth: the annotation of one image as `labels/truth` (uint32) and `labels/ignore`.
-
-    Raises LabelsError where it is not as large as its image or holds values without a meaning.
-    """
-    record = RunRecord(receipt)
-    levels = read_receipt(image_receipt)["levels"]
-    shape_px = tuple(levels[0]["shape"][1:])
-    with Slide(path, plane=plane, time=time, axes=axes) as slide:
-        found_px = slide.levels[0].shape_px
-        if found_px != shape_px or slide.channels != 1:
-            raise LabelsError(
-                f"{path}: the truth is {found_px[0]}x{found_px[1]} px with {slide.channels} "
-                f"channel(s), its image {shape_px[0]}x{shape_px[1]} px. A truth has one channel "
-                "and the size of its image at the level that is used."
-            )
-        values = slide.read(0, slice(0, shape_px[0]), slice(0, shape_px[1]))[0]
-    labels, ignored = read_truth(values, kind, ignore_value, str(path))
-    scale, unit = spatial_scale(store)
-    decided_by = {
-        "input": fingerprint,
-        "shape": shape_px,
-        "parameters": {
-            "plane": plane,
-            "time": time,
-            "axes": axes,
-            "kind": kind,
-            "ignore_value": ignore_value,
-        },
-        "code": code,
-    }
-    digests = {}
-    for name, pixels in (("truth", labels), ("ignore", ignored.astype(np.uint8))):
-        write_labels(store, name, scale, unit, levels=len(levels))
-        for k in reversed(range(len(levels))):
-            level = pixels[:: 2**k, :: 2**k]  # one pixel of each block: ids are never mixed
-            layout = Layout(level.shape, str(level.dtype), ("y", "x"))
-            array = open_array(store, f"labels/{name}/{k}", layout, decided_by=decided_by)
-            for index in array.missing():
-                array.write(index, level[array.region(index)])
-        digests[name] = array.content_digest()  # of level 0, the last one
-    write_receipt(receipt, _truth_receipt(labels, ignored, digests))
-    record.write(path=str(path))
-
-
-def _truth_receipt(
-    labels: np.ndarray, ignored: np.ndarray, digests: dict[str, str]
-) -> dict[str, Any]:
-    separated = separate_touching(labels)
-    instances = np.unique(labels)
-    left = np.unique(separated)
-    warnings = []
-    if lost := len(instances) - len(left):
-        warnings.append(f"{lost} instances are so thin that separating touching ones leaves none")
-    if not labels.any():
-        warnings.append("no object in this image")
-    for warning in warnings:
-        log.warning(warning)
-    return {
-        "shape": labels.shape,
-        "digest": digests["truth"] + digests["ignore"],
-        "instances": int((instances != 0).sum()),
-        "object_px": int((separated != 0).sum()),
-        "ignored_px": int(ignored.sum()),
-        "warnings": warnings,
-    }
 
 
 def _channels(slide: Slide, channels: Sequence[int] | None) -> list[int]:

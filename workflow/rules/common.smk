@@ -60,6 +60,16 @@ def raw_file(column):
     return path
 
 
+def inside(column):
+    """Function of wildcards: what follows the file in a path that names a dataset in it."""
+
+    def dataset_in_file(wildcards):
+        _, name = split_dataset(getattr(SETTINGS.images[wildcards.image], column))
+        return f":{name}" if name else ""
+
+    return dataset_in_file
+
+
 def dataset(key):
     """Function of wildcards: a key of the dataset of the image or of the experiment."""
 

@@ -42,6 +42,7 @@ rule prepare_image:
         runtime=growing(60),
     params:
         fingerprint=fingerprint("path"),
+        inside=inside("path"),
         store=under_results("images/{image}.ome.zarr"),
         plane=sheet("plane"),
         time=sheet("time"),
@@ -73,11 +74,13 @@ rule prepare_truth:
         runtime=growing(60),
     params:
         fingerprint=fingerprint("truth"),
+        inside=inside("truth"),
         store=under_results("images/{image}.ome.zarr"),
         plane=sheet("plane"),
         time=sheet("time"),
         axes=sheet("axes"),
         kind=dataset("truth"),
+        object_class=lambda wildcards: dataset("classes")(wildcards)[0],
         ignore_value=dataset("ignore_value"),
         code=code("prepare_truth"),
     script:

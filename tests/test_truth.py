@@ -1,0 +1,189 @@
+"""Annotations become labels and ignored pixels, shard by shard."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prepared import PIXELS, prepare, truth
+
+from unetflow.errors import LabelsError
+from unetflow.receipts import read_receipt, write_receipt
+from unetflow.stores import read_array
+
+LABELS = np.zeros(PIXELS.shape, np.uint16)
+LABELS[100:300, 900:1200] = 7
+LABELS[1000:1101, 1000:1040] = 9
+
+
+def stored(store: Path, name: str = "truth") -> np.ndarray:
+    return np.asarray(read_array(store, f"labels/{name}/0")[:])
+
+
+def test_truth_and_ignore_are_stored_and_counted(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    labels = np.zeros(PIXELS.shape, np.uint16)
+    labels[3:9, 4:8], labels[3:9, 8:20], labels[50:52] = 5, 7, 99
+    store = truth(tmp_path, labels, ignore_value=99)
+    np.testing.assert_array_equal(
+        read_array(store, "labels/truth/0")[:], np.where(labels < 99, labels, 0)
+    )
+    np.testing.assert_array_equal(read_array(store, "labels/ignore/0")[:], labels == 99)
+    receipt = read_receipt(tmp_path / "t.json")
+    assert (receipt["instances"], receipt["ignored_px"], receipt["warnings"]) == (2, 2600, [])
+    assert receipt["object_px"] == 6 * 16 - 2 * 6
+
+
+def test_an_empty_truth_and_a_vanishing_instance_are_warnings(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    truth(tmp_path, np.zeros(PIXELS.shape, np.uint8))
+    assert read_receipt(tmp_path / "t.json")["warnings"] == ["no object in this image"]
+    labels = np.zeros(PIXELS.shape, np.uint8)
+    labels[0, 0], labels[0, 1:9] = 1, 2
+    truth(tmp_path, labels, fingerprint="g")
+    assert "1 instances are so thin" in read_receipt(tmp_path / "t.json")["warnings"][0]
+
+
+def test_a_truth_of_another_size_names_both(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    with pytest.raises(LabelsError, match=r"t\.tif: the truth is 5x6 px .* its image 1101x1300 px"):
+        truth(tmp_path, np.zeros((5, 6), np.uint8))
+
+
+def test_label_pyramids_never_mix_ids(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    labels = np.random.default_rng(1).choice([0, 5, 4000], PIXELS.shape).astype(np.uint16)
+    store = truth(tmp_path, labels)
+    coarse = read_array(store, "labels/truth/2")[:]
+    assert coarse.shape == (276, 325)
+    np.testing.assert_array_equal(coarse, labels[::4, ::4])
+
+
+def test_a_truth_of_the_files_finest_level_serves_a_coarser_image(tmp_path: Path) -> None:
+    fine = np.random.default_rng(1).integers(0, 255, (400, 600), dtype=np.uint8)
+    store = prepare(tmp_path, fine, mpp=0.5, want_mpp=1.25)
+    labels = np.zeros(fine.shape, np.uint16)
+    labels[50:150, 250:450] = 3
+    truth(tmp_path, labels)
+    found = stored(store)
+    assert found.shape == (160, 240)
+    assert set(np.unique(found)) == {0, 3}
+    np.testing.assert_array_equal(found[20:60, 100:180], 3)
+    assert (found != 0).sum() == 40 * 80
+
+
+def test_unreadable_places_of_the_image_are_ignored(tmp_path: Path) -> None:
+    store = prepare(tmp_path)
+    receipt = read_receipt(tmp_path / "i.json")
+    place = {"rows": [200, 400], "columns": [1000, 1100], "why": "no"}
+    write_receipt(tmp_path / "i.json", {**receipt, "unreadable": [place]})
+    truth(tmp_path, LABELS)
+    ignored = stored(store, "ignore")
+    assert (ignored[200:400, 1000:1100] == 1).all()
+    assert ignored.sum() == 200 * 100 == read_receipt(tmp_path / "t.json")["ignored_px"]
+    assert (stored(store)[200:300, 1000:1100] == 0).all()
+
+
+def square(y: float, x: float, side: float) -> list[list[float]]:
+    return [[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]
+
+
+def feature(*rings: list[list[float]], name: str | None = None, kind: str = "Polygon") -> Any:
+    properties = {"classification": {"name": name}} if name else {}
+    geometry = {"type": kind, "coordinates": list(rings)}
+    return {"type": "Feature", "geometry": geometry, "properties": properties}
+
+
+def draw(folder: Path, *features: Any, **changes: Any) -> dict[str, Any]:
+    path = folder / "t.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    truth(folder, LABELS, path=path, **changes)
+    return read_receipt(folder / "t.json")
+
+
+def test_polygons_are_drawn_by_their_pixel_centres_with_holes(tmp_path: Path) -> None:
+    store = prepare(tmp_path)
+    receipt = draw(
+        tmp_path,
+        feature(square(10, 20, 30), square(15, 25, 10)),
+        feature(square(1000.4, 1000.6, 50), name="Cell"),  # over four shards
+        feature(square(20, 40, 30)),  # the later one wins
+    )
+    wanted = np.zeros(PIXELS.shape, np.uint32)
+    wanted[10:40, 20:50] = 1
+    wanted[15:25, 25:35] = 0
+    wanted[1000:1050, 1001:1051] = 2
+    wanted[20:50, 40:70] = 3
+    np.testing.assert_array_equal(stored(store), wanted)
+    assert (receipt["instances"], receipt["warnings"]) == (3, [])
+
+
+def test_polygons_are_in_pixels_of_the_files_finest_level(tmp_path: Path) -> None:
+    store = prepare(tmp_path, mpp=0.5, want_mpp=1.0)
+    draw(tmp_path, feature(square(100, 200, 300)))
+    found = stored(store)
+    assert found.shape == (550, 650)
+    ys, xs = np.nonzero(found)
+    assert (ys.min(), ys.max(), xs.min(), xs.max()) == (50, 199, 100, 249)
+
+
+def test_ignored_areas_and_annotated_regions(tmp_path: Path) -> None:
+    store = prepare(tmp_path)
+    receipt = draw(
+        tmp_path,
+        feature(square(100, 100, 500), name="Region*"),
+        feature(square(150, 150, 40)),
+        feature(square(700, 700, 40)),  # outside the region
+        feature(square(160, 160, 10), name="Ignore*"),
+        feature(square(300, 300, 40), name="Stroma"),
+    )
+    ignored = stored(store, "ignore")
+    assert ignored.sum() == PIXELS.size - 500 * 500 + 100
+    assert (stored(store) != 0).sum() == 40 * 40 - 100
+    assert receipt["warnings"] == ["polygons of class 'stroma', taken as background: 1"]
+
+
+def test_odd_polygons_are_repaired_or_left_out_and_counted(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    open_ring = square(200, 200, 20)[:-1]
+    receipt = draw(
+        tmp_path,
+        feature([[10, 10], [40, 40], [40, 10], [10, 40], [10, 10]]),  # crosses itself
+        feature(open_ring),
+        feature([[5, 5], [9, 9], [5, 5], [5, 5]]),
+        {"type": "Feature", "geometry": {"type": "Point", "coordinates": [3, 4]}},
+    )
+    assert receipt["instances"] == 2
+    assert sorted(receipt["warnings"]) == [
+        "Points, left out for they have no area: 1",
+        "polygons without an area, left out: 1",
+        "self-crossing polygons, repaired: 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("no json", "is no GeoJSON of features"),
+        ('{"features": [{"geometry": null}]}', "is no GeoJSON of features"),
+        ('{"features": 3}', "is no GeoJSON of features"),
+        (
+            json.dumps({"features": [feature([[0, 0], [1, 1]])]}),
+            "feature 0 is no geometry",
+        ),
+        (
+            json.dumps({"features": [feature(square(0, 0, 9), name="Tumor")]}),
+            "no polygon is of class 'cell'; there are 1 of 'tumor'",
+        ),
+        (
+            json.dumps({"features": [feature([[0, 0], [1, float("nan")], [1, 1], [0, 0]])]}),
+            "coordinates that are no numbers",
+        ),
+    ],
+)
+def test_what_is_no_geojson_is_named(tmp_path: Path, content: str, message: str) -> None:
+    prepare(tmp_path)
+    (tmp_path / "t.geojson").write_text(content)
+    with pytest.raises(LabelsError, match=message):
+        truth(tmp_path, LABELS, path=tmp_path / "t.geojson")
