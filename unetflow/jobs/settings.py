@@ -203,12 +203,14 @@ def _file_problems(settings: Settings) -> list[str]:
         if missing or not image.truth or settings.config["datasets"][image.dataset]["mpp"]:
             continue
         chosen = {"plane": image.plane, "time": image.time, "axes": image.axes}
-        shape = sources.shape_px(image.path, level=image.level or 0, **chosen)
+        levels = {image.level or 0, 0}  # a truth may be drawn at the finest level
+        shapes = [sources.shape_px(image.path, level=level, **chosen) for level in levels]
         truth_shape = sources.shape_px(image.truth, level=0, **chosen)
-        if shape and truth_shape and shape != truth_shape:
+        if all(shapes) and truth_shape and truth_shape not in shapes:
+            of_image = " or ".join(f"{shape[0]}x{shape[1]}" for shape in shapes if shape)
             problems.append(
                 f"image {image.name}: the truth {image.truth} is {truth_shape[0]}x{truth_shape[1]} "
-                f"px, the image {shape[0]}x{shape[1]} px; they must be of one size"
+                f"px, the image {of_image} px; they must be of one size"
             )
     sources.save()
     return problems
