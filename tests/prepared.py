@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from unetflow.paths import fingerprint_of
 from unetflow.prepare import prepare_image
 from unetflow.truth import prepare_truth
 
@@ -18,7 +19,6 @@ def prepare(folder: Path, pixels: np.ndarray = PIXELS, **changes: Any) -> Path:
         tifffile.imwrite(folder / "i.tif", pixels, photometric="minisblack")
     options: dict[str, Any] = {
         "path": folder / "i.tif",
-        "fingerprint": "f",
         "store": folder / "i.ome.zarr",
         "receipt": folder / "i.json",
         "plane": None,
@@ -31,7 +31,8 @@ def prepare(folder: Path, pixels: np.ndarray = PIXELS, **changes: Any) -> Path:
         "max_unreadable": 0.01,
         "code": "c",
     }
-    prepare_image(**options | changes)
+    options |= changes
+    prepare_image(**{"fingerprint": fingerprint_of(options["path"])} | options)
     return folder / "i.ome.zarr"
 
 
@@ -40,7 +41,6 @@ def truth(folder: Path, labels: np.ndarray, **changes: Any) -> Path:
         tifffile.imwrite(folder / "t.tif", labels, photometric="minisblack")
     options: dict[str, Any] = {
         "path": folder / "t.tif",
-        "fingerprint": "f",
         "store": folder / "i.ome.zarr",
         "image_receipt": folder / "i.json",
         "receipt": folder / "t.json",
@@ -52,5 +52,6 @@ def truth(folder: Path, labels: np.ndarray, **changes: Any) -> Path:
         "ignore_value": None,
         "code": "c",
     }
-    prepare_truth(**options | changes)
+    options |= changes
+    prepare_truth(**{"fingerprint": fingerprint_of(options["path"])} | options)
     return folder / "i.ome.zarr"

@@ -160,10 +160,39 @@ def test_a_remembered_fingerprint_is_not_measured_again(
     sources = Sources(tmp_path / "cache.json")
     first = sources.fingerprint(path)
     sources.save()
-    monkeypatch.setattr("unetflow.jobs.sources._fingerprint", None)
+    monkeypatch.setattr("unetflow.jobs.sources.fingerprint_of", None)
     assert Sources(tmp_path / "cache.json").fingerprint(path) == first
 
 
 def test_a_file_that_is_not_there_is_left_to_snakemake(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"gone\.tif"):
         Sources(tmp_path / "cache.json").fingerprint(tmp_path / "gone.tif")
+
+
+def test_a_path_that_leaves_data_dir_is_named(config: dict[str, Any]) -> None:
+    add("d\tcells\t{data}/../secret.tif\t\tpredict\t")
+    with pytest.raises(ConfigError, match=r"path: \{data\}/../secret.tif leaves data_dir"):
+        read(config)
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "a b"])
+def test_names_that_would_be_paths_are_refused(config: dict[str, Any], name: str) -> None:
+    add(f"{name}\tcells\t{{data}}/a.tif\t\tpredict\t")
+    with pytest.raises(ConfigError, match="does not match"):
+        read(config)
+
+
+def test_folders_and_datasets_in_files_have_fingerprints(tmp_path: Path) -> None:
+    sources = Sources(tmp_path / "cache.json")
+    store = tmp_path / "i.zarr"
+    (store / "c").mkdir(parents=True)
+    (store / "zarr.json").write_text("{}")
+    (store / "c" / "0").write_bytes(b"pixels")
+    before = sources.fingerprint(store)
+    (store / "c" / "0").write_bytes(b"PIXELS")
+    assert sources.fingerprint(store) != before
+    (tmp_path / "i.h5").write_bytes(b"data")
+    assert sources.fingerprint(f"{tmp_path}/i.h5:/raw") == sources.fingerprint(tmp_path / "i.h5")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="the folder is empty"):
+        sources.fingerprint(tmp_path / "empty")

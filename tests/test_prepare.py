@@ -8,7 +8,7 @@ import tifffile
 from ome_zarr_models.v05.image import Image
 from prepared import PIXELS, prepare, truth
 
-from unetflow.errors import ModelError, SlideError
+from unetflow.errors import LabelsError, ModelError, SlideError
 from unetflow.receipts import read_receipt
 from unetflow.statistics import write_statistics
 from unetflow.stores import read_array
@@ -56,7 +56,7 @@ def test_running_again_changes_no_file_and_an_interrupted_run_goes_on(tmp_path: 
 def test_other_pixels_are_read_anew(tmp_path: Path) -> None:
     store = prepare(tmp_path)
     tifffile.imwrite(tmp_path / "i.tif", 255 - PIXELS)
-    prepare(tmp_path, fingerprint="g")
+    prepare(tmp_path)
     np.testing.assert_array_equal(read_array(store, "0")[0], 255 - PIXELS)
 
 
@@ -110,3 +110,13 @@ def test_a_constant_image_or_a_truth_without_objects_teaches_nothing(tmp_path: P
     truth(tmp_path / "b", np.zeros((20, 20), np.uint8))
     with pytest.raises(ModelError, match="400 background and 0 object pixels"):
         write_statistics(images=[store], receipt=tmp_path / "s.json")
+
+
+def test_a_file_that_is_replaced_meanwhile_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SlideError, match="was replaced while the run went on"):
+        prepare(tmp_path, fingerprint="of another file")
+    assert not (tmp_path / "i.json").exists()
+    store = prepare(tmp_path)
+    np.testing.assert_array_equal(read_array(store, "0")[0], PIXELS)
+    with pytest.raises(LabelsError, match="was replaced while the run went on"):
+        truth(tmp_path, PIXELS, fingerprint="of another file")

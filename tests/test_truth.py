@@ -41,7 +41,7 @@ def test_an_empty_truth_and_a_vanishing_instance_are_warnings(tmp_path: Path) ->
     assert read_receipt(tmp_path / "t.json")["warnings"] == ["no object in this image"]
     labels = np.zeros(PIXELS.shape, np.uint8)
     labels[0, 0], labels[0, 1:9] = 1, 2
-    truth(tmp_path, labels, fingerprint="g")
+    truth(tmp_path, labels)
     assert "1 instances are so thin" in read_receipt(tmp_path / "t.json")["warnings"][0]
 
 

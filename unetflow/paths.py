@@ -1,10 +1,64 @@
-"""Paths that name a dataset inside a file."""
+"""Raw files: paths that name a dataset inside, fingerprints of what they hold."""
 
+import hashlib
 import re
 from pathlib import Path
+
+PIECE_BYTES = 64 * 1024
+PIECES_BETWEEN = 8
+FILES_BETWEEN = 32  # files of a folder whose content counts, beside its metadata
 
 
 def split_dataset(path: str | Path) -> tuple[Path, str | None]:
     """The file and the dataset in it: `stack.h5:/raw` is (stack.h5, /raw), others have none."""
     match = re.fullmatch(r"(.+\.(?:h5|hdf5|hdf|ilp)):(/?.+)", str(path), re.IGNORECASE)
     return (Path(match[1]), match[2]) if match else (Path(path), None)
+
+
+def files_of(path: str | Path) -> list[Path]:
+    """The file, or all files of a folder in a stable order. Raises FileNotFoundError for none."""
+    file, _ = split_dataset(path)
+    files = sorted(each for each in file.rglob("*") if each.is_file()) if file.is_dir() else [file]
+    if not files:
+        raise FileNotFoundError(f"{path}: the folder is empty")
+    return files
+
+
+def fingerprint_of(path: str | Path) -> str:
+    """Byte size and digest of the first and last 64 kB and some pieces between.
+
+    Of a folder: names and sizes of all files, and the content of its metadata and some others.
+    Raises FileNotFoundError for what is not there.
+    """
+    files = files_of(path)
+    folder, _ = split_dataset(path)
+    if files == [folder]:
+        return _fingerprint_of_file(folder)
+    digest = hashlib.blake2b(digest_size=16)
+    for file in files:
+        digest.update(f"{file.relative_to(folder)} {file.stat().st_size}\n".encode())
+    metadata = [file for file in files if file.suffix == ".json" or file.name.startswith(".z")]
+    step = max(1, len(files) // FILES_BETWEEN)
+    for file in sorted({*metadata, *files[::step]}):
+        digest.update(_fingerprint_of_file(file).encode())
+    return f"{len(files)} files-{digest.hexdigest()}"
+
+
+def _fingerprint_of_file(path: Path) -> str:
+    size_bytes = path.stat().st_size
+    last = max(0, size_bytes - PIECE_BYTES)
+    starts = {last * k // (PIECES_BETWEEN + 1) for k in range(PIECES_BETWEEN + 2)}
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        for start in sorted(starts):
+            file.seek(start)
+            digest.update(file.read(PIECE_BYTES))
+    return f"{size_bytes}-{digest.hexdigest()}"
+
+
+def has_changed(path: str | Path, fingerprint: str) -> bool:
+    """Whether a file is another one than when its fingerprint was taken."""
+    try:
+        return fingerprint_of(path) != fingerprint
+    except OSError:
+        return True

@@ -12,6 +12,7 @@ import numpy as np
 
 from unetflow.errors import SlideError
 from unetflow.ome import ome_image, write_group
+from unetflow.paths import has_changed
 from unetflow.progress import progress
 from unetflow.receipts import RunRecord, write_receipt, write_whole
 from unetflow.sampling import Lost, Source, source_at
@@ -82,6 +83,11 @@ def prepare_image(
         lost = _copy(source, picked, arrays[0], Path(store) / "unreadable")
         unreadable = _check_lost(path, lost, source, max_unreadable)
         found = [{"shape": level.shape_px, "mpp": level.mpp} for level in slide.levels]
+    if has_changed(path, fingerprint):
+        raise SlideError(
+            f"{path}: was replaced while the run went on. Run the same command again and leave "
+            "the file as it is meanwhile."
+        )
     for finer, coarser in itertools.pairwise(arrays):
         _halve(finer, coarser)
     levels = [

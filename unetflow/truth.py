@@ -12,6 +12,7 @@ from unetflow.errors import LabelsError
 from unetflow.geojson import is_geojson, read_polygons
 from unetflow.labels import read_truth, separate_touching
 from unetflow.ome import spatial_scale, write_labels
+from unetflow.paths import has_changed
 from unetflow.progress import progress
 from unetflow.receipts import RunRecord, read_receipt, write_receipt
 from unetflow.slides import Slide
@@ -83,6 +84,11 @@ def prepare_truth(
         with Slide(path, plane=plane, time=time, axes=axes) as slide:
             read = _label_reader(slide, image, shape_px, kind, ignore_value)
             _write(read, arrays, image["unreadable"])
+    if has_changed(path, fingerprint):
+        raise LabelsError(
+            f"{path}: was replaced while the run went on. Run the same command again and leave "
+            "the file as it is meanwhile."
+        )
     for finer, coarser in itertools.chain(*(itertools.pairwise(a) for a in arrays.values())):
         _take_every_second(finer, coarser)
     counts = _count(arrays["truth"][0], arrays["ignore"][0], warnings)

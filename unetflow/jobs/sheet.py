@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,10 +70,23 @@ def read_sheet(
             found.append(f"{where}: more cells than the header has columns; separate them by tabs")
         if not found and cells["image"] in images:
             found.append(f"{where}: image {cells['image']!r} is there twice; names are unique")
+        found += _leaving(where, cells, data_dir)
         problems += found
         if not found:
             images[cells["image"]] = _image(cells, data_dir)
     return images, problems
+
+
+def _leaving(where: str, cells: Mapping[str, str], data_dir: str) -> Iterator[str]:
+    """Paths that start in `data_dir` and leave it."""
+    for column in ("path", "truth"):
+        cell = cells.get(column, "")
+        inside = os.path.normpath(cell.removeprefix("{data}").lstrip("/"))
+        if cell.startswith("{data}") and inside.split(os.sep)[0] == "..":
+            yield (
+                f"{where}: {column}: {cell} leaves data_dir ({data_dir}); give a path in it, or "
+                "one without {data}"
+            )
 
 
 def _image(cells: Mapping[str, str], data_dir: str) -> Image:
