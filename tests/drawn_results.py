@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from unetflow.evaluation import COLUMNS
+from unetflow.integrity import INTEGRITY_COLUMNS
 from unetflow.ome import ome_image, write_group, write_labels
 from unetflow.receipts import write_receipt
 from unetflow.recipes import PRESETS
@@ -48,6 +49,15 @@ def table_of_scores():
         if value is not None
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def table_of_data():
+    rows = [
+        {"image": image, "dataset": "cells", "split": "test", "height_px": height, "problems": ""}
+        for image, (height, _) in SIZES.items()
+    ]
+    rows[2]["problems"] = "the same pixels as x of split train"
+    return pd.DataFrame(rows, columns=list(INTEGRITY_COLUMNS))
 
 
 def table_of_stacks():
@@ -97,6 +107,7 @@ def write_results(folder):
         draw_image(folder, image, mpp)
     (folder / "evaluation").mkdir()
     table_of_scores().to_csv(folder / "evaluation/metrics.csv", index=False)
+    table_of_data().to_csv(folder / "integrity.csv", index=False)
     table_of_stacks().to_csv(folder / "evaluation/stacks.csv", index=False)
     thresholds = [{"metric": "iou", "variant": "", "threshold": 0.5, "value": 0.7}]
     instances = {"threshold": 0.5, "by": "seg"}

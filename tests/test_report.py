@@ -203,6 +203,12 @@ def test_a_missing_table_is_named(tmp_path):
         write(tmp_path, tmp_path / "index.html")
 
 
+def test_the_data_and_what_is_odd_in_them_are_shown(page):
+    assert "c (test): the same pixels as x of split train" in unescape(page)
+    rows = {row[0]: row[1:] for row in rows_of(page, "data")}
+    assert rows["b"][:4] == ["cells", "test", "", "530"]
+
+
 def test_stacks_stand_at_both_thresholds(page):
     rows = {row[0]: row[1:] for row in rows_of(page, "stacks")}
     official = "V_Rand, thinned, mean over slices: official since 2015 ↑"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from unetflow.errors import SlideError
+from unetflow.moments import Moments
 from unetflow.ome import ome_image, write_group
 from unetflow.paths import has_changed
 from unetflow.progress import progress
@@ -95,12 +96,19 @@ def prepare_image(
         | {"digest": array.content_digest()}
         for k, array in enumerate(arrays)
     ]
+    moments = Moments()
+    for index in arrays[0].shards():
+        moments.add(np.asarray(arrays[0].array[arrays[0].region(index)]))
     dtype = str(arrays[0].array.dtype)
     write_receipt(
         receipt,
         {
             **{"axes": AXES, "dtype": dtype, "levels": levels, "level": source.level},
             **{"levels_of_file": found, "unreadable": unreadable},
+            "pixels": {
+                **{"lowest": moments.low.tolist(), "highest": moments.high.tolist()},
+                **{"mean": moments.mean.tolist(), "deviation": moments.deviation.tolist()},
+            },
         },
     )
     record.write(path=str(path))

@@ -19,6 +19,7 @@ from unetflow.labels import separate_touching
 from unetflow.receipts import write_whole
 from unetflow.recipes import PRESETS
 from unetflow.results import (
+    INTEGRITY,
     SCORES,
     STACKS,
     Run,
@@ -71,6 +72,7 @@ def write_report(
         images=images,
         warnings=[*_vanishing_warnings(opened), *truth_warnings(root, images)],
         runs=[_describe(run, config["report"]["overlays"]) for run in opened],
+        data=pd.read_csv(root / INTEGRITY, keep_default_na=False, dtype=str).to_dict("records"),
         stacks=describe_stacks(read_stacks(root / STACKS)),
         recipes=_recipes(opened, config),
         presets={name: _flat(dataclasses.asdict(of)) for name, of in PRESETS.items()},

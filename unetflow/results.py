@@ -17,6 +17,7 @@ from unetflow.stores import read_array, read_foreground
 
 SCORES = "evaluation/metrics.csv"
 STACKS = "evaluation/stacks.csv"
+INTEGRITY = "integrity.csv"
 MODEL = "models/{experiment}/fold{fold}/model.json"
 HISTORY = "models/{experiment}/fold{fold}/training.csv"
 CALIBRATION = "calibration/{experiment}/fold{fold}.json"

@@ -8,6 +8,7 @@ import numpy as np
 
 from unetflow.errors import ModelError
 from unetflow.labels import separate_touching
+from unetflow.moments import Moments
 from unetflow.receipts import RunRecord, write_receipt
 from unetflow.stores import read_array
 from unetflow.tiles import shard_grid, shard_region, with_halo
@@ -27,16 +28,15 @@ def write_statistics(*, images: Sequence[str | Path], receipt: str | Path) -> No
             + ", ".join(f"{Path(image).name}: {n}" for image, n in channels.items())
             + ". Choose the same number in the sheet's channels column."
         )
-    count, mean, squares = 0, np.zeros(1), np.zeros(1)
+    moments = Moments()
     pixels_of_class = np.zeros(2, np.int64)
     for image in images:
         pixels = read_array(image, "0")
         for index in shard_grid(pixels.shape, pixels.shards):
             region = shard_region(index, pixels.shape, pixels.shards)
-            block = np.asarray(pixels[region], np.float64).reshape(pixels.shape[0], -1)
-            count, mean, squares = _merged(count, mean, squares, block)
+            moments.add(np.asarray(pixels[region]))
         pixels_of_class += _class_pixels(image)
-    deviation = np.sqrt(squares / count)
+    mean, deviation = moments.mean, moments.deviation
     if not (deviation > 0).all() or not math.isfinite(deviation.sum()):
         raise ModelError(
             f"the training images are constant in a channel (deviations {deviation.tolist()}): "
@@ -57,22 +57,6 @@ def write_statistics(*, images: Sequence[str | Path], receipt: str | Path) -> No
         },
     )
     record.write()
-
-
-def _merged(
-    count: int, mean: np.ndarray, squares: np.ndarray, block: np.ndarray
-) -> tuple[int, np.ndarray, np.ndarray]:
-    """Running count, mean and sum of squared deviations with a block (C, N) more (Chan 1979)."""
-    added = block.shape[1]
-    block_mean = block.mean(axis=1)
-    block_squares = ((block - block_mean[:, None]) ** 2).sum(axis=1)
-    total = count + added
-    shift = block_mean - mean
-    return (
-        total,
-        mean + shift * (added / total),
-        squares + block_squares + shift**2 * (count * added / total),
-    )
 
 
 def _class_pixels(image: str | Path) -> np.ndarray:

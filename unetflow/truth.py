@@ -166,7 +166,7 @@ def _count(truth: ShardedArray, ignore: ShardedArray, warnings: list[str]) -> di
     """Instances, object and ignored pixels; what is odd goes to `warnings`."""
     ids: set[int] = set()
     left: set[int] = set()
-    object_px = ignored_px = 0
+    object_px = ignored_px = touching_px = 0
     shape = truth.array.shape
     for index in shard_grid(shape, truth.array.shards):
         region = shard_region(index, shape, truth.array.shards)
@@ -176,6 +176,7 @@ def _count(truth: ShardedArray, ignore: ShardedArray, warnings: list[str]) -> di
         ids.update(np.unique(labels[inner]).tolist())
         left.update(np.unique(separated).tolist())
         object_px += int(np.count_nonzero(separated))
+        touching_px += int(np.count_nonzero(labels[inner])) - int(np.count_nonzero(separated))
         ignored_px += int(np.count_nonzero(ignore.array[region]))
     if lost := len(ids - left - {0}):
         warnings.append(f"{lost} instances are so thin that separating touching ones leaves none")
@@ -183,4 +184,5 @@ def _count(truth: ShardedArray, ignore: ShardedArray, warnings: list[str]) -> di
         warnings.append("no object in this image")
     for warning in warnings:
         log.warning(warning)
-    return {"instances": len(ids - {0}), "object_px": object_px, "ignored_px": ignored_px}
+    counts = {"object_px": object_px, "ignored_px": ignored_px, "touching_px": touching_px}
+    return {"instances": len(ids - {0}), **counts}

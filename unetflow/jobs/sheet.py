@@ -82,7 +82,7 @@ def _leaving(where: str, cells: Mapping[str, str], data_dir: str) -> Iterator[st
     for column in ("path", "truth"):
         cell = cells.get(column, "")
         inside = os.path.normpath(cell.removeprefix("{data}").lstrip("/"))
-        if cell.startswith("{data}") and inside.split(os.sep)[0] == "..":
+        if cell.startswith("{data}") and Path(inside).parts[:1] == ("..",):
             yield (
                 f"{where}: {column}: {cell} leaves data_dir ({data_dir}); give a path in it, or "
                 "one without {data}"

@@ -52,7 +52,6 @@ def sheet(column):
 def raw_file(column):
     """Function of wildcards: the raw file of the image, whose time does not count."""
 
-
     def path(wildcards):
         file, _ = split_dataset(getattr(SETTINGS.images[wildcards.image], column))
         return ancient(str(file))
@@ -211,6 +210,29 @@ def stack_paths(pattern):
         f"{RESULTS}/{pattern}".format(experiment=name, fold=fold, stack=stack)
         for name, fold in runs()
         for stack in SETTINGS.stacks_of(name, fold)
+    ]
+
+
+def every_image(pattern, *, annotated=False):
+    """A path for each image of the sheet, or for each that has a truth."""
+    return [
+        f"{RESULTS}/{pattern}".format(image=image.name)
+        for image in SETTINGS.images.values()
+        if image.truth or not annotated
+    ]
+
+
+def integrity_facts():
+    """What the sheet says of each image, for the table of the data."""
+    return [
+        {
+            **{"image": image.name, "dataset": image.dataset, "split": image.split},
+            **{
+                "group": image.group or "",
+                "kind": SETTINGS.config["datasets"][image.dataset]["truth"],
+            },
+        }
+        for image in SETTINGS.images.values()
     ]
 
 

@@ -57,6 +57,30 @@ rule prepare_image:
         "../../scripts/prepare_image.py"
 
 
+rule integrity:
+    input:
+        images=every_image("images/{image}.json"),
+        truths=every_image("truth/{image}.json", annotated=True),
+    output:
+        table=ensure("<results>/integrity.csv", non_empty=True),
+    log:
+        "<logs>/integrity.log",
+    benchmark:
+        "<benchmarks>/integrity.tsv"
+    priority: 100
+    conda:
+        "../../envs/unetflow.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        annotated=[image.name for image in SETTINGS.images.values() if image.truth],
+        facts=integrity_facts(),
+        code=code("integrity"),
+    script:
+        "../../scripts/integrity.py"
+
+
 rule prepare_truth:
     input:
         source=raw_file("truth"),

@@ -3,6 +3,7 @@
 
 rule report:
     input:
+        integrity="<results>/integrity.csv",
         table="<results>/evaluation/metrics.csv",
         histories=run_paths("models/{experiment}/fold{fold}/training.csv"),
         models=run_paths("models/{experiment}/fold{fold}/model.json"),

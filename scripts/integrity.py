@@ -1,0 +1,12 @@
+"""What the prepared data are like, and what looks wrong."""
+
+from unetflow.integrity import write_integrity
+from unetflow.jobs.logs import job_log
+
+with job_log(snakemake.log[0]):
+    write_integrity(
+        images=snakemake.input.images,
+        truths=dict(zip(snakemake.params.annotated, snakemake.input.truths, strict=True)),
+        facts=snakemake.params.facts,
+        table=snakemake.output.table,
+    )

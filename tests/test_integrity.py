@@ -1,0 +1,87 @@
+"""What looks wrong in the data is said before anything is trained."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from unetflow.integrity import write_integrity
+from unetflow.receipts import write_receipt
+
+
+def image(digest: str, **changes: Any) -> dict[str, Any]:
+    pixels = {"lowest": [0], "highest": [255], "mean": [90.5], "deviation": [12.25]}
+    level = {"shape": [1, 100, 200], "mpp": 0.5, "digest": digest}
+    return {"dtype": "uint8", "levels": [level], "unreadable": [], "pixels": pixels} | changes
+
+
+def truth(**changes: Any) -> dict[str, Any]:
+    counts = {"instances": 7, "object_px": 16000, "ignored_px": 0, "touching_px": 40}
+    return {**counts, "warnings": []} | changes
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Any:
+    """Writes receipts of images (name: split, receipt, truth) and returns the table by image."""
+
+    def table(kind: str = "instances", **given: Any) -> pd.DataFrame:
+        facts, truths = [], {}
+        for name, (split, receipt, annotation) in given.items():
+            write_receipt(tmp_path / f"{name}.json", receipt)
+            facts.append({"image": name, "dataset": "d", "split": split, "group": "", "kind": kind})
+            if annotation is not None:
+                truths[name] = tmp_path / f"{name}-truth.json"
+                write_receipt(truths[name], annotation)
+        write_integrity(
+            images=[tmp_path / f"{name}.json" for name in given],
+            truths=truths,
+            facts=facts,
+            table=tmp_path / "integrity.csv",
+        )
+        return pd.read_csv(tmp_path / "integrity.csv", keep_default_na=False).set_index("image")
+
+    return table
+
+
+def test_each_image_has_a_row_of_what_it_is_like(check: Any) -> None:
+    row = check(a=("train", image("x"), truth()), b=("predict", image("y"), None)).loc["a"]
+    assert (row["height_px"], row["width_px"], row["dtype"], row["mpp"]) == (100, 200, "uint8", 0.5)
+    assert (row["instances"], row["object_share"], row["touching_px"]) == ("7.0", "0.8", "40.0")
+    assert row["problems"] == ""
+
+
+def test_duplicates_are_named_on_both_sides(check: Any) -> None:
+    table = check(
+        a=("train", image("x"), truth()),
+        b=("test", image("x"), truth()),
+        c=("train", image("x"), truth()),
+    )
+    assert table.loc["a", "problems"] == "the same pixels as b of split test; the same pixels as c"
+    assert table.loc["b", "problems"].count("of split train") == 2
+
+
+def test_odd_truths_and_images_are_named(check: Any) -> None:
+    flat = {"lowest": [3], "highest": [3], "mean": [3.0], "deviation": [0.0]}
+    table = check(
+        "interior",
+        empty=("train", image("1"), truth(object_px=0, warnings=["no object in this image"])),
+        flat=("train", image("2", pixels=flat), truth()),
+        inverted=("train", image("3"), truth(object_px=4000)),
+        deep=("train", image("4", dtype="uint16"), truth()),
+        holes=("train", image("5", unreadable=[{}]), truth()),
+        good=("train", image("6"), truth()),
+    )["problems"]
+    assert table["empty"] == "no object in this image"
+    assert table["flat"] == "constant in channel 0"
+    assert (
+        "only 20% of the annotated pixels are inside: the truth may be inverted"
+        in table["inverted"]
+    )
+    assert table["deep"] == "type uint16, most of the dataset uint8"
+    assert table["holes"] == "1 places cannot be read"
+    assert table["good"] == ""
+
+
+def test_few_objects_of_instances_are_nothing_odd(check: Any) -> None:
+    assert check(a=("train", image("x"), truth(object_px=40))).loc["a", "problems"] == ""
