@@ -7,4 +7,5 @@ with job_log(snakemake.log[0]):
     write_statistics(
         images=snakemake.params.images,
         receipt=snakemake.output.receipt,
+        percentiles=snakemake.params.percentiles,
     )

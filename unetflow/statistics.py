@@ -13,10 +13,19 @@ from unetflow.receipts import RunRecord, write_receipt
 from unetflow.stores import read_array
 from unetflow.tiles import shard_grid, shard_region, with_halo
 
+BINS = 65536  # of the histogram behind percentiles: one per value of a 16-bit image
 
-def write_statistics(*, images: Sequence[str | Path], receipt: str | Path) -> None:
-    """Rule statistics: mean and deviation per channel, pixels per class, of training images.
 
+def write_statistics(
+    *,
+    images: Sequence[str | Path],
+    receipt: str | Path,
+    percentiles: Sequence[float] | None,
+) -> None:
+    """Rule statistics: intensities per channel, pixels per class, of training images.
+
+    Images are normalised by mean and deviation or, with `percentiles` (low, high) in percent, by
+    the middle of those two values and half their difference, which few bright pixels do not move.
     Read shard by shard; classes are background and objects after separating what touches, ignored
     pixels left out. Raises ModelError where the images differ in channels or show nothing.
     """
@@ -47,6 +56,15 @@ def write_statistics(*, images: Sequence[str | Path], receipt: str | Path) -> No
             f"the training truths hold {pixels_of_class[0]} background and {pixels_of_class[1]} "
             "object pixels: a network needs both to learn. Check the dataset's truth kind."
         )
+    if percentiles is not None:
+        low, high = _percentiles(images, moments, percentiles)
+        if not (high > low).all():
+            raise ModelError(
+                f"the {percentiles[0]:g}th and {percentiles[1]:g}th percentiles of the training "
+                f"images are equal in a channel ({low.tolist()}, {high.tolist()}). Take others, or "
+                "normalise by mean and deviation."
+            )
+        mean, deviation = (high + low) / 2, (high - low) / 2
     write_receipt(
         receipt,
         {
@@ -57,6 +75,28 @@ def write_statistics(*, images: Sequence[str | Path], receipt: str | Path) -> No
         },
     )
     record.write()
+
+
+def _percentiles(
+    images: Sequence[str | Path], moments: Moments, percentiles: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values of each channel below which so many percent of all pixels lie, by a fine histogram."""
+    channels = len(moments.mean)
+    counts = np.zeros((channels, BINS), np.int64)
+    ranges = list(zip(moments.low.tolist(), moments.high.tolist(), strict=True))
+    for image in images:
+        pixels = read_array(image, "0")
+        for index in shard_grid(pixels.shape, pixels.shards):
+            block = np.asarray(pixels[shard_region(index, pixels.shape, pixels.shards)])
+            for channel in range(channels):
+                counts[channel] += np.histogram(block[channel], BINS, ranges[channel])[0]
+    shares = np.cumsum(counts, axis=1) / moments.count
+    edges = [np.linspace(low, high, BINS + 1)[:-1] for low, high in ranges]
+    low, high = (
+        [edges[c][np.searchsorted(shares[c], percent / 100)] for c in range(channels)]
+        for percent in percentiles
+    )
+    return np.array(low), np.array(high)
 
 
 def _class_pixels(image: str | Path) -> np.ndarray:

@@ -42,6 +42,7 @@ rule statistics:
         runtime=growing(60),
     params:
         images=images_of("images/{image}.ome.zarr", "train"),
+        percentiles=dataset("percentiles"),
         code=code("statistics"),
     script:
         "../../scripts/statistics.py"
