@@ -17,5 +17,6 @@ with job_log(snakemake.log[0]):
         want_mpp=snakemake.params.want_mpp,
         channels=snakemake.params.channels,
         max_unreadable=snakemake.params.max_unreadable,
+        threads=snakemake.threads,
         code=snakemake.params.code,
     )

@@ -29,6 +29,7 @@ def prepare(folder: Path, pixels: np.ndarray = PIXELS, **changes: Any) -> Path:
         "want_mpp": None,
         "channels": None,
         "max_unreadable": 0.01,
+        "threads": 2,
         "code": "c",
     }
     options |= changes

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from numba import njit
+
+COUNTED = (np.dtype(np.uint8), np.dtype(np.uint16))  # few enough values to count each
 
 
 @dataclass(slots=True)
@@ -17,19 +20,45 @@ class Moments:
 
     def add(self, block: np.ndarray) -> None:
         """Take pixels (C, ...) into account."""
-        pixels = np.asarray(block, np.float64).reshape(len(block), -1)
-        added = pixels.shape[1]
-        if not added:
+        pixels = block.reshape(len(block), -1)
+        if not pixels.shape[1]:
             return
-        mean = pixels.mean(axis=1)
-        squares = ((pixels - mean[:, None]) ** 2).sum(axis=1)
-        total, shift = self.count + added, mean - self.mean
-        self.squares = self.squares + squares + shift**2 * (self.count * added / total)
-        self.mean = self.mean + shift * (added / total)
+        if pixels.dtype in COUNTED:
+            found = np.array([_of_counts(_count(np.ascontiguousarray(each))) for each in pixels])
+            mean, squares, low, high = found.T
+        else:
+            pixels = pixels.astype(np.float64)
+            mean, low, high = pixels.mean(axis=1), pixels.min(axis=1), pixels.max(axis=1)
+            squares = ((pixels - mean[:, None]) ** 2).sum(axis=1)
+        self.merge(Moments(pixels.shape[1], mean, squares, low, high))
+
+    def merge(self, other: "Moments") -> None:
+        """Take the pixels of another into account."""
+        if not other.count:
+            return
+        total, shift = self.count + other.count, other.mean - self.mean
+        self.squares = self.squares + other.squares + shift**2 * (self.count * other.count / total)
+        self.mean = self.mean + shift * (other.count / total)
         self.count = total
-        self.low = np.minimum(self.low, pixels.min(axis=1))
-        self.high = np.maximum(self.high, pixels.max(axis=1))
+        self.low = np.minimum(self.low, other.low)
+        self.high = np.maximum(self.high, other.high)
 
     @property
     def deviation(self) -> np.ndarray:
         return np.asarray(np.sqrt(self.squares / self.count))
+
+
+def _of_counts(counts: np.ndarray) -> tuple[float, float, float, float]:
+    values = np.flatnonzero(counts)
+    pixels = counts[values]
+    mean = float((values * pixels).sum() / pixels.sum())
+    squares = float(((values - mean) ** 2 * pixels).sum())
+    return mean, squares, float(values[0]), float(values[-1])
+
+
+@njit(cache=True, nogil=True)
+def _count(values):
+    counts = np.zeros(65536, np.int64)
+    for value in values:
+        counts[value] += 1
+    return counts

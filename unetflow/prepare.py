@@ -4,7 +4,9 @@ import itertools
 import json
 import logging
 import shutil
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,16 @@ from unetflow.moments import Moments
 from unetflow.ome import ome_image, write_group
 from unetflow.paths import has_changed
 from unetflow.progress import progress
+from unetflow.pyramid import halved
 from unetflow.receipts import RunRecord, write_receipt, write_whole
 from unetflow.sampling import Lost, Source, source_at
 from unetflow.slides import Slide
-from unetflow.stores import Layout, ShardedArray, open_array
+from unetflow.stores import Index, Layout, ShardedArray, open_array
 
 log = logging.getLogger(__name__)
 
 AXES = ("c", "y", "x")
+GROUPS_AHEAD = 2  # of four shards, read but not yet written
 MARK_PX = 64  # side of the squares that an unreadable share is counted in
 COARSEST_PX = 512  # a pyramid ends with the first level that is no larger
 
@@ -41,6 +45,7 @@ def prepare_image(
     want_mpp: float | None,
     channels: Sequence[int] | None,
     max_unreadable: float,
+    threads: int,
     code: str,
 ) -> None:
     """Rule prepare_image: the pixels of one image as a pyramid of (C, Y, X), shard by shard.
@@ -81,24 +86,24 @@ def prepare_image(
             )
             for k, size_px in enumerate(sizes_px)
         ]
-        lost = _copy(source, picked, arrays[0], Path(store) / "unreadable")
-        unreadable = _check_lost(path, lost, source, max_unreadable)
+        copying = _Copying(source, picked, arrays, Path(store) / "unreadable")
+        with ThreadPoolExecutor(threads) as pool:
+            moments = copying.run(pool)
+        unreadable = _check_lost(path, copying.lost(), source, max_unreadable)
         found = [{"shape": level.shape_px, "mpp": level.mpp} for level in slide.levels]
     if has_changed(path, fingerprint):
         raise SlideError(
             f"{path}: was replaced while the run went on. Run the same command again and leave "
             "the file as it is meanwhile."
         )
-    for finer, coarser in itertools.pairwise(arrays):
-        _halve(finer, coarser)
+    with ThreadPoolExecutor(threads) as pool:
+        for finer, coarser in itertools.pairwise(arrays[1:]):
+            _halve(finer, coarser, pool)
     levels = [
         {"shape": array.array.shape, "mpp": scales[str(k)][1] if source_mpp else None}
         | {"digest": array.content_digest()}
         for k, array in enumerate(arrays)
     ]
-    moments = Moments()
-    for index in arrays[0].shards():
-        moments.add(np.asarray(arrays[0].array[arrays[0].region(index)]))
     dtype = str(arrays[0].array.dtype)
     write_receipt(
         receipt,
@@ -131,31 +136,80 @@ def _pyramid(shape_px: tuple[int, int]) -> list[tuple[int, int]]:
     return sizes
 
 
-def _copy(source: Source, channels: list[int], array: ShardedArray, notes: Path) -> list[Lost]:
-    """Read all missing shards; what could not be read in any of them, of this run or before.
+class _Copying:
+    """Level 0 from the file, shard by shard, and level 1 from the same pixels while they are here.
 
-    What a shard lost is noted before the shard is written, so that a run that goes on knows it.
+    One thread reads; those of the pool compress and write, a few groups of shards behind.
     """
-    missing = array.missing()
-    if len(missing) == len(array.shards()):
-        shutil.rmtree(notes, ignore_errors=True)
-    with progress("read", total=len(missing)) as tick:
-        for index in missing:
-            _, rows, columns = array.region(index)
-            lost: list[Lost] = []
-            block = source.read(rows, columns, lost)[channels]
-            if not np.isfinite(block).all():
-                raise SlideError(
-                    f"{source.slide.path}: NaN or infinite pixels between rows {rows.start} and "
-                    f"{rows.stop}, columns {columns.start} and {columns.stop}. Replace them."
-                )
-            if lost:
-                write_whole(notes / f"{'.'.join(map(str, index))}.json", json.dumps(lost).encode())
-            array.write(index, block)
-            tick()
-    noted = sorted(notes.glob("*.json"))
-    every = [each for note in noted for each in json.loads(note.read_text())]
-    return sorted(every, key=lambda each: (each["rows"], each["columns"]))
+
+    def __init__(
+        self, source: Source, channels: list[int], arrays: list[ShardedArray], notes: Path
+    ) -> None:
+        self._source, self._channels, self._notes = source, channels, notes
+        self._array, self._coarser = arrays[0], arrays[1] if len(arrays) > 1 else None
+        self._missing = set(self._array.missing())
+        self._missing_coarser = set(self._coarser.missing()) if self._coarser else set()
+        self._moments: dict[Index, Moments] = {}
+        if len(self._missing) == len(self._array.shards()):
+            shutil.rmtree(notes, ignore_errors=True)
+
+    def run(self, pool: ThreadPoolExecutor) -> Moments:
+        """Do what is missing; the moments of all pixels, in the order of the shards."""
+        groups: dict[Index, list[Index]] = {}
+        for index in self._array.shards():
+            groups.setdefault((index[0], index[1] // 2, index[2] // 2), []).append(index)
+        waiting: deque[Future[None]] = deque()
+        with progress("read", total=len(groups)) as tick:
+            for group, members in groups.items():
+                blocks = {index: self._block(index) for index in members}
+                waiting.append(pool.submit(self._finish, group, blocks))
+                if len(waiting) > GROUPS_AHEAD:
+                    waiting.popleft().result()
+                tick()
+            for each in waiting:
+                each.result()
+        total = Moments()
+        for index in self._array.shards():
+            total.merge(self._moments[index])
+        return total
+
+    def lost(self) -> list[Lost]:
+        """What could not be read in any shard, of this run or before."""
+        noted = sorted(self._notes.glob("*.json"))
+        every = [each for note in noted for each in json.loads(note.read_text())]
+        return sorted(every, key=lambda each: (each["rows"], each["columns"]))
+
+    def _block(self, index: Index) -> np.ndarray:
+        if index not in self._missing:
+            return np.asarray(self._array.array[self._array.region(index)])
+        _, rows, columns = self._array.region(index)
+        lost: list[Lost] = []
+        block = self._source.read(rows, columns, lost)[self._channels]
+        if not np.isfinite(block).all():
+            raise SlideError(
+                f"{self._source.slide.path}: NaN or infinite pixels between rows {rows.start} and "
+                f"{rows.stop}, columns {columns.start} and {columns.stop}. Replace them."
+            )
+        if lost:  # noted before the shard is written, so that a run that goes on knows it
+            name = ".".join(map(str, index))
+            write_whole(self._notes / f"{name}.json", json.dumps(lost).encode())
+        return block
+
+    def _finish(self, group: Index, blocks: dict[Index, np.ndarray]) -> None:
+        for index, block in blocks.items():
+            if index in self._missing:
+                self._array.write(index, block)
+            moments = Moments()
+            moments.add(block)
+            self._moments[index] = moments
+        if self._coarser is not None and group in self._missing_coarser:
+            rows: dict[int, list[np.ndarray]] = {}
+            for (_, row, _), block in blocks.items():
+                rows.setdefault(row, []).append(block)
+            joined = np.concatenate(
+                [np.concatenate(each, axis=2) for each in rows.values()], axis=1
+            )
+            self._coarser.write(group, halved(joined))
 
 
 def _check_lost(path: str | Path, lost: list[Lost], source: Source, most: float) -> list[Any]:
@@ -183,19 +237,15 @@ def _check_lost(path: str | Path, lost: list[Lost], source: Source, most: float)
     return places
 
 
-def _halve(finer: ShardedArray, coarser: ShardedArray) -> None:
-    """The next level: means of 2x2 pixels, the last row or column alone where the size is odd."""
-    for index in coarser.missing():
+def _halve(finer: ShardedArray, coarser: ShardedArray, pool: ThreadPoolExecutor) -> None:
+    """The next level from the one before, shard by shard."""
+
+    def make(index: Index) -> None:
         channels, *region = coarser.region(index)
         doubled = tuple(
             slice(2 * part.start, min(2 * part.stop, size))
             for part, size in zip(region, finer.array.shape[1:], strict=True)
         )
-        block = np.asarray(finer.array[(channels, *doubled)])
-        odd = [(0, size % 2) for size in block.shape[1:]]
-        block = np.pad(block, [(0, 0), *odd], mode="edge").astype(np.float64)
-        mean = block.reshape(len(block), block.shape[1] // 2, 2, block.shape[2] // 2, 2)
-        halved = mean.mean(axis=(2, 4))
-        if np.issubdtype(coarser.array.dtype, np.integer):
-            halved = np.rint(halved)
-        coarser.write(index, halved.astype(coarser.array.dtype))
+        coarser.write(index, halved(np.asarray(finer.array[(channels, *doubled)])))
+
+    list(pool.map(make, coarser.missing()))
