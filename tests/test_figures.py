@@ -95,6 +95,18 @@ def test_the_threshold_is_strict_as_in_the_metrics():
     assert (pixels(errors) == 0).all()
 
 
+def test_the_weight_is_drawn_from_zero_to_its_largest_value():
+    weight = np.array([[0.0, 2.0], [4.0, 6.0]])
+    labels = np.array([[0, 1], [0, 1]], np.uint32)
+    panels = figures.weight_panels(np.zeros((1, 2, 2), np.uint8), labels, weight)
+    assert list(panels) == ["image", "truth", "weight"]
+    drawn = pixels(panels["weight"])
+    for place, colour in zip(((0, 0), (0, 1), (1, 0), (1, 1)), figures.RAMP, strict=True):
+        np.testing.assert_allclose(drawn[place], rgb(colour), atol=1)
+    flat = figures.weight_panels(np.zeros((1, 2, 2), np.uint8), labels, 0 * weight)
+    assert (pixels(flat["weight"]) == rgb(figures.RAMP[0])).all()
+
+
 def test_panels_are_lossless_and_the_same_to_the_byte():
     random = np.random.default_rng(3)
     image = random.integers(0, 255, (3, 40, 30), np.uint8)

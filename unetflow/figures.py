@@ -129,15 +129,8 @@ def overlay(
     """
     image = _gray_or_rgb(image_CYX)
     behind = np.rint(image * GRAYS) / GRAYS
-    truth = behind.copy()
-    inside = truth_YX != 0
-    colours = np.array([_rgb(colour) for colour in INSTANCES])
-    truth[inside] = 0.45 * behind[inside] + 0.55 * colours[truth_YX[inside] % len(colours)]
-    truth[find_boundaries(truth_YX, mode="inner")] = 1.0
-    ramp = np.array([_rgb(colour) for colour in RAMP])
-    steps = np.linspace(0, 1, len(ramp))
-    coarse_YX = np.rint(foreground_YX * GRAYS) / GRAYS
-    foreground = np.stack([np.interp(coarse_YX, steps, ramp[:, c]) for c in range(3)], axis=-1)
+    truth = _coloured(behind, truth_YX)
+    foreground = _ramped(foreground_YX)
     outline = find_boundaries(instances_YX, mode="inner")
     foreground[outline] = _rgb(MISSED)
     predicted = foreground_YX.astype(np.float64) > threshold
@@ -153,6 +146,37 @@ def overlay(
     for panel in (truth, errors):
         panel[ignore_YX != 0] = _rgb(IGNORED)
     return Overlay(_png(image), _png(truth), _png(foreground), _png(errors))
+
+
+def weight_panels(
+    image_CYX: np.ndarray, truth_YX: np.ndarray, weight_YX: np.ndarray
+) -> dict[str, bytes]:
+    """Image, truth and weight map of one crop as PNG, as figure 3 of the paper shows them.
+
+    The weight is drawn with `RAMP` from 0 to its largest value in the crop.
+    """
+    image = _gray_or_rgb(image_CYX)
+    truth = _coloured(np.rint(image * GRAYS) / GRAYS, truth_YX)
+    weight = _ramped(weight_YX / max(float(weight_YX.max()), 1e-12))
+    return {"image": _png(image), "truth": _png(truth), "weight": _png(weight)}
+
+
+def _coloured(behind: np.ndarray, labels_YX: np.ndarray) -> np.ndarray:
+    """Instances in colours with white outlines on an image."""
+    drawn = behind.copy()
+    inside = labels_YX != 0
+    colours = np.array([_rgb(colour) for colour in INSTANCES])
+    drawn[inside] = 0.45 * behind[inside] + 0.55 * colours[labels_YX[inside] % len(colours)]
+    drawn[find_boundaries(labels_YX, mode="inner")] = 1.0
+    return drawn
+
+
+def _ramped(share_YX: np.ndarray) -> np.ndarray:
+    """Numbers in [0, 1] in the colours of `RAMP`."""
+    ramp = np.array([_rgb(colour) for colour in RAMP])
+    steps = np.linspace(0, 1, len(ramp))
+    coarse_YX = np.rint(share_YX * GRAYS) / GRAYS
+    return np.stack([np.interp(coarse_YX, steps, ramp[:, c]) for c in range(3)], axis=-1)
 
 
 def scale_bar(width_px: int, um_per_px: float | None) -> tuple[float, str]:

@@ -27,6 +27,7 @@ from unetflow.results import (
     describe_stages,
     open_run,
     read_crop,
+    read_weight_crop,
     records_by_stage,
     training_curve,
     truth_warnings,
@@ -71,7 +72,7 @@ def write_report(
         headlines={name: list(headline_of(of)) for name, of in lines.items()},
         images=images,
         warnings=[*_vanishing_warnings(opened), *truth_warnings(root, images)],
-        runs=[_describe(run, config["report"]["overlays"]) for run in opened],
+        runs=[_describe(run, config) for run in opened],
         data=pd.read_csv(root / INTEGRITY, keep_default_na=False, dtype=str).to_dict("records"),
         stacks=describe_stacks(read_stacks(root / STACKS)),
         recipes=_recipes(opened, config),
@@ -115,7 +116,7 @@ def _vanishing_warnings(runs: Sequence[Run]) -> Iterator[str]:
             )
 
 
-def _describe(run: Run, overlays: int) -> dict[str, Any]:
+def _describe(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
     """All that the page says of one run."""
     lines = summarise(run.scores, run.instance_thresholds())
     unet = run.scores[run.scores["method"] == "unet"]
@@ -129,7 +130,22 @@ def _describe(run: Run, overlays: int) -> dict[str, Any]:
         ],
         "curve": curve.to_dict("records"),
         "training_plots": _training_plots(run, curve),
-        "overlays": list(_overlays(run, unet, lines, overlays)),
+        "overlays": list(_overlays(run, unet, lines, config["report"]["overlays"])),
+        "weights": _weights(run, config["experiments"].get(run.experiment, {}).get("weighting")),
+    }
+
+
+def _weights(run: Run, weighting: str | None) -> dict[str, Any] | None:
+    """A crop of a training image, its truth and its weight map."""
+    crop = read_weight_crop(run, weighting, most_px=CROP_PX // 2) if weighting else None
+    if crop is None:
+        return None
+    panels = figures.weight_panels(crop.image_CYX, crop.truth_YX, crop.weight_YX)
+    return {
+        "image": crop.image,
+        "size_px": crop.truth_YX.shape,
+        "highest": float(crop.weight_YX.max()),
+        "panels": {name: base64.b64encode(png).decode() for name, png in panels.items()},
     }
 
 

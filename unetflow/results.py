@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from unetflow.errors import StoreError
+from unetflow.labels import separate_touching
 from unetflow.ome import spatial_scale
 from unetflow.receipts import read_receipt
 from unetflow.stores import read_array, read_foreground
@@ -18,6 +19,8 @@ from unetflow.stores import read_array, read_foreground
 SCORES = "evaluation/metrics.csv"
 STACKS = "evaluation/stacks.csv"
 INTEGRITY = "integrity.csv"
+WEIGHTS = "weights/{weighting}"
+STATISTICS = "statistics/{experiment}/fold{fold}.json"
 MODEL = "models/{experiment}/fold{fold}/model.json"
 HISTORY = "models/{experiment}/fold{fold}/training.csv"
 CALIBRATION = "calibration/{experiment}/fold{fold}.json"
@@ -39,6 +42,7 @@ STAGES = {
     "evaluate": "evaluation/*/*/*",
 }
 
+SEARCH_PX = 2048  # side of the part of a weight map that a figure is looked for in
 PARTS = 20  # of a training curve without validation
 UM_PER = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
 
@@ -117,6 +121,44 @@ def read_crop(run: Run, image: str, *, most_px: int) -> Crop:
         foreground_YX=read_foreground(prediction, (0, *crop)),
         instances_YX=np.asarray(read_array(prediction, "labels/instances/0")[crop]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class WeightCrop:
+    """A part of a training image with its weight map; shapes (C, Y, X) and (Y, X)."""
+
+    image: str
+    image_CYX: np.ndarray
+    truth_YX: np.ndarray
+    weight_YX: np.ndarray  # class balance and separation term, 0 on ignored pixels
+
+
+def read_weight_crop(run: Run, weighting: str, *, most_px: int) -> WeightCrop | None:
+    """The surroundings of the largest separation term in the first weight map of this weighting.
+
+    Looked for in the first `SEARCH_PX` of the image; None where no map was kept.
+    """
+    stores = sorted((run.results / WEIGHTS.format(weighting=weighting)).glob("*.zarr"))
+    if not stores:
+        return None
+    term = read_array(stores[0], "")
+    part = np.asarray(term[:SEARCH_PX, :SEARCH_PX])
+    peak = np.unravel_index(int(part.argmax()), part.shape)
+    crop = tuple(
+        slice(start, start + most_px)
+        for start in (
+            max(0, min(int(at) - most_px // 2, size - most_px))
+            for at, size in zip(peak, term.shape, strict=True)
+        )
+    )
+    image = run.path(IMAGE, image=stores[0].stem)
+    truth_YX = np.asarray(read_array(image, "labels/truth/0")[crop])
+    background, objects = read_receipt(run.path(STATISTICS))["class_weights"]
+    weight_YX = np.where(separate_touching(truth_YX) == 0, background, objects)
+    weight_YX = weight_YX + np.asarray(term[crop])
+    weight_YX[np.asarray(read_array(image, "labels/ignore/0")[crop]) != 0] = 0
+    pixels = np.asarray(read_array(image, "0")[(slice(None), *crop)])
+    return WeightCrop(stores[0].stem, pixels, truth_YX, weight_YX)
 
 
 def open_run(results: Path, experiment: str, fold: str, scores: pd.DataFrame) -> Run:
