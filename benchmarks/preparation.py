@@ -101,7 +101,7 @@ def measure_large_weights(side_px: int, folder: Path) -> Iterator[str]:
     write_weights(
         **{"truth": folder / "i.zarr", "truth_receipt": folder / "t.json"},
         **{"store": folder / "w.zarr", "receipt": folder / "w.json"},
-        **{"w0": 10, "sigma_px": 5, "code": ""},
+        **{"w0": 10, "sigma_px": 5, "threads": 2, "code": ""},
     )
     elapsed = time.perf_counter() - started
     yield (

@@ -11,5 +11,6 @@ with job_log(snakemake.log[0]):
         receipt=snakemake.output.receipt,
         w0=snakemake.params.w0,
         sigma_px=snakemake.params.sigma_px,
+        threads=snakemake.threads,
         code=snakemake.params.code,
     )

@@ -84,6 +84,13 @@ def test_an_ome_tiff_has_time_plane_and_channels_to_choose_from(tmp_path: Path) 
         Slide(path, time=0)
 
 
+def test_dots_per_inch_for_printers_are_no_resolution(tmp_path: Path) -> None:
+    for dots, mpp in ((72, None), (50_800, 0.5)):
+        tifffile.imwrite(tmp_path / "i.tif", GRAY, resolution=(dots, dots), resolutionunit="INCH")
+        with Slide(tmp_path / "i.tif") as slide:
+            assert slide.levels[0].mpp == mpp
+
+
 def test_numpy_files_and_their_axes(tmp_path: Path) -> None:
     np.save(tmp_path / "gray.npy", GRAY)
     np.save(tmp_path / "stack.npy", HYPERSTACK)

@@ -140,6 +140,7 @@ def test_the_stored_map_made_in_shards_equals_the_whole_bit_for_bit(tmp_path: Pa
         receipt=tmp_path / "w.json",
         w0=10,
         sigma_px=5,
+        threads=2,
         code="c",
     )
     whole = separation_term(separate_touching(labels), w0=10, sigma_px=5)

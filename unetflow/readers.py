@@ -24,6 +24,7 @@ UM_PER_UNIT = {
     **{"in": 25400.0, "inch": 25400.0, "angstrom": 1e-4, "Å": 1e-4},
 }
 RESOLUTION_UNIT_UM = {2: 25400.0, 3: 1e4}  # TIFF's ResolutionUnit: inch, centimetre
+PRINTED_MPP = 50.0  # coarser in TIFF's tags is for printers: 72 dots per inch are 353 um/px
 OPENSLIDE = (".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".dcm", ".zvi", ".czi")
 READABLE = (
     "TIFF (OME, BigTIFF, SVS, NDPI, stacks), PNG, JPEG, NumPy (.npy), HDF5 (file.h5:/dataset), "
@@ -210,4 +211,7 @@ def _tiff_mpp(tiff: tifffile.TiffFile) -> float | None:
         return float(mpp) if mpp else None
     unit_um = RESOLUTION_UNIT_UM.get(int(getattr(page, "resolutionunit", 1)))
     resolution = page.resolution[0] if page.resolution else 0
-    return unit_um / resolution if unit_um and resolution > 0 else None
+    if not unit_um or not resolution > 0:
+        return None
+    mpp = float(unit_um / resolution)
+    return mpp if mpp <= PRINTED_MPP else None

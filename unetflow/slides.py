@@ -64,6 +64,7 @@ class Slide:
             Level(shape, own or (finest_mpp and finest_mpp * shapes[0][1] / shape[1]))
             for shape, own in zip(shapes, listed, strict=True)
         )
+        self.axes = self._pick.axes  # as they lie in the file
         self.channels = self._pick.channels(self._opened.levels[0].shape)
         self.dtype = np.dtype(self._opened.levels[0].dtype)
 

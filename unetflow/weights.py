@@ -19,7 +19,7 @@ from unetflow.labels import separate_touching
 from unetflow.nearest import two_nearest
 from unetflow.progress import progress
 from unetflow.receipts import RunRecord, read_receipt, write_receipt
-from unetflow.stores import Layout, open_array, read_array
+from unetflow.stores import Index, Layout, open_array, read_array
 from unetflow.tiles import Region, shard_grid, shard_region, with_halo
 
 PIECE_PX = 1024  # side of what is in memory at once beside the image and its map
@@ -112,6 +112,7 @@ def write_weights(
     receipt: str | Path,
     w0: float,
     sigma_px: float,
+    threads: int,
     code: str,
 ) -> None:
     """Rule weights: the separation term of one image, shard by shard, 0 on ignored pixels."""
@@ -129,13 +130,16 @@ def write_weights(
     )
     halo_px = math.ceil(reach_px(w0, sigma_px)) + 1  # one more for separating what touches
     missing = term.missing()
-    with progress("weights", total=len(missing)) as tick:
-        for index in missing:
-            region = term.region(index)
-            wide, inner = with_halo(region, (halo_px,) * labels.ndim, labels.shape)
-            separated = separate_touching(labels[wide])
-            block = separation_term(separated, w0=w0, sigma_px=sigma_px)[inner]
-            term.write(index, np.where(ignore[region] != 0, np.float32(0), block))
+
+    def make(index: Index) -> None:
+        region = term.region(index)
+        wide, inner = with_halo(region, (halo_px,) * labels.ndim, labels.shape)
+        separated = separate_touching(np.asarray(labels[wide]))
+        block = separation_term(separated, w0=w0, sigma_px=sigma_px)[inner]
+        term.write(index, np.where(np.asarray(ignore[region]) != 0, np.float32(0), block))
+
+    with progress("weights", total=len(missing)) as tick, ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(make, missing):
             tick()
     write_receipt(receipt, {"shape": labels.shape, "digest": term.content_digest()})
     record.write()
