@@ -57,11 +57,15 @@ def is_geojson(path: str | Path) -> bool:
 
 
 def read_polygons(
-    path: str | Path, *, object_class: str, size_px: tuple[int, int], shape_px: tuple[int, int]
+    path: str | Path,
+    *,
+    object_class: str | None,
+    size_px: tuple[int, int],
+    shape_px: tuple[int, int],
 ) -> Polygons:
     """Polygons of a file whose finest level is `size_px`, in pixels of an image of `shape_px`.
 
-    Polygons of `object_class` or without a class are objects; those of the classes Ignore* and
+    Polygons of `object_class` (None: of any) or without a class are objects; those of the classes Ignore* and
     Region* are areas in no score, and the only ones that are annotated. Others are background.
     Self-crossing polygons are repaired (shapely's structure rule), those without an area left out;
     both are counted in `warnings`. Raises LabelsError for what is no GeoJSON.
@@ -81,7 +85,7 @@ def read_polygons(
         name = _class_name(feature)
         if name in areas:
             areas[name].append(geometry)
-        elif name in ("", object_class.lower()):
+        elif object_class is None or name in ("", object_class.lower()):
             objects.append(geometry)
         else:
             others[name] += 1
