@@ -65,8 +65,9 @@ def read_polygons(
 ) -> Polygons:
     """Polygons of a file whose finest level is `size_px`, in pixels of an image of `shape_px`.
 
-    Polygons of `object_class` (None: of any) or without a class are objects; those of the classes Ignore* and
-    Region* are areas in no score, and the only ones that are annotated. Others are background.
+    Polygons of `object_class` (None: of any) or without a class are objects; those of the classes
+    Ignore* and Region* are areas in no score, and the only ones that are annotated. Others are
+    background.
     Self-crossing polygons are repaired (shapely's structure rule), those without an area left out;
     both are counted in `warnings`. Raises LabelsError for what is no GeoJSON.
     """
