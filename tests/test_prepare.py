@@ -132,6 +132,7 @@ def test_a_file_that_is_replaced_meanwhile_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SlideError, match="was replaced while the run went on"):
         prepare(tmp_path, fingerprint="of another file")
     assert not (tmp_path / "i.json").exists()
+    assert not (tmp_path / "i.ome.zarr" / "0").exists()  # nothing that a later run could keep
     store = prepare(tmp_path)
     np.testing.assert_array_equal(read_array(store, "0")[0], PIXELS)
     with pytest.raises(LabelsError, match="was replaced while the run went on"):

@@ -56,6 +56,14 @@ def _fingerprint_of_file(path: Path) -> str:
     return f"{size_bytes}-{digest.hexdigest()}"
 
 
+def replaced(path: str | Path) -> str:
+    """What to say of a file that has changed."""
+    return (
+        f"{path}: was replaced while the run went on. Run the same command again and leave the "
+        "file as it is meanwhile."
+    )
+
+
 def has_changed(path: str | Path, fingerprint: str) -> bool:
     """Whether a file is another one than when its fingerprint was taken."""
     try:

@@ -1,32 +1,27 @@
 """Preparation: whatever the microscope gave becomes sharded OME-Zarr. Truth: `unetflow.truth`."""
 
 import itertools
-import json
 import logging
-import shutil
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unetflow.copying import Copying
 from unetflow.errors import SlideError
-from unetflow.moments import Moments
 from unetflow.ome import ome_image, write_group
-from unetflow.paths import has_changed
-from unetflow.progress import progress
+from unetflow.paths import has_changed, replaced
 from unetflow.pyramid import halved
-from unetflow.receipts import RunRecord, write_receipt, write_whole
+from unetflow.receipts import RunRecord, write_receipt
 from unetflow.sampling import Lost, Source, source_at
 from unetflow.slides import Slide
-from unetflow.stores import Index, Layout, ShardedArray, open_array
+from unetflow.stores import Index, Layout, ShardedArray, clear, open_array
 
 log = logging.getLogger(__name__)
 
 AXES = ("c", "y", "x")
-GROUPS_AHEAD = 2  # of four shards, read but not yet written
 MARK_PX = 64  # side of the squares that an unreadable share is counted in
 COARSEST_PX = 512  # a pyramid ends with the first level that is no larger
 
@@ -59,49 +54,29 @@ def prepare_image(
     with Slide(path, plane=plane, time=time, axes=axes, mpp=mpp) as slide:
         source = source_at(slide, level, want_mpp)
         picked = _channels(slide, channels)
-        shape_px, source_mpp = source.shape_px, source.mpp
         parameters = {
-            "plane": plane,
-            "time": time,
-            "axes": axes,
-            "level": source.level,
-            "channels": picked,
-            "mpp": source_mpp,
-            "shape_px": shape_px,
+            **{"plane": plane, "time": time, "axes": axes, "level": source.level},
+            **{"channels": picked, "mpp": source.mpp, "shape_px": source.shape_px},
         }
         decided_by = {"input": fingerprint, "parameters": parameters, "code": code}
-        sizes_px = _pyramid(shape_px)
-        scales = {
-            str(k): [1.0, *(source_mpp * 2**k if source_mpp else 2.0**k,) * 2]
-            for k in range(len(sizes_px))
-        }
-        unit = "micrometer" if source_mpp else None
-        write_group(store, "", ome_image(Path(path).name, AXES, scales, unit=unit))
-        arrays = [
-            open_array(
-                store,
-                str(k),
-                Layout((len(picked), *size_px), str(slide.dtype), AXES),
-                decided_by=decided_by,
-            )
-            for k, size_px in enumerate(sizes_px)
-        ]
-        copying = _Copying(source, picked, arrays, Path(store) / "unreadable")
+        arrays = _open_pyramid(store, Path(path).name, source, len(picked), decided_by)
+        copying = Copying(source, picked, arrays, Path(store) / "unreadable")
         with ThreadPoolExecutor(threads) as pool:
             moments = copying.run(pool)
         unreadable = _check_lost(path, copying.lost(), source, max_unreadable)
         found = [{"shape": level.shape_px, "mpp": level.mpp} for level in slide.levels]
     if has_changed(path, fingerprint):
-        raise SlideError(
-            f"{path}: was replaced while the run went on. Run the same command again and leave "
-            "the file as it is meanwhile."
-        )
+        for array in arrays:
+            clear(array.path)
+        raise SlideError(replaced(path))
     with ThreadPoolExecutor(threads) as pool:
         for finer, coarser in itertools.pairwise(arrays[1:]):
             _halve(finer, coarser, pool)
     levels = [
-        {"shape": array.array.shape, "mpp": scales[str(k)][1] if source_mpp else None}
-        | {"digest": array.content_digest()}
+        {
+            **{"shape": array.array.shape, "digest": array.content_digest()},
+            "mpp": source.mpp and source.mpp * 2**k,
+        }
         for k, array in enumerate(arrays)
     ]
     dtype = str(arrays[0].array.dtype)
@@ -119,6 +94,22 @@ def prepare_image(
     record.write(path=str(path))
 
 
+def _open_pyramid(
+    store: str | Path, name: str, source: Source, channels: int, decided_by: dict[str, Any]
+) -> list[ShardedArray]:
+    """The arrays of all levels, finest first, each half of the one before, and their metadata."""
+    sizes_px = _pyramid(source.shape_px)
+    step = source.mpp or 1.0
+    scales = {str(k): [1.0, step * 2**k, step * 2**k] for k in range(len(sizes_px))}
+    unit = "micrometer" if source.mpp else None
+    write_group(store, "", ome_image(name, AXES, scales, unit=unit))
+    dtype = str(source.slide.dtype)
+    return [
+        open_array(store, str(k), Layout((channels, *size_px), dtype, AXES), decided_by=decided_by)
+        for k, size_px in enumerate(sizes_px)
+    ]
+
+
 def _channels(slide: Slide, channels: Sequence[int] | None) -> list[int]:
     picked = list(channels) if channels else list(range(slide.channels))
     if not all(0 <= channel < slide.channels for channel in picked):
@@ -134,82 +125,6 @@ def _pyramid(shape_px: tuple[int, int]) -> list[tuple[int, int]]:
     while max(sizes[-1]) > COARSEST_PX:
         sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
     return sizes
-
-
-class _Copying:
-    """Level 0 from the file, shard by shard, and level 1 from the same pixels while they are here.
-
-    One thread reads; those of the pool compress and write, a few groups of shards behind.
-    """
-
-    def __init__(
-        self, source: Source, channels: list[int], arrays: list[ShardedArray], notes: Path
-    ) -> None:
-        self._source, self._channels, self._notes = source, channels, notes
-        self._array, self._coarser = arrays[0], arrays[1] if len(arrays) > 1 else None
-        self._missing = set(self._array.missing())
-        self._missing_coarser = set(self._coarser.missing()) if self._coarser else set()
-        self._moments: dict[Index, Moments] = {}
-        if len(self._missing) == len(self._array.shards()):
-            shutil.rmtree(notes, ignore_errors=True)
-
-    def run(self, pool: ThreadPoolExecutor) -> Moments:
-        """Do what is missing; the moments of all pixels, in the order of the shards."""
-        groups: dict[Index, list[Index]] = {}
-        for index in self._array.shards():
-            groups.setdefault((index[0], index[1] // 2, index[2] // 2), []).append(index)
-        waiting: deque[Future[None]] = deque()
-        with progress("read", total=len(groups)) as tick:
-            for group, members in groups.items():
-                blocks = {index: self._block(index) for index in members}
-                waiting.append(pool.submit(self._finish, group, blocks))
-                if len(waiting) > GROUPS_AHEAD:
-                    waiting.popleft().result()
-                tick()
-            for each in waiting:
-                each.result()
-        total = Moments()
-        for index in self._array.shards():
-            total.merge(self._moments[index])
-        return total
-
-    def lost(self) -> list[Lost]:
-        """What could not be read in any shard, of this run or before."""
-        noted = sorted(self._notes.glob("*.json"))
-        every = [each for note in noted for each in json.loads(note.read_text())]
-        return sorted(every, key=lambda each: (each["rows"], each["columns"]))
-
-    def _block(self, index: Index) -> np.ndarray:
-        if index not in self._missing:
-            return np.asarray(self._array.array[self._array.region(index)])
-        _, rows, columns = self._array.region(index)
-        lost: list[Lost] = []
-        block = self._source.read(rows, columns, lost)[self._channels]
-        if not np.isfinite(block).all():
-            raise SlideError(
-                f"{self._source.slide.path}: NaN or infinite pixels between rows {rows.start} and "
-                f"{rows.stop}, columns {columns.start} and {columns.stop}. Replace them."
-            )
-        if lost:  # noted before the shard is written, so that a run that goes on knows it
-            name = ".".join(map(str, index))
-            write_whole(self._notes / f"{name}.json", json.dumps(lost).encode())
-        return block
-
-    def _finish(self, group: Index, blocks: dict[Index, np.ndarray]) -> None:
-        for index, block in blocks.items():
-            if index in self._missing:
-                self._array.write(index, block)
-            moments = Moments()
-            moments.add(block)
-            self._moments[index] = moments
-        if self._coarser is not None and group in self._missing_coarser:
-            rows: dict[int, list[np.ndarray]] = {}
-            for (_, row, _), block in blocks.items():
-                rows.setdefault(row, []).append(block)
-            joined = np.concatenate(
-                [np.concatenate(each, axis=2) for each in rows.values()], axis=1
-            )
-            self._coarser.write(group, halved(joined))
 
 
 def _check_lost(path: str | Path, lost: list[Lost], source: Source, most: float) -> list[Any]:

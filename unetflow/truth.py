@@ -12,11 +12,11 @@ from unetflow.errors import LabelsError
 from unetflow.geojson import is_geojson, read_polygons
 from unetflow.labels import read_truth, separate_touching
 from unetflow.ome import spatial_scale, write_labels
-from unetflow.paths import has_changed
+from unetflow.paths import has_changed, replaced
 from unetflow.progress import progress
 from unetflow.receipts import RunRecord, read_receipt, write_receipt
 from unetflow.slides import Slide
-from unetflow.stores import Layout, ShardedArray, open_array
+from unetflow.stores import Layout, ShardedArray, clear, open_array
 from unetflow.tiles import shard_grid, shard_region, with_halo
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,6 @@ def prepare_truth(
     image = read_receipt(image_receipt)
     levels = image["levels"]
     shape_px = (levels[0]["shape"][1], levels[0]["shape"][2])
-    scale, unit = spatial_scale(store)
     decided_by = {
         "input": fingerprint,
         "shape": shape_px,
@@ -60,18 +59,7 @@ def prepare_truth(
         | {"object_class": object_class, "ignore_value": ignore_value},
         "code": code,
     }
-    arrays: dict[str, list[ShardedArray]] = {}
-    for name, dtype in (("truth", "uint32"), ("ignore", "uint8")):
-        write_labels(store, name, scale, unit, levels=len(levels))
-        arrays[name] = [
-            open_array(
-                store,
-                f"labels/{name}/{k}",
-                Layout(tuple(level["shape"][1:]), dtype, ("y", "x")),
-                decided_by=decided_by,
-            )
-            for k, level in enumerate(levels)
-        ]
+    arrays = _open_labels(store, levels, decided_by)
     warnings: list[str] = []
     if is_geojson(path):
         size_px = tuple(image["levels_of_file"][0]["shape"])
@@ -85,16 +73,35 @@ def prepare_truth(
             read = _label_reader(slide, image, shape_px, kind, ignore_value)
             _write(read, arrays, image["unreadable"])
     if has_changed(path, fingerprint):
-        raise LabelsError(
-            f"{path}: was replaced while the run went on. Run the same command again and leave "
-            "the file as it is meanwhile."
-        )
+        for array in itertools.chain(*arrays.values()):
+            clear(array.path)
+        raise LabelsError(replaced(path))
     for finer, coarser in itertools.chain(*(itertools.pairwise(a) for a in arrays.values())):
         _take_every_second(finer, coarser)
     counts = _count(arrays["truth"][0], arrays["ignore"][0], warnings)
     digest = "".join(arrays[name][0].content_digest() for name in ("truth", "ignore"))
     write_receipt(receipt, {"shape": shape_px, "digest": digest, **counts, "warnings": warnings})
     record.write(path=str(path))
+
+
+def _open_labels(
+    store: str | Path, levels: Sequence[dict[str, Any]], decided_by: dict[str, Any]
+) -> dict[str, list[ShardedArray]]:
+    """The arrays of all levels of truth and ignore, finest first, and their metadata."""
+    scale, unit = spatial_scale(store)
+    arrays: dict[str, list[ShardedArray]] = {}
+    for name, dtype in (("truth", "uint32"), ("ignore", "uint8")):
+        write_labels(store, name, scale, unit, levels=len(levels))
+        arrays[name] = [
+            open_array(
+                store,
+                f"labels/{name}/{k}",
+                Layout(tuple(level["shape"][1:]), dtype, ("y", "x")),
+                decided_by=decided_by,
+            )
+            for k, level in enumerate(levels)
+        ]
+    return arrays
 
 
 def _label_reader(
