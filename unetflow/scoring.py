@@ -40,7 +40,7 @@ from unetflow.stores import read_foreground_lazily, read_lazily
 from unetflow.tiles import shard_grid, shard_region
 
 IN_MEMORY_PX = 1024  # side of the largest image whose membranes are scored whole
-BASELINE_PX = 8192  # side of the largest image whose Otsu instances are labelled
+BASELINE_PX = 4096  # side of the largest image whose Otsu instances are labelled
 IOU_OF_AP = (0.5, 0.75)
 GRAY_LEVELS = 256
 
