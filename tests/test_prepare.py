@@ -1,5 +1,6 @@
 """Preparation: pixels and truth become stores; what does not fit is named."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +138,13 @@ def test_a_file_that_is_replaced_meanwhile_is_an_error(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_array(store, "0")[0], PIXELS)
     with pytest.raises(LabelsError, match="was replaced while the run went on"):
         truth(tmp_path, PIXELS, fingerprint="of another file")
+
+
+def test_the_note_of_a_place_that_can_be_read_now_is_forgotten(tmp_path: Path) -> None:
+    store = prepare(tmp_path)
+    (store / "unreadable").mkdir()
+    place = {"rows": [0, 256], "columns": [1024, 1280], "why": "of a killed run"}
+    (store / "unreadable" / "0.0.1.json").write_text(json.dumps([place]))
+    (store / "0" / "c" / "0" / "0" / "1").unlink()  # noted, but killed before it was written
+    prepare(tmp_path)
+    assert read_receipt(tmp_path / "i.json")["unreadable"] == []

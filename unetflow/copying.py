@@ -73,9 +73,12 @@ class Copying:
                 f"{self._source.slide.path}: NaN or infinite pixels between rows {rows.start} and "
                 f"{rows.stop}, columns {columns.start} and {columns.stop}. Replace them."
             )
-        if lost:  # noted before the shard is written, so that a run that goes on knows it
-            name = ".".join(map(str, index))
-            write_whole(self._notes / f"{name}.json", json.dumps(lost).encode())
+        # noted before the shard is written, so that a run that goes on knows it
+        note = self._notes / f"{'.'.join(map(str, index))}.json"
+        if lost:
+            write_whole(note, json.dumps(lost).encode())
+        else:  # what a killed run could not read may be there now
+            note.unlink(missing_ok=True)
         return block
 
     def _finish(self, group: Index, blocks: dict[Index, np.ndarray]) -> None:
