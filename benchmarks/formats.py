@@ -26,6 +26,7 @@ def row_of(path: Path, plane: int | None, folder: Path) -> str:
             **{"path": path, "fingerprint": fingerprint_of(path), "store": folder / "o.zarr"},
             **{"receipt": folder / "o.json", "plane": plane, "time": None, "axes": None},
             **{"level": None, "mpp": None, "want_mpp": None, "channels": None},
+            tissue=None,
             **{"max_unreadable": 0.01, "threads": 2, "code": ""},
         )
     except UnetflowError as error:

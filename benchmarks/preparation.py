@@ -155,6 +155,7 @@ def measure_preparation(side_px: int, folder: Path) -> Iterator[str]:
         **{"path": path, "fingerprint": fingerprint_of(path), "store": folder / "o.zarr"},
         **{"receipt": folder / "o.json", "plane": None, "time": None, "axes": None},
         **{"level": None, "mpp": None, "want_mpp": None, "channels": None},
+        tissue=None,
         **{"max_unreadable": 0.01, "threads": 2, "code": ""},
     )
     whole = time.perf_counter() - started

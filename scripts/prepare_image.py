@@ -16,6 +16,7 @@ with job_log(snakemake.log[0]):
         mpp=snakemake.params.mpp,
         want_mpp=snakemake.params.want_mpp,
         channels=snakemake.params.channels,
+        tissue=snakemake.params.tissue,
         max_unreadable=snakemake.params.max_unreadable,
         threads=snakemake.threads,
         code=snakemake.params.code,

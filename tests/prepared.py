@@ -28,6 +28,7 @@ def prepare(folder: Path, pixels: np.ndarray = PIXELS, **changes: Any) -> Path:
         "mpp": None,
         "want_mpp": None,
         "channels": None,
+        "tissue": None,
         "max_unreadable": 0.01,
         "threads": 2,
         "code": "c",

@@ -13,7 +13,13 @@ from unetflow.receipts import write_receipt
 def image(digest: str, **changes: Any) -> dict[str, Any]:
     pixels = {"lowest": [0], "highest": [255], "mean": [90.5], "deviation": [12.25]}
     level = {"shape": [1, 100, 200], "mpp": 0.5, "digest": digest}
-    return {"dtype": "uint8", "levels": [level], "unreadable": [], "pixels": pixels} | changes
+    return {
+        "dtype": "uint8",
+        "levels": [level],
+        "unreadable": [],
+        "tissue": None,
+        "pixels": pixels,
+    } | changes
 
 
 def truth(**changes: Any) -> dict[str, Any]:

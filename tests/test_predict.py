@@ -166,7 +166,7 @@ def job(tmp_path: Path) -> dict[str, Any]:
     )
     for index in array.missing():
         array.write(index, pixels[array.region(index)])
-    write_receipt(tmp_path / "i.json", {"levels": [{"digest": "of the image"}]})
+    write_receipt(tmp_path / "i.json", {"levels": [{"digest": "of the image"}], "tissue": None})
     description = {
         "network": {
             "name": "unet",
@@ -304,3 +304,20 @@ def test_a_model_file_is_the_same_to_the_byte_and_comes_back(tmp_path: Path) -> 
     assert isinstance(loaded, nn.Module)
     for name, tensor in network.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor)
+
+
+def test_each_job_runs_with_the_threads_it_was_granted(
+    job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def noted(network: nn.Module, tile_BCHW: torch.Tensor) -> torch.Tensor:
+        seen.append(torch.get_num_threads())
+        return torch.zeros(1, 2, 260, 260)
+
+    monkeypatch.setattr("unetflow.predict.tile_logits", noted)
+    cores = len(os.sched_getaffinity(0))
+    for threads in (2, 1):
+        predict_store(**{**job, "threads": threads, "code": f"{threads}"})
+        assert set(seen) == {min(threads, cores)}
+        seen.clear()

@@ -15,6 +15,7 @@ from unetflow.pyramid import halved
 from unetflow.receipts import write_whole
 from unetflow.sampling import Lost, Source
 from unetflow.stores import Index, ShardedArray
+from unetflow.tissue import Ground
 
 GROUPS_AHEAD = 2  # of four shards, read but not yet written
 
@@ -22,13 +23,20 @@ GROUPS_AHEAD = 2  # of four shards, read but not yet written
 class Copying:
     """Level 0 from the file, shard by shard, and level 1 from the same pixels while they are here.
 
-    One thread reads; those of the pool compress and write, a few groups of shards behind.
+    One thread reads; those of the pool compress and write, a few groups of shards behind. Shards
+    of nothing but `ground` are taken from its coarse level.
     """
 
     def __init__(
-        self, source: Source, channels: list[int], arrays: list[ShardedArray], notes: Path
+        self,
+        source: Source,
+        channels: list[int],
+        arrays: list[ShardedArray],
+        notes: Path,
+        ground: Ground | None,
     ) -> None:
         self._source, self._channels, self._notes = source, channels, notes
+        self._ground = ground
         self._array, self._coarser = arrays[0], arrays[1] if len(arrays) > 1 else None
         self._missing = set(self._array.missing())
         self._missing_coarser = set(self._coarser.missing()) if self._coarser else set()
@@ -66,6 +74,8 @@ class Copying:
         if index not in self._missing:
             return np.asarray(self._array.array[self._array.region(index)])
         _, rows, columns = self._array.region(index)
+        if self._ground is not None and not self._ground.tissue.reaches(rows, columns):
+            return self._ground.read(rows, columns)
         lost: list[Lost] = []
         block = self._source.read(rows, columns, lost)[self._channels]
         if not np.isfinite(block).all():

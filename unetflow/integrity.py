@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 INTEGRITY_COLUMNS = (
     *("image", "dataset", "split", "group", "height_px", "width_px", "channels", "dtype", "mpp"),
-    *("lowest", "highest", "mean", "deviation", "unreadable_places"),
+    *("lowest", "highest", "mean", "deviation", "unreadable_places", "tissue_share"),
     *("instances", "object_share", "ignored_share", "touching_px", "problems"),
 )
 SUSPICIOUS_SHARE = 0.4  # interiors of EM cover some 80 % of an image, membranes 20 %
@@ -77,6 +77,8 @@ def _describe(fact: Mapping[str, Any], image: Row, truth: Row | None) -> Row:
         },
         "unreadable_places": len(image["unreadable"]),
     }
+    if image["tissue"]:
+        row["tissue_share"] = round(image["tissue"]["share"], 4)
     if truth is not None:
         row |= {
             "instances": truth["instances"],
@@ -93,6 +95,10 @@ def _problems(fact: Mapping[str, Any], image: Row, truth: Row | None) -> Iterato
         yield f"constant in channel {', '.join(map(str, constant))}"
     if image["unreadable"]:
         yield f"{len(image['unreadable'])} places cannot be read"
+    if image["tissue"] and not image["tissue"]["share"]:
+        yield f"no tissue (by {image['tissue']['by']})"
+    elif image["tissue"] and image["tissue"]["by"] not in ("mask", "threshold"):
+        yield image["tissue"]["by"]
     if truth is None:
         return
     yield from truth["warnings"]

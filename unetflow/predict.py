@@ -33,6 +33,7 @@ from unetflow.ome import ome_image, spatial_scale, write_group
 from unetflow.progress import progress
 from unetflow.receipts import RunRecord, digest_of_file, read_receipt, write_receipt
 from unetflow.stores import Layout, open_array, read_array
+from unetflow.tissue import Tissue, read_tissue
 
 log = logging.getLogger(__name__)
 
@@ -90,9 +91,11 @@ def predict_store(
     """Rule predict: the foreground of one image into its store, shard by shard, then the receipt.
 
     `foreground` is (K, Y, X), P(pixel belongs to an object), one plane per object class; as uint8
-    255 is 1.0. A run that was killed goes on with the shards that are missing.
+    255 is 1.0. Outside the image's tissue, if that is known, it is 0 and no network is run. A run
+    that was killed goes on with the shards that are missing.
     """
     record = RunRecord(receipt)
+    prepared = read_receipt(image_receipt)
     network, description = load_model(model)
     if shard_px % write_px:
         raise ModelError(
@@ -110,7 +113,8 @@ def predict_store(
         "foreground",
         Layout((len(description["classes"]), *pixels.shape[1:]), dtype, axes, shard_px),
         decided_by={
-            "image": read_receipt(image_receipt)["levels"][0]["digest"],
+            "image": prepared["levels"][0]["digest"],
+            "tissue": prepared["tissue"] and prepared["tissue"]["digest"],
             "model": digest_of_file(model),
             "parameters": {"write_px": write_px, "average": average, "precision": precision},
             "code": code,
@@ -119,13 +123,14 @@ def predict_store(
         can_have=lambda chosen: _can_have(chosen, now),
     )
     chosen = foreground.chosen
-    use_threads(chosen["threads"])
     _finish(
         foreground,
         ready(network, device=chosen["device"], precision=chosen["precision"]),
         Normalised(pixels, description["intensity"]),
         write_px,
         _turns(average),
+        chosen["threads"],
+        read_tissue(image, prepared["tissue"]),
     )
     write_receipt(
         receipt,
@@ -161,6 +166,8 @@ def _finish(
     image: ImageLike,
     write_px: int,
     turns: tuple[tuple[int, bool], ...],
+    threads: int,
+    tissue: Tissue | None,
 ) -> None:
     """One Dask task per missing shard: read it with its halo, run its tiles, write it whole.
 
@@ -172,11 +179,14 @@ def _finish(
     with progress("predict", total=total, done=total - len(missing)) as tick:
 
         def finish_shard(index: tuple[int, ...]) -> None:
+            use_threads(threads)  # each of Dask's workers has a number of its own
             region = foreground.region(index)
-            block = np.empty([part.stop - part.start for part in region], foreground.array.dtype)
+            block = np.zeros([part.stop - part.start for part in region], foreground.array.dtype)
             shape_YX = block.shape[1:]
             origin = (region[1].start, region[2].start)
             for tile in grid_for(network, shape_YX, write_px, origin):
+                if tissue is not None and not tissue.reaches(*tile.write):
+                    continue
                 tile_BCHW = read_tile(image, tile)
                 with lock:
                     probabilities_KHW = _tile_probabilities(network, tile_BCHW, turns)
@@ -186,6 +196,8 @@ def _finish(
                     for part, first in zip(tile.write, origin, strict=True)
                 )
                 block[(slice(None), *where)] = _stored(objects_KHW, block.dtype)
+                if tissue is not None:
+                    block[(slice(None), *where)] *= tissue.inside(*tile.write)
             foreground.write(index, block)
             tick()
 

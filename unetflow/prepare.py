@@ -18,6 +18,7 @@ from unetflow.receipts import RunRecord, write_receipt
 from unetflow.sampling import Lost, Source, source_at
 from unetflow.slides import Slide
 from unetflow.stores import Index, Layout, ShardedArray, clear, open_array
+from unetflow.tissue import COARSE, Coarse, Ground, coarse_level, find_tissue, write_tissue
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ def prepare_image(
     mpp: float | None,
     want_mpp: float | None,
     channels: Sequence[int] | None,
+    tissue: str | Path | None,
     max_unreadable: float,
     threads: int,
     code: str,
@@ -47,20 +49,23 @@ def prepare_image(
 
     The level of the file is the given one, or the image is made at `want_mpp` [um/px], or the
     finest level is taken; `mpp` overrules the resolution in the file; `channels` chooses and
-    orders. Places that cannot be read are 0 and stand in the receipt, up to the share
-    `max_unreadable` of the image. Raises SlideError.
+    orders. `tissue` is "threshold" or the path of a mask: what lies outside is taken from a coarse
+    level of the file, if it has one, and not predicted. Places that cannot be read are 0 and stand
+    in the receipt, up to the share `max_unreadable` of the image. Raises SlideError.
     """
     record = RunRecord(receipt)
     with Slide(path, plane=plane, time=time, axes=axes, mpp=mpp) as slide:
         source = source_at(slide, level, want_mpp)
         picked = _channels(slide, channels)
+        ground = _ground(source, picked, tissue)
         parameters = {
             **{"plane": plane, "time": time, "axes": axes, "level": source.level},
             **{"channels": picked, "mpp": source.mpp, "shape_px": source.shape_px},
+            "tissue": ground and ground.tissue.described()["digest"],
         }
         decided_by = {"input": fingerprint, "parameters": parameters, "code": code}
         arrays = _open_pyramid(store, Path(path).name, source, len(picked), decided_by)
-        copying = Copying(source, picked, arrays, Path(store) / "unreadable")
+        copying = Copying(source, picked, arrays, Path(store) / "unreadable", ground)
         with ThreadPoolExecutor(threads) as pool:
             moments = copying.run(pool)
         unreadable = _check_lost(path, copying.lost(), source, max_unreadable)
@@ -72,6 +77,9 @@ def prepare_image(
     with ThreadPoolExecutor(threads) as pool:
         for finer, coarser in itertools.pairwise(arrays[1:]):
             _halve(finer, coarser, pool)
+    kept = ground.tissue if ground else tissue and find_tissue(tissue, _coarse(arrays), source)
+    if kept:
+        write_tissue(store, kept)
     levels = [
         {
             **{"shape": array.array.shape, "digest": array.content_digest()},
@@ -85,6 +93,7 @@ def prepare_image(
         {
             **{"axes": AXES, "dtype": dtype, "levels": levels, "level": source.level},
             **{"levels_of_file": found, "unreadable": unreadable},
+            "tissue": kept.described() if kept else None,
             "pixels": {
                 **{"lowest": moments.low.tolist(), "highest": moments.high.tolist()},
                 **{"mean": moments.mean.tolist(), "deviation": moments.deviation.tolist()},
@@ -108,6 +117,23 @@ def _open_pyramid(
         open_array(store, str(k), Layout((channels, *size_px), dtype, AXES), decided_by=decided_by)
         for k, size_px in enumerate(sizes_px)
     ]
+
+
+def _ground(source: Source, channels: list[int], tissue: str | Path | None) -> Ground | None:
+    """What need not be read at full resolution: what is not tissue, if the file has it coarser."""
+    coarse = coarse_level(source, channels) if tissue else None
+    if not tissue or not coarse:
+        return None
+    return Ground(find_tissue(tissue, coarse, source), coarse, source.shape_px)
+
+
+def _coarse(arrays: Sequence[ShardedArray]) -> Coarse:
+    """The coarsest level of a prepared image that still shows small things."""
+    array = arrays[min(len(arrays), COARSE[1].bit_length() - 1) - 1].array
+    return Coarse(
+        lambda rows, columns: np.asarray(array[:, rows, columns]),
+        (array.shape[1], array.shape[2]),
+    )
 
 
 def _channels(slide: Slide, channels: Sequence[int] | None) -> list[int]:

@@ -18,6 +18,7 @@ from unetflow.receipts import RunRecord, read_receipt, write_receipt
 from unetflow.slides import Slide
 from unetflow.stores import Layout, ShardedArray, clear, open_array
 from unetflow.tiles import shard_grid, shard_region, with_halo
+from unetflow.tissue import Tissue, read_tissue
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,8 @@ def prepare_truth(
         raise LabelsError(replaced(path))
     for finer, coarser in itertools.chain(*(itertools.pairwise(a) for a in arrays.values())):
         _take_every_second(finer, coarser)
-    counts = _count(arrays["truth"][0], arrays["ignore"][0], warnings)
+    tissue = read_tissue(store, image["tissue"])
+    counts = _count(arrays["truth"][0], arrays["ignore"][0], tissue, warnings)
     digest = "".join(arrays[name][0].content_digest() for name in ("truth", "ignore"))
     write_receipt(receipt, {"shape": shape_px, "digest": digest, **counts, "warnings": warnings})
     record.write(path=str(path))
@@ -169,10 +171,13 @@ def _take_every_second(finer: ShardedArray, coarser: ShardedArray) -> None:
         coarser.write(index, block[::2, ::2])
 
 
-def _count(truth: ShardedArray, ignore: ShardedArray, warnings: list[str]) -> dict[str, int]:
+def _count(
+    truth: ShardedArray, ignore: ShardedArray, tissue: Tissue | None, warnings: list[str]
+) -> dict[str, int]:
     """Instances, object and ignored pixels; what is odd goes to `warnings`."""
     ids: set[int] = set()
     left: set[int] = set()
+    outside: set[int] = set()
     object_px = ignored_px = touching_px = 0
     shape = truth.array.shape
     for index in shard_grid(shape, truth.array.shards):
@@ -182,11 +187,16 @@ def _count(truth: ShardedArray, ignore: ShardedArray, warnings: list[str]) -> di
         separated = separate_touching(labels)[inner]
         ids.update(np.unique(labels[inner]).tolist())
         left.update(np.unique(separated).tolist())
+        if tissue is not None:
+            unseen = labels[inner][~tissue.inside(*region)]
+            outside.update(np.unique(unseen[unseen != 0]).tolist())
         object_px += int(np.count_nonzero(separated))
         touching_px += int(np.count_nonzero(labels[inner])) - int(np.count_nonzero(separated))
         ignored_px += int(np.count_nonzero(ignore.array[region]))
     if lost := len(ids - left - {0}):
         warnings.append(f"{lost} instances are so thin that separating touching ones leaves none")
+    if outside:
+        warnings.append(f"{len(outside)} instances lie outside the tissue mask, at least in part")
     if not ids - {0}:
         warnings.append("no object in this image")
     for warning in warnings:

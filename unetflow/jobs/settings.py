@@ -197,7 +197,7 @@ def _file_problems(settings: Settings) -> list[str]:
     sources = Sources(sources_cache(settings.config["results"]))
     problems = []
     for image in settings.images.values():
-        paths = [path for path in (image.path, image.truth) if path]
+        paths = [path for path in (image.path, image.truth, image.tissue) if path]
         missing = [path for path in paths if not split_dataset(path)[0].exists()]
         problems += [f"image {image.name}: there is no file {path}" for path in missing]
         if missing or not image.truth or settings.config["datasets"][image.dataset]["mpp"]:

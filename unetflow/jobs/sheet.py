@@ -27,6 +27,7 @@ class Image:
     time: int | None = None
     axes: str | None = None
     channels: tuple[int, ...] | None = None
+    tissue: str | None = None  # a mask: what is 0 in it is neither read nor predicted
 
 
 def schema_errors(value: Any, schema: Mapping[str, Any]) -> Iterator[jsonschema.ValidationError]:
@@ -79,7 +80,7 @@ def read_sheet(
 
 def _leaving(where: str, cells: Mapping[str, str], data_dir: str) -> Iterator[str]:
     """Paths that start in `data_dir` and leave it."""
-    for column in ("path", "truth"):
+    for column in ("path", "truth", "tissue"):
         cell = cells.get(column, "")
         inside = os.path.normpath(cell.removeprefix("{data}").lstrip("/"))
         if cell.startswith("{data}") and Path(inside).parts[:1] == ("..",):
@@ -109,4 +110,5 @@ def _image(cells: Mapping[str, str], data_dir: str) -> Image:
         time=number("time"),
         axes=cells.get("axes"),
         channels=tuple(map(int, cells["channels"].split())) if "channels" in cells else None,
+        tissue=path("tissue") if "tissue" in cells else None,
     )

@@ -83,17 +83,28 @@ def dataset(key):
 
 
 def fingerprint(column):
-    """Function of wildcards: fingerprint of a raw file.
+    """Function of wildcards: fingerprint of a raw file, None where the image has none.
 
     Where the demo's file is not drawn yet, Snakemake catches the error and asks again later.
     """
 
     def value(wildcards):
-        found = SOURCES.fingerprint(getattr(SETTINGS.images[wildcards.image], column))
+        path = getattr(SETTINGS.images[wildcards.image], column)
+        found = SOURCES.fingerprint(path) if path else None
         SOURCES.save()
         return found
 
     return value
+
+
+def tissue(wildcards):
+    """The image's mask of tissue, else how its dataset wants it found, None for not at all."""
+    return SETTINGS.images[wildcards.image].tissue or dataset("tissue")(wildcards)
+
+
+def tissue_mask(wildcards):
+    """The image's mask of tissue as input, if it has one."""
+    return raw_file("tissue")(wildcards) if SETTINGS.images[wildcards.image].tissue else []
 
 
 # Experiments and folds

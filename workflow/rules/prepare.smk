@@ -29,6 +29,7 @@ if "demo" in SETTINGS.config:
 rule prepare_image:
     input:
         source=raw_file("path"),
+        mask=tissue_mask,
     output:
         receipt="<results>/images/{image}.json",
     log:
@@ -42,6 +43,7 @@ rule prepare_image:
         runtime=growing(60),
     params:
         fingerprint=fingerprint("path"),
+        mask_fingerprint=fingerprint("tissue"),
         inside=inside("path"),
         store=under_results("images/{image}.ome.zarr"),
         plane=sheet("plane"),
@@ -51,6 +53,7 @@ rule prepare_image:
         mpp=sheet("mpp"),
         want_mpp=dataset("mpp"),
         channels=sheet("channels"),
+        tissue=tissue,
         max_unreadable=SETTINGS.config["prepare"]["max_unreadable"],
         code=code("prepare_image"),
     script:
