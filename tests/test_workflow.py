@@ -1,5 +1,6 @@
 """The whole pipeline on tiny images: it runs through, rests, and reruns exactly what changed."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,13 +9,14 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
 
 COPIED = ("Snakefile", "workflow", "scripts", "unetflow", "profiles", "envs", "config")
-SHEET = "image dataset path truth split"
+SHEET = "image dataset path truth split tissue"
 IMAGES = (("train_00", "train"), ("train_01", "train"), ("validation_00", "validation"))
 TESTED = (("test_00", "test", ".tif"), ("slide", "test", ".ome.tif"))
 SLURM = {"sacct", "sacctmgr", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun"}
@@ -52,6 +54,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, split, suffix in (*((n, s, ".tif") for n, s in IMAGES), *TESTED):
         rows.append(f"{name}\tcells\t{{data}}/{name}{suffix}\t{{data}}/{name}_truth.tif\t{split}")
     rows.append("unlabelled\tcells\t{data}/test_00.tif\t\tpredict")
+    rows.append("empty\tcells\t{data}/test_00.tif\t\tpredict\tconfig/nothing.npy")
+    np.save(folder / "config" / "nothing.npy", np.zeros((3, 3), np.uint8))
     (folder / "config" / "images.tsv").write_text("\n".join(rows) + "\n")
     config = yaml.safe_load((folder / "config" / "config.yaml").read_text())
     config["demo"] |= {"image_px": 128, "slide_px": 600}
@@ -129,6 +133,14 @@ def test_every_declared_result_is_there(finished: Path) -> None:
     assert "report: results/report/index.html" in (finished / "report/headline.txt").read_text()
 
 
+def test_an_image_without_tissue_is_a_result(finished: Path) -> None:
+    receipt = "predictions/unet/fold0/instances/empty.json"
+    assert json.loads((finished / receipt).read_text())["instances"] == 0
+    table = pd.read_csv(finished / "integrity.csv").set_index("image")
+    assert table["tissue_share"]["empty"] == 0
+    assert "no tissue (by mask)" in table["problems"]["empty"]
+
+
 def test_a_job_without_a_gpu_says_so_once(finished: Path) -> None:
     log = (finished / "logs" / "train" / "unet" / "fold0.log").read_text()
     assert log.count("no GPU here: running on the CPU") <= 1
@@ -182,7 +194,7 @@ def test_other_pixels_rerun_what_depends_on_them(finished: Path, snakemake: Snak
     path.write_bytes(before + b"0")
     jobs = planned(snakemake("-n"))
     path.write_bytes(before)
-    assert jobs["prepare_image"] == 2  # the sheet has it twice
+    assert jobs["prepare_image"] == 3  # the sheet has it three times
     assert jobs["predict"] == 2
     assert not {"train", "weights", "calibrate"} & set(jobs)
 
