@@ -99,6 +99,7 @@ def measure_large_weights(side_px: int, folder: Path) -> Iterator[str]:
     reset_peak()
     started = time.perf_counter()
     write_weights(
+        kind="instances",
         **{"truth": folder / "i.zarr", "truth_receipt": folder / "t.json"},
         **{"store": folder / "w.zarr", "receipt": folder / "w.json"},
         **{"w0": 10, "sigma_px": 5, "threads": 2, "code": ""},

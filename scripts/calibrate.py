@@ -9,6 +9,7 @@ with job_log(snakemake.log[0]):
         predictions=snakemake.params.predictions,
         receipt=snakemake.output.receipt,
         kind=snakemake.params.kind,
+        classes=snakemake.params.classes,
         thresholds=snakemake.params.thresholds,
         regions_px=snakemake.params.regions_px,
         labelling=snakemake.params.labelling,

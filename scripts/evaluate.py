@@ -11,6 +11,7 @@ with job_log(snakemake.log[0]):
         instances=snakemake.input.instances,
         table=snakemake.output.table,
         kind=snakemake.params.kind,
+        classes=snakemake.params.classes,
         thresholds=snakemake.params.thresholds,
         regions_px=snakemake.params.regions_px,
         labelling=snakemake.params.labelling,

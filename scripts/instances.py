@@ -9,6 +9,7 @@ with job_log(snakemake.log[0]):
         foreground_receipt=snakemake.input.foreground,
         calibration=snakemake.input.calibration,
         receipt=snakemake.output.receipt,
+        classes=snakemake.params.classes,
         threshold=snakemake.params.threshold,
         labelling=snakemake.params.labelling,
         code=snakemake.params.code,

@@ -14,7 +14,7 @@ with job_log(snakemake.log[0]):
         time=snakemake.params.time,
         axes=snakemake.params.axes,
         kind=snakemake.params.kind,
-        object_class=snakemake.params.object_class,
+        classes=snakemake.params.classes,
         ignore_value=snakemake.params.ignore_value,
         code=snakemake.params.code,
     )

@@ -7,5 +7,7 @@ with job_log(snakemake.log[0]):
     write_statistics(
         images=snakemake.params.images,
         receipt=snakemake.output.receipt,
+        kind=snakemake.params.kind,
+        classes=snakemake.params.classes,
         percentiles=snakemake.params.percentiles,
     )

@@ -15,6 +15,7 @@ with job_log(snakemake.log[0]):
         receipt=snakemake.output.receipt,
         network=snakemake.params.network,
         recipe=snakemake.params.recipe,
+        kind=snakemake.params.kind,
         classes=snakemake.params.classes,
         mpp=snakemake.params.mpp,
         threads=snakemake.threads,

@@ -9,6 +9,7 @@ with job_log(snakemake.log[0]):
         truth_receipt=snakemake.input.truth,
         store=snakemake.params.store,
         receipt=snakemake.output.receipt,
+        kind=snakemake.params.kind,
         w0=snakemake.params.w0,
         sigma_px=snakemake.params.sigma_px,
         threads=snakemake.threads,

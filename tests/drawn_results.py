@@ -39,7 +39,7 @@ def table_of_scores():
     rows = [
         {
             **{"experiment": "net", "fold": "0", "image": image, "split": "test"},
-            **{"method": "otsu" if chosen == "otsu" else "unet", "class": "object"},
+            **{"method": "otsu" if chosen == "otsu" else "unet", "class": "cell"},
             **{"metric": metric, "variant": variant, "threshold": threshold, "chosen": chosen},
             **{"value": value, "a": 100, "b": 0 if threshold == 0.75 and image == "c" else 90},
             **{"ab": SHARED[image], "iou_sum": 10 * value, "objects": 10},
@@ -96,7 +96,8 @@ def draw_image(results, image, mpp):
     run = results / "predictions/net/fold0"
     write_pixels(run / f"{image}.ome.zarr", "foreground", (predicted[None] * 255).astype(np.uint8))
     write_pixels(run / f"{image}.ome.zarr", "labels/instances/0", predicted)
-    write_receipt(run / f"instances/{image}.json", {"threshold": 0.5})
+    made = {"threshold": 0.5, "instances": 1, "first_id": 1}
+    write_receipt(run / f"instances/{image}.json", {"classes": {"cell": made}})
     warnings = ["no object in this image"] if image == "c" else []
     write_receipt(results / f"truth/{image}.json", {"warnings": warnings})
 
@@ -109,8 +110,8 @@ def write_results(folder):
     table_of_scores().to_csv(folder / "evaluation/metrics.csv", index=False)
     table_of_data().to_csv(folder / "integrity.csv", index=False)
     table_of_stacks().to_csv(folder / "evaluation/stacks.csv", index=False)
-    thresholds = [{"metric": "iou", "variant": "", "threshold": 0.5, "value": 0.7}]
-    instances = {"threshold": 0.5, "by": "seg"}
+    thresholds = [{"class": "cell", "metric": "iou", "variant": "", "threshold": 0.5, "value": 0.7}]
+    instances = {"cell": {"threshold": 0.5, "by": "seg"}}
     receipt = {"thresholds": thresholds, "instances": instances, "images": 2}
     write_receipt(folder / "calibration/net/fold0.json", receipt)
     recipe = dataclasses.asdict(PRESETS["default"])
@@ -118,6 +119,7 @@ def write_results(folder):
         **{"network": {"name": "unet", "depth": 3}, "recipe": {**recipe, "steps": 4321}},
         **{"parameters": 1234567, "training_images": 16, "validation_images": 2},
         "best": {"step": 20, "validation_iou": 0.875},
+        **{"truth": "instances", "classes": ["cell"]},
     }
     write_receipt(folder / "models/net/fold0/model.json", model)
     record = {

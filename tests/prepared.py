@@ -50,7 +50,7 @@ def truth(folder: Path, labels: np.ndarray, **changes: Any) -> Path:
         "time": None,
         "axes": None,
         "kind": "instances",
-        "object_class": "cell",
+        "classes": ["cell"],
         "ignore_value": None,
         "code": "c",
     }

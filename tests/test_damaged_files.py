@@ -54,7 +54,7 @@ def whole_bytes(folder: Path, name: str) -> bytes:
 
 def read(path: Path) -> None:
     if path.suffix == ".geojson":
-        polygons = read_polygons(path, object_class="cell", size_px=(48, 64), shape_px=(48, 64))
+        polygons = read_polygons(path, classes=["cell"], size_px=(48, 64), shape_px=(48, 64))
         polygons.draw(slice(0, 48), slice(0, 64))
         return
     with Slide(path) as slide:

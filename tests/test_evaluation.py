@@ -21,6 +21,7 @@ from unetflow.stacks import STACK_COLUMNS, evaluate_stack
 from unetflow.stores import Layout, open_array, read_foreground
 from unetflow.synthetic import draw_region
 
+CELL = {"class": "cell"}
 LABELLING: dict[str, Any] = {"min_area_px": 5, "fill_holes": True, "connectivity": 1}
 
 
@@ -53,13 +54,14 @@ def case(tmp_path: Path) -> dict[str, Any]:
         tmp_path / "calibration.json",
         {
             "thresholds": [
-                {"metric": "iou", "variant": "", "threshold": 0.45, "value": 0.9},
-                {"metric": "v_rand", "variant": "thinned", "threshold": 0.5, "value": 0.9},
+                {**CELL, "metric": "iou", "variant": "", "threshold": 0.45, "value": 0.9},
+                {**CELL, "metric": "v_rand", "variant": "thinned", "threshold": 0.5, "value": 0.9},
             ],
-            "instances": {"threshold": 0.6, "by": "seg"},
+            "instances": {"cell": {"threshold": 0.6, "by": "seg"}},
         },
     )
-    write_receipt(tmp_path / "instances.json", {"threshold": 0.6})
+    made = {"threshold": 0.6, "instances": 10_000, "first_id": 1}
+    write_receipt(tmp_path / "instances.json", {"classes": {"cell": made}})
     return {
         "image": write_prepared(tmp_path, "i", image[None], labels),
         "prediction": write_prediction(tmp_path, "i", foreground, 0.6),
@@ -67,12 +69,12 @@ def case(tmp_path: Path) -> dict[str, Any]:
         "instances": tmp_path / "instances.json",
         "table": tmp_path / "i.csv",
         "kind": "instances",
+        "classes": ["cell"],
         "thresholds": [0.3, 0.5],
         "regions_px": None,
         "labelling": LABELLING,
         "facts": {
             **{"experiment": "e", "fold": "0", "image": "i", "split": "test", "group": ""},
-            "class": "cell",
         },
         "threads": 2,
     }
@@ -240,7 +242,7 @@ def test_slices_of_a_stack_are_scored_as_the_challenge_does(tmp_path: Path) -> N
         predictions.append(write_prediction(tmp_path, f"s{k}", foreground, 0.5))
         interiors.append(interior)
         foregrounds.append(read_foreground(predictions[-1])[0])
-    chosen = [{"metric": "v_rand", "variant": "thinned", "threshold": 0.45, "value": 0.9}]
+    chosen = [{**CELL, "metric": "v_rand", "variant": "thinned", "threshold": 0.45, "value": 0.9}]
     write_receipt(tmp_path / "c.json", {"thresholds": chosen})
     evaluate_stack(
         images=images,
@@ -270,6 +272,7 @@ def test_thresholds_are_chosen_by_the_metrics_themselves(case: dict[str, Any]) -
         predictions=[case["prediction"]],
         receipt=receipt,
         kind="instances",
+        classes=["cell"],
         thresholds=thresholds,
         regions_px=None,
         labelling=LABELLING,
@@ -283,8 +286,7 @@ def test_thresholds_are_chosen_by_the_metrics_themselves(case: dict[str, Any]) -
     rand = [metrics.rand_score(truth.interior, foreground, t, thinned=True).f for t in thresholds]
     assert found["v_rand", "thinned"]["value"] == max(rand)
     assert read_receipt(receipt)["instances"] == {
-        "threshold": found["seg", ""]["threshold"],
-        "by": "seg",
+        "cell": {"threshold": found["seg", ""]["threshold"], "by": "seg"}
     }
 
 
@@ -294,6 +296,7 @@ def test_without_validation_images_instances_are_made_at_a_half(tmp_path: Path) 
         predictions=[],
         receipt=tmp_path / "c.json",
         kind="interior",
+        classes=["cell"],
         thresholds=[0.5],
         regions_px=None,
         labelling=LABELLING,
@@ -302,6 +305,6 @@ def test_without_validation_images_instances_are_made_at_a_half(tmp_path: Path) 
     found = read_receipt(tmp_path / "c.json")
     assert found == {
         "thresholds": [],
-        "instances": {"threshold": 0.5, "by": "default"},
+        "instances": {"cell": {"threshold": 0.5, "by": "default"}},
         "images": 0,
     }

@@ -24,7 +24,7 @@ def image(digest: str, **changes: Any) -> dict[str, Any]:
 
 def truth(**changes: Any) -> dict[str, Any]:
     counts = {"instances": 7, "object_px": 16000, "ignored_px": 0, "touching_px": 40}
-    return {**counts, "warnings": []} | changes
+    return {**counts, "class_px": {"cell": 16000}, "warnings": []} | changes
 
 
 @pytest.fixture

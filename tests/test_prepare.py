@@ -90,7 +90,13 @@ def test_statistics_are_those_of_all_pixels(tmp_path: Path) -> None:
         labels[:100], labels[100:200] = 1, 2
         stores.append(prepare(tmp_path / name, pixels))
         truth(tmp_path / name, labels)
-    write_statistics(images=stores, receipt=tmp_path / "s.json", percentiles=None)
+    write_statistics(
+        kind="instances",
+        classes=["cell"],
+        images=stores,
+        receipt=tmp_path / "s.json",
+        percentiles=None,
+    )
     found = read_receipt(tmp_path / "s.json")
     everything = np.concatenate([PIXELS.ravel(), PIXELS[:300].ravel() // 3]).astype(float)
     assert found["intensity"]["mean"] == [pytest.approx(everything.mean(), rel=1e-12)]
@@ -108,25 +114,49 @@ def test_percentiles_are_those_of_all_pixels(tmp_path: Path) -> None:
         (tmp_path / str(k)).mkdir()
         stores.append(prepare(tmp_path / str(k), image))
         truth(tmp_path / str(k), np.eye(200, 300, dtype=np.uint8))
-    write_statistics(images=stores, receipt=tmp_path / "s.json", percentiles=(2, 98))
+    write_statistics(
+        kind="instances",
+        classes=["cell"],
+        images=stores,
+        receipt=tmp_path / "s.json",
+        percentiles=(2, 98),
+    )
     intensity = read_receipt(tmp_path / "s.json")["intensity"]
     low, high = np.percentile(pixels, (2, 98))
     assert intensity["mean"] == [pytest.approx((low + high) / 2, abs=1)]
     assert intensity["deviation"] == [pytest.approx((high - low) / 2, abs=1)]
     with pytest.raises(ModelError, match="0th and 0th percentiles .* are equal"):
-        write_statistics(images=stores, receipt=tmp_path / "s.json", percentiles=(0, 0))
+        write_statistics(
+            kind="instances",
+            classes=["cell"],
+            images=stores,
+            receipt=tmp_path / "s.json",
+            percentiles=(0, 0),
+        )
 
 
 def test_a_constant_image_or_a_truth_without_objects_teaches_nothing(tmp_path: Path) -> None:
     store = prepare(tmp_path, np.full((20, 20), 7, np.uint8))
     truth(tmp_path, np.eye(20, dtype=np.uint8))
     with pytest.raises(ModelError, match="constant in a channel"):
-        write_statistics(images=[store], receipt=tmp_path / "s.json", percentiles=None)
+        write_statistics(
+            kind="instances",
+            classes=["cell"],
+            images=[store],
+            receipt=tmp_path / "s.json",
+            percentiles=None,
+        )
     (tmp_path / "b").mkdir()
     store = prepare(tmp_path / "b", PIXELS[:20, :20])
     truth(tmp_path / "b", np.zeros((20, 20), np.uint8))
-    with pytest.raises(ModelError, match="400 background and 0 object pixels"):
-        write_statistics(images=[store], receipt=tmp_path / "s.json", percentiles=None)
+    with pytest.raises(ModelError, match="background 400, cell 0"):
+        write_statistics(
+            kind="instances",
+            classes=["cell"],
+            images=[store],
+            receipt=tmp_path / "s.json",
+            percentiles=None,
+        )
 
 
 def test_a_file_that_is_replaced_meanwhile_is_an_error(tmp_path: Path) -> None:

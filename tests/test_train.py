@@ -51,6 +51,7 @@ def job_in(folder: Path, steps: int = 12) -> dict[str, Any]:
         "receipt": made / "model.json",
         "network": {"name": "unet", "base_channels": 4, "depth": 1, "dropout": 0.3},
         "recipe": {"preset": "default", "tile_px": 60, "steps": steps, "validate_every": 5},
+        "kind": "instances",
         "classes": ["cell"],
         "mpp": 0.5,
         "threads": 1,

@@ -82,7 +82,10 @@ def test_volumes_use_their_spacing() -> None:
 
 @given(
     hnp.arrays(
-        np.uint32, hnp.array_shapes(min_dims=1, max_dims=3, max_side=9), elements=st.integers(0, 3)
+        np.uint32,
+        hnp.array_shapes(min_dims=1, max_dims=3, max_side=9),
+        elements=st.integers(0, 3),
+        fill=st.just(0),
     ),
     st.sampled_from([1.0, 0.5, 1.7]),
     st.sampled_from([1.5, 4.0, 30.0]),
@@ -104,6 +107,16 @@ def test_the_two_nearest_are_those_of_a_transform_per_object(
     for found, true in ((nearest, wanted[0]), (second, wanted[1])):
         within = true <= reach - 1e-6  # on the edge of the reach rounding decides
         np.testing.assert_allclose(np.sqrt(found[within]), true[within], rtol=1e-6)
+
+
+def test_a_tie_for_the_second_place_does_not_hide_the_other_object() -> None:
+    # of voxel (7, 5, 6): first object 2, then 1 by a tie, then 1 nearer: the second is 2 again,
+    # and (7, 5, 5) sees it through that voxel
+    labels = np.zeros((8, 9, 8), np.uint32)
+    labels[3, 6, 4] = labels[4, 4, 6] = 2
+    labels[4, 6, 6] = labels[7, 7, 6] = 1
+    _, second = two_nearest(labels, reach=4.0, spacing=(1.0, 1.0, 1.3))
+    assert second[7, 5, 5] == pytest.approx(3**2 + 1 + 1.3**2)
 
 
 def test_any_pieces_and_threads_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +147,7 @@ def test_the_stored_map_made_in_shards_equals_the_whole_bit_for_bit(tmp_path: Pa
             array.write(index, pixels[array.region(index)])
     write_receipt(tmp_path / "truth.json", {"digest": "d"})
     write_weights(
+        kind="instances",
         truth=tmp_path / "i.zarr",
         truth_receipt=tmp_path / "truth.json",
         store=tmp_path / "w.zarr",

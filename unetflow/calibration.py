@@ -11,7 +11,7 @@ import pandas as pd
 
 from unetflow.instances import label_instances
 from unetflow.progress import progress
-from unetflow.receipts import RunRecord, write_receipt
+from unetflow.receipts import RunRecord, read_receipt, write_receipt
 from unetflow.scoring import Row, Truth, score_foreground
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ LOWER_IS_BETTER = {"pixel_error", "warping_error", "splits_mergers"}
 INSTANCES_BY = {
     "instances": (("seg", ""), ("iou", "")),
     "interior": (("v_rand", "thinned"), ("v_rand", "unthinned")),
+    "classes": (("iou", ""),),
 }
 WITHOUT_VALIDATION = 0.5
 
@@ -32,15 +33,16 @@ def calibrate(
     predictions: Sequence[str | Path],
     receipt: str | Path,
     kind: str,
+    classes: Sequence[str],
     thresholds: Sequence[float],
     regions_px: int | None,
     labelling: Mapping[str, Any],
     threads: int,
 ) -> None:
-    """Rule calibrate: for each metric and variant the threshold with the best mean over images.
+    """Rule calibrate: for each class, metric and variant the threshold with the best mean.
 
-    Images where a metric is undefined are left out of its mean. Of equal thresholds the one
-    nearest to 0.5 is taken. Instances are made at the threshold of the first metric of
+    The mean is over images, without those where the metric is undefined. Of equal thresholds the
+    one nearest to 0.5 is taken. Instances are made at the threshold of the first metric of
     `INSTANCES_BY` that was scored; without validation images at 0.5, with a warning.
     """
     record = RunRecord(receipt)
@@ -51,12 +53,16 @@ def calibrate(
         dask.config.set(num_workers=threads),
     ):
         for image, prediction in zip(images, predictions, strict=True):
-            truth = Truth(image, kind)
-            foreground_YX = truth.foreground_of(prediction)
-            rows += score_foreground(truth, foreground_YX, thresholds, label, regions_px=regions_px)
+            for number, name in enumerate(classes, start=1):
+                truth = Truth(image, kind, classes=len(classes), number=number)
+                foreground_YX = truth.foreground_of(prediction)
+                found = score_foreground(
+                    truth, foreground_YX, thresholds, label, regions_px=regions_px
+                )
+                rows += ({"class": name, **row} for row in found)
             tick()
     chosen = _best(pd.DataFrame(rows)) if rows else []
-    by = _instance_threshold(chosen, kind)
+    by = {name: _instance_threshold(chosen, kind, name) for name in classes}
     if not chosen:
         log.warning("no validation images with defined scores: instances are made at 0.5")
     write_receipt(receipt, {"thresholds": chosen, "instances": by, "images": len(images)})
@@ -64,18 +70,18 @@ def calibrate(
 
 
 def _best(scores: pd.DataFrame) -> list[dict[str, Any]]:
-    means = scores.groupby(["metric", "variant", "threshold"], as_index=False)["value"].mean()
+    keys = ["class", "metric", "variant"]
+    means = scores.groupby([*keys, "threshold"], as_index=False)["value"].mean()
     best = []
-    for (metric, variant), group in means.dropna().groupby(["metric", "variant"]):
-        sign = 1 if metric in LOWER_IS_BETTER else -1
+    for names, group in means.dropna().groupby(keys):
+        sign = 1 if names[1] in LOWER_IS_BETTER else -1
         order = pd.DataFrame(
             {"value": sign * group["value"], "distance": (group["threshold"] - 0.5).abs()}
         ).sort_values(["value", "distance"], kind="stable")
         row = group.loc[order.index[0]]
         best.append(
             {
-                "metric": metric,
-                "variant": variant,
+                **dict(zip(keys, names, strict=True)),
                 "threshold": float(row["threshold"]),
                 "value": float(row["value"]),
             }
@@ -83,9 +89,18 @@ def _best(scores: pd.DataFrame) -> list[dict[str, Any]]:
     return best
 
 
-def _instance_threshold(chosen: Sequence[dict[str, Any]], kind: str) -> dict[str, Any]:
+def chosen_thresholds(calibration: str | Path, name: str | None = None) -> dict[Any, float]:
+    """What a calibration chose for a class (None: of any): thresholds by (metric, variant)."""
+    return {
+        (best["metric"], best["variant"]): best["threshold"]
+        for best in read_receipt(calibration)["thresholds"]
+        if name in (None, best["class"])
+    }
+
+
+def _instance_threshold(chosen: Sequence[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
     for metric, variant in INSTANCES_BY[kind]:
         for best in chosen:
-            if (best["metric"], best["variant"]) == (metric, variant):
+            if (best["class"], best["metric"], best["variant"]) == (name, metric, variant):
                 return {"threshold": best["threshold"], "by": f"{metric} {variant}".strip()}
     return {"threshold": WITHOUT_VALIDATION, "by": "default"}

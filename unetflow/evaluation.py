@@ -10,7 +10,8 @@ import dask
 import pandas as pd
 
 from unetflow.aggregate import read_scores, summarise_scores
-from unetflow.instances import label_instances
+from unetflow.calibration import chosen_thresholds
+from unetflow.instances import instances_of_class, label_instances
 from unetflow.metrics import contingency
 from unetflow.receipts import RunRecord, read_receipt, write_whole
 from unetflow.scoring import Row, Truth, otsu_baseline, score_foreground, score_instances
@@ -34,6 +35,7 @@ def evaluate_image(
     instances: str | Path,
     table: str | Path,
     kind: str,
+    classes: Sequence[str],
     thresholds: Sequence[float],
     regions_px: int | None,
     labelling: Mapping[str, Any],
@@ -43,24 +45,30 @@ def evaluate_image(
     """Rule evaluate: all scores of one image as CSV with the columns `COLUMNS`.
 
     Column `chosen` says whose choice the threshold was: "list" (the config's), "validation" (best
-    on the validation images for this metric), "instances" (the stored labels) or "otsu". `facts`
-    are the columns that name the image and the class; `labelling` makes instances of foreground;
-    `regions_px` as in `score_foreground`; `calibration` and `instances` are receipts.
+    on the validation images for this metric), "instances" (the stored labels) or "otsu", which is
+    tried where there is one class. `facts` are the columns that name the image; `labelling` makes
+    instances of foreground; `regions_px` as in `score_foreground`; `calibration` and `instances`
+    are receipts.
     """
     record = RunRecord(table)
     label = partial(label_instances, **labelling)
     with dask.config.set(num_workers=threads):
-        truth = Truth(image, kind)
-        rows = _score_list(truth, prediction, calibration, thresholds, label, regions_px)
-        if truth.has_instances:
-            stored = read_lazily(prediction, "labels/instances/0")
-            threshold = read_receipt(instances)["threshold"]
-            for row in score_instances(contingency(truth.labels, stored, ignore=truth.ignore)):
-                rows.append({**row, "threshold": threshold, "chosen": "instances"})
-        rows = [{**row, "method": "unet"} for row in rows]
-        pixels = read_lazily(image, "0")
-        for row in otsu_baseline(truth, pixels, label, regions_px=regions_px):
-            rows.append({**row, "threshold": None, "chosen": "otsu", "method": "otsu"})
+        rows: list[Row] = []
+        for number, name in enumerate(classes, start=1):
+            truth = Truth(image, kind, classes=len(classes), number=number)
+            chosen = chosen_thresholds(calibration, name)
+            found = _score_list(truth, prediction, chosen, thresholds, label, regions_px)
+            if truth.has_instances:
+                made = read_receipt(instances)["classes"][name]
+                labels = instances_of_class(read_lazily(prediction, "labels/instances/0"), made)
+                table_of_ids = contingency(truth.labels, labels, ignore=truth.ignore)
+                for row in score_instances(table_of_ids):
+                    found.append({**row, "threshold": made["threshold"], "chosen": "instances"})
+            rows += ({**row, "class": name, "method": "unet"} for row in found)
+        if len(classes) == 1:
+            for row in otsu_baseline(truth, read_lazily(image, "0"), label, regions_px=regions_px):
+                of = {"threshold": None, "chosen": "otsu", "class": classes[0], "method": "otsu"}
+                rows.append({**row, **of})
     # Python's integers: squares of areas need not fit int64
     frame = pd.DataFrame(rows, dtype=object).assign(**facts).reindex(columns=list(COLUMNS))
     write_whole(table, _csv(frame))
@@ -100,16 +108,12 @@ def _csv(frame: pd.DataFrame) -> bytes:
 def _score_list(
     truth: Truth,
     prediction: str | Path,
-    calibration: str | Path,
+    calibrated: Mapping[Any, float],
     thresholds: Sequence[float],
     label: partial[Any],
     regions_px: int | None,
 ) -> list[Row]:
     """Rows at the config's thresholds and at those that the validation images chose."""
-    calibrated = {
-        (best["metric"], best["variant"]): best["threshold"]
-        for best in read_receipt(calibration)["thresholds"]
-    }
     every = sorted({*thresholds, *calibrated.values()})
     rows = []
     foreground_YX = truth.foreground_of(prediction)

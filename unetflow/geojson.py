@@ -7,6 +7,7 @@ Coordinates are (x, y) pixels of the file's finest level, (0, 0) the corner of t
 import gzip
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ class Polygons:
     """The annotation of one image: objects numbered from 1, ignored areas, annotated regions."""
 
     objects: list[Any]  # shapely geometries in pixels of the image, (x, y)
+    classes: np.ndarray  # uint8, by label: 0 for background, then the class of each object
     ignored: list[Any]
     regions: list[Any]  # only what lies in these is annotated; empty: everything is
     warnings: list[str]  # repairs and what was left out
@@ -59,21 +61,25 @@ def is_geojson(path: str | Path) -> bool:
 def read_polygons(
     path: str | Path,
     *,
-    object_class: str | None,
+    classes: Sequence[str] | None,
     size_px: tuple[int, int],
     shape_px: tuple[int, int],
 ) -> Polygons:
     """Polygons of a file whose finest level is `size_px`, in pixels of an image of `shape_px`.
 
-    Polygons of `object_class` (None: of any) or without a class are objects; those of the classes
-    Ignore* and Region* are areas in no score, and the only ones that are annotated. Others are
-    background.
+    Polygons of one of `classes` (None: of any) are objects, and where there is but one class those
+    without a class; those of the classes Ignore* and Region* are areas in no score, and the only
+    ones that are annotated. Others are background.
     Self-crossing polygons are repaired (shapely's structure rule), those without an area left out;
     both are counted in `warnings`. Raises LabelsError for what is no GeoJSON.
     """
     features = _features(Path(path))
     scale_y, scale_x = (n / of for n, of in zip(shape_px, size_px, strict=True))
     objects: list[Any] = []
+    numbers = [0]
+    number_of = {name.lower(): k for k, name in enumerate(classes or (), start=1)}
+    if len(number_of) < 2:
+        number_of[""] = 1
     areas: dict[str, list[Any]] = {IGNORE_CLASS: [], REGION_CLASS: []}
     counted: Counter[str] = Counter()
     others: Counter[str] = Counter()
@@ -86,23 +92,24 @@ def read_polygons(
         name = _class_name(feature)
         if name in areas:
             areas[name].append(geometry)
-        elif object_class is None or name in ("", object_class.lower()):
+        elif classes is None or name in number_of:
             objects.append(geometry)
+            numbers.append(number_of.get(name, 1))
         else:
             others[name] += 1
     if others and not objects and not areas[REGION_CLASS]:
         raise LabelsError(
-            f"{path}: no polygon is of class {object_class!r}; there are "
+            f"{path}: no polygon is of class {' or '.join(map(repr, classes or ()))}; there are "
             + ", ".join(f"{count} of {name!r}" for name, count in others.items())
-            + ". Set the dataset's classes to the one that is wanted."
+            + ". Set the dataset's classes to those that are wanted."
         )
     counted.update(
         {f"polygons of class {name!r}, taken as background": n for name, n in others.items()}
     )
     warnings = [f"{what}: {count}" for what, count in counted.items()]
-    lists = objects, areas[IGNORE_CLASS], areas[REGION_CLASS]
-    trees = tuple(shapely.STRtree(each) for each in lists)
-    return Polygons(*lists, warnings, (trees[0], trees[1], trees[2]))
+    ignored, regions = areas[IGNORE_CLASS], areas[REGION_CLASS]
+    trees = shapely.STRtree(objects), shapely.STRtree(ignored), shapely.STRtree(regions)
+    return Polygons(objects, np.array(numbers, np.uint8), ignored, regions, warnings, trees)
 
 
 def _features(path: Path) -> list[dict[str, Any]]:

@@ -1,10 +1,11 @@
 """From foreground to instances: threshold, label, clean."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 from scipy import ndimage
 
@@ -56,18 +57,22 @@ def write_instances(
     foreground_receipt: str | Path,
     calibration: str | Path,
     receipt: str | Path,
+    classes: Sequence[str],
     threshold: float | None,
     labelling: Mapping[str, Any],
     code: str,
 ) -> None:
-    """Rule instances: `labels/instances` beside the foreground, at the calibrated threshold.
+    """Rule instances: `labels/instances` beside the foreground, at the calibrated thresholds.
 
-    `threshold` None takes the one that the validation images chose; `labelling` are the other
-    options of `label_instances`.
+    `threshold` None takes those that the validation images chose, one per class; `labelling` are
+    the other options of `label_instances`. Of several classes a pixel belongs to the one with the
+    highest foreground; the ids of each class are consecutive, class after class.
     """
     record = RunRecord(receipt)
-    if threshold is None:
-        threshold = read_receipt(calibration)["instances"]["threshold"]
+    calibrated = read_receipt(calibration)["instances"]
+    thresholds = [
+        calibrated[name]["threshold"] if threshold is None else threshold for name in classes
+    ]
     content = read_receipt(foreground_receipt)
     write_labels(store, "instances", *spatial_scale(store))
     array = open_array(
@@ -76,23 +81,55 @@ def write_instances(
         Layout(tuple(content["shape"][1:]), "uint32", ("y", "x")),
         decided_by={
             "foreground": content["digest"],
-            "parameters": {"threshold": threshold, **labelling},
+            "parameters": {"thresholds": thresholds, **labelling},
             "code": code,
         },
     )
     if missing := array.missing():
-        labels = label_instances(read_foreground(store)[0], threshold=threshold, **labelling)
+        labels, counts = _label_classes(read_foreground(store), thresholds, labelling)
+        array.array.attrs["counts"] = counts
         for index in missing:
             array.write(index, labels[array.region(index)])
-    count = int(np.max([array.array[array.region(index)].max() for index in array.shards()]))
-    log.info("%s: %d instances at threshold %s", store, count, threshold)
+    counts = list(array.array.attrs["counts"])
+    firsts = [1 + sum(counts[:k]) for k in range(len(counts))]
+    made = {
+        name: {"threshold": at, "instances": count, "first_id": first}
+        for name, at, count, first in zip(classes, thresholds, counts, firsts, strict=True)
+    }
+    log.info("%s: %s", store, made)
     write_receipt(
         receipt,
         {
             "shape": array.array.shape,
             "digest": array.content_digest(),
-            "instances": count,
-            "threshold": threshold,
+            "instances": sum(counts),
+            "classes": made,
         },
     )
     record.write()
+
+
+def instances_of_class(labels: da.Array, made: Mapping[str, int]) -> da.Array:
+    """Stored instances of one class, by what the receipt says of it: its ids are consecutive."""
+    first = made["first_id"]
+    return da.where((labels >= first) & (labels < first + made["instances"]), labels, 0)
+
+
+def _label_classes(
+    foreground_KYX: np.ndarray, thresholds: Sequence[float], labelling: Mapping[str, Any]
+) -> tuple[np.ndarray, list[int]]:
+    """Instances of all classes (Y, X), and the number of each class."""
+    labels_YX = np.zeros(foreground_KYX.shape[1:], np.uint32)
+    highest_YX = foreground_KYX.argmax(axis=0)
+    at_YX = np.asarray(thresholds)[highest_YX]
+    any_YX = foreground_KYX.max(axis=0).astype(np.float64) > at_YX
+    counts: list[int] = []
+    for number, (plane_YX, threshold) in enumerate(zip(foreground_KYX, thresholds, strict=True)):
+        mine_YX = highest_YX == number
+        found_YX = label_instances(np.where(mine_YX, plane_YX, 0), threshold=threshold, **labelling)
+        kept_YX = (found_YX != 0) & (
+            mine_YX | ~any_YX
+        )  # a hole may hold an object of another class
+        labels_YX[kept_YX] = found_YX[kept_YX] + np.uint32(sum(counts))
+        counts.append(int(found_YX.max(initial=0)))
+    return labels_YX, counts

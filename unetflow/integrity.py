@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 INTEGRITY_COLUMNS = (
     *("image", "dataset", "split", "group", "height_px", "width_px", "channels", "dtype", "mpp"),
     *("lowest", "highest", "mean", "deviation", "unreadable_places", "tissue_share"),
-    *("instances", "object_share", "ignored_share", "touching_px", "problems"),
+    *("instances", "object_share", "class_shares", "ignored_share", "touching_px", "problems"),
 )
 SUSPICIOUS_SHARE = 0.4  # interiors of EM cover some 80 % of an image, membranes 20 %
 Row = dict[str, Any]
@@ -83,6 +83,9 @@ def _describe(fact: Mapping[str, Any], image: Row, truth: Row | None) -> Row:
         row |= {
             "instances": truth["instances"],
             "object_share": round(truth["object_px"] / pixels, 4),
+            "class_shares": ", ".join(
+                f"{name} {count / pixels:.4f}" for name, count in truth["class_px"].items()
+            ),
             "ignored_share": round(truth["ignored_px"] / pixels, 4),
             "touching_px": truth["touching_px"],
         }
@@ -103,6 +106,11 @@ def _problems(fact: Mapping[str, Any], image: Row, truth: Row | None) -> Iterato
         return
     yield from truth["warnings"]
     _, height, width = image["levels"][0]["shape"]
+    yield from (
+        f"nothing of class {name}"
+        for name, count in truth["class_px"].items()
+        if not count and truth["object_px"]
+    )
     annotated_px = height * width - truth["ignored_px"]
     if fact["kind"] == "interior" and 0 < truth["object_px"] < SUSPICIOUS_SHARE * annotated_px:
         yield (

@@ -1,4 +1,4 @@
-"""Truth as labels: instances of touching objects, membrane masks, ignored pixels."""
+"""Truth as labels: instances of touching objects, membrane masks, classes, ignored pixels."""
 
 import numpy as np
 from scipy import ndimage
@@ -33,13 +33,26 @@ def separate_touching(labels: np.ndarray) -> np.ndarray:
     return np.where(touches, np.zeros_like(labels), labels)
 
 
-def read_truth(
-    values: np.ndarray, kind: str, ignore_value: int | None, name: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Instances (uint32, 0 background) and ignored pixels (bool) of an annotation (Y, X).
+def class_target(labels: np.ndarray, kind: str, classes: np.ndarray | None = None) -> np.ndarray:
+    """The class of each pixel that a network is asked for, 0 background: uint8.
 
-    `kind` is "instances" (each object has its number) or "interior" (membranes as in EM: 0 is
-    membrane, 1 or 255 is inside; instances are the 4-connected components inside). Pixels with
+    Of truth of kind "classes" the labels themselves; of objects their class (`classes`, of the
+    same shape; None: there is one, 1) after separating those that touch. Needs a halo of one pixel.
+    """
+    if kind == "classes":
+        return labels.astype(np.uint8)
+    objects = separate_touching(labels) != 0
+    return np.where(objects, np.uint8(1) if classes is None else classes, 0).astype(np.uint8)
+
+
+def read_truth(
+    values: np.ndarray, kind: str, ignore_value: int | None, name: str, *, classes: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (uint32, 0 background) and ignored pixels (bool) of an annotation (Y, X).
+
+    `kind` is "instances" (each object has its number), "interior" (membranes as in EM: 0 is
+    membrane, 1 or 255 is inside; instances are the 4-connected components inside) or "classes"
+    (each pixel has the number of its class, 1 to `classes`; objects have none). Pixels with
     `ignore_value` are ignored and background. `name` is the file, for messages.
     Raises LabelsError for values that have no meaning.
     """
@@ -59,6 +72,14 @@ def read_truth(
     if kind == "instances":
         return np.where(ignored, 0, values).astype(np.uint32), ignored
     known = np.unique(values[~ignored])
+    if kind == "classes":
+        if known.size and known[-1] > classes:
+            raise LabelsError(
+                f"{name}: holds the values {', '.join(map(str, known[:8]))}, but the dataset names "
+                f"{classes} classes, 1 to {classes}. Name all classes in the config, in the order "
+                "of their numbers, or set the ignore value if one of them means that."
+            )
+        return np.where(ignored, 0, values).astype(np.uint32), ignored
     inside = known[known != 0]
     if len(inside) > 1 or not np.isin(inside, (1, 255)).all():
         raise LabelsError(

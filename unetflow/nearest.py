@@ -127,7 +127,7 @@ def _take(q1, l1, q2, l2, qa, la, qb, lb, added):
         q, label = qa[x] + added, la[x]
         same, nearer = label == l1[x], q < q1[x]
         loser, loser_owner = (q1[x], l1[x]) if nearer else (q, label)
-        second = loser < q2[x] and not same
+        second = loser <= q2[x] and not same  # equal too: the second may be the nearer one's own
         q2[x], l2[x] = (loser, loser_owner) if second else (q2[x], l2[x])
         q1[x], l1[x] = (q, label) if nearer else (q1[x], l1[x])
         q, label = qb[x] + added, lb[x]  # never nearer than the first

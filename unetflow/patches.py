@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unetflow.annotation import Annotation
 from unetflow.augment import draw_coordinates, sample, vary_gray
 from unetflow.forward import Normalised
-from unetflow.labels import separate_touching
 from unetflow.recipes import Augmentation
 from unetflow.stores import read_array
 
@@ -27,7 +27,7 @@ class TrainingImage:
     """One annotated image in memory."""
 
     image_CYX: Tensor  # float32, normalised
-    target_YX: Tensor  # int64 class: 0 background, 1 object
+    target_YX: Tensor  # int64 class: 0 background, 1 to K objects
     weight_YX: Tensor  # float32, 0 on ignored pixels
 
 
@@ -41,7 +41,12 @@ class Batch:
 
 
 def load_image(
-    image: str | Path, weights: str | Path | None, statistics: dict[str, Any], *, balance: bool
+    image: str | Path,
+    weights: str | Path | None,
+    statistics: dict[str, Any],
+    *,
+    kind: str,
+    balance: bool,
 ) -> TrainingImage:
     """Read one image with truth (touching objects separated) and, if given, its weight map.
 
@@ -49,13 +54,15 @@ def load_image(
     separation term.
     """
     pixels_CYX = Normalised(read_array(image, "0"), statistics["intensity"])[:]
-    labels_YX = np.asarray(read_array(image, "labels/truth/0")[:])
-    target_YX = (separate_touching(labels_YX) != 0).astype(np.int64)
-    class_weights = statistics["class_weights"] if balance else [1.0, 1.0]
+    class_weights = statistics["class_weights"]
+    truth = Annotation(image, kind, len(class_weights) - 1)
+    target_YX = truth.target(tuple(slice(0, n) for n in truth.labels.shape)).astype(np.int64)
+    if not balance:
+        class_weights = [1.0] * len(class_weights)
     weight_YX = np.asarray(class_weights, np.float32)[target_YX]
     if weights is not None:
         weight_YX = weight_YX + np.asarray(read_array(weights, "")[:])
-    weight_YX[np.asarray(read_array(image, "labels/ignore/0")[:]) != 0] = 0
+    weight_YX[np.asarray(truth.ignore[:]) != 0] = 0
     return TrainingImage(*map(torch.from_numpy, (pixels_CYX, target_YX, weight_YX)))
 
 

@@ -102,7 +102,10 @@ def _experiments(runs: Sequence[Run]) -> list[str]:
 def _lines_of_experiment(runs: Sequence[Run], experiment: str) -> list[Line]:
     """Scores over the test images of all folds of an experiment."""
     mine = [run for run in runs if run.experiment == experiment]
-    thresholds = {at: by for run in mine for at, by in run.instance_thresholds().items()}
+    thresholds: dict[str, dict[float, str]] = {}
+    for run in mine:
+        for name, of_class in run.instance_thresholds().items():
+            thresholds.setdefault(name, {}).update(of_class)
     return summarise(pd.concat([run.scores for run in mine]), thresholds)
 
 
@@ -161,6 +164,8 @@ def _per_image(unet: pd.DataFrame, lines: Sequence[Line]) -> dict[str, list[str]
 def _threshold_plot(unet: pd.DataFrame, line: Line) -> dict[str, Any]:
     score = line.score
     rows = unet[(unet["metric"] == score.metric) & (unet["variant"] == score.variant)]
+    if line.of_class:
+        rows = rows[rows["class"] == line.of_class]
     scores = by_threshold(rows)
     baseline = line.otsu.value if line.otsu else None
     return {
@@ -168,7 +173,7 @@ def _threshold_plot(unet: pd.DataFrame, line: Line) -> dict[str, Any]:
         "scores": scores,
         "svg": figures.threshold_plot(
             scores,
-            name=score.name,
+            name=line.name,
             chosen=line.thresholds if line.by == "validation" else (),
             baseline=baseline,
         ),
@@ -200,27 +205,27 @@ def _training_plots(run: Run, curve: pd.DataFrame) -> list[dict[str, str]]:
 def _overlays(
     run: Run, unet: pd.DataFrame, lines: Sequence[Line], most: int
 ) -> Iterator[dict[str, Any]]:
-    """Crops of up to `most` images, evenly spread from the worst to the best by IoU."""
-    by_iou = next((line for line in lines if line.score.metric == "iou"), None)
-    if by_iou is None or most < 1:
-        return
-    order = by_iou.rows.sort_values(["value", "image"], na_position="first")["image"].tolist()
+    """Crops of up to `most` images of each class, spread from the worst to the best by IoU."""
     texts, headlines = _per_image(unet, lines), list(headline_of(lines))
-    shown = np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int))
-    for rank in shown:
-        image = order[rank]
-        scores = [
-            f"{line.name} {text}"
-            for line, text in zip(lines, texts[image], strict=True)
-            if line in headlines and text != NOT_SCORED
-        ]
-        yield {**_overlay(run, image), "rank": int(rank) + 1, "of": len(order), "scores": scores}
+    for by_iou in (line for line in lines if line.score.metric == "iou" and most > 0):
+        order = by_iou.rows.sort_values(["value", "image"], na_position="first")["image"].tolist()
+        shown = np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int))
+        for rank in shown:
+            image = order[rank]
+            scores = [
+                f"{line.name} {text}"
+                for line, text in zip(lines, texts[image], strict=True)
+                if line in headlines and text != NOT_SCORED and line.of_class == by_iou.of_class
+            ]
+            place = {"rank": int(rank) + 1, "of": len(order), "of_class": by_iou.of_class}
+            yield {**_overlay(run, image, by_iou.of_class), **place, "scores": scores}
 
 
-def _overlay(run: Run, image: str) -> dict[str, Any]:
+def _overlay(run: Run, image: str, of_class: str) -> dict[str, Any]:
     """The four panels of the central crop of an image, and where it lies."""
-    crop = read_crop(run, image, most_px=CROP_PX)
-    threshold = run.instance_threshold(image)
+    name = of_class or run.classes[0]
+    crop = read_crop(run, image, name, most_px=CROP_PX)
+    threshold = run.instance_threshold(image, name)
     panels = figures.overlay(
         crop.image_CYX,
         crop.truth_YX,

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unetflow.annotation import Annotation, read_class_lazily
 from unetflow.errors import StoreError
-from unetflow.labels import separate_touching
+from unetflow.instances import instances_of_class
 from unetflow.ome import spatial_scale
 from unetflow.receipts import read_receipt
-from unetflow.stores import read_array, read_foreground
+from unetflow.stores import read_array, read_foreground, read_lazily
 
 SCORES = "evaluation/metrics.csv"
 STACKS = "evaluation/stacks.csv"
@@ -71,22 +72,30 @@ class Run:
         """A path of this run."""
         return self.results / pattern.format(experiment=self.experiment, fold=self.fold, **names)
 
-    def instance_threshold(self, image: str) -> float:
-        """The threshold at which the stored instances of an image were made."""
-        return float(read_receipt(self.path(INSTANCES, image=image))["threshold"])
+    @property
+    def classes(self) -> list[str]:
+        return list(self.model["classes"])
 
-    def instance_thresholds(self) -> dict[float, str]:
-        """Those of all images with scores of stored instances, and who chose each."""
+    def instance_threshold(self, image: str, name: str) -> float:
+        """The threshold at which the stored instances of a class in an image were made."""
+        receipt = read_receipt(self.path(INSTANCES, image=image))
+        return float(receipt["classes"][name]["threshold"])
+
+    def instance_thresholds(self) -> dict[str, dict[float, str]]:
+        """By class those of all images with scores of stored instances, and who chose each."""
         stored = self.scores[self.scores["chosen"] == "instances"]
-        calibrated = self.calibration["instances"]
-        by_validation = "no validation images"
-        if calibrated["by"] != "default":
-            by_validation = f"validation, by {calibrated['by'].upper().replace('_', ' ')}"
-        thresholds = {self.instance_threshold(image) for image in stored["image"].unique()}
-        return {
-            threshold: by_validation if threshold == calibrated["threshold"] else "config"
-            for threshold in sorted(thresholds)
-        }
+        found: dict[str, dict[float, str]] = {}
+        for name in self.classes:
+            calibrated = self.calibration["instances"][name]
+            by_validation = "no validation images"
+            if calibrated["by"] != "default":
+                by_validation = f"validation, by {calibrated['by'].upper().replace('_', ' ')}"
+            images = stored["image"].unique()
+            found[name] = {
+                threshold: by_validation if threshold == calibrated["threshold"] else "config"
+                for threshold in sorted({self.instance_threshold(image, name) for image in images})
+            }
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +112,27 @@ class Crop:
     instances_YX: np.ndarray
 
 
-def read_crop(run: Run, image: str, *, most_px: int) -> Crop:
-    """The central crop of at most `most_px` along each axis; nothing else is read."""
+def read_crop(run: Run, image: str, name: str, *, most_px: int) -> Crop:
+    """The central crop of at most `most_px` along each axis, of one class; nothing else is read."""
     store, prediction = run.path(IMAGE, image=image), run.path(PREDICTION, image=image)
     pixels = read_array(store, "0")
     height_px, width_px = pixels.shape[1:]
     top, left = max(0, (height_px - most_px) // 2), max(0, (width_px - most_px) // 2)
     crop = (slice(top, top + most_px), slice(left, left + most_px))
     scale, unit = spatial_scale(store)
+    number = run.classes.index(name) + 1
+    truth, _ = read_class_lazily(store, run.model["truth"], len(run.classes), number)
+    made = read_receipt(run.path(INSTANCES, image=image))["classes"][name]
+    instances = instances_of_class(read_lazily(prediction, "labels/instances/0"), made)
     return Crop(
         size_px=(height_px, width_px),
         start_px=(top, left),
         um_per_px=scale[-1] * UM_PER[unit] if unit in UM_PER else None,
         image_CYX=np.asarray(pixels[(slice(None), *crop)]),
-        truth_YX=np.asarray(read_array(store, "labels/truth/0")[crop]),
+        truth_YX=truth[crop].compute(),
         ignore_YX=np.asarray(read_array(store, "labels/ignore/0")[crop]),
-        foreground_YX=read_foreground(prediction, (0, *crop)),
-        instances_YX=np.asarray(read_array(prediction, "labels/instances/0")[crop]),
+        foreground_YX=read_foreground(prediction, (number - 1, *crop)),
+        instances_YX=instances[crop].compute(),
     )
 
 
@@ -144,21 +157,21 @@ def read_weight_crop(run: Run, weighting: str, *, most_px: int) -> WeightCrop | 
     term = read_array(stores[0], "")
     part = np.asarray(term[:SEARCH_PX, :SEARCH_PX])
     peak = np.unravel_index(int(part.argmax()), part.shape)
+    starts = (
+        max(0, min(int(at) - most_px // 2, size - most_px))
+        for at, size in zip(peak, term.shape, strict=True)
+    )
     crop = tuple(
-        slice(start, start + most_px)
-        for start in (
-            max(0, min(int(at) - most_px // 2, size - most_px))
-            for at, size in zip(peak, term.shape, strict=True)
-        )
+        slice(start, min(start + most_px, size))
+        for start, size in zip(starts, term.shape, strict=True)
     )
     image = run.path(IMAGE, image=stores[0].stem)
-    truth_YX = np.asarray(read_array(image, "labels/truth/0")[crop])
-    background, objects = read_receipt(run.path(STATISTICS))["class_weights"]
-    weight_YX = np.where(separate_touching(truth_YX) == 0, background, objects)
-    weight_YX = weight_YX + np.asarray(term[crop])
-    weight_YX[np.asarray(read_array(image, "labels/ignore/0")[crop]) != 0] = 0
+    truth = Annotation(image, run.model["truth"], len(run.classes))
+    class_weights = np.asarray(read_receipt(run.path(STATISTICS))["class_weights"])
+    weight_YX = class_weights[truth.target(crop)] + np.asarray(term[crop])
+    weight_YX[np.asarray(truth.ignore[crop]) != 0] = 0
     pixels = np.asarray(read_array(image, "0")[(slice(None), *crop)])
-    return WeightCrop(stores[0].stem, pixels, truth_YX, weight_YX)
+    return WeightCrop(stores[0].stem, pixels, np.asarray(truth.labels[crop]), weight_YX)
 
 
 def open_run(results: Path, experiment: str, fold: str, scores: pd.DataFrame) -> Run:

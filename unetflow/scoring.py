@@ -14,7 +14,7 @@ import dask.array as da
 import numpy as np
 from skimage.filters import threshold_otsu
 
-from unetflow.labels import separate_touching
+from unetflow.annotation import IGNORE, read_class_lazily
 from unetflow.metrics import (
     Contingency,
     MatchingSums,
@@ -49,25 +49,29 @@ Labeller = Callable[..., np.ndarray]  # (foreground, threshold=...) -> instances
 
 
 class Truth:
-    """The annotation of one image (Y, X): instances, their separated form, ignored pixels.
+    """The annotation of one image (Y, X): objects of a class, separated, and ignored pixels.
 
     NumPy arrays of an image up to `IN_MEMORY_PX`, else Dask arrays that read Zarr by shards.
+    `number` is that of the class among `classes`, from 1.
     """
 
-    def __init__(self, store: str | Path, kind: str) -> None:
-        labels = read_lazily(store, "labels/truth/0")
-        ignore = read_lazily(store, "labels/ignore/0") != 0
-        interior = labels.map_overlap(separate_touching, depth=1, boundary="none") != 0
+    def __init__(self, store: str | Path, kind: str, *, classes: int = 1, number: int = 1) -> None:
+        labels, interior = read_class_lazily(store, kind, classes, number)
+        ignore = read_lazily(store, IGNORE) != 0
         self.in_memory = max(labels.shape) <= IN_MEMORY_PX
         self.labels, self.ignore, self.interior = self._hold(labels, ignore, interior)
+        self.number = number
         self.has_instances = kind == "instances"
+        self.has_membranes = kind != "classes"
 
     def foreground_of(self, prediction: str | Path) -> Any:
-        """The foreground (Y, X) of a store of predictions, held as the truth is."""
-        return self._hold(read_foreground_lazily(prediction)[0])[0]
+        """The class's foreground (Y, X) of a store of predictions, held as the truth is."""
+        return self._hold(read_foreground_lazily(prediction)[self.number - 1])[0]
 
     def regions(self, side_px: int | None) -> tuple[list[tuple[slice, ...]], str]:
         """What membranes are scored by, and its name: the whole image, or declared regions."""
+        if not self.has_membranes:
+            return [], ""
         if self.in_memory:
             return [(slice(None), slice(None))], ""
         if side_px is None:
@@ -90,9 +94,10 @@ def score_foreground(
 ) -> Iterator[Row]:
     """Rows of all metrics at each threshold; `label` makes instances of foreground at one.
 
-    Of an image that is not in memory, membrane metrics (thinned V_Rand, V_Info, warping error,
-    splits and mergers) are scored by regions of `regions_px`, each an image of its own, and left
-    out without; instance metrics at each threshold are left out.
+    Truth of kind "classes" has pixel metrics only. Of an image that is not in memory, membrane
+    metrics (thinned V_Rand, V_Info, warping error, splits and mergers) are scored by regions of
+    `regions_px`, each an image of its own, and left out without; instance metrics at each threshold
+    are left out.
     """
     tables = region_tables(truth.interior, foreground_YX, thresholds, ignore=truth.ignore)
     membranes = _membrane_rows(truth, foreground_YX, thresholds, regions_px)
@@ -142,7 +147,7 @@ def otsu_baseline(
         if labelled and not truth.in_memory:
             labels_YX = label(binary_YX, threshold=0.5)
             rows += score_instances(contingency(truth.labels, labels_YX, ignore=truth.ignore))
-        by = "seg" if labelled else "v_rand"
+        by = "seg" if labelled else "v_rand" if truth.has_membranes else "iou"
         quality = next(row["value"] for row in rows if row["metric"] == by)
         candidates.append((-1.0 if math.isnan(quality) else quality, rows))
     return max(candidates, key=lambda candidate: candidate[0])[1]

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import dask
 import pandas as pd
 
+from unetflow.calibration import chosen_thresholds
 from unetflow.errors import StoreError
 from unetflow.metrics import CHALLENGE_THRESHOLDS, best_of_thresholds, scores_by_threshold
-from unetflow.receipts import RunRecord, read_receipt, write_whole
+from unetflow.receipts import RunRecord, write_whole
 from unetflow.scoring import Truth
 
 STACK_COLUMNS = (
@@ -92,10 +93,7 @@ def evaluate_stack(
     in size; one at a time is in memory. `facts` are the first three of `STACK_COLUMNS`.
     """
     record = RunRecord(table)
-    chosen = {
-        (best["metric"], best["variant"]): best["threshold"]
-        for best in read_receipt(calibration)["thresholds"]
-    }
+    chosen = chosen_thresholds(calibration)
     every = sorted({*CHALLENGE_THRESHOLDS, *chosen.values()})
     with dask.config.set(num_workers=threads):
         truths = [Truth(image, "interior") for image in images]

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from unetflow.annotation import Annotation
 from unetflow.errors import ModelError
-from unetflow.labels import separate_touching
 from unetflow.moments import Moments
 from unetflow.receipts import RunRecord, write_receipt
 from unetflow.stores import read_array
-from unetflow.tiles import shard_grid, shard_region, with_halo
+from unetflow.tiles import shard_grid, shard_region
 
 BINS = 65536  # of the histogram behind percentiles: one per value of a 16-bit image
 
@@ -20,14 +20,16 @@ def write_statistics(
     *,
     images: Sequence[str | Path],
     receipt: str | Path,
+    kind: str,
+    classes: Sequence[str],
     percentiles: Sequence[float] | None,
 ) -> None:
     """Rule statistics: intensities per channel, pixels per class, of training images.
 
     Images are normalised by mean and deviation or, with `percentiles` (low, high) in percent, by
     the middle of those two values and half their difference, which few bright pixels do not move.
-    Read shard by shard; classes are background and objects after separating what touches, ignored
-    pixels left out. Raises ModelError where the images differ in channels or show nothing.
+    Read shard by shard; pixels are counted after separating what touches, ignored ones left out.
+    Raises ModelError where the images differ in channels, show nothing, or lack a class.
     """
     record = RunRecord(receipt)
     channels = {image: read_array(image, "0").shape[0] for image in images}
@@ -38,23 +40,25 @@ def write_statistics(
             + ". Choose the same number in the sheet's channels column."
         )
     moments = Moments()
-    pixels_of_class = np.zeros(2, np.int64)
+    pixels_of_class = np.zeros(len(classes) + 1, np.int64)
     for image in images:
         pixels = read_array(image, "0")
         for index in shard_grid(pixels.shape, pixels.shards):
             region = shard_region(index, pixels.shape, pixels.shards)
             moments.add(np.asarray(pixels[region]))
-        pixels_of_class += _class_pixels(image)
+        pixels_of_class += _class_pixels(Annotation(image, kind, len(classes)), len(classes))
     mean, deviation = moments.mean, moments.deviation
     if not (deviation > 0).all() or not math.isfinite(deviation.sum()):
         raise ModelError(
             f"the training images are constant in a channel (deviations {deviation.tolist()}): "
             "there is nothing to learn from it. Choose others in the sheet's channels column."
         )
-    if not pixels_of_class.all():
+    if not pixels_of_class[1:].all() or (len(classes) == 1 and not pixels_of_class[0]):
+        counted = zip(("background", *classes), pixels_of_class.tolist(), strict=True)
         raise ModelError(
-            f"the training truths hold {pixels_of_class[0]} background and {pixels_of_class[1]} "
-            "object pixels: a network needs both to learn. Check the dataset's truth kind."
+            "the training truths hold these pixels: "
+            + ", ".join(f"{name} {pixels}" for name, pixels in counted)
+            + ". A network needs some of each to learn. Check the dataset's truth kind and classes."
         )
     if percentiles is not None:
         low, high = _percentiles(images, moments, percentiles)
@@ -71,7 +75,7 @@ def write_statistics(
             "channels": len(mean),
             "intensity": {"mean": mean.tolist(), "deviation": deviation.tolist()},
             "class_px": pixels_of_class.tolist(),
-            "class_weights": (pixels_of_class.sum() / (2 * pixels_of_class)).tolist(),
+            "class_weights": _weights(pixels_of_class).tolist(),
         },
     )
     record.write()
@@ -99,14 +103,19 @@ def _percentiles(
     return np.array(low), np.array(high)
 
 
-def _class_pixels(image: str | Path) -> np.ndarray:
-    """Pixels of background and objects in one truth, with a halo of 1 px for what touches."""
-    truth, ignore = read_array(image, "labels/truth/0"), read_array(image, "labels/ignore/0")
-    total = np.zeros(2, np.int64)
-    for index in shard_grid(truth.shape, truth.shards):
-        region = shard_region(index, truth.shape, truth.shards)
-        wide, inner = with_halo(region, (1, 1), truth.shape)
-        objects = separate_touching(truth[wide])[inner] != 0
-        counted = objects[ignore[region] == 0]
-        total += (len(counted) - int(counted.sum()), int(counted.sum()))
+def _weights(pixels_of_class: np.ndarray) -> np.ndarray:
+    """w_c: inverse shares of the classes, 1 where they are equal; 0 of a background not there."""
+    there = pixels_of_class > 0
+    weights = np.zeros(len(pixels_of_class))
+    weights[there] = pixels_of_class.sum() / (there.sum() * pixels_of_class[there])
+    return weights
+
+
+def _class_pixels(truth: Annotation, classes: int) -> np.ndarray:
+    """Pixels of background and each class in one truth."""
+    total = np.zeros(classes + 1, np.int64)
+    for index in shard_grid(truth.labels.shape, truth.labels.shards):
+        region = shard_region(index, truth.labels.shape, truth.labels.shards)
+        counted = truth.target(region)[np.asarray(truth.ignore[region]) == 0]
+        total += np.bincount(counted, minlength=classes + 1)
     return total

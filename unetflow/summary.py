@@ -33,10 +33,12 @@ class Line:
     best: Estimate | None = None  # the best of the list, chosen on these very images
     best_threshold: float | None = None
     vanished: bool = False  # the foreground vanishes at that threshold
+    of_class: str = ""  # where there are several
 
     @property
     def name(self) -> str:
-        return f"{self.score.name} ({self.of})" if self.of else self.score.name
+        name = f"{self.score.name}, {self.of_class}" if self.of_class else self.score.name
+        return f"{name} ({self.of})" if self.of else name
 
     @property
     def at(self) -> str:
@@ -44,13 +46,24 @@ class Line:
         return f"{', '.join(f'{t:g}' for t in self.thresholds)} ({self.by})"
 
 
-def summarise(scores: pd.DataFrame, instance_thresholds: Mapping[float, str]) -> list[Line]:
-    """A line per score, and one more for the stored instances, in the order of `SCORES`.
+def summarise(
+    scores: pd.DataFrame, instance_thresholds: Mapping[str, Mapping[float, str]]
+) -> list[Line]:
+    """A line per class and score, and one more for stored instances, in the order of `SCORES`.
 
-    `instance_thresholds` says at which thresholds those were made, and who chose each.
-    The threshold of the others is the one that validation images chose for this score; without
-    validation images the one of the list that is nearest to 0.5.
+    `instance_thresholds` says of each class at which thresholds those were made, and who chose
+    each. The threshold of the others is the one that validation images chose for this score;
+    without validation images the one of the list that is nearest to 0.5.
     """
+    several = scores["class"].nunique() > 1
+    return [
+        replace(line, of_class=str(name)) if several else line
+        for name, of_class in scores.groupby("class", sort=False)
+        for line in _summarise_class(of_class, instance_thresholds[str(name)])
+    ]
+
+
+def _summarise_class(scores: pd.DataFrame, instance_thresholds: Mapping[float, str]) -> list[Line]:
     lines = []
     gone = {threshold for threshold, _ in vanishing(scores)}
     for score in _scored(scores):

@@ -171,7 +171,7 @@ def tissue_by_mask(
     """
     grid = _grid(shape_px)
     if is_geojson(path):
-        found = read_polygons(path, object_class=None, size_px=finest_px, shape_px=shape_px)
+        found = read_polygons(path, classes=None, size_px=finest_px, shape_px=shape_px)
         tree = shapely.STRtree([*found.objects, *found.regions])
         rows, columns = (np.arange(n + 1) * CELL_PX for n in grid)
         y, x = np.meshgrid(rows[:-1], columns[:-1], indexing="ij")

@@ -54,6 +54,7 @@ def train_network(
     receipt: str | Path,
     network: dict[str, Any],
     recipe: dict[str, Any],
+    kind: str,
     classes: Sequence[str],
     mpp: float | None,
     threads: int,
@@ -75,6 +76,7 @@ def train_network(
             "in_channels": measured["channels"],
             "num_classes": len(classes) + 1,
         },
+        "truth": kind,
         "classes": list(classes),
         "channels": measured["channels"],
         "intensity": measured["intensity"],
@@ -95,7 +97,7 @@ def train_network(
         digest=digest_of([description, inputs, measured["class_weights"], device, precision, code]),
     )
     if run.step < plan.steps:
-        training, validation = _load(images, weights, validation_images, measured, plan)
+        training, validation = _load(images, weights, validation_images, measured, kind, plan)
         run.train(training, validation)
     trained = run.best_network()
     save_model(model, trained, description)
@@ -283,15 +285,16 @@ def _load(
     weights: Sequence[str | Path],
     validation_images: Sequence[str | Path],
     statistics: dict[str, Any],
+    kind: str,
     recipe: Recipe,
 ) -> tuple[list[TrainingImage], list[TrainingImage]]:
     maps: Sequence[str | Path | None] = weights or [None] * len(images)
     training = [
-        load_image(image, map_, statistics, balance=recipe.class_balance)
+        load_image(image, map_, statistics, kind=kind, balance=recipe.class_balance)
         for image, map_ in zip(images, maps, strict=True)
     ]
     validation = [
-        load_image(image, None, statistics, balance=recipe.class_balance)
+        load_image(image, None, statistics, kind=kind, balance=recipe.class_balance)
         for image in validation_images
     ]
     return training, validation

@@ -1,4 +1,7 @@
-"""Truth: annotations of any kind become `labels/truth` and `labels/ignore` beside the image."""
+"""Truth: annotations of any kind become `labels/truth` and `labels/ignore` beside the image.
+
+Objects of several classes have `labels/class` too: the class of each pixel.
+"""
 
 import itertools
 import logging
@@ -9,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from unetflow.errors import LabelsError
-from unetflow.geojson import is_geojson, read_polygons
-from unetflow.labels import read_truth, separate_touching
+from unetflow.geojson import Polygons, is_geojson, read_polygons
+from unetflow.labels import class_target, read_truth
 from unetflow.ome import spatial_scale, write_labels
 from unetflow.paths import has_changed, replaced
 from unetflow.progress import progress
@@ -21,6 +24,8 @@ from unetflow.tiles import shard_grid, shard_region, with_halo
 from unetflow.tissue import Tissue, read_tissue
 
 log = logging.getLogger(__name__)
+
+DTYPES = {"truth": "uint32", "ignore": "uint8", "class": "uint8"}
 
 Reader = Callable[[slice, slice], tuple[np.ndarray, np.ndarray]]
 """Labels (uint32) and ignored pixels (bool) of a region (Y, X) of the image."""
@@ -37,7 +42,7 @@ def prepare_truth(
     time: int | None,
     axes: str | None,
     kind: str,
-    object_class: str,
+    classes: Sequence[str],
     ignore_value: int | None,
     code: str,
 ) -> None:
@@ -45,8 +50,8 @@ def prepare_truth(
 
     A label image of the size of the prepared image or of any level of its file (then taken at the
     nearest pixels, ids are never mixed), or polygons in GeoJSON. Unreadable places of the image are
-    ignored. Instances are read shard by shard; interiors are numbered in memory. Raises LabelsError
-    where the annotation does not fit or holds values without a meaning.
+    ignored. Read shard by shard, but for interiors, which are numbered in memory. Raises
+    LabelsError where the annotation does not fit or holds values without a meaning.
     """
     record = RunRecord(receipt)
     image = read_receipt(image_receipt)
@@ -57,21 +62,26 @@ def prepare_truth(
         "shape": shape_px,
         "unreadable": image["unreadable"],
         "parameters": {"plane": plane, "time": time, "axes": axes, "kind": kind}
-        | {"object_class": object_class, "ignore_value": ignore_value},
+        | {"classes": classes, "ignore_value": ignore_value},
         "code": code,
     }
-    arrays = _open_labels(store, levels, decided_by)
+    if kind == "instances" and len(classes) > 1 and not is_geojson(path):
+        raise LabelsError(
+            f"{path}: a label image does not say which of {', '.join(classes)} an object is. Give "
+            "polygons with classes (GeoJSON), or set the dataset's truth to classes if the numbers "
+            "are classes."
+        )
+    names = ["truth", "ignore", *(["class"] if kind == "instances" and len(classes) > 1 else [])]
+    arrays = _open_labels(store, names, levels, decided_by)
     warnings: list[str] = []
     if is_geojson(path):
         size_px = tuple(image["levels_of_file"][0]["shape"])
-        polygons = read_polygons(
-            path, object_class=object_class, size_px=size_px, shape_px=shape_px
-        )
+        polygons = read_polygons(path, classes=classes, size_px=size_px, shape_px=shape_px)
         warnings += polygons.warnings
-        _write(polygons.draw, arrays, image["unreadable"])
+        _write(_polygon_reader(polygons, kind), arrays, image["unreadable"], polygons.classes)
     else:
         with Slide(path, plane=plane, time=time, axes=axes) as slide:
-            read = _label_reader(slide, image, shape_px, kind, ignore_value)
+            read = _label_reader(slide, image, shape_px, kind, ignore_value, len(classes))
             _write(read, arrays, image["unreadable"])
     if has_changed(path, fingerprint):
         for array in itertools.chain(*arrays.values()):
@@ -80,30 +90,45 @@ def prepare_truth(
     for finer, coarser in itertools.chain(*(itertools.pairwise(a) for a in arrays.values())):
         _take_every_second(finer, coarser)
     tissue = read_tissue(store, image["tissue"])
-    counts = _count(arrays["truth"][0], arrays["ignore"][0], tissue, warnings)
-    digest = "".join(arrays[name][0].content_digest() for name in ("truth", "ignore"))
+    counts = _count({name: of[0] for name, of in arrays.items()}, kind, classes, tissue, warnings)
+    digest = "".join(of[0].content_digest() for of in arrays.values())
     write_receipt(receipt, {"shape": shape_px, "digest": digest, **counts, "warnings": warnings})
     record.write(path=str(path))
 
 
 def _open_labels(
-    store: str | Path, levels: Sequence[dict[str, Any]], decided_by: dict[str, Any]
+    store: str | Path,
+    names: Sequence[str],
+    levels: Sequence[dict[str, Any]],
+    decided_by: dict[str, Any],
 ) -> dict[str, list[ShardedArray]]:
-    """The arrays of all levels of truth and ignore, finest first, and their metadata."""
+    """The arrays of all levels of each name, finest first, and their metadata."""
     scale, unit = spatial_scale(store)
     arrays: dict[str, list[ShardedArray]] = {}
-    for name, dtype in (("truth", "uint32"), ("ignore", "uint8")):
+    for name in names:
         write_labels(store, name, scale, unit, levels=len(levels))
         arrays[name] = [
             open_array(
                 store,
                 f"labels/{name}/{k}",
-                Layout(tuple(level["shape"][1:]), dtype, ("y", "x")),
+                Layout(tuple(level["shape"][1:]), DTYPES[name], ("y", "x")),
                 decided_by=decided_by,
             )
             for k, level in enumerate(levels)
         ]
     return arrays
+
+
+def _polygon_reader(polygons: Polygons, kind: str) -> Reader:
+    """Draws objects, or their classes where that is what the truth is."""
+    if kind != "classes":
+        return polygons.draw
+
+    def read(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+        labels, ignored = polygons.draw(rows, columns)
+        return polygons.classes[labels].astype(np.uint32), ignored
+
+    return read
 
 
 def _label_reader(
@@ -112,6 +137,7 @@ def _label_reader(
     shape_px: tuple[int, int],
     kind: str,
     ignore_value: int | None,
+    classes: int,
 ) -> Reader:
     """Reads a label image at the pixels of the prepared image."""
     size_px = slide.levels[0].shape_px
@@ -133,19 +159,23 @@ def _label_reader(
         y, x = at[0][rows], at[1][columns]
         values = slide.read(0, slice(int(y[0]), int(y[-1]) + 1), slice(int(x[0]), int(x[-1]) + 1))
         picked = values[0][np.ix_(y - y[0], x - x[0])]
-        return read_truth(picked, kind, ignore_value, str(slide.path))
+        return read_truth(picked, kind, ignore_value, str(slide.path), classes=classes)
 
-    if kind == "instances":
+    if kind != "interior":
         return read
     labels, ignored = read(slice(0, shape_px[0]), slice(0, shape_px[1]))  # numbered as a whole
     return lambda rows, columns: (labels[rows, columns], ignored[rows, columns])
 
 
 def _write(
-    read: Reader, arrays: dict[str, list[ShardedArray]], unreadable: Sequence[dict[str, Any]]
+    read: Reader,
+    arrays: dict[str, list[ShardedArray]],
+    unreadable: Sequence[dict[str, Any]],
+    class_of: np.ndarray | None = None,
 ) -> None:
-    truth, ignore = arrays["truth"][0], arrays["ignore"][0]
-    missing = sorted({*truth.missing(), *ignore.missing()})
+    """Level 0 of all arrays; `class_of` gives the class of each label."""
+    truth = arrays["truth"][0]
+    missing = sorted({index for of in arrays.values() for index in of[0].missing()})
     with progress("truth", total=len(missing)) as tick:
         for index in missing:
             rows, columns = truth.region(index)
@@ -159,7 +189,9 @@ def _write(
                 ignored[lost] = True
             labels[ignored] = 0
             truth.write(index, labels)
-            ignore.write(index, ignored.astype(np.uint8))
+            arrays["ignore"][0].write(index, ignored.astype(np.uint8))
+            if "class" in arrays and class_of is not None:
+                arrays["class"][0].write(index, class_of[labels])
             tick()
 
 
@@ -172,34 +204,47 @@ def _take_every_second(finer: ShardedArray, coarser: ShardedArray) -> None:
 
 
 def _count(
-    truth: ShardedArray, ignore: ShardedArray, tissue: Tissue | None, warnings: list[str]
-) -> dict[str, int]:
-    """Instances, object and ignored pixels; what is odd goes to `warnings`."""
+    arrays: dict[str, ShardedArray],
+    kind: str,
+    classes: Sequence[str],
+    tissue: Tissue | None,
+    warnings: list[str],
+) -> dict[str, Any]:
+    """Instances, pixels of objects, of each class and ignored; what is odd goes to `warnings`."""
     ids: set[int] = set()
     left: set[int] = set()
     outside: set[int] = set()
-    object_px = ignored_px = touching_px = 0
+    touching_px = 0
+    ignored_px = 0
+    class_px = np.zeros(len(classes) + 1, np.int64)
+    truth = arrays["truth"]
     shape = truth.array.shape
     for index in shard_grid(shape, truth.array.shards):
         region = shard_region(index, shape, truth.array.shards)
         wide, inner = with_halo(region, (1, 1), shape)
         labels = np.asarray(truth.array[wide])
-        separated = separate_touching(labels)[inner]
-        ids.update(np.unique(labels[inner]).tolist())
-        left.update(np.unique(separated).tolist())
+        of_class = np.asarray(arrays["class"].array[wide]) if "class" in arrays else None
+        target = class_target(labels, kind, of_class)[inner]
+        labels = labels[inner]
+        ids.update(np.unique(labels).tolist())
+        left.update(np.unique(labels[target != 0]).tolist())
         if tissue is not None:
-            unseen = labels[inner][~tissue.inside(*region)]
-            outside.update(np.unique(unseen[unseen != 0]).tolist())
-        object_px += int(np.count_nonzero(separated))
-        touching_px += int(np.count_nonzero(labels[inner])) - int(np.count_nonzero(separated))
-        ignored_px += int(np.count_nonzero(ignore.array[region]))
+            outside.update(np.unique(labels[(labels != 0) & ~tissue.inside(*region)]).tolist())
+        class_px += np.bincount(target.ravel(), minlength=len(class_px))
+        touching_px += int(np.count_nonzero(labels)) - int(np.count_nonzero(target))
+        ignored_px += int(np.count_nonzero(arrays["ignore"].array[region]))
+    what = "classes" if kind == "classes" else "instances"
     if lost := len(ids - left - {0}):
         warnings.append(f"{lost} instances are so thin that separating touching ones leaves none")
     if outside:
-        warnings.append(f"{len(outside)} instances lie outside the tissue mask, at least in part")
+        warnings.append(f"{len(outside)} {what} lie outside the tissue mask, at least in part")
     if not ids - {0}:
         warnings.append("no object in this image")
     for warning in warnings:
         log.warning(warning)
-    counts = {"object_px": object_px, "ignored_px": ignored_px, "touching_px": touching_px}
-    return {"instances": len(ids - {0}), **counts}
+    return {
+        "instances": None if kind == "classes" else len(ids - {0}),
+        **{"object_px": int(class_px[1:].sum()), "ignored_px": ignored_px},
+        **{"touching_px": touching_px},
+        "class_px": dict(zip(classes, class_px[1:].tolist(), strict=True)),
+    }

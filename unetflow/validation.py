@@ -17,9 +17,10 @@ WRITE_PX = 256  # a multiple of 2**depth for any depth up to 8; it changes nothi
 def validate(
     network: nn.Module, images: Sequence[TrainingImage], *, device: str, precision: str
 ) -> tuple[float, float]:
-    """Loss and IoU of the foreground at 0.5 over whole images: mean over pixels, pooled IoU.
+    """Loss and IoU of the most probable class over whole images: mean over pixels, pooled IoU.
 
-    Pixels of weight 0 are in neither. IoU is NaN where neither truth nor prediction has an object.
+    IoU is pixels of the right class over those where truth or prediction has an object. Pixels of
+    weight 0 are in neither. IoU is NaN where neither has an object.
     """
     inferring = ready(network, device=device, precision=precision)
     loss_sum, counted_px, both_px, either_px = 0.0, 0, 0, 0
@@ -32,9 +33,9 @@ def validate(
             loss = weighted_cross_entropy(logits_KHW[None], target_HW[None], weight_HW[None])
             loss_sum += float(loss) * int(counted.sum())
             counted_px += int(counted.sum())
-            predicted = (logits_KHW.argmax(dim=0) != 0) & counted
-            true = (target_HW != 0) & counted
-            both_px += int((predicted & true).sum())
-            either_px += int((predicted | true).sum())
+            predicted_HW = logits_KHW.argmax(dim=0)
+            either = ((predicted_HW != 0) | (target_HW != 0)) & counted
+            both_px += int(((predicted_HW == target_HW) & either).sum())
+            either_px += int(either.sum())
     iou = both_px / either_px if either_px else float("nan")
     return loss_sum / max(counted_px, 1), iou

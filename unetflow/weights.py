@@ -110,12 +110,16 @@ def write_weights(
     truth_receipt: str | Path,
     store: str | Path,
     receipt: str | Path,
+    kind: str,
     w0: float,
     sigma_px: float,
     threads: int,
     code: str,
 ) -> None:
-    """Rule weights: the separation term of one image, shard by shard, 0 on ignored pixels."""
+    """Rule weights: the separation term of one image, shard by shard, 0 on ignored pixels.
+
+    Truth of kind "classes" has no objects to separate: its term is 0 everywhere.
+    """
     record = RunRecord(receipt)
     labels, ignore = read_array(truth, "labels/truth/0"), read_array(truth, "labels/ignore/0")
     term = open_array(
@@ -124,10 +128,11 @@ def write_weights(
         Layout(labels.shape, "float32", ("y", "x")),
         decided_by={
             "truth": read_receipt(truth_receipt)["digest"],
-            "parameters": {"w0": w0, "sigma_px": sigma_px},
+            "parameters": {"kind": kind, "w0": w0, "sigma_px": sigma_px},
             "code": code,
         },
     )
+    w0 = 0.0 if kind == "classes" else w0
     halo_px = math.ceil(reach_px(w0, sigma_px)) + 1  # one more for separating what touches
     missing = term.missing()
 

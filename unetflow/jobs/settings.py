@@ -20,7 +20,7 @@ from unetflow.recipes import Recipe, recipe_from
 from unetflow.tiles import output_size_px
 
 NAMED_SPLITS = ("train", "validation", "test", "predict")
-TRUTH_NEEDED = ("train", "validation", "test")
+AREA_CLASSES = ("ignore*", "region*")  # of polygons: `unetflow.geojson`
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def read_settings(config: Mapping[str, Any], schemas: str | Path, base: str | Pa
     problems += [
         p for name in complete["experiments"] for p in _experiment_problems(settings, name)
     ]
-    problems += _file_problems(settings)
+    problems += [*_dataset_problems(complete), *_file_problems(settings)]
     _raise_if(problems)
     return settings
 
@@ -149,6 +149,18 @@ def _sheet_problems(settings: Settings, sheet: Path) -> list[str]:
         for dataset, both in kinds.items()
         if len(both) > 1
     ]
+    return problems
+
+
+def _dataset_problems(config: Mapping[str, Any]) -> list[str]:
+    problems = []
+    for name, dataset in config["datasets"].items():
+        where = f"config: datasets.{name}.classes"
+        if dataset["truth"] == "interior" and len(dataset["classes"]) > 1:
+            problems.append(f"{where}: truth of kind interior has one class; name one")
+        reserved = [each for each in dataset["classes"] if each.lower() in AREA_CLASSES]
+        if reserved:
+            problems.append(f"{where}: {', '.join(reserved)} are QuPath's areas, not classes")
     return problems
 
 

@@ -156,7 +156,6 @@ def image_facts(wildcards):
         "image": image.name,
         "split": image.split,
         "group": image.group or "",
-        "class": dataset("classes")(wildcards)[0],
     }
 
 

@@ -23,6 +23,7 @@ rule evaluate:
         image=under_results("images/{image}.ome.zarr"),
         prediction=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
         kind=dataset("truth"),
+        classes=dataset("classes"),
         thresholds=SETTINGS.config["evaluate"]["thresholds"],
         regions_px=SETTINGS.config["evaluate"]["regions_px"],
         labelling=LABELLING,

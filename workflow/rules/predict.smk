@@ -49,6 +49,7 @@ rule calibrate:
         images=images_of("images/{image}.ome.zarr", "validation"),
         predictions=images_of("predictions/{experiment}/fold{fold}/{image}.ome.zarr", "validation"),
         kind=dataset("truth"),
+        classes=dataset("classes"),
         thresholds=SETTINGS.config["calibrate"]["thresholds"],
         regions_px=SETTINGS.config["evaluate"]["regions_px"],
         labelling=LABELLING,
@@ -74,6 +75,7 @@ rule instances:
         runtime=growing(60),
     params:
         store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        classes=dataset("classes"),
         threshold=SETTINGS.config["instances"]["threshold"],
         labelling=LABELLING,
         code=code("instances"),

@@ -107,7 +107,7 @@ rule prepare_truth:
         time=sheet("time"),
         axes=sheet("axes"),
         kind=dataset("truth"),
-        object_class=lambda wildcards: dataset("classes")(wildcards)[0],
+        classes=dataset("classes"),
         ignore_value=dataset("ignore_value"),
         code=code("prepare_truth"),
     script:

@@ -28,6 +28,7 @@ rule train:
         validation_images=images_of("images/{image}.ome.zarr", "validation"),
         network=experiment("network"),
         recipe=experiment("recipe"),
+        kind=dataset("truth"),
         classes=dataset("classes"),
         mpp=dataset("mpp"),
         require_gpu=SETTINGS.config["require_gpu"],

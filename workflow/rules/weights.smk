@@ -18,6 +18,7 @@ rule weights:
     params:
         truth=under_results("images/{image}.ome.zarr"),
         store=under_results("weights/{weighting}/{image}.zarr"),
+        kind=dataset("truth"),
         w0=weighting("w0"),
         sigma_px=weighting("sigma_px"),
         code=code("weights"),
@@ -42,6 +43,8 @@ rule statistics:
         runtime=growing(60),
     params:
         images=images_of("images/{image}.ome.zarr", "train"),
+        kind=dataset("truth"),
+        classes=dataset("classes"),
         percentiles=dataset("percentiles"),
         code=code("statistics"),
     script:

@@ -1,0 +1,255 @@
+"""Several classes: from annotations through targets and thresholds to scores of each class."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prepared import prepare, truth
+
+from unetflow.aggregate import read_scores
+from unetflow.annotation import Annotation
+from unetflow.calibration import calibrate
+from unetflow.errors import LabelsError, ModelError
+from unetflow.evaluation import evaluate_image
+from unetflow.instances import write_instances
+from unetflow.labels import class_target, read_truth
+from unetflow.ome import ome_image, write_group
+from unetflow.patches import load_image
+from unetflow.receipts import read_receipt, write_receipt
+from unetflow.scores import SCORES
+from unetflow.statistics import write_statistics
+from unetflow.stores import Layout, open_array, read_array
+from unetflow.summary import summarise
+from unetflow.weights import write_weights
+
+CLASSES = ["tumour", "stroma"]
+SHAPE = (120, 200)
+# rows, columns, class of objects; the second touches the first and is of the other class
+OBJECTS = [((10, 40), (10, 40), 1), ((10, 40), (40, 70), 2), ((60, 100), (20, 90), 2)]
+OBJECTS += [((60, 80), (120, 150), 1)]
+LABELLING = {"min_area_px": 0, "fill_holes": True, "connectivity": 1}
+EVERYWHERE = (slice(0, SHAPE[0]), slice(0, SHAPE[1]))
+
+
+def drawn(*, of_class: bool) -> np.ndarray:
+    labels = np.zeros(SHAPE, np.uint8)
+    for number, (rows, columns, name) in enumerate(OBJECTS, start=1):
+        labels[slice(*rows), slice(*columns)] = name if of_class else number
+    return labels
+
+
+def write_polygons(path: Path) -> None:
+    features = []
+    for (top, bottom), (left, right), number in OBJECTS:
+        ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+        classification = {"classification": {"name": CLASSES[number - 1].capitalize()}}
+        geometry = {"type": "Polygon", "coordinates": [ring]}
+        features.append({"type": "Feature", "geometry": geometry, "properties": classification})
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+
+
+@pytest.fixture(params=["classes", "instances", "polygons of classes"])
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
+    """A store with truth of two classes, and the kind of truth."""
+    pixels = (drawn(of_class=True) * 60 + np.arange(200)).astype(np.uint8)
+    store = prepare(tmp_path, pixels)
+    kind = "instances" if request.param == "instances" else "classes"
+    if request.param == "classes":
+        truth(tmp_path, drawn(of_class=True), kind=kind, classes=CLASSES)
+    else:
+        write_polygons(tmp_path / "t.geojson")
+        truth(
+            tmp_path, drawn(of_class=True), path=tmp_path / "t.geojson", kind=kind, classes=CLASSES
+        )
+    return store, kind
+
+
+def target_of(store: Path, kind: str) -> np.ndarray:
+    return Annotation(store, kind, len(CLASSES)).target(EVERYWHERE)
+
+
+def test_targets_are_classes_and_only_objects_are_separated(case: tuple[Path, str]) -> None:
+    store, kind = case
+    wanted = drawn(of_class=True)
+    if kind == "instances":
+        np.testing.assert_array_equal(read_array(store, "labels/truth/0"), drawn(of_class=False))
+        np.testing.assert_array_equal(read_array(store, "labels/class/0"), wanted)
+        wanted[10:40, 39:41] = 0  # where the first two touch
+    else:
+        np.testing.assert_array_equal(read_array(store, "labels/truth/0"), wanted)
+    np.testing.assert_array_equal(target_of(store, kind), wanted)
+    receipt = read_receipt(store.parent / "t.json")
+    assert receipt["instances"] == (4 if kind == "instances" else None)
+    counts = {name: int((wanted == k).sum()) for k, name in enumerate(CLASSES, start=1)}
+    assert receipt["class_px"] == counts
+    write_statistics(
+        images=[store],
+        receipt=store.parent / "s.json",
+        percentiles=None,
+        kind=kind,
+        classes=CLASSES,
+    )
+    statistics = read_receipt(store.parent / "s.json")
+    assert statistics["class_px"] == [int((wanted == k).sum()) for k in range(3)]
+    loaded = load_image(store, None, statistics, kind=kind, balance=True)
+    np.testing.assert_array_equal(loaded.target_YX, wanted)
+    weights = np.asarray(statistics["class_weights"], np.float32)
+    np.testing.assert_array_equal(loaded.weight_YX, weights[wanted])
+    # balanced: every class weighs the same in the whole image
+    assert np.ptp([weights[k] * (wanted == k).sum() for k in range(3)]) < 1
+
+
+def test_only_objects_have_a_separation_term(case: tuple[Path, str]) -> None:
+    store, kind = case
+    write_weights(
+        truth=store,
+        truth_receipt=store.parent / "t.json",
+        store=store.parent / "w.zarr",
+        receipt=store.parent / "w.json",
+        kind=kind,
+        w0=10.0,
+        sigma_px=5.0,
+        threads=1,
+        code="c",
+    )
+    term = np.asarray(read_array(store.parent / "w.zarr", "")[:])
+    assert (term.max() > 5) == (kind == "instances")
+    assert (term.max() == 0) == (kind == "classes")
+
+
+def write_foreground(store: Path, planes: np.ndarray) -> None:
+    axes = ("c", "y", "x")
+    write_group(store, "", ome_image("p", axes, {"foreground": [1, 1, 1]}, unit=None))
+    array = open_array(store, "foreground", Layout(planes.shape, "uint8", axes), decided_by={})
+    for index in array.missing():
+        array.write(index, planes[array.region(index)])
+
+
+def test_each_class_has_its_threshold_instances_and_scores(case: tuple[Path, str]) -> None:
+    store, kind = case
+    folder, target = store.parent, target_of(store, kind)
+    planes = np.zeros((2, *SHAPE), np.uint8)
+    planes[0][target == 1] = 100  # found at thresholds under 0.39
+    planes[1][target == 2] = 230
+    planes[1][:5, 150:155] = 120  # false at 0.3, not at 0.5
+    write_foreground(folder / "p.ome.zarr", planes)
+    write_receipt(folder / "p.json", {"shape": planes.shape, "digest": "p"})
+    common: dict[str, Any] = {"classes": CLASSES, "labelling": LABELLING}
+    calibrate(
+        images=[store],
+        predictions=[folder / "p.ome.zarr"],
+        receipt=folder / "c.json",
+        kind=kind,
+        regions_px=None,
+        threads=1,
+        thresholds=[0.3, 0.6],
+        **common,
+    )
+    calibration = read_receipt(folder / "c.json")["instances"]
+    assert {name: of["threshold"] for name, of in calibration.items()} == {
+        **{"tumour": 0.3, "stroma": 0.6}
+    }
+    write_instances(
+        store=folder / "p.ome.zarr",
+        foreground_receipt=folder / "p.json",
+        calibration=folder / "c.json",
+        receipt=folder / "i-made.json",
+        threshold=None,
+        code="c",
+        **common,
+    )
+    made = read_receipt(folder / "i-made.json")["classes"]
+    assert (made["tumour"]["first_id"], made["tumour"]["instances"]) == (1, 2)
+    assert (made["stroma"]["first_id"], made["stroma"]["instances"]) == (3, 2)
+    stored = np.asarray(read_array(folder / "p.ome.zarr", "labels/instances/0")[:])
+    assert set(np.unique(stored[target == 1])) == {1, 2}
+    assert set(np.unique(stored[target == 2])) == {3, 4}
+    evaluate_image(
+        image=store,
+        prediction=folder / "p.ome.zarr",
+        calibration=folder / "c.json",
+        instances=folder / "i-made.json",
+        table=folder / "e.csv",
+        kind=kind,
+        thresholds=[0.3, 0.6],
+        regions_px=None,
+        threads=1,
+        facts={"experiment": "e", "fold": "0", "image": "i", "split": "test", "group": ""},
+        **common,
+    )
+    table = read_scores(folder / "e.csv")
+    assert set(table["class"]) == set(CLASSES)
+    assert not (table["method"] == "otsu").any()
+    chosen = table[(table["metric"] == "iou") & (table["chosen"] == "validation")]
+    assert chosen["value"].tolist() == [1, 1]
+    at_03 = table[(table["metric"] == "iou") & (table["chosen"] == "list")]
+    false = at_03[(at_03["class"] == "stroma") & (at_03["threshold"] == 0.3)]["value"].item()
+    stroma_px = int((target == 2).sum())
+    assert false == pytest.approx(stroma_px / (stroma_px + 25))
+    assert ("seg" in set(table["metric"])) == (kind == "instances")
+    assert ("warping_error" in set(table["metric"])) == (kind == "instances")
+    thresholds = {name: {of["threshold"]: "validation"} for name, of in calibration.items()}
+    names = [line.name for line in summarise(table, thresholds)]
+    iou = next(score.name for score in SCORES if score.metric == "iou")
+    assert {f"{iou}, tumour", f"{iou}, stroma"} <= set(names)
+
+
+def test_a_hole_may_hold_an_object_of_another_class(tmp_path: Path) -> None:
+    planes = np.zeros((2, 40, 40), np.uint8)
+    planes[0, 5:35, 5:35] = 255
+    planes[0, 15:20, 15:20] = 0  # with an object of the other class
+    planes[0, 25:28, 25:28] = 0  # empty: filled
+    planes[1, 15:20, 15:20] = 255
+    write_foreground(tmp_path / "p.ome.zarr", planes)
+    write_receipt(tmp_path / "p.json", {"shape": planes.shape, "digest": "p"})
+    write_receipt(
+        tmp_path / "c.json", {"instances": {name: {"threshold": 0.5} for name in CLASSES}}
+    )
+    write_instances(
+        store=tmp_path / "p.ome.zarr",
+        foreground_receipt=tmp_path / "p.json",
+        calibration=tmp_path / "c.json",
+        receipt=tmp_path / "i.json",
+        threshold=None,
+        code="c",
+        classes=CLASSES,
+        labelling=LABELLING,
+    )
+    stored = np.asarray(read_array(tmp_path / "p.ome.zarr", "labels/instances/0")[:])
+    assert (stored[15:20, 15:20] == 2).all()
+    assert (stored[25:28, 25:28] == 1).all()
+
+
+def test_values_beyond_the_classes_are_refused() -> None:
+    with pytest.raises(LabelsError, match="holds the values 0, 3, but the dataset names 2 classes"):
+        read_truth(np.array([[0, 3]]), "classes", None, "t.tif", classes=2)
+    labels, ignored = read_truth(np.array([[0, 2, 9]]), "classes", 9, "t.tif", classes=2)
+    np.testing.assert_array_equal(labels, [[0, 2, 0]])
+    np.testing.assert_array_equal(ignored, [[False, False, True]])
+
+
+def test_a_label_image_of_objects_does_not_say_their_class(tmp_path: Path) -> None:
+    prepare(tmp_path, drawn(of_class=True))
+    with pytest.raises(LabelsError, match="does not say which of tumour, stroma an object is"):
+        truth(tmp_path, drawn(of_class=False), kind="instances", classes=CLASSES)
+
+
+def test_a_class_that_no_training_image_shows_is_named(tmp_path: Path) -> None:
+    store = prepare(tmp_path, np.arange(400, dtype=np.uint16).reshape(20, 20))
+    truth(tmp_path, np.eye(20, dtype=np.uint8), kind="classes", classes=CLASSES)
+    with pytest.raises(ModelError, match="background 380, tumour 20, stroma 0"):
+        write_statistics(
+            images=[store],
+            receipt=tmp_path / "s.json",
+            percentiles=None,
+            kind="classes",
+            classes=CLASSES,
+        )
+
+
+def test_touching_pixels_go_whatever_their_classes() -> None:
+    labels, classes = np.array([[1, 1, 2, 2]]), np.array([[1, 1, 2, 2]], np.uint8)
+    np.testing.assert_array_equal(class_target(labels, "instances", classes), [[1, 0, 0, 2]])
+    np.testing.assert_array_equal(class_target(classes, "classes"), classes)
