@@ -1,25 +1,32 @@
 """The network of one experiment and fold."""
 
 from unetflow.jobs.logs import job_log
+from unetflow.launch import train_together
 from unetflow.train import train_network
 
 with job_log(snakemake.log[0]):
-    train_network(
-        images=snakemake.params.images,
-        weights=snakemake.params.weights,
-        validation_images=snakemake.params.validation_images,
-        receipts=[*snakemake.input.images, *snakemake.input.truths, *snakemake.input.weights],
-        statistics=snakemake.input.statistics,
-        model=snakemake.output.model,
-        history=snakemake.output.history,
-        receipt=snakemake.output.receipt,
-        network=snakemake.params.network,
-        recipe=snakemake.params.recipe,
-        kind=snakemake.params.kind,
-        classes=snakemake.params.classes,
-        mpp=snakemake.params.mpp,
-        threads=snakemake.threads,
-        gpu=snakemake.resources.gpu > 0,
-        require_gpu=snakemake.params.require_gpu,
-        code=snakemake.params.code,
-    )
+    arguments = {
+        "images": snakemake.params.images,
+        "weights": snakemake.params.weights,
+        "validation_images": snakemake.params.validation_images,
+        "receipts": [*snakemake.input.images, *snakemake.input.truths, *snakemake.input.weights],
+        "statistics": snakemake.input.statistics,
+        "model": snakemake.output.model,
+        "history": snakemake.output.history,
+        "patches": snakemake.output.patches,
+        "receipt": snakemake.output.receipt,
+        "network": snakemake.params.network,
+        "recipe": snakemake.params.recipe,
+        "kind": snakemake.params.kind,
+        "classes": snakemake.params.classes,
+        "mpp": snakemake.params.mpp,
+        "threads": snakemake.threads,
+        "gpu": snakemake.resources.gpu > 0,
+        "require_gpu": snakemake.params.require_gpu,
+        "pretrained": snakemake.input.get("pretrained") or None,
+        "code": snakemake.params.code,
+    }
+    if snakemake.params.processes > 1:
+        train_together(snakemake.params.processes, arguments)
+    else:
+        train_network(**arguments)

@@ -1,6 +1,7 @@
 """A small results folder with known scores, as the pipeline would leave it."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -122,6 +123,15 @@ def write_results(folder):
         **{"truth": "instances", "classes": ["cell"]},
     }
     write_receipt(folder / "models/net/fold0/model.json", model)
+    random = np.random.default_rng(0)
+    patches: dict[str, Any] = {
+        "image": random.normal(size=(8, 1, 60, 60)).astype(np.float16),
+        "target": np.kron(np.eye(4, dtype=np.uint8), np.ones((11, 11), np.uint8))[None].repeat(
+            8, 0
+        ),
+        "weight": np.ones((8, 44, 44), np.float16),
+    }
+    np.savez(folder / "models/net/fold0/patches.npz", **patches)
     record = {
         **{"device": "cpu", "precision": "fp32", "threads": 2, "seconds": 12.25},
         **{"host": "bench", "commit": "abc123", "versions": {"torch": "2.13.0"}},

@@ -1,12 +1,20 @@
 """Augmentation: the deformation of the paper, mirrored sampling, seeds."""
 
+import dataclasses
 import math
 
 import numpy as np
 import torch
 from scipy import ndimage
 
-from unetflow.augment import displacement_field, draw_coordinates, sample, vary_gray
+from unetflow.augment import (
+    blurred,
+    displacement_field,
+    draw_coordinates,
+    mirrored,
+    sample,
+    vary_gray,
+)
 from unetflow.patches import generator
 from unetflow.recipes import Augmentation
 
@@ -77,3 +85,32 @@ def test_gray_values_vary_per_channel_by_seed() -> None:
     assert not torch.equal(first, second)
     torch.testing.assert_close(first, vary_gray(image, varied, generator(1)))
     torch.testing.assert_close(vary_gray(image, STILL, generator(1)), image)
+
+
+def test_mirrored_coordinates_are_those_of_numpy_again_and_again() -> None:
+    numbers = torch.arange(-25, 31, dtype=torch.float32)
+    both = torch.stack([numbers, numbers])[:, None]
+    for height, width in ((6, 1), (2, 9)):
+        folded = mirrored(both, (height, width))
+        for axis, size in enumerate((height, width)):
+            wanted = np.pad(np.arange(size), (25, 31 - size), mode="reflect")[: len(numbers)]
+            np.testing.assert_array_equal(folded[axis, 0], wanted)
+
+
+def test_blur_is_a_gaussian_and_keeps_constant_images() -> None:
+    image = torch.randn(2, 30, 41, generator=generator(0))
+    wanted = [
+        ndimage.gaussian_filter(channel, 1.5, mode="mirror", radius=5) for channel in image.numpy()
+    ]
+    np.testing.assert_allclose(blurred(image, 1.5), wanted, atol=1e-5)
+    torch.testing.assert_close(blurred(torch.ones(1, 3, 3), 9.0), torch.ones(1, 3, 3))
+
+
+def test_gamma_bends_between_the_lowest_and_the_highest_value() -> None:
+    image = torch.rand(2, 8, 8, generator=generator(0))
+    bent = vary_gray(image, dataclasses.replace(STILL, gamma=0.5), generator(1))
+    for channel in range(2):
+        torch.testing.assert_close(bent[channel].min(), image[channel].min())
+        torch.testing.assert_close(bent[channel].max(), image[channel].max())
+        assert torch.equal(bent[channel].flatten().argsort(), image[channel].flatten().argsort())
+        assert not torch.allclose(bent[channel], image[channel], atol=1e-2)

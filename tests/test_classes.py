@@ -16,7 +16,7 @@ from unetflow.evaluation import evaluate_image
 from unetflow.instances import write_instances
 from unetflow.labels import class_target, read_truth
 from unetflow.ome import ome_image, write_group
-from unetflow.patches import load_image
+from unetflow.patches import open_image
 from unetflow.receipts import read_receipt, write_receipt
 from unetflow.scores import SCORES
 from unetflow.statistics import write_statistics
@@ -93,10 +93,11 @@ def test_targets_are_classes_and_only_objects_are_separated(case: tuple[Path, st
     )
     statistics = read_receipt(store.parent / "s.json")
     assert statistics["class_px"] == [int((wanted == k).sum()) for k in range(3)]
-    loaded = load_image(store, None, statistics, kind=kind, balance=True)
-    np.testing.assert_array_equal(loaded.target_YX, wanted)
+    opened = open_image(store, None, statistics, kind=kind, balance=True)
+    target, weight = opened.labels(EVERYWHERE)
+    np.testing.assert_array_equal(target, wanted)
     weights = np.asarray(statistics["class_weights"], np.float32)
-    np.testing.assert_array_equal(loaded.weight_YX, weights[wanted])
+    np.testing.assert_array_equal(weight, weights[wanted])
     # balanced: every class weighs the same in the whole image
     assert np.ptp([weights[k] * (wanted == k).sum() for k in range(3)]) < 1
 

@@ -1,23 +1,36 @@
 """Training patches: what is drawn is decided by seed and number alone."""
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
+from conftest import write_prepared
 
 from unetflow.labels import separate_touching
-from unetflow.losses import weighted_cross_entropy
-from unetflow.patches import TrainingImage, draw_batches, draw_patch, generator
+from unetflow.patches import (
+    Batches,
+    TrainingImage,
+    draw_patch,
+    generator,
+    hold,
+    open_image,
+)
 from unetflow.recipes import Augmentation
+from unetflow.synthetic import draw_region
 
 STILL = Augmentation(elastic_px=0, rotate=False, flip=False, brightness=0, contrast=0)
 
 
-def image_of(size: int = 80, seed: int = 0) -> TrainingImage:
+def image_of(size: int = 80, seed: int = 0, offset: int = 0) -> TrainingImage:
     random = np.random.default_rng(seed)
-    target = random.integers(0, 2, (size, size))
+    target = random.integers(0, 2, (size, size)).astype(np.uint8)
+    weight = (target + 1).astype(np.float32)
     return TrainingImage(
-        torch.from_numpy(target[None].astype(np.float32)),
-        torch.from_numpy(target),
-        torch.from_numpy((target + 1).astype(np.float32)),
+        offset + target[None].astype(np.float32),
+        lambda region: (target[region], weight[region]),
+        np.argwhere(target).astype(np.int32),
     )
 
 
@@ -36,11 +49,12 @@ def test_target_and_weight_are_the_middle_of_the_patch() -> None:
 
 def test_batches_depend_on_the_step_and_not_on_where_a_run_began() -> None:
     options = {
-        "seed": 7, "batch": 2, "input_px": 60, "output_px": 44, "augmentation": Augmentation(),
+        "seed": 7, "numbers": range(2), "input_px": 60, "output_px": 44,
+        "augmentation": Augmentation(),
     }  # fmt: skip
     images = [image_of(seed=1), image_of(seed=2)]
-    whole = list(draw_batches(images, range(0, 6), **options))  # type: ignore[arg-type]
-    resumed = list(draw_batches(images, range(4, 6), **options))  # type: ignore[arg-type]
+    whole = list(Batches(images, range(0, 6), **options))  # type: ignore[arg-type]
+    resumed = list(Batches(images, range(4, 6), **options))  # type: ignore[arg-type]
     assert whole[0].image_BCHW.shape == (2, 1, 60, 60)
     assert whole[0].target_BHW.shape == whole[0].weight_BHW.shape == (2, 44, 44)
     for first, second in zip(whole[4:], resumed, strict=True):
@@ -49,8 +63,7 @@ def test_batches_depend_on_the_step_and_not_on_where_a_run_began() -> None:
 
 
 def test_large_images_are_drawn_more_often() -> None:
-    large, small = image_of(120), image_of(30)
-    marked = TrainingImage(small.image_CYX + 100, small.target_YX, small.weight_YX)
+    large, marked = image_of(120), image_of(30, offset=100)
     drawn = [
         draw_patch(
             [large, marked], input_px=28, output_px=12, augmentation=STILL, random=generator(n)
@@ -65,10 +78,67 @@ def test_separated_pixels_are_background_for_training() -> None:
     assert (separate_touching(labels) != 0).tolist() == [[True, False, False, True]]
 
 
-def test_the_loss_is_the_papers_mean_over_weighted_pixels() -> None:
-    logits = torch.tensor([[[[0.0, 2.0, 5.0]], [[0.0, 0.0, 1.0]]]])  # (1, 2, 1, 3)
-    target = torch.tensor([[[0, 1, 0]]])
-    weight = torch.tensor([[[1.0, 3.0, 0.0]]])
-    wanted = (1 * np.log(2) + 3 * np.log(1 + np.exp(2))) / 2
-    assert float(weighted_cross_entropy(logits, target, weight)) == np.float32(wanted)
-    assert float(weighted_cross_entropy(logits, target, torch.zeros_like(weight))) == 0
+def stored_images(folder: Path) -> list[TrainingImage]:
+    statistics = {
+        "intensity": {"mean": [100.0], "deviation": [40.0]},
+        "class_weights": [0.9, 1.1],
+    }
+    images = []
+    for seed, size in enumerate((90, 200)):
+        pixels, labels = draw_region(slice(0, size), slice(0, size + 31), seed=seed)
+        store = write_prepared(folder, f"i{seed}", pixels[None], labels)
+        images.append(open_image(store, None, statistics, kind="instances", balance=True))
+    return images
+
+
+def test_patches_are_the_same_from_memory_and_from_zarr(tmp_path: Path) -> None:
+    images = stored_images(tmp_path)
+    varied = Augmentation(zoom=0.3, gamma=0.1, blur_px=1.0, noise=0.1, foreground=0.5)
+    for number in range(12):
+        first, second = (
+            draw_patch(
+                each, input_px=92, output_px=52, augmentation=varied, random=generator(number)
+            )
+            for each in (images, [image.held() for image in images])
+        )
+        for one, other in zip(first, second, strict=True):
+            assert torch.equal(one, other)
+        assert set(first[1].unique().tolist()) <= {0, 1}
+
+
+def test_images_that_do_not_fit_are_read_patch_by_patch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = stored_images(tmp_path)
+    assert isinstance(hold(images)[0].image_CYX, np.ndarray)
+    monkeypatch.setattr("unetflow.patches.available_bytes", lambda: 1_000_000)
+    caplog.set_level("INFO")
+    assert hold(images) == images
+    assert "they are read patch by patch" in caplog.text
+
+
+def test_patches_can_be_centred_on_objects() -> None:
+    target = np.zeros((300, 300), np.uint8)
+    target[200:204, 90:94] = 1
+    weight = np.ones(target.shape, np.float32)
+    image = TrainingImage(
+        target[None].astype(np.float32),
+        lambda region: (target[region], weight[region]),
+        np.argwhere(target).astype(np.int32),
+    )
+    on_objects = dataclasses.replace(STILL, foreground=1.0)
+    for number in range(20):
+        _, found, _ = draw_patch(
+            [image], input_px=60, output_px=44, augmentation=on_objects, random=generator(number)
+        )
+        assert found[18:26, 18:26].any()
+
+
+def test_processes_share_the_patches_of_a_batch() -> None:
+    def drawn(numbers: range) -> torch.Tensor:
+        options = {"seed": 7, "input_px": 60, "output_px": 44, "augmentation": Augmentation()}
+        batches = Batches([image_of()], range(2), numbers=numbers, **options)  # type: ignore[arg-type]
+        return torch.stack([batch.image_BCHW for batch in batches])
+
+    both = torch.cat([drawn(range(0, 2)), drawn(range(2, 4))], dim=1)
+    assert torch.equal(both, drawn(range(4)))

@@ -281,7 +281,7 @@ def browse(page, folder):
 
 def test_a_browser_shows_all_figures_and_asks_for_nothing(results, page, tmp_path):
     found = browse(results / "report/index.html", tmp_path)
-    assert found["images"] == [[32, 32]] * 4 + [[50, 40]] * 4
+    assert found["images"] == [[60, 60]] * 8 + [[32, 32]] * 4 + [[50, 40]] * 4
     assert len(found["plots"]) == page.count("<svg") > 4
     assert min(found["plots"]) > 300  # readable on a phone of 390 px
     assert min(found["bars"]) > 5

@@ -16,12 +16,16 @@ import torch
 from conftest import write_prepared
 
 from unetflow.errors import ConfigError, ModelError
-from unetflow.models import load_model
+from unetflow.launch import train_together
+from unetflow.loop import learning_rate
+from unetflow.models import check_image, load_model, start_from
+from unetflow.networks import build
+from unetflow.patches import generator
 from unetflow.receipts import read_receipt, write_receipt
 from unetflow.recipes import PRESETS, recipe_from
 from unetflow.synthetic import draw_region
 from unetflow.tiles import output_size_px
-from unetflow.train import learning_rate, train_network
+from unetflow.train import train_network
 
 
 def job_in(folder: Path, steps: int = 12) -> dict[str, Any]:
@@ -48,12 +52,14 @@ def job_in(folder: Path, steps: int = 12) -> dict[str, Any]:
         "statistics": folder / "statistics.json",
         "model": made / "model.safetensors",
         "history": made / "training.csv",
+        "patches": made / "patches.npz",
         "receipt": made / "model.json",
         "network": {"name": "unet", "base_channels": 4, "depth": 1, "dropout": 0.3},
         "recipe": {"preset": "default", "tile_px": 60, "steps": steps, "validate_every": 5},
         "kind": "instances",
         "classes": ["cell"],
         "mpp": 0.5,
+        "pretrained": None,
         "threads": 1,
         "gpu": True,
         "require_gpu": False,
@@ -67,12 +73,12 @@ def train_in_process(job: dict[str, Any], *, slowly: bool) -> "subprocess.Popen[
         for key, value in job.items()
     }
     program = (
-        "import json, sys, time, unetflow.train as t\n"
+        "import json, sys, time, unetflow.loop as t, unetflow.train\n"
         "t.CHECKPOINT_EVERY_S = 0\n"
         "one = t.learning_rate\n"
         "def slow(*args):\n    time.sleep(0.1)\n    return one(*args)\n"
         f"t.learning_rate = slow if {slowly} else one\n"
-        "t.train_network(**json.loads(sys.argv[1]))\n"
+        "unetflow.train.train_network(**json.loads(sys.argv[1]))\n"
     )
     return subprocess.Popen(
         [sys.executable, "-c", program, json.dumps(arguments, default=str)],
@@ -139,7 +145,7 @@ def test_a_finished_checkpoint_ends_in_a_moment_and_another_recipe_starts_anew(
     first = job["model"].read_bytes()
     job["model"].unlink()
     with monkeypatch.context() as patch:
-        patch.setattr("unetflow.train.weighted_cross_entropy", None)  # no step may be done
+        patch.setattr("unetflow.loop.combined_loss", None)  # no step may be done
         train_network(**job)
     assert job["model"].read_bytes() == first
     job["recipe"]["seed"] = 2
@@ -184,3 +190,142 @@ def test_unknown_presets_and_keys_are_refused() -> None:
         recipe_from("paper", stepz=3)
     assert recipe_from(augmentation={"zoom": 0.5}).augmentation.elastic_px == 10
     assert set(PRESETS) == {"paper", "default"}
+
+
+def weights_of(job: dict[str, Any]) -> torch.Tensor:
+    network, _ = load_model(job["model"])
+    return torch.cat([tensor.flatten() for tensor in network.state_dict().values()])
+
+
+def test_two_processes_train_as_one_with_the_same_batch(tmp_path: Path) -> None:
+    changes = {"batch": 4, "steps": 6, "validate_every": 3, "loss": {"cross_entropy": 1, "dice": 1}}
+    jobs = [job_in(tmp_path / name) for name in ("one", "two")]
+    for job in jobs:
+        job["recipe"] |= changes
+        job["network"]["dropout"] = 0.0
+    train_network(**jobs[0])
+    train_together(2, jobs[1])
+    torch.testing.assert_close(weights_of(jobs[0]), weights_of(jobs[1]), atol=1e-4, rtol=0)
+    one, two = (pd.read_csv(job["history"]) for job in jobs)
+    for column in ("loss", "validation_loss", "validation_iou"):
+        np.testing.assert_allclose(one[column], two[column], atol=1e-4)
+
+
+def test_processes_that_fail_are_an_error(tmp_path: Path) -> None:
+    job = job_in(tmp_path)  # its batch of 1 cannot be shared
+    with pytest.raises(ModelError, match="training in 2 processes ended with code 1"):
+        train_together(2, job)
+    assert not job["model"].exists()
+
+
+def test_a_batch_taken_in_parts_is_the_same_step(tmp_path: Path) -> None:
+    found = []
+    for parts in (1, 2):
+        job = job_in(tmp_path / str(parts), steps=3)
+        job["network"]["dropout"] = 0.0
+        job["recipe"] |= {"batch": 4, "accumulate": parts, "clip_norm": 0.1}
+        train_network(**job)
+        found.append(weights_of(job))
+    torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=0)
+    with pytest.raises(ConfigError, match="a batch of 3 cannot be taken in accumulate = 2"):
+        recipe_from(batch=3, accumulate=2)
+
+
+def test_clipping_bounds_the_step(tmp_path: Path) -> None:
+    moved = []
+    for name, clip in (("free", None), ("clipped", 1e-3)):
+        job = job_in(tmp_path / name, steps=1) | {"validation_images": []}
+        job["recipe"] |= {"optimizer": "sgd", "schedule": "constant", "learning_rate": 1.0}
+        job["recipe"] |= {"clip_norm": clip}
+        torch.manual_seed(0)
+        train_network(**job)
+        torch.manual_seed(generator(1, "weights").initial_seed())
+        start = build(**{**job["network"], "in_channels": 1, "num_classes": 2})
+        before = torch.cat([tensor.flatten() for tensor in start.state_dict().values()])
+        moved.append(float((weights_of(job) - before).norm()))
+    assert moved[1] == pytest.approx(1e-3, rel=1e-2)
+    assert moved[0] > 0.01
+
+
+def test_the_running_mean_of_the_weights_is_kept_and_resumed(tmp_path: Path) -> None:
+    plain, averaged = job_in(tmp_path / "p"), job_in(tmp_path / "a")
+    averaged["recipe"]["ema"] = 0.9
+    for job in (plain, averaged):
+        train_network(**job)
+    assert not torch.allclose(weights_of(plain), weights_of(averaged))
+    stopped = job_in(tmp_path / "s")
+    stopped["recipe"]["ema"] = 0.9
+    process = train_in_process(stopped, slowly=True)
+    checkpoint = stopped["model"].parent / "checkpoints" / "last.pt"
+    while not checkpoint.exists():
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    train_network(**stopped)
+    assert torch.equal(weights_of(stopped), weights_of(averaged))
+
+
+def test_patience_ends_the_training_and_a_rerun_adds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_in(tmp_path, steps=40)
+    job["recipe"] |= {"patience": 2}
+    scores = iter([0.2, 0.6, 0.5, 0.6, 0.9, 0.9, 0.9, 0.9])
+    monkeypatch.setattr("unetflow.loop.validation_scores", lambda sums: (1.0, next(scores)))
+    train_network(**job)
+    receipt = read_receipt(job["receipt"])
+    assert (receipt["steps"], receipt["best"]["step"]) == (20, 10)
+    before = job["model"].read_bytes()
+    monkeypatch.setattr("unetflow.loop.combined_loss", None)  # no step may be done
+    train_network(**job)
+    assert job["model"].read_bytes() == before
+
+
+def test_a_network_may_start_from_a_model_file(tmp_path: Path) -> None:
+    first = job_in(tmp_path / "first", steps=5)
+    train_network(**first)
+    second = job_in(tmp_path / "second", steps=5) | {"pretrained": first["model"]}
+    second["recipe"]["freeze_encoder"] = True
+    train_network(**second)
+    given, found = (load_model(job["model"])[0].state_dict() for job in (first, second))
+    kept = {name for name in given if torch.equal(given[name], found[name])}
+    assert kept == {name for name in given if name.startswith("contracting.")}
+
+
+def test_other_classes_start_the_last_layer_anew(tmp_path: Path) -> None:
+    first = job_in(tmp_path / "first", steps=2)
+    train_network(**first)
+    _, description = load_model(first["model"])
+    other = description | {"classes": ["a", "b"]}
+    other["network"] = description["network"] | {"num_classes": 3}
+    network = build(**other["network"])
+    start_from(first["model"], network, other, freeze=False)
+    given = load_model(first["model"])[0].state_dict()
+    for name, tensor in network.state_dict().items():
+        assert name.startswith("classify.") or torch.equal(tensor, given[name])
+    other["network"] = description["network"] | {"base_channels": 8}
+    with pytest.raises(ModelError, match=r"another base_channels \(4, here 8\)"):
+        start_from(first["model"], build(**other["network"]), other, freeze=False)
+
+
+def test_a_model_refuses_another_resolution(tmp_path: Path) -> None:
+    job = job_in(tmp_path, steps=1)
+    train_network(**job)
+    _, description = load_model(job["model"])
+    assert (description["mpp"], description["code"]) == (0.5, "c")
+    assert description["training"]["steps"] == 1
+    check_image(description, 1, 0.52, "i.ome.zarr")
+    check_image(description, 1, None, "i.ome.zarr")
+    with pytest.raises(ModelError, match=r"has 0.25 um/px, but the model was trained at 0.5. Set"):
+        check_image(description, 1, 0.25, "i.ome.zarr")
+    with pytest.raises(ModelError, match="has 3 channels"):
+        check_image(description, 3, 0.5, "i.ome.zarr")
+
+
+def test_deterministic_training_gives_the_same_bits_twice(tmp_path: Path) -> None:
+    jobs = [job_in(tmp_path / name, steps=4) for name in "ab"]
+    for job in jobs:
+        job["recipe"]["deterministic"] = True
+        train_network(**job)
+    torch.use_deterministic_algorithms(False)
+    assert torch.equal(*map(weights_of, jobs))

@@ -9,6 +9,8 @@ from unetflow.labels import class_target, separate_touching
 from unetflow.stores import read_array, read_lazily
 from unetflow.tiles import Region, with_halo
 
+MOST_PLACES = 100_000  # of objects, spread evenly over the image
+
 TRUTH, IGNORE, CLASS = "labels/truth/0", "labels/ignore/0", "labels/class/0"
 
 
@@ -17,7 +19,7 @@ class Annotation:
 
     def __init__(self, store: str | Path, kind: str, classes: int) -> None:
         """`kind` of truth and number of classes are the dataset's."""
-        self.kind = kind
+        self.kind, self._store = kind, store
         self.labels, self.ignore = read_array(store, TRUTH), read_array(store, IGNORE)
         self._classes = read_array(store, CLASS) if has_class_array(kind, classes) else None
 
@@ -26,6 +28,15 @@ class Annotation:
         wide, inner = with_halo(region, (1,) * self.labels.ndim, self.labels.shape)
         classes = None if self._classes is None else np.asarray(self._classes[wide])
         return class_target(np.asarray(self.labels[wide]), self.kind, classes)[inner]
+
+    def places_of_objects(self, most_px: int) -> np.ndarray:
+        """(row, column) [px] of pixels of objects on the first level up to `most_px`, (N, 2)."""
+        level = 0
+        while max(self.labels.shape) > most_px * 2**level:
+            level += 1
+        coarse = np.asarray(read_array(self._store, f"labels/truth/{level}")[:])
+        places = np.argwhere(coarse != 0).astype(np.int32) * 2**level
+        return places[:: max(1, len(places) // MOST_PLACES)]
 
 
 def has_class_array(kind: str, classes: int) -> bool:

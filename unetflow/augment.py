@@ -72,12 +72,44 @@ def sample(image_CYX: Tensor, coordinates_2HW: Tensor, mode: str) -> Tensor:
     )[0]
 
 
+def mirrored(coordinates_2HW: Tensor, shape_YX: tuple[int, ...]) -> Tensor:
+    """Coordinates beyond an image, folded into it: the edge pixel is not repeated."""
+    last = torch.tensor([max(n - 1, 0) for n in shape_YX], dtype=torch.float32)[:, None, None]
+    period = (2 * last).clamp(min=1)
+    folded = coordinates_2HW.abs() % period
+    return torch.minimum(torch.minimum(folded, period - folded), last)
+
+
+def blurred(image_CHW: Tensor, deviation_px: float) -> Tensor:
+    """A Gaussian over the image, mirrored at its borders."""
+    reach = min(math.ceil(3 * deviation_px), *(n - 1 for n in image_CHW.shape[1:]))
+    if reach < 1:
+        return image_CHW
+    offsets = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    kernel = torch.exp(-(offsets**2) / (2 * deviation_px**2))
+    kernel = (kernel / kernel.sum())[None, None]
+    padded = torch.nn.functional.pad(image_CHW[:, None], (reach,) * 4, mode="reflect")
+    rows = torch.nn.functional.conv2d(padded, kernel[..., None])
+    return torch.nn.functional.conv2d(rows, kernel[:, :, None])[:, 0]
+
+
 def vary_gray(image_CHW: Tensor, augmentation: Augmentation, random: torch.Generator) -> Tensor:
-    """Brightness and contrast of the whole patch, per channel, and noise, of a normalised image."""
+    """Blur, contrast, brightness and gamma of the whole patch, per channel, and noise.
+
+    The image is normalised; gamma bends the values between the patch's lowest and highest.
+    """
     channels = image_CHW.shape[0]
-    factor, shift = torch.randn(2, channels, 1, 1, generator=random)
+    factor, shift, bend = torch.randn(3, channels, 1, 1, generator=random)
+    if augmentation.blur_px > 0:
+        image_CHW = blurred(
+            image_CHW, augmentation.blur_px * float(torch.rand(1, generator=random))
+        )
     image_CHW = image_CHW * torch.exp(augmentation.contrast * factor)
     image_CHW = image_CHW + augmentation.brightness * shift
+    if augmentation.gamma > 0:
+        low = image_CHW.amin(dim=(1, 2), keepdim=True)
+        span = (image_CHW.amax(dim=(1, 2), keepdim=True) - low).clamp(min=1e-6)
+        image_CHW = low + span * ((image_CHW - low) / span) ** torch.exp(augmentation.gamma * bend)
     if augmentation.noise > 0:
         image_CHW = image_CHW + augmentation.noise * torch.randn(image_CHW.shape, generator=random)
     return image_CHW

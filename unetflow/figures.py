@@ -161,6 +161,20 @@ def weight_panels(
     return {"image": _png(image), "truth": _png(truth), "weight": _png(weight)}
 
 
+def patch_panel(image_CHW: np.ndarray, target_HW: np.ndarray, weight_HW: np.ndarray) -> bytes:
+    """An augmented patch as PNG: objects outlined where the network answers, gray what is ignored.
+
+    Target and weight lie in the middle of the image.
+    """
+    drawn = np.rint(_gray_or_rgb(image_CHW) * GRAYS) / GRAYS
+    margin = (image_CHW.shape[1] - target_HW.shape[0]) // 2
+    middle = drawn[margin : margin + target_HW.shape[0], margin : margin + target_HW.shape[1]]
+    middle[weight_HW == 0] = 0.5 * middle[weight_HW == 0] + 0.5 * _rgb(IGNORED)
+    middle[find_boundaries(target_HW, mode="inner")] = _rgb(HIT)
+    middle[[0, -1]] = middle[:, [0, -1]] = _rgb(CHOSEN)
+    return _png(drawn)
+
+
 def _coloured(behind: np.ndarray, labels_YX: np.ndarray) -> np.ndarray:
     """Instances in colours with white outlines on an image."""
     drawn = behind.copy()

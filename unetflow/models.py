@@ -1,6 +1,7 @@
 """The model file: weights as safetensors (never pickle), with all that is needed to use them."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from torch import nn
 from unetflow import networks
 from unetflow.errors import ModelError
 from unetflow.receipts import write_whole
+
+log = logging.getLogger(__name__)
+
+TOLERANCE = 0.1  # of a resolution: what a network hardly sees
 
 # One metadata key: the order of several is not the same from one writing to the next.
 KEY = "unetflow"
@@ -47,6 +52,50 @@ def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
             "again: training goes on from its checkpoint."
         ) from error
     return network, description
+
+
+def start_from(
+    path: str | Path, network: nn.Module, description: dict[str, Any], *, freeze: bool
+) -> None:
+    """Take over the weights of a model file, all but the last layer where the classes differ.
+
+    `freeze` keeps those of the contracting path as they are. Raises ModelError where the network
+    or the channels are others.
+    """
+    given, of = load_model(path)
+    own, theirs = description["network"], of["network"]
+    differ = sorted(
+        key
+        for key in own.keys() | theirs.keys()
+        if key not in ("num_classes", "dropout") and own.get(key) != theirs.get(key)
+    )
+    if differ:
+        raise ModelError(
+            f"{path}: was trained with another "
+            + ", ".join(f"{key} ({theirs.get(key)}, here {own.get(key)})" for key in differ)
+            + ". Give the experiment's network the same, or another model file."
+        )
+    weights = given.state_dict()
+    if of["classes"] != description["classes"]:
+        log.info("%s: other classes (%s): the last layer starts anew", path, of["classes"])
+        weights = {k: v for k, v in weights.items() if not k.startswith("classify.")}
+    network.load_state_dict(weights, strict=False)
+    if freeze:
+        for tensor in network.contracting.parameters():  # type: ignore[union-attr]
+            tensor.requires_grad_(False)
+
+
+def check_image(
+    description: dict[str, Any], channels: int, mpp: float | None, image: str | Path
+) -> None:
+    """Refuse an image of other channels, or another resolution [um/px] where both are known."""
+    check_channels(description, channels, image)
+    trained = description["mpp"]
+    if trained and mpp and abs(mpp / trained - 1) > TOLERANCE:
+        raise ModelError(
+            f"{image}: has {mpp:.4g} um/px, but the model was trained at {trained:.4g}. Set the "
+            f"mpp of the image's dataset to {trained:.4g}: then it is resampled."
+        )
 
 
 def check_channels(description: dict[str, Any], channels: int, image: str | Path) -> None:

@@ -28,7 +28,7 @@ from unetflow.forward import (
     tile_logits,
     use_threads,
 )
-from unetflow.models import check_channels, load_model
+from unetflow.models import check_image, load_model
 from unetflow.ome import ome_image, spatial_scale, write_group
 from unetflow.progress import progress
 from unetflow.receipts import RunRecord, digest_of_file, read_receipt, write_receipt
@@ -103,7 +103,7 @@ def predict_store(
             "to one: a shard is a whole number of write regions."
         )
     pixels = read_array(image, "0")
-    check_channels(description, pixels.shape[0], image)
+    check_image(description, pixels.shape[0], prepared["levels"][0].get("mpp"), image)
     now = _choose(precision=precision, threads=threads, gpu=gpu, require_gpu=require_gpu)
     scale, unit = spatial_scale(image)
     axes = ("c", "y", "x")

@@ -1,6 +1,7 @@
 """Training recipes: the paper's, to the letter, and the default."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,10 @@ class Augmentation:
     zoom: float = 0.0  # log-uniform between 1/(1 + zoom) and 1 + zoom
     brightness: float = 0.1  # deviation, in deviations of the image
     contrast: float = 0.1  # deviation of the factor's logarithm
+    gamma: float = 0.0  # deviation of the exponent's logarithm
+    blur_px: float = 0.0  # largest deviation of a Gaussian, evenly between 0 and this
     noise: float = 0.0  # deviation of Gaussian noise, in deviations of the image
+    foreground: float = 0.0  # share of the patches that are centred on an object
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Recipe:
     """All that decides how a network is trained."""
 
     tile_px: int  # input of the network
-    batch: int  # patches per step
+    batch: int  # patches per step, of all GPUs together
     steps: int
     optimizer: str  # sgd or adamw
     learning_rate: float
@@ -37,6 +41,13 @@ class Recipe:
     precision: str  # auto, fp32 or bf16
     validate_every: int  # steps
     seed: int = 1
+    loss: Mapping[str, float] = field(default_factory=lambda: {"cross_entropy": 1.0})  # factors
+    accumulate: int = 1  # parts that the patches of a step are taken in, one after the other
+    clip_norm: float | None = None  # of the gradient
+    ema: float = 0.0  # decay of the running mean of the weights that is validated and kept
+    patience: int | None = None  # validations without a better one that end the training
+    freeze_encoder: bool = False  # of a network that starts from a model file
+    deterministic: bool = False  # the same bits on a GPU too, at some cost
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
@@ -72,6 +83,8 @@ PRESETS = {
     ),
 }
 
+LOSS_NAMES = ("cross_entropy", "focal", "dice", "iou")  # `unetflow.losses`, which needs torch
+
 
 def recipe_from(preset: str = "default", **changes: Any) -> Recipe:
     """A preset with some values changed; `augmentation` is a mapping of changes of its own.
@@ -81,11 +94,21 @@ def recipe_from(preset: str = "default", **changes: Any) -> Recipe:
     if preset not in PRESETS:
         raise ConfigError(f"recipe: no preset {preset!r}; there are: {', '.join(PRESETS)}")
     base = PRESETS[preset]
+    if unknown := sorted(set(changes.get("loss", ())) - set(LOSS_NAMES)):
+        raise ConfigError(
+            f"recipe.loss: {', '.join(unknown)} unknown; there are: {', '.join(LOSS_NAMES)}"
+        )
     try:
         if "augmentation" in changes:
             changes["augmentation"] = dataclasses.replace(
                 base.augmentation, **changes["augmentation"]
             )
-        return dataclasses.replace(base, **changes)
+        recipe = dataclasses.replace(base, **changes)
     except TypeError as error:
         raise ConfigError(f"recipe: {error}") from error
+    if recipe.batch % recipe.accumulate:
+        raise ConfigError(
+            f"recipe: a batch of {recipe.batch} cannot be taken in accumulate = "
+            f"{recipe.accumulate} equal parts; make batch a multiple of it"
+        )
+    return recipe

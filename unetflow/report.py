@@ -27,6 +27,7 @@ from unetflow.results import (
     describe_stages,
     open_run,
     read_crop,
+    read_patches,
     read_weight_crop,
     records_by_stage,
     training_curve,
@@ -134,8 +135,16 @@ def _describe(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
         "curve": curve.to_dict("records"),
         "training_plots": _training_plots(run, curve),
         "overlays": list(_overlays(run, unet, lines, config["report"]["overlays"])),
+        "patches": _patches(run),
         "weights": _weights(run, config["experiments"].get(run.experiment, {}).get("weighting")),
     }
+
+
+def _patches(run: Run) -> list[str]:
+    """The first patches of the training as pictures."""
+    patches = read_patches(run)
+    panels = map(figures.patch_panel, *(patches[name] for name in ("image", "target", "weight")))
+    return [base64.b64encode(png).decode() for png in panels]
 
 
 def _weights(run: Run, weighting: str | None) -> dict[str, Any] | None:
@@ -270,6 +279,8 @@ def _flat(recipe: Mapping[str, Any]) -> dict[str, str]:
             flat |= _flat(value)
         elif isinstance(value, bool):
             flat[key] = "yes" if value else "no"
+        elif value is None:
+            flat[key] = "none"
         else:
             flat[key] = str(value) if isinstance(value, str) else f"{value:g}"
     return flat

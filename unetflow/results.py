@@ -23,6 +23,7 @@ INTEGRITY = "integrity.csv"
 WEIGHTS = "weights/{weighting}"
 STATISTICS = "statistics/{experiment}/fold{fold}.json"
 MODEL = "models/{experiment}/fold{fold}/model.json"
+PATCHES = "models/{experiment}/fold{fold}/patches.npz"
 HISTORY = "models/{experiment}/fold{fold}/training.csv"
 CALIBRATION = "calibration/{experiment}/fold{fold}.json"
 IMAGE = "images/{image}.ome.zarr"
@@ -172,6 +173,18 @@ def read_weight_crop(run: Run, weighting: str, *, most_px: int) -> WeightCrop | 
     weight_YX[np.asarray(truth.ignore[crop]) != 0] = 0
     pixels = np.asarray(read_array(image, "0")[(slice(None), *crop)])
     return WeightCrop(stores[0].stem, pixels, np.asarray(truth.labels[crop]), weight_YX)
+
+
+def read_patches(run: Run) -> dict[str, np.ndarray]:
+    """The first patches of the training: image (N, C, H, W), target and weight (N, H, W)."""
+    try:
+        with np.load(run.path(PATCHES)) as archive:
+            return {name: archive[name] for name in ("image", "target", "weight")}
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(
+            f"{run.path(PATCHES)}: not readable ({error}). Delete it and run the same command "
+            "again: training goes on from its checkpoint."
+        ) from error
 
 
 def open_run(results: Path, experiment: str, fold: str, scores: pd.DataFrame) -> Run:

@@ -1,30 +1,25 @@
-"""Training: a straight loop that ends with the same weights however often it was stopped.
-
-All randomness follows from the seed and the step's number, so a checkpoint needs weights,
-optimizer, history and the step. Shape suffixes: B batch, C channels, K classes, H W of a patch.
-"""
+"""Training: from prepared images to a model file. The loop itself is `unetflow.loop`."""
 
 import csv
 import dataclasses
 import io
+import json
 import logging
-import math
-import time
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
-from unetflow import networks
-from unetflow.checkpoints import StopSignal, load_checkpoint, save_checkpoint
-from unetflow.errors import ModelError
 from unetflow.forward import resolve_device, resolve_precision, use_threads
-from unetflow.losses import weighted_cross_entropy
+from unetflow.loop import COLUMNS, TrainingRun
 from unetflow.models import save_model
-from unetflow.patches import Batch, TrainingImage, draw_batches, generator, load_image
-from unetflow.progress import progress
+from unetflow.patches import Batches, TrainingImage, hold, open_image
 from unetflow.receipts import (
     RunRecord,
     digest_of,
@@ -34,12 +29,11 @@ from unetflow.receipts import (
     write_whole,
 )
 from unetflow.recipes import Recipe, recipe_from
-from unetflow.validation import validate
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT_EVERY_S = 60.0
-COLUMNS = ("step", "loss", "learning_rate", "elapsed_s", "validation_loss", "validation_iou")
+PATCHES_SHOWN = 8
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}  # as Fabric calls them
 
 
 def train_network(
@@ -51,236 +45,111 @@ def train_network(
     statistics: str | Path,
     model: str | Path,
     history: str | Path,
+    patches: str | Path,
     receipt: str | Path,
     network: dict[str, Any],
     recipe: dict[str, Any],
     kind: str,
     classes: Sequence[str],
     mpp: float | None,
+    pretrained: str | Path | None,
     threads: int,
     gpu: bool,
     require_gpu: bool,
     code: str,
 ) -> None:
-    """Rule train: a model file, its history and its receipt, from a fold's training images.
+    """Rule train: a model file, its history, first patches and receipt, from a fold's images.
 
     `receipts` are those of all images, truths and weight maps: their content decides, with the
-    parameters, whether a checkpoint is continued. `weights` may be empty (no weight map).
+    parameters, whether a checkpoint is continued. `weights` may be empty (no weight map);
+    `pretrained` is a model file to start from. Under torchrun its processes train together.
     """
     record = RunRecord(receipt)
     plan = recipe_from(**recipe)
     measured = read_receipt(statistics)
+    inputs = [read_receipt(path) for path in receipts]
     description = {
-        "network": {
-            **network,
-            "in_channels": measured["channels"],
-            "num_classes": len(classes) + 1,
-        },
-        "truth": kind,
-        "classes": list(classes),
-        "channels": measured["channels"],
-        "intensity": measured["intensity"],
-        "mpp": mpp,
-        "recipe": dataclasses.asdict(plan),
+        "network": {**network}
+        | {"in_channels": measured["channels"], "num_classes": len(classes) + 1},
+        **{"truth": kind, "classes": list(classes), "channels": measured["channels"]},
+        **{"intensity": measured["intensity"], "mpp": mpp or _common_mpp(inputs)},
+        **{"recipe": dataclasses.asdict(plan), "code": code},
     }
+    start = None if pretrained is None else digest_of_file(pretrained)
     threads = use_threads(threads)
     device = resolve_device(gpu=gpu, require_gpu=require_gpu)
     precision = resolve_precision(plan.precision, device)
-    inputs = [read_receipt(path) for path in receipts]
+    fabric = _fabric(device, precision)
+    decided_by = [description, inputs, measured["class_weights"], start, device, precision]
+    _determine(plan, device)
     run = TrainingRun(
         description,
         plan,
-        device=device,
+        fabric=fabric,
         precision=precision,
         threads=threads,
         path=Path(model).parent / "checkpoints" / "last.pt",
-        digest=digest_of([description, inputs, measured["class_weights"], device, precision, code]),
+        digest=digest_of(decided_by),
+        pretrained=pretrained,
     )
-    if run.step < plan.steps:
-        training, validation = _load(images, weights, validation_images, measured, kind, plan)
-        run.train(training, validation)
+    training, validation = _open(images, weights, validation_images, measured, kind, plan)
+    if not run.ended:
+        held = hold([*training, *validation])
+        run.train(held[: len(images)], held[len(images) :], workers=max(1, threads // 4))
+    if not fabric.is_global_zero:
+        return
     trained = run.best_network()
-    save_model(model, trained, description)
+    output_px: int = trained.check_input_px(plan.tile_px)  # type: ignore[operator]
+    _write_patches(patches, training, plan, output_px)
+    summary = {
+        **{"best": run.best, "steps": run.step},
+        **{"training_images": len(images), "validation_images": len(validation_images)},
+    }
+    save_model(model, trained, {**description, "training": summary})
     write_whole(history, _as_csv(run.history))
-    write_receipt(
-        receipt,
-        {
-            **description,
-            "digest": digest_of_file(model),
-            "parameters": sum(tensor.numel() for tensor in trained.parameters()),
-            "best": run.best,
-            "training_images": len(images),
-            "validation_images": len(validation_images),
-        },
-    )
+    parameters = sum(tensor.numel() for tensor in trained.parameters())
+    facts = {"digest": digest_of_file(model), "parameters": parameters}
+    write_receipt(receipt, {**description, **summary, **facts})
+    elapsed_s = run.history[-1]["elapsed_s"]
     record.write(
-        device=device, precision=precision, threads=threads, training_s=run.history[-1]["elapsed_s"]
+        **{"device": device, "precision": precision, "threads": threads},
+        **{"processes": fabric.world_size, "training_s": elapsed_s, "waited_s": run.waited_s},
     )
 
 
-class TrainingRun:
-    """A network on its way through a recipe, and the checkpoint that it goes on from."""
-
-    def __init__(
-        self,
-        description: dict[str, Any],
-        recipe: Recipe,
-        *,
-        device: str,
-        precision: str,
-        threads: int,
-        path: Path,
-        digest: str,
-    ) -> None:
-        self.recipe, self.device, self.precision = recipe, device, precision
-        self.threads, self._path, self._digest = threads, path, digest
-        torch.manual_seed(generator(recipe.seed, "weights").initial_seed())
-        self.network: nn.Module = networks.build(**description["network"])
-        self.network.to(device=device, memory_format=torch.channels_last)
-        self.optimizer = _optimizer(self.network, recipe)
-        self.step = 0
-        self.history: list[dict[str, Any]] = []
-        self.best: dict[str, Any] = {"step": 0, "validation_iou": None}
-        self._best_weights: dict[str, Any] | None = None
-        self._resume()
-
-    def train(
-        self,
-        training: Sequence[TrainingImage],
-        validation: Sequence[TrainingImage],
-    ) -> None:
-        """Do the steps that are left; raises ModelError where a signal or the loss stops it."""
-        recipe = self.recipe
-        batches = draw_batches(
-            training,
-            range(self.step, recipe.steps),
-            seed=recipe.seed,
-            batch=recipe.batch,
-            input_px=recipe.tile_px,
-            output_px=self.network.check_input_px(recipe.tile_px),  # type: ignore[operator]
-            augmentation=recipe.augmentation,
-        )
-        before_s = self.history[-1]["elapsed_s"] if self.history else 0.0
-        started_s = saved_s = time.monotonic()
-        with StopSignal() as stop, progress("train", total=recipe.steps, done=self.step) as tick:
-            for batch in batches:
-                row = dict.fromkeys(COLUMNS) | {"step": self.step + 1, **self._one_step(batch)}
-                self.step += 1
-                self.history.append(row)
-                if self.step % recipe.validate_every == 0 or self.step == recipe.steps:
-                    self._validate(validation, row)
-                now_s = time.monotonic()
-                row["elapsed_s"] = round(before_s + now_s - started_s, 2)
-                last = self.step == recipe.steps
-                if last or stop.requested or now_s - saved_s >= CHECKPOINT_EVERY_S:
-                    self._save()
-                    saved_s = now_s
-                if stop.requested and not last:
-                    raise ModelError(
-                        f"training was stopped by {stop.requested} after step {self.step} of "
-                        f"{recipe.steps}. Run the same command again to go on from there."
-                    )
-                tick()
-
-    def _one_step(self, batch: Batch) -> dict[str, float]:
-        recipe = self.recipe
-        self.network.train()
-        torch.manual_seed(generator(recipe.seed, "dropout", self.step).initial_seed())
-        rate = learning_rate(recipe, self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        image_BCHW = batch.image_BCHW.to(self.device, memory_format=torch.channels_last)
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
-            logits_BKHW = self.network(image_BCHW)
-        loss = weighted_cross_entropy(
-            logits_BKHW.float(), batch.target_BHW.to(self.device), batch.weight_BHW.to(self.device)
-        )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise ModelError(
-                f"the loss is {value} at step {self.step + 1}: training has diverged. Lower the "
-                f"recipe's learning_rate (now {recipe.learning_rate}); the last checkpoint is of "
-                "another recipe then, and training starts anew."
-            )
-        return {"loss": value, "learning_rate": rate}
-
-    def _validate(self, validation: Sequence[TrainingImage], row: dict[str, Any]) -> None:
-        if not validation:
-            self.best = {"step": self.step, "validation_iou": None}
-            return
-        loss, iou = validate(self.network, validation, device=self.device, precision=self.precision)
-        row["validation_loss"], row["validation_iou"] = loss, iou
-        log.info("step %d: validation loss %.4f, IoU %.4f", self.step, loss, iou)
-        before = self.best["validation_iou"]
-        if before is None or math.isnan(before) or iou > before:
-            self.best = {"step": self.step, "validation_iou": iou, "validation_loss": loss}
-            self._best_weights = {
-                name: tensor.detach().cpu().clone()
-                for name, tensor in self.network.state_dict().items()
-            }
-
-    def best_network(self) -> nn.Module:
-        """The network with the weights that validated best (the last ones without validation)."""
-        if self._best_weights is not None:
-            self.network.load_state_dict(self._best_weights)
-        return self.network.eval()
-
-    def _save(self) -> None:
-        state = {
-            "digest": self._digest,
-            "threads": self.threads,
-            "step": self.step,
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "history": self.history,
-            "best": self.best,
-            "best_weights": self._best_weights,
-        }
-        save_checkpoint(self._path, state)
-
-    def _resume(self) -> None:
-        state = load_checkpoint(self._path, self._digest)
-        if state is None:
-            return
-        if state["threads"] != self.threads:
-            log.warning(
-                "the checkpoint was written with %d threads, this run has %d: the weights will "
-                "differ in their last bits from those of an undisturbed run",
-                state["threads"],
-                self.threads,
-            )
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.history, self.best = state["step"], state["history"], state["best"]
-        self._best_weights = state["best_weights"]
-        log.info("going on from step %d of %d", self.step, self.recipe.steps)
-
-
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Learning rate of a step (0 is the first)."""
-    if recipe.schedule == "constant":
-        return recipe.learning_rate
-    start = max(1, recipe.steps // 20)
-    if step < start:
-        return recipe.learning_rate * (step + 1) / start
-    share = (step - start) / max(1, recipe.steps - start)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
-
-
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            network.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum
-        )
-    return torch.optim.AdamW(
-        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+def _fabric(device: str, precision: str) -> Fabric:
+    """One process, or as many as torchrun started."""
+    world = int(os.environ.get("WORLD_SIZE", 1))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    alone = world == 1
+    fabric = Fabric(
+        accelerator=device,
+        devices=here,
+        num_nodes=world // here,
+        strategy="auto" if alone else "ddp",
+        precision=PRECISIONS[precision],  # type: ignore[arg-type]
+        # else a job of SLURM is taken for one of several that train together
+        plugins=[LightningEnvironment()] if alone else None,
     )
+    fabric.launch()
+    return fabric
 
 
-def _load(
+def _determine(recipe: Recipe, device: str) -> None:
+    """The same bits each time on a GPU, or its fastest kernels."""
+    torch.use_deterministic_algorithms(recipe.deterministic)
+    torch.backends.cudnn.benchmark = not recipe.deterministic
+    if recipe.deterministic and device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+def _common_mpp(receipts: Sequence[dict[str, Any]]) -> float | None:
+    """The resolution [um/px] that all images share, as far as it is known."""
+    known = {receipt["levels"][0].get("mpp") for receipt in receipts if "levels" in receipt}
+    return known.pop() if len(known) == 1 else None
+
+
+def _open(
     images: Sequence[str | Path],
     weights: Sequence[str | Path],
     validation_images: Sequence[str | Path],
@@ -289,15 +158,46 @@ def _load(
     recipe: Recipe,
 ) -> tuple[list[TrainingImage], list[TrainingImage]]:
     maps: Sequence[str | Path | None] = weights or [None] * len(images)
-    training = [
-        load_image(image, map_, statistics, kind=kind, balance=recipe.class_balance)
-        for image, map_ in zip(images, maps, strict=True)
+    opened = [
+        open_image(image, map_, statistics, kind=kind, balance=recipe.class_balance)
+        for image, map_ in [
+            *zip(images, maps, strict=True),
+            *((image, None) for image in validation_images),
+        ]
     ]
-    validation = [
-        load_image(image, None, statistics, kind=kind, balance=recipe.class_balance)
-        for image in validation_images
-    ]
-    return training, validation
+    return opened[: len(images)], opened[len(images) :]
+
+
+def _write_patches(
+    path: str | Path, images: Sequence[TrainingImage], recipe: Recipe, output_px: int
+) -> None:
+    """The first `PATCHES_SHOWN` patches of the training, for the report.
+
+    An archive of NumPy with image (N, C, H, W) float16, target uint8 and weight float16 (N, H, W).
+    """
+    batches = Batches(
+        images,
+        range(-(-PATCHES_SHOWN // recipe.batch)),
+        seed=recipe.seed,
+        numbers=range(recipe.batch),
+        input_px=recipe.tile_px,
+        output_px=output_px,
+        augmentation=recipe.augmentation,
+    )
+    image, target, weight = (
+        torch.cat(parts)[:PATCHES_SHOWN].numpy()
+        for parts in zip(
+            *((b.image_BCHW, b.target_BHW, b.weight_BHW) for b in batches), strict=True
+        )
+    )
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        image=image.astype(np.float16),
+        target=target.astype(np.uint8),
+        weight=weight.astype(np.float16),
+    )
+    write_whole(path, content.getvalue())
 
 
 def _as_csv(history: list[dict[str, Any]]) -> bytes:
@@ -306,3 +206,8 @@ def _as_csv(history: list[dict[str, Any]]) -> bytes:
     writer.writeheader()
     writer.writerows(history)
     return text.getvalue().encode()
+
+
+if __name__ == "__main__":  # under torchrun: `unetflow.launch`
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    train_network(**json.loads(Path(sys.argv[1]).read_text()))

@@ -147,6 +147,11 @@ def weight_maps(suffix):
     return paths
 
 
+def pretrained(wildcards):
+    """The model file that the experiment starts from, if it names one."""
+    return experiment("pretrained")(wildcards) or []
+
+
 def image_facts(wildcards):
     """Columns that name an image in the table of scores."""
     image = SETTINGS.images[wildcards.image]

@@ -6,6 +6,7 @@ rule report:
         integrity="<results>/integrity.csv",
         table="<results>/evaluation/metrics.csv",
         histories=run_paths("models/{experiment}/fold{fold}/training.csv"),
+        patches=run_paths("models/{experiment}/fold{fold}/patches.npz"),
         models=run_paths("models/{experiment}/fold{fold}/model.json"),
         calibrations=run_paths("calibration/{experiment}/fold{fold}.json"),
         instances=image_paths("predictions/{experiment}/fold{fold}/instances/{image}.json", "test"),

@@ -7,9 +7,11 @@ rule train:
         truths=images_of("truth/{image}.json", "train", "validation"),
         weights=weight_maps(".json"),
         statistics="<results>/statistics/{experiment}/fold{fold}.json",
+        pretrained=pretrained,
     output:
         model=ensure("<results>/models/{experiment}/fold{fold}/model.safetensors", non_empty=True),
         history=ensure("<results>/models/{experiment}/fold{fold}/training.csv", non_empty=True),
+        patches="<results>/models/{experiment}/fold{fold}/patches.npz",
         receipt="<results>/models/{experiment}/fold{fold}/model.json",
     log:
         "<logs>/train/{experiment}/fold{fold}.log",
@@ -19,7 +21,7 @@ rule train:
         "../../envs/unetflow.yaml"
     threads: 8
     resources:
-        gpu=1,
+        gpu=SETTINGS.config["train"]["gpus"],
         mem_mb=growing(8000),
         runtime=growing(720),
     params:
@@ -31,6 +33,7 @@ rule train:
         kind=dataset("truth"),
         classes=dataset("classes"),
         mpp=dataset("mpp"),
+        processes=SETTINGS.config["train"]["gpus"],
         require_gpu=SETTINGS.config["require_gpu"],
         code=network_code("train"),
     script:

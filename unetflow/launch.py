@@ -1,0 +1,45 @@
+"""Several processes that train together on one machine: torchrun, told when to stop."""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from unetflow.errors import ModelError
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+def train_together(processes: int, arguments: Mapping[str, Any]) -> None:
+    """`unetflow.train.train_network` in so many processes, one per GPU where there are any.
+
+    A stop signal is passed on as SIGTERM: the processes write a checkpoint and end. Raises
+    ModelError where they fail; why stands above in the log.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "arguments.json"
+        path.write_text(json.dumps(arguments, default=str))
+        module = ["-m", "unetflow.train", str(path)]
+        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        process = subprocess.Popen([sys.executable, *torchrun, *module])
+
+        def pass_on(number: int, frame: FrameType | None) -> None:
+            process.terminate()
+
+        before = {number: signal.signal(number, pass_on) for number in STOP_SIGNALS}
+        try:
+            code = process.wait()
+        finally:
+            process.terminate()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    if code:
+        raise ModelError(
+            f"training in {processes} processes ended with code {code}; the log above says why. "
+            "Run the same command again to go on from the last checkpoint."
+        )

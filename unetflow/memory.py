@@ -1,0 +1,79 @@
+"""How much memory this job may still take: what is free, and what the cluster granted."""
+
+import os
+from pathlib import Path
+
+MIB = 2**20
+
+
+def available_bytes(root: Path = Path("/")) -> int:
+    """Memory that is left to this process: the least of the machine's, the cgroup's and SLURM's.
+
+    `root` is where /proc and /sys are looked for. Outside Linux, where neither is there, the
+    machine's physical memory.
+    """
+    found = [*_free_of_machine(root), *_free_of_cgroup(root), *_granted_by_slurm()]
+    if not found:
+        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    return max(0, min(found))
+
+
+def _free_of_machine(root: Path) -> list[int]:
+    for line in _lines(root / "proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            return [int(line.split()[1]) * 1024]
+    return []
+
+
+def _free_of_cgroup(root: Path) -> list[int]:
+    """What is left in this process's cgroup and those above it (versions 2 and 1)."""
+    left = []
+    for line in _lines(root / "proc/self/cgroup"):
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            base, limit, usage = "sys/fs/cgroup", "memory.max", "memory.current"
+        elif "memory" in controllers.split(","):
+            base = "sys/fs/cgroup/memory"
+            limit, usage = "memory.limit_in_bytes", "memory.usage_in_bytes"
+        else:
+            continue
+        group = root / base / path.lstrip("/")
+        for folder in (group, *group.parents):
+            if not folder.is_relative_to(root / base):
+                break
+            most, used = _number(folder / limit), _number(folder / usage)
+            if most is not None and used is not None:
+                left.append(most - (used - _cache(folder)))
+    return left
+
+
+def _cache(folder: Path) -> int:
+    """Pages of files in a cgroup, which are given up when memory is short."""
+    for line in _lines(folder / "memory.stat"):
+        name, _, value = line.partition(" ")
+        if name in ("inactive_file", "total_inactive_file"):
+            return int(value)
+    return 0
+
+
+def _granted_by_slurm() -> list[int]:
+    """What SLURM granted to the whole job on this node; its own cgroup need not limit it."""
+    node, core = os.environ.get("SLURM_MEM_PER_NODE"), os.environ.get("SLURM_MEM_PER_CPU")
+    if node and node.isdigit() and int(node):
+        return [int(node) * MIB]
+    cores = os.environ.get("SLURM_CPUS_ON_NODE", "")
+    if core and core.isdigit() and cores.isdigit() and int(core):
+        return [int(core) * int(cores) * MIB]
+    return []
+
+
+def _number(path: Path) -> int | None:
+    lines = _lines(path)
+    return int(lines[0]) if lines and lines[0].isdigit() else None  # "max": no limit
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []
