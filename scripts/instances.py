@@ -8,9 +8,11 @@ with job_log(snakemake.log[0]):
         store=snakemake.params.store,
         foreground_receipt=snakemake.input.foreground,
         calibration=snakemake.input.calibration,
+        table=snakemake.output.table,
         receipt=snakemake.output.receipt,
         classes=snakemake.params.classes,
         threshold=snakemake.params.threshold,
         labelling=snakemake.params.labelling,
+        threads=snakemake.threads,
         code=snakemake.params.code,
     )

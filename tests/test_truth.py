@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from prepared import PIXELS, prepare, truth
+from scipy import ndimage
 
 from unetflow.errors import LabelsError
 from unetflow.receipts import read_receipt, write_receipt
@@ -187,3 +188,10 @@ def test_what_is_no_geojson_is_named(tmp_path: Path, content: str, message: str)
     (tmp_path / "t.geojson").write_text(content)
     with pytest.raises(LabelsError, match=message):
         truth(tmp_path, LABELS, path=tmp_path / "t.geojson")
+
+
+def test_interiors_are_numbered_over_all_shards(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    inside = np.random.default_rng(3).random(PIXELS.shape) < 0.7  # pieces cross the shards
+    store = truth(tmp_path, inside.astype(np.uint8), kind="interior")
+    np.testing.assert_array_equal(stored(store), ndimage.label(inside)[0])

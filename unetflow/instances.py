@@ -2,18 +2,24 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dask.array as da
 import numpy as np
+import zarr
 from scipy import ndimage
 
 from unetflow.errors import StoreError
+from unetflow.labelling import Labelling, Objects, find_objects
 from unetflow.labels import UINT32_MAX
+from unetflow.objects import write_objects
 from unetflow.ome import spatial_scale, write_labels
 from unetflow.receipts import RunRecord, read_receipt, write_receipt
-from unetflow.stores import Layout, open_array, read_foreground
+from unetflow.stores import Index, Layout, ShardedArray, as_probability, open_array, read_array
+from unetflow.tiles import Region
 
 log = logging.getLogger(__name__)
 
@@ -57,16 +63,20 @@ def write_instances(
     foreground_receipt: str | Path,
     calibration: str | Path,
     receipt: str | Path,
+    table: str | Path,
     classes: Sequence[str],
     threshold: float | None,
     labelling: Mapping[str, Any],
+    threads: int,
     code: str,
 ) -> None:
-    """Rule instances: `labels/instances` beside the foreground, at the calibrated thresholds.
+    """Rule instances: `labels/instances` beside the foreground, and a table of the objects.
 
     `threshold` None takes those that the validation images chose, one per class; `labelling` are
     the other options of `label_instances`. Of several classes a pixel belongs to the one with the
-    highest foreground; the ids of each class are consecutive, class after class.
+    highest foreground; the ids of each class are consecutive, class after class. Images of any
+    size are labelled block by block, to the same numbers. The table is written as Parquet, to the
+    path `table`, and as CSV beside it; its columns are `unetflow.objects.COLUMNS`.
     """
     record = RunRecord(receipt)
     calibrated = read_receipt(calibration)["instances"]
@@ -74,7 +84,8 @@ def write_instances(
         calibrated[name]["threshold"] if threshold is None else threshold for name in classes
     ]
     content = read_receipt(foreground_receipt)
-    write_labels(store, "instances", *spatial_scale(store))
+    scale, unit = spatial_scale(store)
+    write_labels(store, "instances", scale, unit)
     array = open_array(
         store,
         "labels/instances/0",
@@ -85,28 +96,38 @@ def write_instances(
             "code": code,
         },
     )
-    if missing := array.missing():
-        labels, counts = _label_classes(read_foreground(store), thresholds, labelling)
-        array.array.attrs["counts"] = counts
-        for index in missing:
-            array.write(index, labels[array.region(index)])
-    counts = list(array.array.attrs["counts"])
-    firsts = [1 + sum(counts[:k]) for k in range(len(counts))]
-    made = {
-        name: {"threshold": at, "instances": count, "first_id": first}
-        for name, at, count, first in zip(classes, thresholds, counts, firsts, strict=True)
-    }
+    masks = _Masks(read_array(store, "foreground"), thresholds)
+    found = [
+        find_objects(
+            partial(masks.read, number),
+            array.array.shape,
+            array.array.shards,
+            Labelling(**labelling),
+            threads,
+        )
+        for number in range(len(classes))
+    ]
+    made = _described(classes, thresholds, found)
+    with ThreadPoolExecutor(threads) as pool:
+        write = partial(_write_block, array, masks, found, made)
+        list(pool.map(write, array.missing()))
+    write_objects(
+        table,
+        [(name, made[name]["first_id"], of.sums) for name, of in zip(classes, found, strict=True)],
+        scale,
+        unit,
+    )
     log.info("%s: %s", store, made)
     write_receipt(
         receipt,
         {
             "shape": array.array.shape,
             "digest": array.content_digest(),
-            "instances": sum(counts),
+            "instances": sum(of.count for of in found),
             "classes": made,
         },
     )
-    record.write()
+    record.write(threads=threads)
 
 
 def instances_of_class(labels: da.Array, made: Mapping[str, int]) -> da.Array:
@@ -115,21 +136,55 @@ def instances_of_class(labels: da.Array, made: Mapping[str, int]) -> da.Array:
     return da.where((labels >= first) & (labels < first + made["instances"]), labels, 0)
 
 
-def _label_classes(
-    foreground_KYX: np.ndarray, thresholds: Sequence[float], labelling: Mapping[str, Any]
-) -> tuple[np.ndarray, list[int]]:
-    """Instances of all classes (Y, X), and the number of each class."""
-    labels_YX = np.zeros(foreground_KYX.shape[1:], np.uint32)
-    highest_YX = foreground_KYX.argmax(axis=0)
-    at_YX = np.asarray(thresholds)[highest_YX]
-    any_YX = foreground_KYX.max(axis=0).astype(np.float64) > at_YX
-    counts: list[int] = []
-    for number, (plane_YX, threshold) in enumerate(zip(foreground_KYX, thresholds, strict=True)):
-        mine_YX = highest_YX == number
-        found_YX = label_instances(np.where(mine_YX, plane_YX, 0), threshold=threshold, **labelling)
-        kept_YX = (found_YX != 0) & (
-            mine_YX | ~any_YX
-        )  # a hole may hold an object of another class
-        labels_YX[kept_YX] = found_YX[kept_YX] + np.uint32(sum(counts))
-        counts.append(int(found_YX.max(initial=0)))
-    return labels_YX, counts
+class _Masks:
+    """Which pixels of a stored foreground (K, Y, X) are above the thresholds, region by region."""
+
+    def __init__(self, foreground: zarr.Array, thresholds: Sequence[float]) -> None:
+        self._foreground, self._thresholds = foreground, thresholds
+
+    def read(self, number: int, region: Region) -> tuple[np.ndarray, np.ndarray]:
+        """Mask (Y, X) of a class, and its foreground in [0, 1]."""
+        masks, foreground_KYX = self.of_all(region)
+        return masks[number], foreground_KYX[number]
+
+    def of_all(self, region: Region) -> tuple[list[np.ndarray], np.ndarray]:
+        """Masks of all classes, which exclude one another, and the foreground (K, Y, X)."""
+        foreground_KYX = as_probability(np.asarray(self._foreground[(slice(None), *region)]))
+        above = [
+            plane_YX.astype(np.float64) > threshold  # as the metrics binarise
+            for plane_YX, threshold in zip(foreground_KYX, self._thresholds, strict=True)
+        ]
+        if len(above) > 1:
+            highest_YX = foreground_KYX.argmax(axis=0)
+            above = [mask_YX & (highest_YX == k) for k, mask_YX in enumerate(above)]
+        return above, foreground_KYX
+
+
+def _described(
+    classes: Sequence[str], thresholds: Sequence[float], found: Sequence[Objects]
+) -> dict[str, dict[str, Any]]:
+    """Of each class: its threshold, how many instances, and the first id."""
+    made, first = {}, 1
+    for name, threshold, objects in zip(classes, thresholds, found, strict=True):
+        made[name] = {"threshold": threshold, "instances": objects.count, "first_id": first}
+        first += objects.count
+    if first - 1 > UINT32_MAX:
+        raise StoreError(f"{first - 1} instances do not fit uint32: raise min_area_px")
+    return made
+
+
+def _write_block(
+    array: ShardedArray,
+    masks: _Masks,
+    found: Sequence[Objects],
+    made: Mapping[str, Mapping[str, Any]],
+    index: Index,
+) -> None:
+    above, _ = masks.of_all(array.region(index))
+    labels_YX = np.zeros(above[0].shape, np.uint32)
+    for mask_YX, objects, of in zip(above, found, made.values(), strict=True):
+        drawn_YX = objects.draw(index, mask_YX)
+        # a hole that was filled may hold an object of another class
+        kept_YX = (drawn_YX != 0) & (mask_YX | ~np.any(above, axis=0))
+        labels_YX[kept_YX] = drawn_YX[kept_YX] + np.uint32(of["first_id"] - 1)
+    array.write(index, labels_YX)

@@ -6,6 +6,8 @@ from typing import Any
 
 import zarr
 
+UM_PER = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
+
 
 def write_group(store: str | Path, name: str, attributes: Mapping[str, Any]) -> None:
     """Make group `name` of a store ("" for the root) if it is not there, and set its attributes."""

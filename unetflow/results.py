@@ -13,7 +13,7 @@ import pandas as pd
 from unetflow.annotation import Annotation, read_class_lazily
 from unetflow.errors import StoreError
 from unetflow.instances import instances_of_class
-from unetflow.ome import spatial_scale
+from unetflow.ome import UM_PER, spatial_scale
 from unetflow.receipts import read_receipt
 from unetflow.stores import read_array, read_foreground, read_lazily
 
@@ -46,7 +46,6 @@ STAGES = {
 
 SEARCH_PX = 2048  # side of the part of a weight map that a figure is looked for in
 PARTS = 20  # of a training curve without validation
-UM_PER = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
 
 Record = dict[str, Any]
 

@@ -183,15 +183,16 @@ def read_lazily(store: str | Path, name: str) -> da.Array:
 
 def read_foreground(store: str | Path, region: Any = ()) -> np.ndarray:
     """Foreground (K, Y, X) of a store of predictions as float32 in [0, 1], or a region of it."""
-    return _as_probability(np.asarray(read_array(store, "foreground")[region]))
+    return as_probability(np.asarray(read_array(store, "foreground")[region]))
 
 
 def read_foreground_lazily(store: str | Path) -> da.Array:
     """As `read_foreground`, as a Dask array whose chunks are the shards."""
-    return read_lazily(store, "foreground").map_blocks(_as_probability, dtype=np.float32)
+    return read_lazily(store, "foreground").map_blocks(as_probability, dtype=np.float32)
 
 
-def _as_probability(stored: np.ndarray) -> np.ndarray:
+def as_probability(stored: np.ndarray) -> np.ndarray:
+    """Stored foreground as float32 in [0, 1]."""
     scale = np.float32(255 if stored.dtype == np.uint8 else 1)
     return stored.astype(np.float32) / scale
 

@@ -13,14 +13,15 @@ import numpy as np
 
 from unetflow.errors import LabelsError
 from unetflow.geojson import Polygons, is_geojson, read_polygons
+from unetflow.labelling import Labelling, find_objects
 from unetflow.labels import class_target, read_truth
 from unetflow.ome import spatial_scale, write_labels
 from unetflow.paths import has_changed, replaced
 from unetflow.progress import progress
 from unetflow.receipts import RunRecord, read_receipt, write_receipt
 from unetflow.slides import Slide
-from unetflow.stores import Layout, ShardedArray, clear, open_array
-from unetflow.tiles import shard_grid, shard_region, with_halo
+from unetflow.stores import SHARD_PX, Layout, ShardedArray, clear, open_array
+from unetflow.tiles import Region, shard_grid, shard_region, with_halo
 from unetflow.tissue import Tissue, read_tissue
 
 log = logging.getLogger(__name__)
@@ -50,8 +51,8 @@ def prepare_truth(
 
     A label image of the size of the prepared image or of any level of its file (then taken at the
     nearest pixels, ids are never mixed), or polygons in GeoJSON. Unreadable places of the image are
-    ignored. Read shard by shard, but for interiors, which are numbered in memory. Raises
-    LabelsError where the annotation does not fit or holds values without a meaning.
+    ignored. Read shard by shard; interiors are numbered over all shards. Raises LabelsError where
+    the annotation does not fit or holds values without a meaning.
     """
     record = RunRecord(receipt)
     image = read_receipt(image_receipt)
@@ -163,8 +164,20 @@ def _label_reader(
 
     if kind != "interior":
         return read
-    labels, ignored = read(slice(0, shape_px[0]), slice(0, shape_px[1]))  # numbered as a whole
-    return lambda rows, columns: (labels[rows, columns], ignored[rows, columns])
+
+    def interior(region: Region) -> tuple[np.ndarray, np.ndarray]:
+        inside = read(*region)[0] != 0
+        return inside, inside
+
+    block = (SHARD_PX, SHARD_PX)
+    numbered = find_objects(interior, shape_px, block, Labelling())
+
+    def read_numbered(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+        labels, ignored = read(rows, columns)
+        index = (rows.start // SHARD_PX, columns.start // SHARD_PX)
+        return numbered.draw(index, labels != 0), ignored
+
+    return read_numbered
 
 
 def _write(

@@ -64,12 +64,15 @@ rule instances:
         calibration="<results>/calibration/{experiment}/fold{fold}.json",
     output:
         receipt="<results>/predictions/{experiment}/fold{fold}/instances/{image}.json",
+        table="<results>/predictions/{experiment}/fold{fold}/objects/{image}.parquet",
+        text="<results>/predictions/{experiment}/fold{fold}/objects/{image}.csv",
     log:
         "<logs>/instances/{experiment}/fold{fold}/{image}.log",
     benchmark:
         "<benchmarks>/instances/{experiment}/fold{fold}/{image}.tsv"
     conda:
         "../../envs/unetflow.yaml"
+    threads: 2
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),

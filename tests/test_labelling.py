@@ -1,0 +1,84 @@
+"""Labelling by blocks is labelling the whole image at once, to the number."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from skimage.measure import regionprops
+
+from unetflow.instances import label_instances
+from unetflow.labelling import Labelling, find_objects
+from unetflow.tiles import shard_grid, shard_region
+
+
+def by_blocks(
+    foreground: np.ndarray, block: tuple[int, int], threads: int = 1, **how: Any
+) -> tuple[np.ndarray, Any]:
+    def read(region: Any) -> tuple[np.ndarray, np.ndarray]:
+        return foreground[region] > 0.5, foreground[region]
+
+    objects = find_objects(read, foreground.shape, block, Labelling(**how), threads)
+    labels = np.zeros(foreground.shape, np.uint32)
+    for index in shard_grid(foreground.shape, block):
+        region = shard_region(index, foreground.shape, block)
+        labels[region] = objects.draw(index, read(region)[0])
+    return labels, objects
+
+
+@given(
+    hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=14)),
+    st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    st.sampled_from([1, 2]),
+    st.booleans(),
+    st.sampled_from([0, 2, 4]),
+)
+@settings(deadline=None)  # the first example compiles
+def test_blocks_of_any_size_give_the_numbers_of_the_whole(
+    mask: np.ndarray, block: tuple[int, int], connectivity: int, fill_holes: bool, min_area: int
+) -> None:
+    how: dict[str, Any] = {
+        "connectivity": connectivity,
+        "fill_holes": fill_holes,
+        "min_area_px": min_area,
+    }
+    found, objects = by_blocks(mask.astype(float), block, **how)
+    wanted = label_instances(mask.astype(float), **how)
+    np.testing.assert_array_equal(found, wanted)
+    assert objects.count == wanted.max(initial=0)
+
+
+@pytest.mark.parametrize("connectivity", [1, 2])
+def test_large_noise_in_threads_and_its_sums(connectivity: int) -> None:
+    random = np.random.default_rng(0)
+    foreground = random.random((301, 257))
+    how: dict[str, Any] = {"connectivity": connectivity, "fill_holes": True, "min_area_px": 3}
+    found, objects = by_blocks(foreground, (64, 50), threads=3, **how)
+    np.testing.assert_array_equal(found, label_instances(foreground, **how))
+    sums = objects.sums
+    for k, region in enumerate(regionprops(found, intensity_image=foreground)):
+        assert sums.area_px[k] == region.area
+        box = (sums.top[k], sums.left[k], sums.bottom[k], sums.right[k])
+        assert box == region.bbox
+        centroid = (sums.row[k] / region.area, sums.column[k] / region.area)
+        assert centroid == pytest.approx(region.centroid)
+        assert sums.foreground[k] / region.area == pytest.approx(region.intensity_mean)
+
+
+def test_a_spiral_through_all_blocks_is_one_object() -> None:
+    mask = np.zeros((40, 40))
+    for ring in range(0, 18, 4):
+        mask[ring, ring : 40 - ring] = mask[ring : 40 - ring, 39 - ring] = 1
+        mask[39 - ring, ring : 40 - ring] = 1
+        mask[ring + 2 : 40 - ring, ring] = mask[ring + 2, ring : ring + 3] = 1
+        mask[ring + 2 : ring + 5, ring + 2] = 1
+    found, _ = by_blocks(mask, (7, 9))
+    np.testing.assert_array_equal(found, label_instances(mask))
+
+
+def test_nothing_has_no_objects() -> None:
+    found, objects = by_blocks(np.zeros((9, 11)), (4, 4), fill_holes=True)
+    assert objects.count == 0
+    assert not found.any()

@@ -1,0 +1,56 @@
+"""The table of the objects of an image: where each lies, how large and how sure it is."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from unetflow.labelling import Sums
+from unetflow.ome import UM_PER
+from unetflow.receipts import write_whole
+
+COLUMNS = (
+    *("id", "class", "row_px", "column_px", "row_um", "column_um"),  # of the centroid
+    *("area_px", "area_um2", "top_px", "left_px", "bottom_px", "right_px"),  # ends excluded
+    "mean_foreground",
+)
+
+
+def write_objects(
+    path: str | Path,
+    classes: Sequence[tuple[str, int, Sums]],
+    scale: Sequence[float],
+    unit: str | None,
+) -> None:
+    """The objects of all classes (name, first id, sums) as Parquet, and as CSV beside it.
+
+    `scale` is the size of a pixel (Y, X) in `unit`; without a unit the columns in um are empty.
+    Pixels are those of the prepared image, (0, 0) the centre of the first one.
+    """
+    frames = [_frame(*of) for of in classes]
+    frame = pd.concat(frames) if frames else pd.DataFrame(columns=list(COLUMNS))
+    um = UM_PER.get(unit or "", float("nan"))
+    height_um, width_um = (step * um for step in scale[-2:])
+    frame["row_um"], frame["column_um"] = frame["row_px"] * height_um, frame["column_px"] * width_um
+    frame["area_um2"] = frame["area_px"] * (height_um * width_um)
+    frame = frame[list(COLUMNS)]
+    content = io.BytesIO()
+    frame.to_parquet(content, index=False)
+    write_whole(path, content.getvalue())
+    text = frame.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+    write_whole(Path(path).with_suffix(".csv"), text.encode())
+
+
+def _frame(name: str, first_id: int, sums: Sums) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "id": range(first_id, first_id + len(sums.area_px)),
+            "class": name,
+            "row_px": sums.row / sums.area_px,
+            "column_px": sums.column / sums.area_px,
+            "area_px": sums.area_px,
+            **{f"{side}_px": getattr(sums, side) for side in ("top", "left", "bottom", "right")},
+            "mean_foreground": sums.foreground / sums.area_px,
+        }
+    )
