@@ -24,6 +24,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/predict.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/export.smk"
 
 
 rule all:
@@ -31,3 +32,4 @@ rule all:
     input:
         "<results>/report/index.html",
         segmented_receipts,
+        exports,

@@ -62,6 +62,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config["experiments"]["unet"]["network"] |= {"base_channels": 4, "depth": 2}
     config["experiments"]["unet"]["recipe"] |= {"tile_px": 92, "steps": 12, "validate_every": 6}
     config["predict"] |= {"write_px": 256, "shard_px": 512}
+    config["export"] = {"formats": ["geojson", "labels", "overlay"], "splits": ["predict"]}
     config["calibrate"]["thresholds"] = config["evaluate"]["thresholds"] = [0.3, 0.5]
     write_config(folder, config)
     return folder
@@ -117,6 +118,10 @@ def test_every_declared_result_is_there(finished: Path) -> None:
         "models/unet/fold0/model.safetensors",
         "models/unet/fold0/training.csv",
         "calibration/unet/fold0.json",
+        "predictions/unet/fold0/objects/test_00.csv",
+        "exports/unet/fold0/unlabelled.geojson.gz",
+        "exports/unet/fold0/unlabelled.labels.tif",
+        "exports/unet/fold0/empty.overlay.ome.tif",
         "predictions/unet/fold0/foreground/slide.json",
         "predictions/unet/fold0/instances/unlabelled.json",
         "predictions/unet/fold0/slide.ome.zarr/foreground/zarr.json",

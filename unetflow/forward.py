@@ -13,9 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from unetflow.errors import ModelError
+from unetflow.memory import available_bytes
 from unetflow.tiles import Tile, read_mirrored, tile_grid, valid_input_px
 
 log = logging.getLogger(__name__)
+
+SHARE_OF_MEMORY = 0.8  # of what is left, for one tile's activations
 
 
 class ImageLike(Protocol):
@@ -99,6 +102,43 @@ def grid_for(
         )
     read_px = valid_input_px(write_px, network.depth)
     return tile_grid(shape_YX, write_px, network.halo_px, read_px, origin)
+
+
+def fitting_tile(network: Any, write_px: int, device: str, precision: str) -> int:
+    """The write region of a tile that memory is enough for: `write_px`, or that halved.
+
+    On a GPU a tile is tried, on the CPU its memory is estimated. Raises ModelError where even the
+    smallest is too large.
+    """
+    wanted = write_px
+    while write_px >= 2**network.depth and write_px % 2**network.depth == 0:
+        read_px = valid_input_px(write_px, network.depth)
+        needed = network.bytes_of_tile(read_px, 4 if precision == "fp32" else 2)
+        log.info("needs %.2f GB: tile %d px, %s, %s", needed / 1e9, read_px, precision, device)
+        if _fits(network, read_px, needed, device, precision):
+            return write_px
+        log.warning("write regions of %d px do not fit into memory: halving them", write_px)
+        write_px //= 2
+    raise ModelError(
+        f"predict: not even a tile of {2 * write_px} px fits into the memory that is left "
+        f"(wanted: {wanted} px). Ask for more, or use a network with a smaller base_channels."
+    )
+
+
+def _fits(network: nn.Module, read_px: int, needed: int, device: str, precision: str) -> bool:
+    if device == "cpu":
+        return needed < SHARE_OF_MEMORY * available_bytes()
+    trial = ready(network, device=device, precision=precision)
+    channels = next(network.parameters()).shape[1]
+    try:
+        tile_logits(trial, torch.zeros(1, channels, read_px, read_px))
+    except torch.OutOfMemoryError:
+        return False
+    finally:
+        del trial
+        if device == "cuda":
+            torch.cuda.empty_cache()
+    return True
 
 
 def ready(network: nn.Module, *, device: str, precision: str) -> nn.Module:

@@ -90,7 +90,7 @@ def check_image(
 ) -> None:
     """Refuse an image of other channels, or another resolution [um/px] where both are known."""
     check_channels(description, channels, image)
-    trained = description["mpp"]
+    trained = description.get("mpp")
     if trained and mpp and abs(mpp / trained - 1) > TOLERANCE:
         raise ModelError(
             f"{image}: has {mpp:.4g} um/px, but the model was trained at {trained:.4g}. Set the "

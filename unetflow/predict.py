@@ -7,6 +7,7 @@ Shape suffixes: B batch, C channels, K classes, H W of a tile, Y X of a level.
 import logging
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from unetflow.forward import (
     ImageLike,
     Normalised,
     cut,
+    fitting_tile,
     grid_for,
     read_tile,
     ready,
@@ -32,7 +34,7 @@ from unetflow.models import check_image, load_model
 from unetflow.ome import ome_image, spatial_scale, write_group
 from unetflow.progress import progress
 from unetflow.receipts import RunRecord, digest_of_file, read_receipt, write_receipt
-from unetflow.stores import Layout, open_array, read_array
+from unetflow.stores import Layout, ShardedArray, open_array, read_array
 from unetflow.tissue import Tissue, read_tissue
 
 log = logging.getLogger(__name__)
@@ -78,6 +80,58 @@ def predict_store(
     model: str | Path,
     store: str | Path,
     receipt: str | Path,
+    code: str,
+    **how: Any,
+) -> None:
+    """Rule predict: the foreground of one image into its store, shard by shard, then the receipt.
+
+    `how` are the options of `write_foreground`. A run that was killed goes on with the shards that
+    are missing.
+    """
+    record = RunRecord(receipt)
+    prepared = read_receipt(image_receipt)
+    network, description = load_model(model)
+    pixels = read_array(image, "0")
+    check_image(description, pixels.shape[0], prepared["levels"][0].get("mpp"), image)
+    scale, unit = spatial_scale(image)
+    foreground = write_foreground(
+        network,
+        description,
+        pixels,
+        store,
+        scale=scale,
+        unit=unit,
+        tissue=read_tissue(image, prepared["tissue"]),
+        decided_by={
+            "image": prepared["levels"][0]["digest"],
+            "tissue": prepared["tissue"] and prepared["tissue"]["digest"],
+            "model": digest_of_file(model),
+            "code": code,
+        },
+        **how,
+    )
+    write_receipt(
+        receipt,
+        {
+            "shape": foreground.array.shape,
+            "dtype": str(foreground.array.dtype),
+            "digest": foreground.content_digest(),
+            "precision": foreground.chosen["precision"],
+        },
+    )
+    record.write(**foreground.chosen)
+
+
+def write_foreground(
+    network: nn.Module,
+    description: dict[str, Any],
+    pixels: ImageLike,
+    store: str | Path,
+    *,
+    scale: Sequence[float],
+    unit: str | None,
+    tissue: Tissue | None,
+    decided_by: dict[str, Any],
     write_px: int,
     shard_px: int,
     dtype: str,
@@ -86,39 +140,32 @@ def predict_store(
     threads: int,
     gpu: bool,
     require_gpu: bool,
-    code: str,
-) -> None:
-    """Rule predict: the foreground of one image into its store, shard by shard, then the receipt.
+) -> ShardedArray:
+    """Array `foreground` (K, Y, X) of a store: P(pixel belongs to an object), a plane per class.
 
-    `foreground` is (K, Y, X), P(pixel belongs to an object), one plane per object class; as uint8
-    255 is 1.0. Outside the image's tissue, if that is known, it is 0 and no network is run. A run
-    that was killed goes on with the shards that are missing.
+    Of `pixels` (C, Y, X) as they are stored; as uint8 255 is 1.0. Outside the tissue, if that is
+    known, it is 0 and no network is run. Finished shards of the same making are kept. Tiles are
+    smaller than `write_px` where memory is short. Raises ModelError where nothing fits.
     """
-    record = RunRecord(receipt)
-    prepared = read_receipt(image_receipt)
-    network, description = load_model(model)
     if shard_px % write_px:
         raise ModelError(
             f"predict: shard_px = {shard_px} px is no multiple of write_px = {write_px} px. Set it "
             "to one: a shard is a whole number of write regions."
         )
-    pixels = read_array(image, "0")
-    check_image(description, pixels.shape[0], prepared["levels"][0].get("mpp"), image)
-    now = _choose(precision=precision, threads=threads, gpu=gpu, require_gpu=require_gpu)
-    scale, unit = spatial_scale(image)
+    device = resolve_device(gpu=gpu, require_gpu=require_gpu)
+    precision = resolve_precision(precision, device)
+    now = {
+        **{"device": device, "precision": precision, "memory_format": "channels_last"},
+        **{"threads": use_threads(threads), "average": average},
+        "write_px": fitting_tile(network, write_px, device, precision),
+    }
     axes = ("c", "y", "x")
     write_group(store, "", ome_image("foreground", axes, {"foreground": [1, *scale]}, unit=unit))
     foreground = open_array(
         store,
         "foreground",
         Layout((len(description["classes"]), *pixels.shape[1:]), dtype, axes, shard_px),
-        decided_by={
-            "image": prepared["levels"][0]["digest"],
-            "tissue": prepared["tissue"] and prepared["tissue"]["digest"],
-            "model": digest_of_file(model),
-            "parameters": {"write_px": write_px, "average": average, "precision": precision},
-            "code": code,
-        },
+        decided_by={**decided_by, "parameters": {"write_px": write_px, "average": average}},
         chosen=now,
         can_have=lambda chosen: _can_have(chosen, now),
     )
@@ -127,41 +174,22 @@ def predict_store(
         foreground,
         ready(network, device=chosen["device"], precision=chosen["precision"]),
         Normalised(pixels, description["intensity"]),
-        write_px,
+        chosen["write_px"],
         _turns(average),
         chosen["threads"],
-        read_tissue(image, prepared["tissue"]),
+        tissue,
     )
-    write_receipt(
-        receipt,
-        {
-            "shape": foreground.array.shape,
-            "dtype": dtype,
-            "digest": foreground.content_digest(),
-            "precision": chosen["precision"],
-        },
-    )
-    record.write(**chosen)
-
-
-def _choose(*, precision: str, threads: int, gpu: bool, require_gpu: bool) -> dict[str, Any]:
-    """What is resolved automatically, once, when an array is begun: other values, other bits."""
-    device = resolve_device(gpu=gpu, require_gpu=require_gpu)
-    return {
-        "device": device,
-        "precision": resolve_precision(precision, device),
-        "memory_format": "channels_last",
-        "threads": use_threads(threads),
-    }
+    return foreground
 
 
 def _can_have(chosen: dict[str, Any], now: dict[str, Any]) -> bool:
     """Can an array that was begun with `chosen` be continued here, to the same bits?"""
-    return chosen["device"] == now["device"] and chosen["threads"] <= (os.cpu_count() or 1)
+    same = all(chosen[key] == now[key] for key in ("device", "precision"))
+    return same and chosen["threads"] <= (os.cpu_count() or 1)
 
 
 def _finish(
-    foreground: Any,
+    foreground: ShardedArray,
     network: nn.Module,
     image: ImageLike,
     write_px: int,

@@ -14,7 +14,8 @@ import platform
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,19 @@ def write_whole(path: str | Path, content: bytes) -> None:
             f"{path}: could not be written ({error.strerror}). Make room or rights and run the "
             "same command again: what is finished is kept."
         ) from error
+
+
+@contextmanager
+def renamed_at_end(path: str | Path) -> Iterator[Path]:
+    """A name beside `path` to write to: becomes `path` at the end, removed after an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _umask() -> int:

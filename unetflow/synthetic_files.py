@@ -8,7 +8,6 @@ import hashlib
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from unetflow.receipts import renamed_at_end
 from unetflow.synthetic import BLOCK_PX, draw_labels, draw_region
 
 _ZLIB: dict[str, Any] = {"compression": "zlib", "compressionargs": {"level": 6}}
@@ -100,7 +100,7 @@ def write_image_pair(
     if labels.max() < 2**16:
         labels = labels.astype(np.uint16)
     for path, pixels in ((truth_path, labels), (image_path, image)):
-        with _renamed_at_end(path) as partial:
+        with renamed_at_end(path) as partial:
             tifffile.imwrite(partial, pixels, metadata=None, **_ZLIB, **_resolution(mpp))
 
 
@@ -124,13 +124,13 @@ def write_slide(
             f"{path}: a slide of {shape} px has no three further levels; take 8 px or more."
         )
     with (
-        _renamed_at_end(truth_path) as partial,
+        renamed_at_end(truth_path) as partial,
         tifffile.TiffWriter(partial, bigtiff=_needs_bigtiff(shape, 4)) as tiff,
     ):
         labels = (draw_labels(*place, seed=seed) for place in _places(shape))
         _write_level(tiff, labels, shape, np.uint32, mpp, metadata=None)
     with (
-        _renamed_at_end(path) as partial,
+        renamed_at_end(path) as partial,
         tifffile.TiffWriter(partial, ome=True, bigtiff=_needs_bigtiff(shape, 2)) as tiff,
     ):
         _write_pyramid(tiff, Path(path), shape, seed, mpp)
@@ -230,16 +230,3 @@ def _needs_bigtiff(shape: tuple[int, int], bytes_per_pixel: int) -> bool:
 
 def _resolution(mpp: float) -> dict[str, Any]:
     return {"resolution": (1e4 / mpp, 1e4 / mpp), "resolutionunit": "CENTIMETER"}
-
-
-@contextmanager
-def _renamed_at_end(path: str | Path) -> Iterator[Path]:
-    """A name beside `path` to write to: becomes `path` at the end, removed after an error."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

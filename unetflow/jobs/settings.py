@@ -44,13 +44,13 @@ class Settings:
             if role(image.split, int(fold), folds) in roles
         ]
 
-    def stacks_of(self, experiment: str, fold: int | str) -> dict[str, list[str]]:
-        """Test images of a fold whose truth is interiors, by group: slices scored together."""
+    def stacks_of(self, experiment: str, fold: int | str, *roles: str) -> dict[str, list[str]]:
+        """Images of a fold whose truth is interiors, by group: slices that belong together."""
         dataset = self.config["experiments"][experiment]["dataset"]
         if self.config["datasets"][dataset]["truth"] != "interior":
             return {}
         stacks: dict[str, list[str]] = {}
-        for name in self.images_of(experiment, fold, "test"):
+        for name in self.images_of(experiment, fold, *roles):
             if group := self.images[name].group:
                 stacks.setdefault(group, []).append(name)
         return stacks

@@ -168,7 +168,7 @@ def slices_of(pattern):
     """Function of wildcards: a path for each slice of the stack."""
 
     def paths(wildcards):
-        names = SETTINGS.stacks_of(wildcards.experiment, wildcards.fold)[wildcards.stack]
+        names = SETTINGS.stacks_of(wildcards.experiment, wildcards.fold, "test")[wildcards.stack]
         return [
             f"{RESULTS}/{pattern}".format(
                 image=name, experiment=wildcards.experiment, fold=wildcards.fold
@@ -224,7 +224,7 @@ def stack_paths(pattern):
     return [
         f"{RESULTS}/{pattern}".format(experiment=name, fold=fold, stack=stack)
         for name, fold in runs()
-        for stack in SETTINGS.stacks_of(name, fold)
+        for stack in SETTINGS.stacks_of(name, fold, "test")
     ]
 
 
@@ -254,6 +254,49 @@ def integrity_facts():
 def segmented_receipts(wildcards):
     """Receipts of the instances of images that are only to be segmented."""
     return image_paths("predictions/{experiment}/fold{fold}/instances/{image}.json", "predict")
+
+
+# Exports
+
+EXPORTS = {
+    "geojson": "exports/{experiment}/fold{fold}/{image}.geojson.gz",
+    "labels": "exports/{experiment}/fold{fold}/{image}.labels.tif",
+    "overlay": "exports/{experiment}/fold{fold}/{image}.overlay.ome.tif",
+}
+
+
+def exports(wildcards):
+    """All files that the config wants exported."""
+    wanted = SETTINGS.config["export"]
+    files = [
+        path
+        for name, pattern in EXPORTS.items()
+        if name in wanted["formats"]
+        for path in image_paths(pattern, *wanted["splits"])
+    ]
+    if "stack" in wanted["formats"]:
+        files += [
+            f"{RESULTS}/exports/{name}/fold{fold}/{stack}.stack.tif"
+            for name, fold in runs()
+            for stack in SETTINGS.stacks_of(name, fold, *wanted["splits"])
+        ]
+    return files
+
+
+def exported_slices(pattern):
+    """Function of wildcards: a path for each slice of a stack that is exported."""
+
+    def paths(wildcards):
+        roles = SETTINGS.config["export"]["splits"]
+        stacks = SETTINGS.stacks_of(wildcards.experiment, wildcards.fold, *roles)
+        return [
+            f"{RESULTS}/{pattern}".format(
+                image=name, experiment=wildcards.experiment, fold=wildcards.fold
+            )
+            for name in stacks[wildcards.stack]
+        ]
+
+    return paths
 
 
 # The embedded demo

@@ -1,0 +1,13 @@
+"""The instances of one image as polygons for QuPath."""
+
+from unetflow.exports import export_geojson
+from unetflow.jobs.logs import job_log
+
+with job_log(snakemake.log[0]):
+    export_geojson(
+        store=snakemake.params.store,
+        table=snakemake.input.table,
+        image_receipt=snakemake.input.image,
+        classes=snakemake.params.classes,
+        output=snakemake.output.file,
+    )

@@ -1,0 +1,12 @@
+"""One image with the outlines of its instances as a pyramidal OME-TIFF."""
+
+from unetflow.exports import export_overlay
+from unetflow.jobs.logs import job_log
+
+with job_log(snakemake.log[0]):
+    export_overlay(
+        image=snakemake.params.image,
+        image_receipt=snakemake.input.image,
+        store=snakemake.params.store,
+        output=snakemake.output.file,
+    )

@@ -1,0 +1,158 @@
+"""What other programs read is what was found, to the pixel."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openslide
+import pandas as pd
+import pytest
+import tifffile
+from prepared import prepare
+from scipy import ndimage
+
+from unetflow.exports import (
+    export_geojson,
+    export_labels,
+    export_overlay,
+    export_stack,
+    outline_of,
+)
+from unetflow.geojson import read_polygons
+from unetflow.instances import write_instances
+from unetflow.ome import ome_image, write_group
+from unetflow.receipts import read_receipt, write_receipt
+from unetflow.slides import Slide
+from unetflow.stores import Layout, open_array, read_array
+
+SHAPE = (1100, 1300)
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> dict[str, Any]:
+    """A prepared image of half the resolution of its file, and instances of two classes in it."""
+    random = np.random.default_rng(0)
+    fine = random.integers(0, 255, (2 * SHAPE[0], 2 * SHAPE[1]), dtype=np.uint8)
+    image = prepare(tmp_path, fine, mpp=0.25, want_mpp=0.5)
+    smooth = ndimage.gaussian_filter(random.normal(size=(2, *SHAPE)), (0, 12, 12))
+    smooth = smooth / smooth.std()
+    planes = np.where(smooth > 1, 200, 0).astype(np.uint8)
+    planes[0, 40:80, 40:80] = 255
+    planes[:, 50:60, 50:60] = 0  # a hole
+    store, axes = tmp_path / "p.ome.zarr", ("c", "y", "x")
+    levels = {"foreground": [1, 0.5, 0.5]}
+    write_group(store, "", ome_image("p", axes, levels, unit="micrometer"))
+    array = open_array(store, "foreground", Layout(planes.shape, "uint8", axes), decided_by={})
+    for index in array.missing():
+        array.write(index, planes[array.region(index)])
+    write_receipt(tmp_path / "f.json", {"shape": planes.shape, "digest": "f"})
+    calibration = {"instances": {name: {"threshold": 0.5} for name in "ab"}}
+    write_receipt(tmp_path / "c.json", calibration)
+    write_instances(
+        store=store,
+        foreground_receipt=tmp_path / "f.json",
+        calibration=tmp_path / "c.json",
+        receipt=tmp_path / "inst.json",
+        table=tmp_path / "objects.parquet",
+        classes=["a", "b"],
+        threshold=None,
+        labelling={"min_area_px": 10, "fill_holes": False, "connectivity": 1},
+        threads=2,
+        code="c",
+    )
+    labels = np.asarray(read_array(store, "labels/instances/0")[:])
+    return {"folder": tmp_path, "image": image, "store": store, "labels": labels}
+
+
+def test_the_table_says_where_the_objects_are(case: dict[str, Any]) -> None:
+    table = pd.read_parquet(case["folder"] / "objects.parquet")
+    receipt = read_receipt(case["folder"] / "inst.json")["classes"]
+    assert table["id"].tolist() == list(range(1, len(table) + 1))
+    assert (table["class"] == "a").sum() == receipt["a"]["instances"] > 10
+    row = table.iloc[len(table) // 2]
+    rows, columns = np.nonzero(case["labels"] == row["id"])
+    assert (row["area_px"], row["area_um2"]) == (len(rows), len(rows) * 0.25)
+    assert (row["row_px"], row["column_um"]) == pytest.approx((rows.mean(), columns.mean() / 2))
+    assert (row["top_px"], row["right_px"]) == (rows.min(), columns.max() + 1)
+    assert row["mean_foreground"] == pytest.approx(200 / 255, rel=1e-6)
+    text = pd.read_csv(case["folder"] / "objects.csv")
+    assert text.columns.tolist() == table.columns.tolist()
+    assert len(text) == len(table)
+
+
+def test_polygons_come_back_as_the_same_pixels(case: dict[str, Any]) -> None:
+    path = case["folder"] / "o.geojson.gz"
+    export_geojson(
+        store=case["store"],
+        table=case["folder"] / "objects.parquet",
+        image_receipt=case["folder"] / "i.json",
+        classes=["a", "b"],
+        output=path,
+    )
+    first = path.read_bytes()
+    fine_px = (2 * SHAPE[0], 2 * SHAPE[1])
+    found = read_polygons(path, classes=["a", "b"], size_px=fine_px, shape_px=SHAPE)
+    assert found.warnings == []
+    drawn, _ = found.draw(slice(0, SHAPE[0]), slice(0, SHAPE[1]))
+    np.testing.assert_array_equal(drawn != 0, case["labels"] != 0)
+    content = json.loads(gzip.decompress(first))
+    names = np.array([0, *(int(each["properties"]["name"]) for each in content["features"])])
+    np.testing.assert_array_equal(names[drawn], case["labels"])
+    feature = content["features"][0]
+    assert feature["properties"]["objectType"] == "detection"
+    assert feature["properties"]["classification"]["name"] in "ab"
+    assert max(np.ravel(feature["geometry"]["coordinates"][0])) > max(SHAPE) / 100
+    export_geojson(
+        store=case["store"],
+        table=case["folder"] / "objects.parquet",
+        image_receipt=case["folder"] / "i.json",
+        classes=["a", "b"],
+        output=path,
+    )
+    assert path.read_bytes() == first
+
+
+def test_holes_and_corners_keep_their_outline() -> None:
+    mask = np.ones((4, 4), bool)
+    mask[1, 1] = False
+    outline = outline_of(mask)
+    assert (outline.area, len(outline.interiors)) == (15, 1)
+    assert outline_of(np.eye(3, dtype=bool)).area == 3
+
+
+def test_labels_are_a_tiled_tiff(case: dict[str, Any]) -> None:
+    export_labels(store=case["store"], output=case["folder"] / "l.tif")
+    with tifffile.TiffFile(case["folder"] / "l.tif") as tiff:
+        page = tiff.pages[0]
+        assert (page.is_tiled, tiff.is_bigtiff, page.dtype) == (True, True, np.uint32)
+        np.testing.assert_array_equal(tiff.asarray(), case["labels"])
+    with Slide(case["folder"] / "l.tif") as slide:
+        assert slide.levels[0].mpp == pytest.approx(0.5)
+
+
+def test_the_overlay_is_a_pyramid_for_viewers(case: dict[str, Any]) -> None:
+    export_overlay(
+        image=case["image"],
+        image_receipt=case["folder"] / "i.json",
+        store=case["store"],
+        output=case["folder"] / "o.ome.tif",
+    )
+    with Slide(case["folder"] / "o.ome.tif") as slide:
+        assert [level.shape_px for level in slide.levels] == [SHAPE, (550, 650), (275, 325)]
+        assert (slide.channels, slide.levels[0].mpp) == (3, pytest.approx(0.5))
+        pixels = slide.read(0, slice(0, 200), slice(0, 200)).astype(int)
+    coloured = pixels[0] - pixels[2] > 80  # orange lines on gray
+    assert coloured[40, 45:75].mean() > 0.9
+    assert coloured[62:78, 62:78].mean() < 0.3
+    assert openslide.OpenSlide(case["folder"] / "o.ome.tif").level_count >= 1
+
+
+def test_a_stack_is_32_bit_as_the_challenge_wanted_it(case: dict[str, Any]) -> None:
+    export_stack(predictions=[case["store"]] * 3, output=case["folder"] / "s.tif")
+    stack = tifffile.imread(case["folder"] / "s.tif")
+    assert (stack.shape, stack.dtype) == ((3, *SHAPE), np.float32)
+    assert stack.max() == 1
+    with tifffile.TiffFile(case["folder"] / "s.tif") as tiff:
+        assert len(tiff.pages) == 3

@@ -1,0 +1,214 @@
+"""Results in the formats of other programs: QuPath, ImageJ, viewers of slides, the ISBI challenge.
+
+Everything is written tile by tile or object by object: memory does not grow with the image.
+"""
+
+import gzip
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import shapely
+import tifffile
+import zarr
+from skimage.segmentation import find_boundaries
+
+from unetflow.ome import UM_PER, spatial_scale
+from unetflow.receipts import read_receipt, renamed_at_end
+from unetflow.stores import read_array, read_foreground
+from unetflow.tiles import Region, shard_grid, shard_region, with_halo
+
+TILE_PX = 512
+COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 228, 66))
+SPREAD = 2.5  # deviations from the mean that an overlay shows, of images that are not bytes
+JPEG_QUALITY = 90
+
+
+def export_geojson(
+    *,
+    store: str | Path,
+    table: str | Path,
+    image_receipt: str | Path,
+    classes: Sequence[str],
+    output: str | Path,
+) -> None:
+    """Instances as polygons for QuPath, gzipped GeoJSON: detections with class and colour.
+
+    Outlines run along the edges of pixels, holes are kept; coordinates (x, y) are pixels of the
+    finest level of the image's file. `table` is the one of `unetflow.objects`.
+    """
+    labels = read_array(store, "labels/instances/0")
+    size_px = read_receipt(image_receipt)["levels_of_file"][0]["shape"]
+    scale_yx = np.divide(size_px, labels.shape)
+    colours = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(classes)}
+    with (
+        renamed_at_end(output) as partial,
+        partial.open("wb") as file,
+        # neither name nor time: the same objects give the same bytes
+        gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
+    ):
+        packed.write(b'{"type": "FeatureCollection", "features": [')
+        between = b"\n"
+        for row, geometry in _polygons(labels, pd.read_parquet(table)):
+            geometry = shapely.transform(geometry, lambda xy: xy * scale_yx[::-1])
+            feature = _feature(row, geometry, colours[row["class"]])
+            packed.write(between + json.dumps(feature).encode())
+            between = b",\n"
+        packed.write(b"\n]}\n")
+
+
+def export_labels(*, store: str | Path, output: str | Path) -> None:
+    """Instances as a tiled, compressed BigTIFF of uint32."""
+    labels = read_array(store, "labels/instances/0")
+    with renamed_at_end(output) as partial:
+        tifffile.imwrite(
+            partial,
+            _tiles(labels.shape, lambda region: np.asarray(labels[region])),
+            shape=labels.shape,
+            dtype=labels.dtype,
+            tile=(TILE_PX, TILE_PX),
+            compression="zlib",
+            bigtiff=True,
+            photometric="minisblack",
+            metadata=None,
+            **_resolution(store, 0),
+        )
+
+
+def export_overlay(
+    *, image: str | Path, image_receipt: str | Path, store: str | Path, output: str | Path
+) -> None:
+    """The image with outlines of its instances as a pyramidal OME-TIFF, RGB in JPEG."""
+    receipt = read_receipt(image_receipt)
+    labels = read_array(store, "labels/instances/0")
+    levels = [read_array(image, str(k)) for k in range(len(receipt["levels"]))]
+    options: dict[str, Any] = {
+        **{"dtype": np.uint8, "tile": (TILE_PX, TILE_PX), "photometric": "rgb"},
+        **{"compression": "jpeg", "compressionargs": {"level": JPEG_QUALITY}},
+    }
+    with (
+        renamed_at_end(output) as partial,
+        tifffile.TiffWriter(partial, ome=True, bigtiff=True) as tiff,
+    ):
+        for k, level in enumerate(levels):
+            shape = level.shape[1:]
+            draw = _drawing(level, labels, k, receipt)
+            place = {"subifds": len(levels) - 1} if k == 0 else {"subfiletype": 1}
+            metadata = {"axes": "YXS", **_physical_size(image)} if k == 0 else None
+            size = {"shape": (*shape, 3), **_resolution(image, k)}
+            tiff.write(_tiles(shape, draw), metadata=metadata, **size, **place, **options)
+
+
+def export_stack(*, predictions: Sequence[str | Path], output: str | Path) -> None:
+    """P(interior) of slices as one 32-bit TIFF stack, as the ISBI 2012 challenge wanted it."""
+    with renamed_at_end(output) as partial, tifffile.TiffWriter(partial, bigtiff=False) as tiff:
+        for store in predictions:
+            foreground_YX = read_foreground(store)[0]
+            tiff.write(foreground_YX, photometric="minisblack", contiguous=True, metadata=None)
+
+
+def _polygons(
+    labels: zarr.Array, objects: pd.DataFrame
+) -> Iterator[tuple[dict[str, Any], shapely.Geometry]]:
+    """Each object with its outline, those that begin in the same shard together."""
+    height, width = labels.shards or labels.chunks
+    shard = [objects["top_px"] // height, objects["left_px"] // width]
+    for _, group in objects.groupby(shard, sort=True):
+        top, left = int(group["top_px"].min()), int(group["left_px"].min())
+        bottom, right = int(group["bottom_px"].max()), int(group["right_px"].max())
+        block = np.asarray(labels[top:bottom, left:right])
+        rows: list[dict[str, Any]] = group.to_dict("records")  # type: ignore[assignment]
+        for row in rows:
+            box = block[
+                row["top_px"] - top : row["bottom_px"] - top,
+                row["left_px"] - left : row["right_px"] - left,
+            ]
+            corner = np.array([row["left_px"], row["top_px"]])
+            outline = outline_of(box == row["id"])
+            yield row, shapely.transform(outline, lambda xy, corner=corner: xy + corner)
+
+
+def outline_of(mask: np.ndarray) -> shapely.Geometry:
+    """The outline (x, y) of a mask (Y, X) along the edges of its pixels, with its holes."""
+    padded = np.pad(mask.astype(np.int8), ((0, 0), (1, 1)))
+    change = np.diff(padded, axis=1)
+    rows, starts = np.nonzero(change == 1)
+    _, ends = np.nonzero(change == -1)
+    return shapely.union_all(shapely.box(starts, rows, ends, rows + 1))
+
+
+def _feature(
+    row: dict[str, Any], geometry: shapely.Geometry, colour: tuple[int, int, int]
+) -> dict[str, Any]:
+    return {
+        "type": "Feature",
+        "geometry": json.loads(shapely.to_geojson(geometry)),
+        "properties": {
+            "objectType": "detection",
+            "name": str(row["id"]),
+            "classification": {"name": row["class"], "color": list(colour)},
+            "measurements": {
+                "area px": row["area_px"],
+                "mean foreground": round(row["mean_foreground"], 4),
+            },
+        },
+    }
+
+
+def _tiles(shape: Sequence[int], read: Callable[[Region], np.ndarray]) -> Iterator[np.ndarray]:
+    """Tiles of an image in raster order, those at its end filled with 0."""
+    size = (TILE_PX, TILE_PX)
+    for index in shard_grid(shape, size):
+        tile = read(shard_region(index, shape, size))
+        rest = [(0, TILE_PX - n) for n in tile.shape[:2]]
+        yield np.pad(tile, [*rest, *[(0, 0)] * (tile.ndim - 2)])
+
+
+def _drawing(
+    level: zarr.Array, labels: zarr.Array, k: int, receipt: dict[str, Any]
+) -> Callable[[Region], np.ndarray]:
+    """Draws a region of level k as RGB (Y, X, 3), instances outlined."""
+    step = 2**k
+
+    def draw(region: Region) -> np.ndarray:
+        rgb = _as_rgb(np.asarray(level[(slice(None), *region)]), receipt)
+        wide, inner = with_halo(region, (1, 1), level.shape[1:])
+        every = tuple(slice(part.start * step, part.stop * step, step) for part in wide)
+        outlined = find_boundaries(np.asarray(labels[every]), mode="inner")[inner]
+        rgb[outlined] = COLOURS[0]
+        return rgb
+
+    return draw
+
+
+def _as_rgb(image_CYX: np.ndarray, receipt: dict[str, Any]) -> np.ndarray:
+    """Three channels of bytes as they are, else the mean of the channels, stretched."""
+    if len(image_CYX) == 3 and image_CYX.dtype == np.uint8:
+        return np.moveaxis(image_CYX, 0, -1).copy()
+    mean, deviation = np.mean(receipt["pixels"]["mean"]), np.mean(receipt["pixels"]["deviation"])
+    low, span = mean - SPREAD * deviation, max(2 * SPREAD * deviation, 1e-12)
+    gray_YX = (image_CYX.astype(np.float64).mean(axis=0) - low) / span
+    return np.repeat(np.rint(255 * np.clip(gray_YX, 0, 1)).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _physical_size(store: str | Path) -> dict[str, Any]:
+    """The size of a pixel for OME-XML, nothing where it is not known."""
+    scale, unit = spatial_scale(store)
+    if unit not in UM_PER:
+        return {}
+    sizes = {
+        f"PhysicalSize{axis}": step * UM_PER[unit] for axis, step in zip("YX", scale, strict=True)
+    }
+    return {**sizes, **{f"PhysicalSize{axis}Unit": "µm" for axis in "YX"}}
+
+
+def _resolution(store: str | Path, level: int) -> dict[str, Any]:
+    """Resolution tags of a TIFF, none where a pixel's size is not known."""
+    scale, unit = spatial_scale(store)
+    if unit not in UM_PER:
+        return {}
+    per_cm = tuple(1e4 / (step * UM_PER[unit] * 2**level) for step in reversed(scale))
+    return {"resolution": per_cm, "resolutionunit": "CENTIMETER"}

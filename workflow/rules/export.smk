@@ -1,0 +1,90 @@
+# Results for other programs, of the images that the config's `export` names.
+
+
+rule export_geojson:
+    input:
+        image="<results>/images/{image}.json",
+        instances="<results>/predictions/{experiment}/fold{fold}/instances/{image}.json",
+        table="<results>/predictions/{experiment}/fold{fold}/objects/{image}.parquet",
+    output:
+        file="<results>/exports/{experiment}/fold{fold}/{image}.geojson.gz",
+    log:
+        "<logs>/export_geojson/{experiment}/fold{fold}/{image}.log",
+    benchmark:
+        "<benchmarks>/export_geojson/{experiment}/fold{fold}/{image}.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(120),
+    params:
+        store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        classes=dataset("classes"),
+        code=code("export_geojson"),
+    script:
+        "../../scripts/export_geojson.py"
+
+
+rule export_labels:
+    input:
+        instances="<results>/predictions/{experiment}/fold{fold}/instances/{image}.json",
+    output:
+        file="<results>/exports/{experiment}/fold{fold}/{image}.labels.tif",
+    log:
+        "<logs>/export_labels/{experiment}/fold{fold}/{image}.log",
+    benchmark:
+        "<benchmarks>/export_labels/{experiment}/fold{fold}/{image}.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(60),
+    params:
+        store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        code=code("export_labels"),
+    script:
+        "../../scripts/export_labels.py"
+
+
+rule export_overlay:
+    input:
+        image="<results>/images/{image}.json",
+        instances="<results>/predictions/{experiment}/fold{fold}/instances/{image}.json",
+    output:
+        file="<results>/exports/{experiment}/fold{fold}/{image}.overlay.ome.tif",
+    log:
+        "<logs>/export_overlay/{experiment}/fold{fold}/{image}.log",
+    benchmark:
+        "<benchmarks>/export_overlay/{experiment}/fold{fold}/{image}.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    params:
+        image=under_results("images/{image}.ome.zarr"),
+        store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        code=code("export_overlay"),
+    script:
+        "../../scripts/export_overlay.py"
+
+
+rule export_stack:
+    input:
+        foregrounds=exported_slices("predictions/{experiment}/fold{fold}/foreground/{image}.json"),
+    output:
+        file="<results>/exports/{experiment}/fold{fold}/{stack}.stack.tif",
+    log:
+        "<logs>/export_stack/{experiment}/fold{fold}/{stack}.log",
+    benchmark:
+        "<benchmarks>/export_stack/{experiment}/fold{fold}/{stack}.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(30),
+    params:
+        predictions=exported_slices("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        code=code("export_stack"),
+    script:
+        "../../scripts/export_stack.py"
