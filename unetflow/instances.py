@@ -73,10 +73,7 @@ def write_instances(
     """Rule instances: `labels/instances` beside the foreground, and a table of the objects.
 
     `threshold` None takes those that the validation images chose, one per class; `labelling` are
-    the other options of `label_instances`. Of several classes a pixel belongs to the one with the
-    highest foreground; the ids of each class are consecutive, class after class. Images of any
-    size are labelled block by block, to the same numbers. The table is written as Parquet, to the
-    path `table`, and as CSV beside it; its columns are `unetflow.objects.COLUMNS`.
+    the other options of `label_instances`. As `label_store`.
     """
     record = RunRecord(receipt)
     calibrated = read_receipt(calibration)["instances"]
@@ -84,19 +81,52 @@ def write_instances(
         calibrated[name]["threshold"] if threshold is None else threshold for name in classes
     ]
     content = read_receipt(foreground_receipt)
+    array, made = label_store(
+        store,
+        dict(zip(classes, thresholds, strict=True)),
+        labelling,
+        table=table,
+        threads=threads,
+        decided_by={"foreground": content["digest"], "code": code},
+    )
+    write_receipt(
+        receipt,
+        {
+            "shape": array.array.shape,
+            "digest": array.content_digest(),
+            "instances": sum(of["instances"] for of in made.values()),
+            "classes": made,
+        },
+    )
+    record.write(threads=threads)
+
+
+def label_store(
+    store: str | Path,
+    thresholds: Mapping[str, float],
+    labelling: Mapping[str, Any],
+    *,
+    table: str | Path,
+    threads: int,
+    decided_by: Mapping[str, Any],
+) -> tuple[ShardedArray, dict[str, dict[str, Any]]]:
+    """Array `labels/instances` of a store with a foreground, and what is said of each class.
+
+    `thresholds` are by class. Of several classes a pixel belongs to the one with the highest
+    foreground; the ids of each class are consecutive, class after class. Images of any size are
+    labelled block by block, to the same numbers. The table is written as Parquet, to the path
+    `table`, and as CSV beside it; its columns are `unetflow.objects.COLUMNS`.
+    """
+    foreground = read_array(store, "foreground")
     scale, unit = spatial_scale(store)
     write_labels(store, "instances", scale, unit)
     array = open_array(
         store,
         "labels/instances/0",
-        Layout(tuple(content["shape"][1:]), "uint32", ("y", "x")),
-        decided_by={
-            "foreground": content["digest"],
-            "parameters": {"thresholds": thresholds, **labelling},
-            "code": code,
-        },
+        Layout(foreground.shape[1:], "uint32", ("y", "x")),
+        decided_by={**decided_by, "parameters": {"thresholds": dict(thresholds), **labelling}},
     )
-    masks = _Masks(read_array(store, "foreground"), thresholds)
+    masks = _Masks(foreground, list(thresholds.values()))
     found = [
         find_objects(
             partial(masks.read, number),
@@ -105,29 +135,17 @@ def write_instances(
             Labelling(**labelling),
             threads,
         )
-        for number in range(len(classes))
+        for number in range(len(thresholds))
     ]
-    made = _described(classes, thresholds, found)
+    made = _described(thresholds, found)
     with ThreadPoolExecutor(threads) as pool:
-        write = partial(_write_block, array, masks, found, made)
-        list(pool.map(write, array.missing()))
-    write_objects(
-        table,
-        [(name, made[name]["first_id"], of.sums) for name, of in zip(classes, found, strict=True)],
-        scale,
-        unit,
-    )
+        list(pool.map(partial(_write_block, array, masks, found, made), array.missing()))
+    sums = [
+        (name, of["first_id"], o.sums) for (name, of), o in zip(made.items(), found, strict=True)
+    ]
+    write_objects(table, sums, scale, unit)
     log.info("%s: %s", store, made)
-    write_receipt(
-        receipt,
-        {
-            "shape": array.array.shape,
-            "digest": array.content_digest(),
-            "instances": sum(of.count for of in found),
-            "classes": made,
-        },
-    )
-    record.write(threads=threads)
+    return array, made
 
 
 def instances_of_class(labels: da.Array, made: Mapping[str, int]) -> da.Array:
@@ -161,11 +179,11 @@ class _Masks:
 
 
 def _described(
-    classes: Sequence[str], thresholds: Sequence[float], found: Sequence[Objects]
+    thresholds: Mapping[str, float], found: Sequence[Objects]
 ) -> dict[str, dict[str, Any]]:
     """Of each class: its threshold, how many instances, and the first id."""
     made, first = {}, 1
-    for name, threshold, objects in zip(classes, thresholds, found, strict=True):
+    for (name, threshold), objects in zip(thresholds.items(), found, strict=True):
         made[name] = {"threshold": threshold, "instances": objects.count, "first_id": first}
         first += objects.count
     if first - 1 > UINT32_MAX:

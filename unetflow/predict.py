@@ -6,6 +6,7 @@ Shape suffixes: B batch, C channels, K classes, H W of a tile, Y X of a level.
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -259,3 +260,9 @@ def _turns(average: int) -> tuple[tuple[int, bool], ...]:
     if average not in AVERAGES:
         raise ValueError(f"average = {average} is not possible; there are 1 (off), 7 and 8")
     return AVERAGES[average]
+
+
+if __name__ == "__main__":
+    from unetflow.segment import main
+
+    sys.exit(main())

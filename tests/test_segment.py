@@ -1,0 +1,81 @@
+"""One image segmented by the command, as the pipeline would."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+import torch
+
+from unetflow.forward import Normalised
+from unetflow.models import save_model
+from unetflow.networks import build
+from unetflow.predict import predict_array
+from unetflow.segment import main, segment_file
+from unetflow.stores import read_array, read_foreground
+
+PIXELS = np.random.default_rng(0).integers(0, 255, (700, 900), dtype=np.uint8)
+INTENSITY = {"mean": [120.0], "deviation": [60.0]}
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> tuple[Path, Any]:
+    """A folder with a model and an image, and the network."""
+    torch.manual_seed(3)
+    options = {"base_channels": 4, "depth": 2}
+    network = build("unet", **options)
+    description = {
+        **{"network": {"name": "unet", **options}, "channels": 1, "classes": ["cell"]},
+        **{"intensity": INTENSITY, "mpp": None},
+    }
+    save_model(tmp_path / "m.safetensors", network, description)
+    tifffile.imwrite(tmp_path / "i.tif", PIXELS, tile=(128, 128), photometric="minisblack")
+    return tmp_path, network
+
+
+def test_the_command_writes_what_the_network_says(
+    case: tuple[Path, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, network = case
+    files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
+    assert main([*files, "--threads", "2", "--write-px", "256", "--precision", "fp32"]) == 0
+    wanted = predict_array(network, Normalised(PIXELS[None], INTENSITY), write_px=256)
+    found = read_foreground(folder / "o.ome.zarr")
+    assert np.abs(found - wanted[1:]).max() < 0.5 / 255 + 1e-5
+    instances = np.asarray(read_array(folder / "o.ome.zarr", "labels/instances/0")[:])
+    table = pd.read_parquet(folder / "o.ome.zarr" / "objects.parquet")
+    assert instances.max() == len(table) > 0
+    assert f"cell: {len(table)} instances at threshold 0.5" in capsys.readouterr().out
+
+
+def test_the_same_call_goes_on_and_keeps_what_is_there(case: tuple[Path, Any]) -> None:
+    folder, _ = case
+    how: dict[str, Any] = {
+        **{"write_px": 256, "shard_px": 512, "dtype": "uint8", "average": 1, "precision": "fp32"},
+        **{"threads": 2, "gpu": False, "require_gpu": False},
+    }
+    files = [folder / name for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
+    first = segment_file(*files, **how)
+    shards = sorted((folder / "o.ome.zarr/foreground/c/0").glob("*/*"))
+    times = [path.stat().st_mtime_ns for path in shards[1:]]
+    before = shards[0].read_bytes()
+    shards[0].unlink()
+    assert segment_file(*files, **how) == first
+    assert shards[0].read_bytes() == before
+    assert [path.stat().st_mtime_ns for path in shards[1:]] == times
+
+
+def test_what_cannot_be_is_one_line(case: tuple[Path, Any]) -> None:
+    folder, _ = case
+    tifffile.imwrite(folder / "rgb.tif", np.zeros((50, 50, 3), np.uint8), photometric="rgb")
+    command = [sys.executable, "-m", "unetflow.predict", str(folder / "m.safetensors")]
+    done = subprocess.run(
+        [*command, folder / "rgb.tif", folder / "o.zarr"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "has 3 channels, but the model was trained on 1" in done.stderr
+    assert "Traceback" not in done.stderr

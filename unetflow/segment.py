@@ -1,0 +1,138 @@
+"""One image without the pipeline: foreground, instances and a table of the objects.
+
+python -m unetflow.predict model.safetensors image.svs out.ome.zarr
+"""
+
+import argparse
+import logging
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unetflow.errors import UnetflowError
+from unetflow.instances import label_store
+from unetflow.models import check_channels, load_model
+from unetflow.paths import fingerprint_of
+from unetflow.predict import write_foreground
+from unetflow.receipts import digest_of_file
+from unetflow.sampling import Lost, Source, source_at
+from unetflow.slides import Slide
+
+log = logging.getLogger(__name__)
+
+
+class SourcePixels:
+    """An image file at one resolution as an array (C, Y, X) that is read by region."""
+
+    def __init__(self, source: Source, channels: Sequence[int]) -> None:
+        self._source, self._channels = source, list(channels)
+        self.shape = (len(channels), *source.shape_px)
+        self.lost: list[Lost] = []
+        self._lock = threading.Lock()  # a file is read by one thread at a time
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        _, rows, columns = key
+        with self._lock:
+            return self._source.read(rows, columns, self.lost)[self._channels]
+
+
+def segment_file(
+    model: str | Path,
+    image: str | Path,
+    output: str | Path,
+    *,
+    threshold: float = 0.5,
+    min_area_px: int = 0,
+    fill_holes: bool = False,
+    mpp: float | None = None,
+    level: int | None = None,
+    plane: int | None = None,
+    channels: Sequence[int] | None = None,
+    **how: Any,
+) -> dict[str, dict[str, Any]]:
+    """Segment an image file into an OME-Zarr; returns what is said of the instances of each class.
+
+    The image is read at the model's resolution where both are known; `mpp` overrules what the file
+    says. `how` are the options of `unetflow.predict.write_foreground`. The same call goes on where
+    a killed one stopped. Raises SlideError and ModelError.
+    """
+    network, description = load_model(model)
+    with Slide(image, plane=plane, mpp=mpp) as slide:
+        known = slide.levels[0].mpp is not None
+        source = source_at(slide, level, description.get("mpp") if known else None)
+        picked = list(channels) if channels is not None else list(range(slide.channels))
+        check_channels(description, len(picked), image)
+        pixels = SourcePixels(source, picked)
+        decided_by = {
+            **{"image": fingerprint_of(image), "model": digest_of_file(model)},
+            **{"shape": source.shape_px, "level": source.level, "plane": plane, "channels": picked},
+        }
+        foreground = write_foreground(
+            network,
+            description,
+            pixels,
+            output,
+            scale=[source.mpp or 1.0] * 2,
+            unit="micrometer" if source.mpp else None,
+            tissue=None,
+            decided_by=decided_by,
+            **how,
+        )
+    for place in pixels.lost:
+        log.warning(
+            "%s: rows %s, columns %s could not be read (%s) and count as 0",
+            *(image, place["rows"], place["columns"], place["why"]),
+        )
+    _, made = label_store(
+        output,
+        dict.fromkeys(description["classes"], threshold),
+        {"min_area_px": min_area_px, "fill_holes": fill_holes, "connectivity": 1},
+        table=Path(output) / "objects.parquet",
+        threads=how["threads"],
+        decided_by={"foreground": foreground.content_digest()},
+    )
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        made = segment_file(**vars(options), shard_px=max(1024, options.write_px), dtype="uint8")
+    except UnetflowError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for name, of in made.items():
+        print(f"{name}: {of['instances']} instances at threshold {of['threshold']:g}")
+    print(f"{options.output}: foreground, labels/instances, objects.parquet, objects.csv")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m unetflow.predict", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("model", help="model.safetensors of a training")
+    parser.add_argument("image", help="any file that the pipeline reads")
+    parser.add_argument("output", help="OME-Zarr to write, out.ome.zarr")
+    add = parser.add_argument
+    add("--threshold", type=float, default=0.5, help="of the instances (default 0.5)")
+    add("--min-area-px", type=int, default=0, help="smaller instances are left out")
+    add("--fill-holes", action="store_true", help="of instances")
+    add("--mpp", type=float, help="um per pixel, where the file does not say")
+    add("--level", type=int, help="of a pyramid, instead of the model's resolution")
+    add("--plane", type=int, help="of a stack")
+    add("--channels", type=int, nargs="+", help="which, in which order")
+    add("--write-px", type=int, default=512, help="write region of a tile (default 512)")
+    add("--average", type=int, choices=(1, 7, 8), default=1, help="flips and rotations")
+    add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    add("--threads", type=int, default=os.cpu_count() or 1, help="default: all cores")
+    add("--cpu", dest="gpu", action="store_false", help="do not use a GPU")
+    add("--require-gpu", action="store_true", help="no GPU is an error")
+    return parser
