@@ -7,7 +7,7 @@ with job_log(snakemake.log[0]):
     predict_store(
         image=snakemake.params.image,
         image_receipt=snakemake.input.image,
-        model=snakemake.input.model,
+        models=snakemake.input.models,
         store=snakemake.params.store,
         receipt=snakemake.output.receipt,
         **snakemake.params.predict,

@@ -21,7 +21,7 @@ from unetflow.networks import build
 from unetflow.ome import ome_image, write_group
 from unetflow.predict import TURNS, predict_array, predict_store
 from unetflow.receipts import write_receipt
-from unetflow.stores import Layout, open_array, read_foreground
+from unetflow.stores import Layout, open_array, read_array, read_foreground
 from unetflow.tiles import Tile, read_mirrored, valid_input_px
 
 
@@ -183,7 +183,7 @@ def job(tmp_path: Path) -> dict[str, Any]:
     return {
         "image": tmp_path / "i.ome.zarr",
         "image_receipt": tmp_path / "i.json",
-        "model": tmp_path / "model.safetensors",
+        "models": [tmp_path / "model.safetensors"],
         "store": tmp_path / "p" / "i.ome.zarr",
         "receipt": tmp_path / "p" / "i.json",
         "write_px": 256,
@@ -200,7 +200,7 @@ def job(tmp_path: Path) -> dict[str, Any]:
 
 def test_the_stored_foreground_is_that_of_the_whole_array(job: dict[str, Any]) -> None:
     predict_store(**job)
-    network, description = load_model(job["model"])
+    network, description = load_model(job["models"][0])
     pixels = np.random.default_rng(1).integers(0, 255, (1, 1300, 1500), dtype=np.uint8)
     wanted = predict_array(network, Normalised(pixels, description["intensity"]), write_px=512)
     # uint8 rounds to the nearest of 255 steps, and tiles of another size differ in their last bits.
@@ -216,7 +216,6 @@ def all_bytes(folder: Path) -> dict[str, bytes]:
 
 
 def run_in_process(job: dict[str, Any], *, slowly: bool) -> "subprocess.Popen[bytes]":
-    arguments = {key: str(v) if isinstance(v, Path) else v for key, v in job.items()}
     program = (
         "import json, sys, time, unetflow.predict as p\n"
         "one = p.tile_logits\n"
@@ -224,7 +223,7 @@ def run_in_process(job: dict[str, Any], *, slowly: bool) -> "subprocess.Popen[by
         f"p.tile_logits = slow if {slowly} else one\n"
         "p.predict_store(**json.loads(sys.argv[1]))\n"
     )
-    return subprocess.Popen([sys.executable, "-c", program, json.dumps(arguments)])
+    return subprocess.Popen([sys.executable, "-c", program, json.dumps(job, default=str)])
 
 
 def test_kill_9_at_any_moment_keeps_finished_shards_and_the_same_bytes(
@@ -254,11 +253,11 @@ def test_kill_9_at_any_moment_keeps_finished_shards_and_the_same_bytes(
 def test_another_model_starts_the_array_anew(job: dict[str, Any]) -> None:
     predict_store(**job)
     before = read_foreground(job["store"])
-    network, description = load_model(job["model"])
+    network, description = load_model(job["models"][0])
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(1.1)
-    save_model(job["model"], network, description)
+    save_model(job["models"][0], network, description)
     predict_store(**job)
     assert not np.array_equal(read_foreground(job["store"]), before)
 
@@ -269,16 +268,16 @@ def test_what_cannot_be_is_an_error_with_its_remedy(job: dict[str, Any]) -> None
     if not torch.cuda.is_available():
         with pytest.raises(ModelError, match="require_gpu is true, but PyTorch finds no GPU"):
             predict_store(**{**job, "require_gpu": True})
-    job["model"].write_bytes(b"no model")
+    job["models"][0].write_bytes(b"no model")
     with pytest.raises(ModelError, match="not a model file of unetflow"):
         predict_store(**job)
 
 
 def test_a_model_of_other_channels_is_refused(job: dict[str, Any]) -> None:
     network = network_of(3, in_channels=3)
-    _, description = load_model(job["model"])
+    _, description = load_model(job["models"][0])
     description["network"]["in_channels"] = description["channels"] = 3
-    save_model(job["model"], network, description)
+    save_model(job["models"][0], network, description)
     with pytest.raises(ModelError, match="has 1 channels, but the model was trained on 3"):
         predict_store(**job)
 
@@ -321,3 +320,22 @@ def test_each_job_runs_with_the_threads_it_was_granted(
         predict_store(**{**job, "threads": threads, "code": f"{threads}"})
         assert set(seen) == {min(threads, cores)}
         seen.clear()
+
+
+def test_several_models_are_averaged_each_with_its_own_intensities(
+    job: dict[str, Any], tmp_path: Path
+) -> None:
+    first, description = load_model(job["models"][0])
+    torch.manual_seed(9)
+    second = build(**description["network"]).eval()
+    other = {**description, "intensity": {"mean": [90.0], "deviation": [30.0]}}
+    save_model(tmp_path / "second.safetensors", second, other)
+    models = [*job["models"], tmp_path / "second.safetensors"]
+    predict_store(**{**job, "models": models, "dtype": "float32"})
+    pixels = np.asarray(read_array(job["image"], "0")[:])
+    wanted = [
+        predict_array(network, Normalised(pixels, of["intensity"]), write_px=256)[1:]
+        for network, of in ((first, description), (second, other))
+    ]
+    found = read_foreground(job["store"])
+    np.testing.assert_allclose(found, np.mean(wanted, axis=0), atol=1e-5)

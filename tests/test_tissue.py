@@ -181,7 +181,7 @@ def job_of(folder: Path) -> dict[str, Any]:
     save_model(folder / "m.safetensors", network, description)
     return {
         **{"image": folder / "i.ome.zarr", "image_receipt": folder / "i.json"},
-        **{"model": folder / "m.safetensors", "store": folder / "p.ome.zarr"},
+        **{"models": [folder / "m.safetensors"], "store": folder / "p.ome.zarr"},
         **{"receipt": folder / "p.json", "write_px": 512, "shard_px": 1024, "dtype": "uint8"},
         **{"average": 1, "precision": "fp32", "threads": 2, "gpu": False, "require_gpu": False},
         "code": "c",

@@ -34,15 +34,20 @@ class Normalised:
     """An image (C, Y, X) that is read as (pixel - mean) / deviation of its channel, in float32."""
 
     def __init__(self, image: ImageLike, intensity: dict[str, list[float]]) -> None:
-        self._image = image
+        self._image, self._intensity = image, intensity
         self.shape = image.shape
-        self._mean_C11 = np.asarray(intensity["mean"], np.float32)[:, None, None]
-        self._deviation_C11 = np.asarray(intensity["deviation"], np.float32)[:, None, None]
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        pixels_CHW = np.asarray(self._image[key], dtype=np.float32)
-        pixels_CHW = (pixels_CHW - self._mean_C11) / self._deviation_C11
-        return pixels_CHW
+        return normalised(np.asarray(self._image[key]), self._intensity)
+
+
+def normalised(pixels_CHW: np.ndarray, intensity: dict[str, list[float]]) -> np.ndarray:
+    """(pixel - mean) / deviation of its channel, in float32."""
+    mean_C11, deviation_C11 = (
+        np.asarray(intensity[name], np.float32)[:, None, None] for name in ("mean", "deviation")
+    )
+    result: np.ndarray = (pixels_CHW.astype(np.float32) - mean_C11) / deviation_C11
+    return result
 
 
 def resolve_device(*, gpu: bool, require_gpu: bool = False) -> str:
@@ -152,7 +157,11 @@ def ready(network: nn.Module, *, device: str, precision: str) -> nn.Module:
 
 def read_tile(image_CYX: ImageLike, tile: Tile) -> Tensor:
     """The padded input of one tile, (1, C, H, W) float32 (mirrored where it leaves the image)."""
-    pixels_CHW = read_mirrored(image_CYX, tile.read)
+    return as_batch(read_mirrored(image_CYX, tile.read))
+
+
+def as_batch(pixels_CHW: np.ndarray) -> Tensor:
+    """One tile as (1, C, H, W) float32."""
     return torch.from_numpy(np.ascontiguousarray(pixels_CHW, dtype=np.float32))[None]
 
 

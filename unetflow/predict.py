@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from unetflow.errors import ModelError
 from unetflow.forward import (
     ImageLike,
-    Normalised,
+    as_batch,
     cut,
     fitting_tile,
     grid_for,
+    normalised,
     read_tile,
     ready,
     resolve_device,
@@ -36,6 +37,7 @@ from unetflow.ome import ome_image, spatial_scale, write_group
 from unetflow.progress import progress
 from unetflow.receipts import RunRecord, digest_of_file, read_receipt, write_receipt
 from unetflow.stores import Layout, ShardedArray, open_array, read_array
+from unetflow.tiles import read_mirrored
 from unetflow.tissue import Tissue, read_tissue
 
 log = logging.getLogger(__name__)
@@ -78,7 +80,7 @@ def predict_store(
     *,
     image: str | Path,
     image_receipt: str | Path,
-    model: str | Path,
+    models: Sequence[str | Path],
     store: str | Path,
     receipt: str | Path,
     code: str,
@@ -86,18 +88,18 @@ def predict_store(
 ) -> None:
     """Rule predict: the foreground of one image into its store, shard by shard, then the receipt.
 
-    `how` are the options of `write_foreground`. A run that was killed goes on with the shards that
-    are missing.
+    Of several models the mean of their probabilities. `how` are the options of `write_foreground`.
+    A run that was killed goes on with the shards that are missing.
     """
     record = RunRecord(receipt)
     prepared = read_receipt(image_receipt)
-    network, description = load_model(model)
+    loaded = [load_model(model) for model in models]
     pixels = read_array(image, "0")
-    check_image(description, pixels.shape[0], prepared["levels"][0].get("mpp"), image)
+    for _, description in loaded:
+        check_image(description, pixels.shape[0], prepared["levels"][0].get("mpp"), image)
     scale, unit = spatial_scale(image)
     foreground = write_foreground(
-        network,
-        description,
+        loaded,
         pixels,
         store,
         scale=scale,
@@ -106,7 +108,7 @@ def predict_store(
         decided_by={
             "image": prepared["levels"][0]["digest"],
             "tissue": prepared["tissue"] and prepared["tissue"]["digest"],
-            "model": digest_of_file(model),
+            "models": [digest_of_file(model) for model in models],
             "code": code,
         },
         **how,
@@ -124,8 +126,7 @@ def predict_store(
 
 
 def write_foreground(
-    network: nn.Module,
-    description: dict[str, Any],
+    models: Sequence[tuple[nn.Module, dict[str, Any]]],
     pixels: ImageLike,
     store: str | Path,
     *,
@@ -144,7 +145,8 @@ def write_foreground(
 ) -> ShardedArray:
     """Array `foreground` (K, Y, X) of a store: P(pixel belongs to an object), a plane per class.
 
-    Of `pixels` (C, Y, X) as they are stored; as uint8 255 is 1.0. Outside the tissue, if that is
+    Of `pixels` (C, Y, X) as they are stored, by networks with their descriptions, whose
+    probabilities are averaged; as uint8 255 is 1.0. Outside the tissue, if that is
     known, it is 0 and no network is run. Finished shards of the same making are kept. Tiles are
     smaller than `write_px` where memory is short. Raises ModelError where nothing fits.
     """
@@ -158,14 +160,15 @@ def write_foreground(
     now = {
         **{"device": device, "precision": precision, "memory_format": "channels_last"},
         **{"threads": use_threads(threads), "average": average},
-        "write_px": fitting_tile(network, write_px, device, precision),
+        "write_px": fitting_tile(models[0][0], write_px, device, precision),
     }
+    classes = models[0][1]["classes"]
     axes = ("c", "y", "x")
     write_group(store, "", ome_image("foreground", axes, {"foreground": [1, *scale]}, unit=unit))
     foreground = open_array(
         store,
         "foreground",
-        Layout((len(description["classes"]), *pixels.shape[1:]), dtype, axes, shard_px),
+        Layout((len(classes), *pixels.shape[1:]), dtype, axes, shard_px),
         decided_by={**decided_by, "parameters": {"write_px": write_px, "average": average}},
         chosen=now,
         can_have=lambda chosen: _can_have(chosen, now),
@@ -173,8 +176,14 @@ def write_foreground(
     chosen = foreground.chosen
     _finish(
         foreground,
-        ready(network, device=chosen["device"], precision=chosen["precision"]),
-        Normalised(pixels, description["intensity"]),
+        [
+            (
+                ready(network, device=chosen["device"], precision=chosen["precision"]),
+                description["intensity"],
+            )
+            for network, description in models
+        ],
+        pixels,
         chosen["write_px"],
         _turns(average),
         chosen["threads"],
@@ -191,7 +200,7 @@ def _can_have(chosen: dict[str, Any], now: dict[str, Any]) -> bool:
 
 def _finish(
     foreground: ShardedArray,
-    network: nn.Module,
+    members: Sequence[tuple[nn.Module, dict[str, list[float]]]],
     image: ImageLike,
     write_px: int,
     turns: tuple[tuple[int, bool], ...],
@@ -213,12 +222,12 @@ def _finish(
             block = np.zeros([part.stop - part.start for part in region], foreground.array.dtype)
             shape_YX = block.shape[1:]
             origin = (region[1].start, region[2].start)
-            for tile in grid_for(network, shape_YX, write_px, origin):
+            for tile in grid_for(members[0][0], shape_YX, write_px, origin):
                 if tissue is not None and not tissue.reaches(*tile.write):
                     continue
-                tile_BCHW = read_tile(image, tile)
+                pixels_CHW = read_mirrored(image, tile.read)
                 with lock:
-                    probabilities_KHW = _tile_probabilities(network, tile_BCHW, turns)
+                    probabilities_KHW = _mean_probabilities(members, pixels_CHW, turns)
                 objects_KHW = cut(probabilities_KHW, tile)[1:].numpy()
                 where = tuple(
                     slice(part.start - first, part.stop - first)
@@ -232,6 +241,19 @@ def _finish(
 
         tasks = [dask.delayed(finish_shard)(index) for index in missing]
         dask.compute(*tasks, scheduler="threads", num_workers=2)
+
+
+def _mean_probabilities(
+    members: Sequence[tuple[nn.Module, dict[str, list[float]]]],
+    pixels_CHW: np.ndarray,
+    turns: tuple[tuple[int, bool], ...],
+) -> Tensor:
+    """Probabilities (K, H, W) of a padded tile as it is stored, averaged over the networks."""
+    found = [
+        _tile_probabilities(network, as_batch(normalised(pixels_CHW, intensity)), turns)
+        for network, intensity in members
+    ]
+    return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
 
 
 def _tile_probabilities(

@@ -73,8 +73,7 @@ def segment_file(
             **{"shape": source.shape_px, "level": source.level, "plane": plane, "channels": picked},
         }
         foreground = write_foreground(
-            network,
-            description,
+            [(network, description)],
             pixels,
             output,
             scale=[source.mpp or 1.0] * 2,

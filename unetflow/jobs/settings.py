@@ -19,6 +19,7 @@ from unetflow.paths import split_dataset
 from unetflow.recipes import Recipe, recipe_from
 from unetflow.tiles import output_size_px
 
+ALL, ENSEMBLE = "all", "ensemble"  # folds of networks that see every image, or average the others
 NAMED_SPLITS = ("train", "validation", "test", "predict")
 AREA_CLASSES = ("ignore*", "region*")  # of polygons: `unetflow.geojson`
 
@@ -36,13 +37,31 @@ class Settings:
         return sorted(int(split) for split in splits if split.isdigit()) or [0]
 
     def images_of(self, experiment: str, fold: int | str, *roles: str) -> list[str]:
-        """Names of an experiment's images that have one of the roles in a fold."""
+        """Names of an experiment's images that have one of the roles in a fold.
+
+        In `ALL` every annotated image is for training, in `ENSEMBLE` none is.
+        """
         folds = self.folds(experiment)
         return [
-            image.name
-            for image in self._of(experiment)
-            if role(image.split, int(fold), folds) in roles
+            image.name for image in self._of(experiment) if role(image.split, fold, folds) in roles
         ]
+
+    def judged(self, experiment: str, fold: int | str) -> list[tuple[str, int]]:
+        """Images that thresholds are chosen on, each with a fold whose network never saw it.
+
+        The fold's validation images; for a network of all images or of all folds the test images
+        of each fold, and with named splits the validation images.
+        """
+        if fold not in (ALL, ENSEMBLE):
+            return [(name, int(fold)) for name in self.images_of(experiment, fold, "validation")]
+        folds = self.folds(experiment)
+        kind = "test" if len(folds) > 1 else "validation"
+        return [(name, each) for each in folds for name in self.images_of(experiment, each, kind)]
+
+    def segmenting(self, experiment: str) -> list[int | str]:
+        """The folds whose networks segment the images of split predict."""
+        chosen = self.config["experiments"][experiment]["segment_with"]
+        return [*self.folds(experiment)] if chosen == "folds" else [chosen]
 
     def stacks_of(self, experiment: str, fold: int | str, *roles: str) -> dict[str, list[str]]:
         """Images of a fold whose truth is interiors, by group: slices that belong together."""
@@ -64,10 +83,13 @@ class Settings:
         return [image for image in self.images.values() if image.dataset == dataset]
 
 
-def role(split: str, fold: int, folds: list[int]) -> str:
+def role(split: str, fold: int | str, folds: list[int]) -> str:
     """What an image is for in a fold: of fold k are test, those of the next one validation."""
+    if fold in (ALL, ENSEMBLE):
+        return split if split == "predict" else "train" if fold == ALL else "unused"
     if not split.isdigit():
         return split
+    fold = int(fold)
     position = folds.index(fold)
     following = folds[(position + 1) % len(folds)]
     return {fold: "test", following: "validation"}.get(int(split), "train")

@@ -28,7 +28,7 @@ wildcard_constraints:
     experiment="[A-Za-z0-9][A-Za-z0-9_-]*",
     weighting="[A-Za-z0-9][A-Za-z0-9_-]*",
     stack="[A-Za-z0-9][A-Za-z0-9_-]*",
-    fold="[0-9]+",
+    fold="[0-9]+|all|ensemble",
 
 
 def code(rule, *others):
@@ -135,6 +135,21 @@ def images_of(pattern, *roles):
     return paths
 
 
+def judged(pattern):
+    """Function of wildcards: a path for each image that the fold's thresholds are chosen on."""
+    return lambda wildcards: [
+        f"{RESULTS}/{pattern}".format(image=name, experiment=wildcards.experiment, fold=fold)
+        for name, fold in SETTINGS.judged(wildcards.experiment, wildcards.fold)
+    ]
+
+
+def models(wildcards):
+    """The model file of the fold, or those of all folds for their mean."""
+    name, fold = wildcards.experiment, wildcards.fold
+    folds = SETTINGS.folds(name) if fold == "ensemble" else [fold]
+    return [f"{RESULTS}/models/{name}/fold{each}/model.safetensors" for each in folds]
+
+
 def weight_maps(suffix):
     """Function of wildcards: the training images' weight maps, none without a weighting."""
 
@@ -212,10 +227,22 @@ def run_paths(pattern):
 
 def image_paths(pattern, *roles):
     """A path for each experiment, fold and image with one of the roles."""
+    judged = [role for role in roles if role != "predict"]
+    pairs = [
+        (name, fold, image)
+        for name, fold in runs()
+        for image in SETTINGS.images_of(name, fold, *judged)
+    ]
+    if "predict" in roles:
+        pairs += [
+            (name, fold, image)
+            for name in SETTINGS.config["experiments"]
+            for fold in SETTINGS.segmenting(name)
+            for image in SETTINGS.images_of(name, fold, "predict")
+        ]
     return [
         f"{RESULTS}/{pattern}".format(experiment=name, fold=fold, image=image)
-        for name, fold in runs()
-        for image in SETTINGS.images_of(name, fold, *roles)
+        for name, fold, image in pairs
     ]
 
 
@@ -277,7 +304,8 @@ def exports(wildcards):
     if "stack" in wanted["formats"]:
         files += [
             f"{RESULTS}/exports/{name}/fold{fold}/{stack}.stack.tif"
-            for name, fold in runs()
+            for name in SETTINGS.config["experiments"]
+            for fold in dict.fromkeys([*SETTINGS.folds(name), *SETTINGS.segmenting(name)])
             for stack in SETTINGS.stacks_of(name, fold, *wanted["splits"])
         ]
     return files

@@ -4,7 +4,7 @@
 rule predict:
     input:
         image="<results>/images/{image}.json",
-        model="<results>/models/{experiment}/fold{fold}/model.safetensors",
+        models=models,
     output:
         receipt="<results>/predictions/{experiment}/fold{fold}/foreground/{image}.json",
     log:
@@ -30,10 +30,8 @@ rule predict:
 
 rule calibrate:
     input:
-        truths=images_of("truth/{image}.json", "validation"),
-        foregrounds=images_of(
-            "predictions/{experiment}/fold{fold}/foreground/{image}.json", "validation"
-        ),
+        truths=judged("truth/{image}.json"),
+        foregrounds=judged("predictions/{experiment}/fold{fold}/foreground/{image}.json"),
     output:
         receipt="<results>/calibration/{experiment}/fold{fold}.json",
     log:
@@ -46,8 +44,8 @@ rule calibrate:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        images=images_of("images/{image}.ome.zarr", "validation"),
-        predictions=images_of("predictions/{experiment}/fold{fold}/{image}.ome.zarr", "validation"),
+        images=judged("images/{image}.ome.zarr"),
+        predictions=judged("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
         kind=dataset("truth"),
         classes=dataset("classes"),
         thresholds=SETTINGS.config["calibrate"]["thresholds"],
