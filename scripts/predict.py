@@ -14,5 +14,6 @@ with job_log(snakemake.log[0]):
         threads=snakemake.threads,
         gpu=snakemake.resources.gpu > 0,
         require_gpu=snakemake.params.require_gpu,
+        share=snakemake.params.share and tuple(snakemake.params.share),
         code=snakemake.params.code,
     )

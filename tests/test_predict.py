@@ -14,13 +14,13 @@ import pytest
 import torch
 from torch import nn
 
-from unetflow.errors import ModelError
+from unetflow.errors import ModelError, StoreError
 from unetflow.forward import Normalised, resolve_precision
 from unetflow.models import load_model, save_model
 from unetflow.networks import build
 from unetflow.ome import ome_image, write_group
-from unetflow.predict import TURNS, predict_array, predict_store
-from unetflow.receipts import write_receipt
+from unetflow.predict import BEGIN, END, TURNS, predict_array, predict_store
+from unetflow.receipts import read_receipt, write_receipt
 from unetflow.stores import Layout, open_array, read_array, read_foreground
 from unetflow.tiles import Tile, read_mirrored, valid_input_px
 
@@ -339,3 +339,33 @@ def test_several_models_are_averaged_each_with_its_own_intensities(
     ]
     found = read_foreground(job["store"])
     np.testing.assert_allclose(found, np.mean(wanted, axis=0), atol=1e-5)
+
+
+def test_shares_in_any_order_make_the_bytes_of_one_job(job: dict[str, Any], tmp_path: Path) -> None:
+    alone = {**job, "store": tmp_path / "a" / "i.ome.zarr", "receipt": tmp_path / "a/i.json"}
+    predict_store(**alone)
+    with pytest.raises(StoreError, match="cannot be joined, because it is not there"):
+        predict_store(**job, share=(0, 2))
+    predict_store(**job | {"receipt": tmp_path / "begun.json"}, share=BEGIN)
+    shards = job["store"] / "foreground" / "c" / "0"
+    for number in (1, 0):
+        receipt = tmp_path / f"{number}.json"
+        predict_store(**job | {"receipt": receipt}, share=(number, 2))
+        assert read_receipt(receipt)["share"] == [number, 2]
+        assert len(list(shards.glob("*/*"))) == (4 if number else 9)
+    predict_store(**job, share=END)
+    assert all_bytes(tmp_path / "p") == all_bytes(tmp_path / "a")
+
+
+def test_a_share_of_another_making_is_refused_and_clears_nothing(
+    job: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict_store(**job)
+    with pytest.raises(StoreError, match="cannot be joined, because of another code"):
+        predict_store(**{**job, "code": "other"}, share=(0, 2))
+    missing = job["store"] / "foreground" / "c" / "0" / "0" / "0"
+    missing.unlink()
+    monkeypatch.setattr("unetflow.predict.resolve_precision", lambda wanted, device: "bf16")
+    with pytest.raises(ModelError, match="Give all jobs of an image the same kind of machine"):
+        predict_store(**job, share=END)
+    assert len(list((job["store"] / "foreground" / "c" / "0").glob("*/*"))) == 8

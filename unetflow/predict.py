@@ -36,7 +36,7 @@ from unetflow.models import check_image, load_model
 from unetflow.ome import ome_image, spatial_scale, write_group
 from unetflow.progress import progress
 from unetflow.receipts import RunRecord, digest_of_file, read_receipt, write_receipt
-from unetflow.stores import Layout, ShardedArray, open_array, read_array
+from unetflow.stores import Index, Layout, ShardedArray, join_array, open_array, read_array
 from unetflow.tiles import read_mirrored
 from unetflow.tissue import Tissue, read_tissue
 
@@ -45,6 +45,12 @@ log = logging.getLogger(__name__)
 # Flips and rotations of the square as (quarter turns, flip rows first). The paper averages seven
 # and does not say which: ours are all but the last, the reflection at the anti-diagonal.
 TURNS = tuple((quarters, flip) for flip in (False, True) for quarters in range(4))
+Share = tuple[int, int]
+"""Which shards a job does: every so many-th (of), from this one on (number)."""
+
+BEGIN: Share = (0, 0)  # none: the array is made
+END: Share = (-1, 1)  # what is still missing: nothing, where all shares are done
+
 AVERAGES = {1: TURNS[:1], 7: TURNS[:7], 8: TURNS}
 
 
@@ -84,12 +90,14 @@ def predict_store(
     store: str | Path,
     receipt: str | Path,
     code: str,
+    share: Share | None = None,
     **how: Any,
 ) -> None:
     """Rule predict: the foreground of one image into its store, shard by shard, then the receipt.
 
     Of several models the mean of their probabilities. `how` are the options of `write_foreground`.
-    A run that was killed goes on with the shards that are missing.
+    A run that was killed goes on with the shards that are missing. Several jobs may do an image:
+    one begins the array (`BEGIN`), each does its `share`, one ends it (`END`).
     """
     record = RunRecord(receipt)
     prepared = read_receipt(image_receipt)
@@ -111,17 +119,17 @@ def predict_store(
             "models": [digest_of_file(model) for model in models],
             "code": code,
         },
+        share=share,
         **how,
     )
-    write_receipt(
-        receipt,
-        {
-            "shape": foreground.array.shape,
-            "dtype": str(foreground.array.dtype),
-            "digest": foreground.content_digest(),
-            "precision": foreground.chosen["precision"],
-        },
-    )
+    content = {
+        "shape": foreground.array.shape,
+        "dtype": str(foreground.array.dtype),
+        "precision": foreground.chosen["precision"],
+    }
+    whole = share in (None, END)
+    made = {"digest": foreground.content_digest()} if whole else {"share": share}
+    write_receipt(receipt, {**content, **made})
     record.write(**foreground.chosen)
 
 
@@ -142,13 +150,15 @@ def write_foreground(
     threads: int,
     gpu: bool,
     require_gpu: bool,
+    share: Share | None = None,
 ) -> ShardedArray:
     """Array `foreground` (K, Y, X) of a store: P(pixel belongs to an object), a plane per class.
 
     Of `pixels` (C, Y, X) as they are stored, by networks with their descriptions, whose
-    probabilities are averaged; as uint8 255 is 1.0. Outside the tissue, if that is
-    known, it is 0 and no network is run. Finished shards of the same making are kept. Tiles are
-    smaller than `write_px` where memory is short. Raises ModelError where nothing fits.
+    probabilities are averaged; as uint8 255 is 1.0. Outside the tissue, if that is known, it is 0
+    and no network is run. Finished shards of the same making are kept. Tiles are smaller than
+    `write_px` where memory is short. `share` as of `predict_store`. Raises ModelError where nothing
+    fits, and where a share cannot be done as the array was begun.
     """
     if shard_px % write_px:
         raise ModelError(
@@ -164,18 +174,33 @@ def write_foreground(
     }
     classes = models[0][1]["classes"]
     axes = ("c", "y", "x")
-    write_group(store, "", ome_image("foreground", axes, {"foreground": [1, *scale]}, unit=unit))
-    foreground = open_array(
-        store,
-        "foreground",
-        Layout((len(classes), *pixels.shape[1:]), dtype, axes, shard_px),
-        decided_by={**decided_by, "parameters": {"write_px": write_px, "average": average}},
-        chosen=now,
-        can_have=lambda chosen: _can_have(chosen, now),
-    )
+    layout = Layout((len(classes), *pixels.shape[1:]), dtype, axes, shard_px)
+    decided_by = {**decided_by, "parameters": {"write_px": write_px, "average": average}}
+    if share in (None, BEGIN):
+        attributes = ome_image("foreground", axes, {"foreground": [1, *scale]}, unit=unit)
+        write_group(store, "", attributes)
+        foreground = open_array(
+            store,
+            "foreground",
+            layout,
+            decided_by=decided_by,
+            chosen=now,
+            can_have=lambda chosen: _can_have(chosen, now),
+        )
+    else:
+        foreground = join_array(store, "foreground", layout, decided_by=decided_by)
+    missing = _of_share(foreground, share)
     chosen = foreground.chosen
+    if missing and not _can_have(chosen, now):
+        raise ModelError(
+            f"{store}: was begun with {chosen}, this job has {now}. Give all jobs of an image the "
+            "same kind of machine, or set predict: parts to 1."
+        )
+    if not missing:
+        return foreground
     _finish(
         foreground,
+        missing,
         [
             (
                 ready(network, device=chosen["device"], precision=chosen["precision"]),
@@ -198,8 +223,18 @@ def _can_have(chosen: dict[str, Any], now: dict[str, Any]) -> bool:
     return same and chosen["threads"] <= (os.cpu_count() or 1)
 
 
+def _of_share(foreground: ShardedArray, share: Share | None) -> list[Index]:
+    """Shards that this job has to do."""
+    if share == BEGIN:
+        return []
+    number, of = (0, 1) if share in (None, END) else share
+    own = set(foreground.shards()[number::of])
+    return [index for index in foreground.missing() if index in own]
+
+
 def _finish(
     foreground: ShardedArray,
+    missing: Sequence[Index],
     members: Sequence[tuple[nn.Module, dict[str, list[float]]]],
     image: ImageLike,
     write_px: int,
@@ -211,10 +246,8 @@ def _finish(
 
     Two workers, and one of them at a time in the network: the other reads or writes.
     """
-    missing = foreground.missing()
-    total = len(foreground.shards())
     lock = threading.Lock()
-    with progress("predict", total=total, done=total - len(missing)) as tick:
+    with progress("predict", total=len(missing)) as tick:
 
         def finish_shard(index: tuple[int, ...]) -> None:
             use_threads(threads)  # each of Dask's workers has a number of its own

@@ -154,6 +154,25 @@ def open_array(
     return ShardedArray(_open(path), path, dict(chosen or {}))
 
 
+def join_array(
+    store: str | Path, name: str, layout: Layout, *, decided_by: Mapping[str, Any]
+) -> ShardedArray:
+    """Open array `name` of a store that another job has begun, beside others that write to it.
+
+    Nothing is cleared or removed. Raises StoreError where there is none, or one of another making.
+    """
+    path = Path(store) / name
+    found = _found(path)
+    wanted = json.loads(json.dumps(dict(decided_by)))
+    reason = "it is not there" if found is None else _difference(found, wanted, layout)
+    if found is None or reason is not None:
+        raise StoreError(
+            f"{path}: cannot be joined, because {reason}. Delete the receipts beside the store and "
+            "run the same command again: the array is begun anew."
+        )
+    return ShardedArray(_open(path), path, dict(found["chosen"]))
+
+
 def clear(path: Path) -> None:
     """Remove an array. It is renamed first: a kill halfway leaves nothing to be taken for whole."""
     if path.exists():

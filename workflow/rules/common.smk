@@ -21,6 +21,9 @@ SOURCES = Sources(sources_cache(RESULTS))
 LABELLING = {
     key: value for key, value in SETTINGS.config["instances"].items() if key != "threshold"
 }
+PARTS = SETTINGS.config["predict"]["parts"]  # in no digest: any number gives the same bytes
+PREDICT = {key: value for key, value in SETTINGS.config["predict"].items() if key != "parts"}
+BEGIN, END = (0, 0), (-1, 1)  # shares, as `unetflow.predict` has them
 
 
 wildcard_constraints:
@@ -29,6 +32,8 @@ wildcard_constraints:
     weighting="[A-Za-z0-9][A-Za-z0-9_-]*",
     stack="[A-Za-z0-9][A-Za-z0-9_-]*",
     fold="[0-9]+|all|ensemble",
+    part="[0-9]+",
+    parts="[0-9]+",
 
 
 def code(rule, *others):
@@ -148,6 +153,26 @@ def models(wildcards):
     name, fold = wildcards.experiment, wildcards.fold
     folds = SETTINGS.folds(name) if fold == "ensemble" else [fold]
     return [f"{RESULTS}/models/{name}/fold{each}/model.safetensors" for each in folds]
+
+
+def shares_of_image(wildcards):
+    """Receipts of the parts that an image is predicted in, none where one job does it."""
+    if PARTS == 1:
+        return []
+    folder = f"{RESULTS}/predictions/{wildcards.experiment}/fold{wildcards.fold}/parts"
+    return [f"{folder}/{wildcards.image}.{part}of{PARTS}.json" for part in range(PARTS)]
+
+
+def predict_params(share):
+    """Params of the rules that predict; `share` says which shards, as `unetflow.predict.Share`."""
+    return {
+        "image": under_results("images/{image}.ome.zarr"),
+        "store": under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        "predict": PREDICT,
+        "require_gpu": SETTINGS.config["require_gpu"],
+        "share": share,
+        "code": network_code("predict"),
+    }
 
 
 def weight_maps(suffix):

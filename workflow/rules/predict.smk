@@ -5,6 +5,7 @@ rule predict:
     input:
         image="<results>/images/{image}.json",
         models=models,
+        shares=shares_of_image,
     output:
         receipt="<results>/predictions/{experiment}/fold{fold}/foreground/{image}.json",
     log:
@@ -15,17 +16,53 @@ rule predict:
         "../../envs/unetflow.yaml"
     threads: 8
     resources:
+        gpu=1 if PARTS == 1 else 0,
+        mem_mb=growing(6000),
+        runtime=growing(240),
+    params:
+        **predict_params(None if PARTS == 1 else END),
+    script:
+        "../../scripts/predict.py"
+
+
+# With `predict: parts: N` a job begins the array, N jobs do their shards, the rule above ends it.
+
+
+use rule predict as predict_begin with:
+    input:
+        image="<results>/images/{image}.json",
+        models=models,
+    output:
+        receipt="<results>/predictions/{experiment}/fold{fold}/parts/{image}.begun.json",
+    log:
+        "<logs>/predict_begin/{experiment}/fold{fold}/{image}.log",
+    benchmark:
+        "<benchmarks>/predict_begin/{experiment}/fold{fold}/{image}.tsv"
+    resources:
+        gpu=1,
+        mem_mb=growing(6000),
+        runtime=growing(10),
+    params:
+        **predict_params(BEGIN),
+
+
+use rule predict as predict_part with:
+    input:
+        image="<results>/images/{image}.json",
+        models=models,
+        begun="<results>/predictions/{experiment}/fold{fold}/parts/{image}.begun.json",
+    output:
+        receipt="<results>/predictions/{experiment}/fold{fold}/parts/{image}.{part}of{parts}.json",
+    log:
+        "<logs>/predict_part/{experiment}/fold{fold}/{image}.{part}of{parts}.log",
+    benchmark:
+        "<benchmarks>/predict_part/{experiment}/fold{fold}/{image}.{part}of{parts}.tsv"
+    resources:
         gpu=1,
         mem_mb=growing(6000),
         runtime=growing(240),
     params:
-        image=under_results("images/{image}.ome.zarr"),
-        store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
-        predict=SETTINGS.config["predict"],
-        require_gpu=SETTINGS.config["require_gpu"],
-        code=network_code("predict"),
-    script:
-        "../../scripts/predict.py"
+        **predict_params(lambda wildcards: (int(wildcards.part), int(wildcards.parts))),
 
 
 rule calibrate:
