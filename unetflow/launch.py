@@ -1,6 +1,7 @@
 """Several processes that train together on one machine: torchrun, told when to stop."""
 
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from types import FrameType
 from typing import Any
 
 from unetflow.errors import ModelError
+
+log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
@@ -26,18 +29,28 @@ def train_together(processes: int, arguments: Mapping[str, Any]) -> None:
         path.write_text(json.dumps(arguments, default=str))
         module = ["-m", "unetflow.train", str(path)]
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        process = subprocess.Popen([sys.executable, *torchrun, *module])
+        with subprocess.Popen(
+            [sys.executable, *torchrun, *module],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
 
-        def pass_on(number: int, frame: FrameType | None) -> None:
-            process.terminate()
+            def pass_on(number: int, frame: FrameType | None) -> None:
+                process.terminate()
 
-        before = {number: signal.signal(number, pass_on) for number in STOP_SIGNALS}
-        try:
-            code = process.wait()
-        finally:
-            process.terminate()
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            before = {number: signal.signal(number, pass_on) for number in STOP_SIGNALS}
+            try:
+                for line in process.stdout or ():
+                    log.info(line.rstrip())
+                process.wait()
+            except BaseException:
+                process.terminate()
+                raise
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+        code = process.returncode
     if code:
         raise ModelError(
             f"training in {processes} processes ended with code {code}; the log above says why. "

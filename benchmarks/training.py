@@ -1,0 +1,98 @@
+"""Training: a step of the pipeline's loop beside the bare step of the same network.
+
+    python benchmarks/training.py --base 16 --steps 40
+
+Both in one run, in turns, on images that are drawn; prints medians and their ratio.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from unetflow.loop import TrainingRun
+from unetflow.losses import combined_loss
+from unetflow.patches import TrainingImage
+from unetflow.recipes import recipe_from
+from unetflow.synthetic import draw_region
+from unetflow.train import _fabric
+
+SIDE_PX = 1024
+
+
+def drawn_image(seed: int) -> TrainingImage:
+    """An image with cells, in memory."""
+    pixels, labels = draw_region(slice(0, SIDE_PX), slice(0, SIDE_PX), seed=seed)
+    image = ((pixels[None].astype(np.float32) - 110) / 40).astype(np.float32)
+    target = (labels != 0).astype(np.uint8)
+    weight = np.ones(target.shape, np.float32)
+    return TrainingImage(
+        image, lambda region: (target[region], weight[region]), np.argwhere(target)[::50]
+    )
+
+
+def bare_steps(
+    network: Any, optimizer: Any, tile_px: int, output_px: int, steps: int
+) -> list[float]:
+    """Seconds of forward, backward and optimizer step on one patch that is there already."""
+    image = torch.randn(1, 1, tile_px, tile_px).contiguous(memory_format=torch.channels_last)
+    target = torch.randint(0, 2, (1, output_px, output_px))
+    weight = torch.ones(1, output_px, output_px)
+    network.train()
+    seconds = []
+    for _ in range(steps):
+        started = time.perf_counter()
+        optimizer.zero_grad(set_to_none=True)
+        combined_loss({"cross_entropy": 1.0}, network(image), target, weight).backward()
+        optimizer.step()
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--base", type=int, default=16)
+    parser.add_argument("--depth", type=int, default=4)
+    parser.add_argument("--tile", type=int, default=572)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    images = [drawn_image(seed) for seed in range(4)]
+    ours: list[float] = []
+    bare: list[float] = []
+    waited = 0.0
+    for turn in range(options.rounds):
+        recipe = recipe_from(
+            tile_px=options.tile, steps=options.steps, validate_every=10**6, seed=turn
+        )
+        network = {"name": "unet", "base_channels": options.base, "depth": options.depth}
+        with tempfile.TemporaryDirectory() as folder:
+            run = TrainingRun(
+                {"network": network},
+                recipe,
+                fabric=_fabric("cpu", "fp32"),
+                precision="fp32",
+                threads=torch.get_num_threads(),
+                path=Path(folder) / "last.pt",
+                digest="",
+            )
+            run.train(images, [], workers=1)
+        elapsed = [row["elapsed_s"] for row in run.history]
+        ours += np.diff(elapsed[2:]).tolist()
+        waited += run.waited_s
+        output_px = run.network.check_input_px(options.tile)  # type: ignore[operator]
+        bare += bare_steps(run.network, run.optimizer, options.tile, output_px, options.steps)[2:]
+    total = sum(ours)
+    print(f"bare step: {statistics.median(bare):.3f} s (median)")
+    print(f"our step:  {statistics.median(ours):.3f} s (median)")
+    print(f"ratio of the means: {statistics.mean(ours) / statistics.mean(bare):.3f}")
+    print(f"waited for patches: {waited / total:.2%} of {total:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
