@@ -1,0 +1,173 @@
+"""Inference and instances of large slides: python benchmarks/prediction.py --help.
+
+Each case runs in a process of its own, whose peak memory is read from the system. The network is
+the paper's at any width; with --base 0 it copies its input, which leaves what the stage itself
+costs: reading, tiling, writing.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unetflow.forward import ready, tile_logits
+from unetflow.instances import label_store
+from unetflow.networks import build
+from unetflow.ome import ome_image, write_group
+from unetflow.predict import write_foreground
+from unetflow.stores import Layout, open_array, read_array
+from unetflow.synthetic import draw_region
+from unetflow.tiles import halo_px, output_size_px, valid_input_px
+
+BLOCK_PX = 1024
+
+
+class Copying(nn.Module):
+    """Logits from the pixels themselves, cut as the paper's network cuts them."""
+
+    depth, halo_px = 4, halo_px(4)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.none = nn.Conv2d(1, 1, 1)
+
+    def check_input_px(self, size_px: int) -> int:
+        return output_size_px(size_px, self.depth)
+
+    def bytes_of_tile(self, input_px: int, bytes_per_value: int) -> int:
+        return 4 * bytes_per_value * input_px**2
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        inner = image_BCHW[..., self.halo_px : -self.halo_px, self.halo_px : -self.halo_px]
+        return torch.cat([-inner, inner], dim=1)
+
+
+def network_of(base: int) -> Any:
+    torch.manual_seed(0)
+    return build("unet", base_channels=base) if base else Copying()
+
+
+def draw_slide(folder: Path, side_px: int) -> Path:
+    """A slide of cells: one drawn block again and again."""
+    store, axes = folder / "i.ome.zarr", ("c", "y", "x")
+    write_group(store, "", ome_image("i", axes, {"0": [1, 0.5, 0.5]}, unit="micrometer"))
+    layout = Layout((1, side_px, side_px), "uint8", axes)
+    array = open_array(store, "0", layout, decided_by={})
+    block = draw_region(slice(0, BLOCK_PX), slice(0, BLOCK_PX), seed=1)[0][None]
+    for index in array.missing():
+        _, rows, columns = array.region(index)
+        array.write(index, block[:, : rows.stop - rows.start, : columns.stop - columns.start])
+    return store
+
+
+def run_case(folder: Path, options: argparse.Namespace) -> None:
+    """Predict and label the slide in a folder; prints what it took as JSON."""
+    torch.set_num_threads(options.threads)
+    pixels = read_array(folder / "i.ome.zarr", "0")
+    network = network_of(options.base)
+    description = {
+        **{"classes": ["cell"], "channels": 1},
+        "intensity": {"mean": [128.0], "deviation": [8.0]},
+    }
+    started = time.perf_counter()
+    foreground = write_foreground(
+        [(network, description)],
+        pixels,
+        folder / "p.ome.zarr",
+        scale=[0.5, 0.5],
+        unit="micrometer",
+        tissue=None,
+        decided_by={},
+        write_px=options.write_px,
+        shard_px=max(1024, options.write_px),
+        dtype="uint8",
+        average=1,
+        precision="fp32",
+        threads=options.threads,
+        gpu=False,
+        require_gpu=False,
+    )
+    predicted = time.perf_counter()
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    _, made = label_store(
+        folder / "p.ome.zarr",
+        {"cell": 0.9},
+        {"min_area_px": 20, "fill_holes": True, "connectivity": 1},
+        table=folder / "objects.parquet",
+        threads=options.threads,
+        decided_by={},
+    )
+    labelled = time.perf_counter()
+    found = {
+        **{"predict_s": predicted - started, "predict_mb": peak_mb},
+        **{"label_s": labelled - predicted, "objects": made["cell"]["instances"]},
+        "label_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "tiles_s": bare_seconds(network, options),
+        "write_px": foreground.chosen["write_px"],
+    }
+    print(json.dumps(found))
+
+
+def bare_seconds(network: Any, options: argparse.Namespace) -> float:
+    """Seconds per tile of the network alone, on a tile in memory: the median of five."""
+    inferring = ready(network, device="cpu", precision="fp32")
+    read_px = valid_input_px(options.write_px, network.depth)
+    tile = torch.randn(1, 1, read_px, read_px)
+    seconds = []
+    for _ in range(6):
+        started = time.perf_counter()
+        tile_logits(inferring, tile).softmax(dim=1)
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds[1:]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--base", type=int, default=16, help="0: a network that copies its input")
+    parser.add_argument("--sides", type=int, nargs="+", default=[4096], metavar="PX")
+    parser.add_argument("--write-px", type=int, default=512)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.folder:
+        run_case(Path(options.folder), options)
+        return
+    columns = ["side [px]", "predict [s]", "Mpx/s", "of the bare network", "peak [MB]"]
+    columns += ["label [s]", "Mpx/s", "objects", "peak [MB]"]
+    print(f"| {' | '.join(columns)} |\n{'| --- ' * len(columns)}|")
+    for side_px in options.sides:
+        with tempfile.TemporaryDirectory() as folder:
+            draw_slide(Path(folder), side_px)
+            done = subprocess.run(
+                [
+                    *(sys.executable, __file__, "--folder", folder),
+                    *("--base", str(options.base), "--write-px", str(options.write_px)),
+                    *("--threads", str(options.threads)),
+                ],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+        of = json.loads(done.stdout.splitlines()[-1])
+        million = side_px**2 / 1e6
+        tiles = (-(-side_px // options.write_px)) ** 2
+        print(
+            f"| {side_px} | {of['predict_s']:.1f} | {million / of['predict_s']:.2f} | "
+            f"{tiles * of['tiles_s'] / of['predict_s']:.0%} | {of['predict_mb']:.0f} | "
+            f"{of['label_s']:.1f} | {million / of['label_s']:.1f} | {of['objects']} | "
+            f"{of['label_mb']:.0f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
