@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import write_prepared
 
+from unetflow.forward import use_threads
 from unetflow.labels import separate_touching
 from unetflow.patches import (
     Batches,
@@ -132,6 +133,13 @@ def test_patches_can_be_centred_on_objects() -> None:
             [image], input_px=60, output_px=44, augmentation=on_objects, random=generator(number)
         )
         assert found[18:26, 18:26].any()
+
+
+def test_drawing_takes_no_threads_from_the_training() -> None:
+    before = use_threads(2)
+    options = {"seed": 7, "input_px": 60, "output_px": 44, "augmentation": Augmentation()}
+    batches = Batches([image_of()], range(3), numbers=range(1), **options)  # type: ignore[arg-type]
+    assert [torch.get_num_threads() for _ in batches] == [before] * 3
 
 
 def test_processes_share_the_patches_of_a_batch() -> None:

@@ -83,10 +83,14 @@ def resolve_precision(wanted: str, device: str) -> str:
 
 
 def use_threads(granted: int) -> int:
-    """Let PyTorch use the threads that the job was granted, but no more than there are cores."""
+    """Let PyTorch use the threads that the job was granted, but no more than there are cores.
+
+    It counts for the calling thread, and for threads that ask PyTorch for the first time.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = max(1, min(granted, cores or 1))
     torch.set_num_threads(threads)
+    torch.get_num_threads()  # settles it here: another thread may set another number later
     return threads
 
 

@@ -207,7 +207,10 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         ahead = max(AHEAD, 2 * self._workers)
-        with ThreadPoolExecutor(self._workers) as pool:
+        # one thread each: more would wait actively for one another, beside the training
+        with ThreadPoolExecutor(
+            self._workers, initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
             waiting = [pool.submit(self._draw, step) for step in self._steps[:ahead]]
             try:
                 for step in self._steps:
