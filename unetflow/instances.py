@@ -143,7 +143,8 @@ def label_store(
     sums = [
         (name, of["first_id"], o.sums) for (name, of), o in zip(made.items(), found, strict=True)
     ]
-    write_objects(table, sums, scale, unit)
+    highest = 255 if foreground.dtype == np.uint8 else 1
+    write_objects(table, sums, scale, unit, highest=highest)
     log.info("%s: %s", store, made)
     return array, made
 
@@ -159,23 +160,29 @@ class _Masks:
 
     def __init__(self, foreground: zarr.Array, thresholds: Sequence[float]) -> None:
         self._foreground, self._thresholds = foreground, thresholds
+        # of each stored byte, whether it is above; other types are compared one by one
+        bytes_ = as_probability(np.arange(256, dtype=np.uint8)).astype(np.float64)
+        self._above = [bytes_ > threshold for threshold in thresholds]
 
     def read(self, number: int, region: Region) -> tuple[np.ndarray, np.ndarray]:
-        """Mask (Y, X) of a class, and its foreground in [0, 1]."""
-        masks, foreground_KYX = self.of_all(region)
-        return masks[number], foreground_KYX[number]
+        """Mask (Y, X) of a class, and its foreground as it is stored."""
+        masks, stored_KYX = self.of_all(region)
+        return masks[number], stored_KYX[number]
 
     def of_all(self, region: Region) -> tuple[list[np.ndarray], np.ndarray]:
-        """Masks of all classes, which exclude one another, and the foreground (K, Y, X)."""
-        foreground_KYX = as_probability(np.asarray(self._foreground[(slice(None), *region)]))
-        above = [
-            plane_YX.astype(np.float64) > threshold  # as the metrics binarise
-            for plane_YX, threshold in zip(foreground_KYX, self._thresholds, strict=True)
-        ]
+        """Masks of all classes, which exclude one another, and the foreground as it is stored."""
+        stored_KYX = np.asarray(self._foreground[(slice(None), *region)])
+        if stored_KYX.dtype == np.uint8:
+            above = [table[plane] for table, plane in zip(self._above, stored_KYX, strict=True)]
+        else:
+            above = [
+                plane.astype(np.float64) > threshold  # as the metrics binarise
+                for plane, threshold in zip(stored_KYX, self._thresholds, strict=True)
+            ]
         if len(above) > 1:
-            highest_YX = foreground_KYX.argmax(axis=0)
+            highest_YX = stored_KYX.argmax(axis=0)
             above = [mask_YX & (highest_YX == k) for k, mask_YX in enumerate(above)]
-        return above, foreground_KYX
+        return above, stored_KYX
 
 
 def _described(

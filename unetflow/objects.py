@@ -22,10 +22,13 @@ def write_objects(
     classes: Sequence[tuple[str, int, Sums]],
     scale: Sequence[float],
     unit: str | None,
+    *,
+    highest: float,
 ) -> None:
     """The objects of all classes (name, first id, sums) as Parquet, and as CSV beside it.
 
     `scale` is the size of a pixel (Y, X) in `unit`; without a unit the columns in um are empty.
+    `highest` is the summed foreground that stands for 1.
     Pixels are those of the prepared image, (0, 0) the centre of the first one.
     """
     frames = [_frame(*of) for of in classes]
@@ -34,6 +37,7 @@ def write_objects(
     height_um, width_um = (step * um for step in scale[-2:])
     frame["row_um"], frame["column_um"] = frame["row_px"] * height_um, frame["column_px"] * width_um
     frame["area_um2"] = frame["area_px"] * (height_um * width_um)
+    frame["mean_foreground"] = frame["mean_foreground"] / highest
     frame = frame[list(COLUMNS)]
     content = io.BytesIO()
     frame.to_parquet(content, index=False)

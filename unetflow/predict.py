@@ -37,7 +37,7 @@ from unetflow.ome import ome_image, spatial_scale, write_group
 from unetflow.progress import progress
 from unetflow.receipts import RunRecord, digest_of_file, read_receipt, write_receipt
 from unetflow.stores import Index, Layout, ShardedArray, join_array, open_array, read_array
-from unetflow.tiles import read_mirrored
+from unetflow.tiles import Region, read_mirrored
 from unetflow.tissue import Tissue, read_tissue
 
 log = logging.getLogger(__name__)
@@ -253,19 +253,21 @@ def _finish(
             use_threads(threads)  # each of Dask's workers has a number of its own
             region = foreground.region(index)
             block = np.zeros([part.stop - part.start for part in region], foreground.array.dtype)
-            shape_YX = block.shape[1:]
             origin = (region[1].start, region[2].start)
-            for tile in grid_for(members[0][0], shape_YX, write_px, origin):
-                if tissue is not None and not tissue.reaches(*tile.write):
-                    continue
-                pixels_CHW = read_mirrored(image, tile.read)
+            tiles = [
+                tile
+                for tile in grid_for(members[0][0], block.shape[1:], write_px, origin)
+                if tissue is None or tissue.reaches(*tile.write)
+            ]
+            if tiles:
+                seen = _around([tile.read for tile in tiles])
+                pixels_CYX = read_mirrored(image, seen)
+            for tile in tiles:
+                pixels_CHW = pixels_CYX[(slice(None), *_within(tile.read, seen))]
                 with lock:
                     probabilities_KHW = _mean_probabilities(members, pixels_CHW, turns)
                 objects_KHW = cut(probabilities_KHW, tile)[1:].numpy()
-                where = tuple(
-                    slice(part.start - first, part.stop - first)
-                    for part, first in zip(tile.write, origin, strict=True)
-                )
+                where = _within(tile.write, region[1:])
                 block[(slice(None), *where)] = _stored(objects_KHW, block.dtype)
                 if tissue is not None:
                     block[(slice(None), *where)] *= tissue.inside(*tile.write)
@@ -274,6 +276,22 @@ def _finish(
 
         tasks = [dask.delayed(finish_shard)(index) for index in missing]
         dask.compute(*tasks, scheduler="threads", num_workers=2)
+
+
+def _around(regions: Sequence[Region]) -> Region:
+    """The smallest region that holds all of these."""
+    return tuple(
+        slice(min(part.start for part in parts), max(part.stop for part in parts))
+        for parts in zip(*regions, strict=True)
+    )
+
+
+def _within(region: Region, whole: Region) -> Region:
+    """Where a region lies in a larger one."""
+    return tuple(
+        slice(part.start - of.start, part.stop - of.start)
+        for part, of in zip(region, whole, strict=True)
+    )
 
 
 def _mean_probabilities(
