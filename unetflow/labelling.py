@@ -196,8 +196,8 @@ def _blocks(
         sums, is_object = _sums(labels, count, mask, foreground, *origin, shape[1])
         if not how.fill_holes:
             return labels, Sums(*sums), is_object, np.zeros((0, 2), np.int64)
-        pairs = _touching(labels, mask, how.connectivity == 2)
-        return labels, Sums(*sums), is_object, np.unique(pairs, axis=0).astype(np.int64) - 1
+        pairs = _touching(labels, count, mask, how.connectivity == 2)
+        return labels, Sums(*sums), is_object, pairs - 1
 
     waiting: deque[tuple[Index, Region, Future[tuple[np.ndarray, Sums, np.ndarray, np.ndarray]]]]
     waiting = deque()
@@ -340,24 +340,25 @@ def _sums(labels, count, mask, foreground, top, left, image_width):
 
 
 @njit(cache=True, nogil=True)
-def _touching(labels, mask, corners):
-    """Pairs (background, object) of pieces that touch in a block, with repetitions."""
+def _touching(labels, count, mask, corners):
+    """Pairs (background, object) of pieces that touch in a block, some of them repeated."""
     height, width = mask.shape
     pairs = [(0, 0) for _ in range(0)]
+    latest = np.zeros(count + 1, np.int32)  # background that each object was last seen with
     for y in range(height):
-        last = (0, 0)
         for x in range(width):
             for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
                 i, j = y + dy, x + dx
-                if i >= height or j < 0 or j >= width or mask[i, j] == mask[y, x]:
+                if (dy and dx and not corners) or i >= height or j < 0 or j >= width:
                     continue
-                if dy and dx and not corners:
+                if mask[i, j] == mask[y, x]:
                     continue
-                one, other = labels[y, x], labels[i, j]
-                pair = (other, one) if mask[y, x] else (one, other)
-                if pair != last:
-                    pairs.append(pair)
-                    last = pair
+                ground, piece = labels[y, x], labels[i, j]
+                if mask[y, x]:
+                    ground, piece = piece, ground
+                if latest[piece] != ground:
+                    latest[piece] = ground
+                    pairs.append((ground, piece))
     found = np.empty((len(pairs), 2), np.int64)
     for k in range(len(pairs)):
         found[k, 0], found[k, 1] = pairs[k]
