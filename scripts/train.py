@@ -20,6 +20,7 @@ with job_log(snakemake.log[0]):
         "kind": snakemake.params.kind,
         "classes": snakemake.params.classes,
         "mpp": snakemake.params.mpp,
+        "checkpoint_s": snakemake.params.checkpoint_s,
         "threads": snakemake.threads,
         "gpu": snakemake.resources.gpu > 0,
         "require_gpu": snakemake.params.require_gpu,

@@ -60,6 +60,7 @@ def job_in(folder: Path, steps: int = 12) -> dict[str, Any]:
         "classes": ["cell"],
         "mpp": 0.5,
         "pretrained": None,
+        "checkpoint_s": 60,
         "threads": 1,
         "gpu": True,
         "require_gpu": False,
@@ -70,11 +71,10 @@ def job_in(folder: Path, steps: int = 12) -> dict[str, Any]:
 def train_in_process(job: dict[str, Any], *, slowly: bool) -> "subprocess.Popen[str]":
     arguments = {
         key: [str(v) for v in value] if isinstance(value, list) else value
-        for key, value in job.items()
+        for key, value in {**job, "checkpoint_s": 0}.items()
     }
     program = (
         "import json, sys, time, unetflow.loop as t, unetflow.train\n"
-        "t.CHECKPOINT_EVERY_S = 0\n"
         "one = t.learning_rate\n"
         "def slow(*args):\n    time.sleep(0.1)\n    return one(*args)\n"
         f"t.learning_rate = slow if {slowly} else one\n"

@@ -28,7 +28,6 @@ from unetflow.validation import validation_scores, validation_sums
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT_EVERY_S = 60.0
 COLUMNS = ("step", "loss", "learning_rate", "elapsed_s", "validation_loss", "validation_iou")
 Row = dict[str, Any]
 
@@ -47,9 +46,11 @@ class TrainingRun:
         path: Path,
         digest: str,
         pretrained: str | Path | None = None,
+        checkpoint_s: float = 60.0,
     ) -> None:
         self.recipe, self.fabric, self.precision = recipe, fabric, precision
         self.threads, self._path, self._digest = threads, path, digest
+        self._checkpoint_s = checkpoint_s
         torch.manual_seed(generator(recipe.seed, "weights").initial_seed())
         self.network: nn.Module = networks.build(**description["network"])
         if pretrained is not None:
@@ -106,7 +107,7 @@ class TrainingRun:
                 now_s = time.monotonic()
                 row["elapsed_s"] = round(before_s + now_s - started_s, 2)
                 stopped = self._any_process(stop.requested is not None)
-                if self.ended or stopped or now_s - saved_s >= CHECKPOINT_EVERY_S:
+                if self.ended or stopped or now_s - saved_s >= self._checkpoint_s:
                     self._save()
                     saved_s = now_s
                 if self.ended:

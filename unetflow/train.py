@@ -53,6 +53,7 @@ def train_network(
     classes: Sequence[str],
     mpp: float | None,
     pretrained: str | Path | None,
+    checkpoint_s: float,
     threads: int,
     gpu: bool,
     require_gpu: bool,
@@ -62,7 +63,8 @@ def train_network(
 
     `receipts` are those of all images, truths and weight maps: their content decides, with the
     parameters, whether a checkpoint is continued. `weights` may be empty (no weight map);
-    `pretrained` is a model file to start from. Under torchrun its processes train together.
+    `pretrained` is a model file to start from. A checkpoint is written every `checkpoint_s`
+    seconds. Under torchrun its processes train together.
     """
     record = RunRecord(receipt)
     plan = recipe_from(**recipe)
@@ -91,6 +93,7 @@ def train_network(
         path=Path(model).parent / "checkpoints" / "last.pt",
         digest=digest_of(decided_by),
         pretrained=pretrained,
+        checkpoint_s=checkpoint_s,
     )
     training, validation = _open(images, weights, validation_images, measured, kind, plan)
     if not run.ended:

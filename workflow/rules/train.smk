@@ -33,6 +33,7 @@ rule train:
         kind=dataset("truth"),
         classes=dataset("classes"),
         mpp=dataset("mpp"),
+        checkpoint_s=SETTINGS.config["train"]["checkpoint_s"],
         processes=SETTINGS.config["train"]["gpus"],
         require_gpu=SETTINGS.config["require_gpu"],
         code=network_code("train"),
