@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from unetflow.errors import ModelError, StoreError
-from unetflow.forward import Normalised, resolve_precision
+from unetflow.forward import Normalised, fitting_tile, resolve_precision
 from unetflow.models import load_model, save_model
 from unetflow.networks import build
 from unetflow.ome import ome_image, write_group
@@ -369,3 +369,15 @@ def test_a_share_of_another_making_is_refused_and_clears_nothing(
     with pytest.raises(ModelError, match="Give all jobs of an image the same kind of machine"):
         predict_store(**job, share=END)
     assert len(list((job["store"] / "foreground" / "c" / "0").glob("*/*"))) == 8
+
+
+def test_tiles_are_halved_until_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = network_of(2)
+    needed = network.bytes_of_tile(valid_input_px(256, 2), 4)
+    monkeypatch.setattr("unetflow.forward.available_bytes", lambda: 2 * needed)
+    assert fitting_tile(network, 256, "cpu", "fp32") == 256
+    assert fitting_tile(network, 1024, "cpu", "fp32") == 256
+    assert fitting_tile(network, 512, "cpu", "bf16") == 256
+    monkeypatch.setattr("unetflow.forward.available_bytes", lambda: 1000)
+    with pytest.raises(ModelError, match="not even a tile of 4 px fits into the memory"):
+        fitting_tile(network, 64, "cpu", "fp32")

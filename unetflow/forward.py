@@ -101,6 +101,12 @@ def grid_for(
 
     Raises ValueError where `write_px` is no multiple of 2**depth: tiling would change the result.
     """
+    _check_write_px(network, write_px)
+    read_px = valid_input_px(write_px, network.depth)
+    return tile_grid(shape_YX, write_px, network.halo_px, read_px, origin)
+
+
+def _check_write_px(network: Any, write_px: int) -> None:
     step = 2**network.depth
     if write_px < step or write_px % step:
         below, above = max(step, write_px // step * step), (write_px // step + 1) * step
@@ -109,16 +115,15 @@ def grid_for(
             f"write regions must be multiples of {step} px, else tiling changes the result; the "
             f"nearest are {below} px and {above} px"
         )
-    read_px = valid_input_px(write_px, network.depth)
-    return tile_grid(shape_YX, write_px, network.halo_px, read_px, origin)
 
 
 def fitting_tile(network: Any, write_px: int, device: str, precision: str) -> int:
     """The write region of a tile that memory is enough for: `write_px`, or that halved.
 
     On a GPU a tile is tried, on the CPU its memory is estimated. Raises ModelError where even the
-    smallest is too large.
+    smallest is too large, ValueError where `write_px` is no multiple of 2**depth.
     """
+    _check_write_px(network, write_px)
     wanted = write_px
     while write_px >= 2**network.depth and write_px % 2**network.depth == 0:
         read_px = valid_input_px(write_px, network.depth)

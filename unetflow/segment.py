@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--level", type=int, help="of a pyramid, instead of the model's resolution")
     add("--plane", type=int, help="of a stack")
     add("--channels", type=int, nargs="+", help="which, in which order")
-    add("--write-px", type=int, default=512, help="write region of a tile (default 512)")
+    add("--write-px", type=int, default=512, choices=(128, 256, 512, 1024, 2048), help="of a tile")
     add("--average", type=int, choices=(1, 7, 8), default=1, help="flips and rotations")
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     add("--threads", type=int, default=os.cpu_count() or 1, help="default: all cores")
