@@ -82,6 +82,16 @@ def test_an_image_of_nothing_but_ground_has_no_tissue(value: int) -> None:
     assert not tissue_by_threshold(coarse_of(flat), (SIDE, SIDE)).cells.any()
 
 
+def test_faint_objects_on_the_offset_of_a_camera_are_kept() -> None:
+    random = np.random.default_rng(0)
+    pixels = random.normal(1000, 1, (512, 512))
+    pixels[100:140, 100:140] = 1040
+    pixels = pixels.astype(np.uint16)
+    coarse = Coarse(lambda rows, columns: pixels[None, rows, columns], pixels.shape)
+    found = tissue_by_threshold(coarse, (8192, 8192))
+    assert found.inside(slice(1600, 2240), slice(1600, 2240)).all()
+
+
 def test_the_mask_does_not_depend_on_the_bands_and_fits_odd_sizes() -> None:
     side = 16 * CELL_PX + 48
     pixels = slide_of(235, 120, side=side, places=((4110, 4110), (10, 2000)))

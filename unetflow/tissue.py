@@ -38,7 +38,8 @@ OTHER_PERCENT = 99.9  # of all pixels
 BEYOND_SHARE = 0.2
 NOISE = 2.0  # times the reach of the noise is still ground
 LEAST_GRAY = 4  # gray values of an integer image that are still ground
-FLAT = 0.05  # an image that varies by less than this share of its ground is nothing but ground
+GLASS = 200  # an image of bytes with a ground above this, and
+FLAT = 0.05  # of it as largest variation, is nothing but glass
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +241,8 @@ def _ground(values: np.ndarray) -> tuple[float, float] | None:
     ordered = np.sort(values.astype(np.float64))
     ground = _mode(ordered)
     low, high = ordered[0], ordered[-1]
-    if high - low <= FLAT * abs(ground):
+    flat = FLAT * ground if values.dtype == np.uint8 and ground > GLASS else 0.0
+    if high - low <= flat:
         return ground, high - low
     below, above = ground - ordered, ordered - ground
     noise, other = min(
