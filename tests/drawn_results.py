@@ -72,9 +72,10 @@ def table_of_stacks():
     )
 
 
-def write_pixels(store, name, values):
+def write_pixels(store, name, values, **chosen):
     axes = ("c", "y", "x")[-values.ndim :]
-    array = open_array(store, name, Layout(values.shape, str(values.dtype), axes), decided_by={})
+    layout = Layout(values.shape, str(values.dtype), axes)
+    array = open_array(store, name, layout, decided_by={}, chosen=chosen)
     for index in array.missing():
         array.write(index, values[array.region(index)])
 
@@ -95,7 +96,8 @@ def draw_image(results, image, mpp):
         write_labels(store, name, [step, step], unit)
         write_pixels(store, f"labels/{name}/0", values)
     run = results / "predictions/net/fold0"
-    write_pixels(run / f"{image}.ome.zarr", "foreground", (predicted[None] * 255).astype(np.uint8))
+    foreground = (predicted[None] * 255).astype(np.uint8)
+    write_pixels(run / f"{image}.ome.zarr", "foreground", foreground, write_px=512)
     write_pixels(run / f"{image}.ome.zarr", "labels/instances/0", predicted)
     made = {"threshold": 0.5, "instances": 1, "first_id": 1}
     write_receipt(run / f"instances/{image}.json", {"classes": {"cell": made}})

@@ -21,6 +21,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
+from unetflow.seams import Seams
+
 # One palette for all figures: Okabe and Ito 2008, told apart with any kind of colour vision.
 PREDICTION, SINGLE = "#0072b2", "#56b4e9"  # a mean, and the single images or steps behind it
 BASELINE = "#e69f00"
@@ -110,6 +112,25 @@ def training_plot(
         axes.set_xlim(0, history["step"].max() * 1.02)
         _minutes_above(axes, history)
         return _svg(figure, f"{name} against the training step, up to {history['step'].max()}")
+
+
+def seam_plot(seams: Seams) -> str:
+    """SVG of the difference of neighbours by distance from the border of a tile, which is marked.
+
+    Over the mean of the lines that lie alike to the network's poolings; these are strong.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _plot("distance from the border of a tile [px]", "difference over its mean")
+        ratios = seams.profile / (seams.elsewhere.mean() or 1)
+        half = seams.step_px // 2
+        distance = (np.arange(seams.step_px) + half) % seams.step_px - half
+        order = np.argsort(distance)
+        axes.plot(distance[order], ratios[order], color=SINGLE, linewidth=0.6, alpha=0.6)
+        alike = slice(seams.period_px, None, seams.period_px)
+        axes.plot(distance[alike], ratios[alike], "o", color=PREDICTION, markersize=3)
+        axes.plot([0], ratios[:1], "o", color=CHOSEN, markersize=6)
+        axes.set_ylim(bottom=0)
+        return _svg(figure, f"difference of neighbours, {ratios[0]:.3f} times the mean at 0")
 
 
 def overlay(

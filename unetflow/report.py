@@ -28,6 +28,7 @@ from unetflow.results import (
     open_run,
     read_crop,
     read_patches,
+    read_seams,
     read_weight_crop,
     records_by_stage,
     training_curve,
@@ -45,6 +46,7 @@ from unetflow.summary import (
 )
 
 CROP_PX = 512  # side of the largest crop that is shown
+MOST_AUDITED = 12  # images of a run whose borders of tiles are audited
 NOT_SCORED = "not scored"
 
 
@@ -136,6 +138,7 @@ def _describe(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
         "training_plots": _training_plots(run, curve),
         "overlays": list(_overlays(run, unet, lines, config["report"]["overlays"])),
         "patches": _patches(run),
+        "seams": list(_seams(run)),
         "weights": _weights(run, config["experiments"].get(run.experiment, {}).get("weighting")),
     }
 
@@ -145,6 +148,16 @@ def _patches(run: Run) -> list[str]:
     patches = read_patches(run)
     panels = map(figures.patch_panel, *(patches[name] for name in ("image", "target", "weight")))
     return [base64.b64encode(png).decode() for png in panels]
+
+
+def _seams(run: Run) -> Iterator[dict[str, Any]]:
+    """The audit of up to `MOST_AUDITED` images that are larger than a tile, spread over all."""
+    images = sorted(set(run.scores["image"]))
+    spread = np.linspace(0, len(images) - 1, min(MOST_AUDITED, len(images))).round().astype(int)
+    for image in (images[at] for at in spread):
+        seams = read_seams(run, image)
+        if seams is not None:
+            yield {"image": image, "seams": seams, "svg": figures.seam_plot(seams)}
 
 
 def _weights(run: Run, weighting: str | None) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from unetflow.errors import StoreError
 from unetflow.instances import instances_of_class
 from unetflow.ome import UM_PER, spatial_scale
 from unetflow.receipts import read_receipt
+from unetflow.seams import Seams, audit_seams
 from unetflow.stores import read_array, read_foreground, read_lazily
 
 SCORES = "evaluation/metrics.csv"
@@ -134,6 +135,13 @@ def read_crop(run: Run, image: str, name: str, *, most_px: int) -> Crop:
         foreground_YX=read_foreground(prediction, (number - 1, *crop)),
         instances_YX=instances[crop].compute(),
     )
+
+
+def read_seams(run: Run, image: str) -> Seams | None:
+    """The audit of the borders of tiles in an image's foreground; None where it is one tile."""
+    foreground = read_array(run.path(PREDICTION, image=image), "foreground")
+    step_px = foreground.attrs["unetflow"]["chosen"]["write_px"]
+    return audit_seams(foreground, step_px, 2 ** run.model["network"]["depth"])
 
 
 @dataclass(frozen=True, slots=True)
