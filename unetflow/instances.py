@@ -1,7 +1,7 @@
-"""From foreground to instances: threshold, label, clean."""
+"""From foreground to instances: threshold, label, clean, take clumps apart."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -12,16 +12,27 @@ import numpy as np
 import zarr
 from scipy import ndimage
 
+from unetflow.clumps import find_parts, split_labels
 from unetflow.errors import StoreError
-from unetflow.labelling import Labelling, Objects, find_objects
+from unetflow.labelling import Labelling, Objects, Sums, find_objects
 from unetflow.labels import UINT32_MAX
 from unetflow.objects import write_objects
 from unetflow.ome import spatial_scale, write_labels
 from unetflow.receipts import RunRecord, read_receipt, write_receipt
-from unetflow.stores import Index, Layout, ShardedArray, as_probability, open_array, read_array
+from unetflow.stores import (
+    Index,
+    Layout,
+    ShardedArray,
+    as_probability,
+    clear,
+    open_array,
+    read_array,
+)
 from unetflow.tiles import Region
 
 log = logging.getLogger(__name__)
+
+UNSPLIT = "unsplit"  # array of a store, there until the clumps are taken apart
 
 
 def label_instances(
@@ -31,6 +42,7 @@ def label_instances(
     min_area_px: int = 0,
     fill_holes: bool = False,
     connectivity: int = 1,
+    split_px: float | None = None,
 ) -> np.ndarray:
     """Number the connected pieces of foreground > threshold: uint32 (Y, X), 0 background.
 
@@ -39,7 +51,9 @@ def label_instances(
 
     Any number of axes. `connectivity` 1 joins pixels by their edges, as many axes as there are
     also by their corners. Holes (background that does not reach the border, by edges) are filled
-    before, pieces under `min_area_px` removed after. Numbers are consecutive in scanning order.
+    before, pieces under `min_area_px` removed after. Then clumps are taken apart where they are
+    `split_px` thinner than on both sides (`unetflow.clumps`). Numbers are consecutive in scanning
+    order.
     """
     mask = foreground.astype(np.float64) > threshold  # as the metrics binarise
     if fill_holes:
@@ -52,6 +66,9 @@ def label_instances(
         keep[0] = False
         labels = np.where(keep, np.cumsum(keep), 0)[labels]
         count = int(keep.sum())
+    if split_px is not None:
+        labels = split_labels(labels, split_px, connectivity)
+        count = int(labels.max(initial=0))
     if count > UINT32_MAX:
         raise StoreError(f"{count} instances do not fit uint32: raise min_area_px")
     return labels.astype(np.uint32)
@@ -120,31 +137,37 @@ def label_store(
     foreground = read_array(store, "foreground")
     scale, unit = spatial_scale(store)
     write_labels(store, "instances", scale, unit)
-    array = open_array(
-        store,
-        "labels/instances/0",
-        Layout(foreground.shape[1:], "uint32", ("y", "x")),
-        decided_by={**decided_by, "parameters": {"thresholds": dict(thresholds), **labelling}},
-    )
+    layout = Layout(foreground.shape[1:], "uint32", ("y", "x"))
+    decided_by = {**decided_by, "parameters": {"thresholds": dict(thresholds), **labelling}}
+    array = open_array(store, "labels/instances/0", layout, decided_by=decided_by)
     masks = _Masks(foreground, list(thresholds.values()))
+    simply = {name: value for name, value in labelling.items() if name != "split_px"}
     found = [
         find_objects(
-            partial(masks.read, number),
-            array.array.shape,
-            array.array.shards,
-            Labelling(**labelling),
-            threads,
+            partial(masks.read, number), layout.shape, layout.shards, Labelling(**simply), threads
         )
         for number in range(len(thresholds))
     ]
-    made = _described(thresholds, found)
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(partial(_write_block, array, masks, found, made), array.missing()))
-    sums = [
-        (name, of["first_id"], o.sums) for (name, of), o in zip(made.items(), found, strict=True)
-    ]
+    sums = [objects.sums for objects in found]
+    made = _described(thresholds, sums)
+    draw = partial(_draw, masks, found, made)
+    split_px = labelling.get("split_px")
+    if split_px is not None:
+        whole = open_array(store, UNSPLIT, layout, decided_by=decided_by)
+        _write(whole, lambda index: draw(index, whole.region(index)), threads)
+        parts = find_parts(
+            *(whole.array, foreground, sums, layout.shards),
+            *(split_px, labelling["connectivity"], threads),
+        )
+        sums = parts.sums
+        made = _described(thresholds, sums)
+        _write(array, parts.draw, threads)
+        clear(whole.path)
+    else:
+        _write(array, lambda index: draw(index, array.region(index)), threads)
     highest = 255 if foreground.dtype == np.uint8 else 1
-    write_objects(table, sums, scale, unit, highest=highest)
+    rows = [(name, of["first_id"], own) for (name, of), own in zip(made.items(), sums, strict=True)]
+    write_objects(table, rows, scale, unit, highest=highest)
     log.info("%s: %s", store, made)
     return array, made
 
@@ -185,31 +208,36 @@ class _Masks:
         return above, stored_KYX
 
 
-def _described(
-    thresholds: Mapping[str, float], found: Sequence[Objects]
-) -> dict[str, dict[str, Any]]:
+def _described(thresholds: Mapping[str, float], sums: Sequence[Sums]) -> dict[str, dict[str, Any]]:
     """Of each class: its threshold, how many instances, and the first id."""
     made, first = {}, 1
-    for (name, threshold), objects in zip(thresholds.items(), found, strict=True):
-        made[name] = {"threshold": threshold, "instances": objects.count, "first_id": first}
-        first += objects.count
+    for (name, threshold), own in zip(thresholds.items(), sums, strict=True):
+        count = len(own.first)
+        made[name] = {"threshold": threshold, "instances": count, "first_id": first}
+        first += count
     if first - 1 > UINT32_MAX:
         raise StoreError(f"{first - 1} instances do not fit uint32: raise min_area_px")
     return made
 
 
-def _write_block(
-    array: ShardedArray,
+def _write(array: ShardedArray, draw: Callable[[Index], np.ndarray], threads: int) -> None:
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda index: array.write(index, draw(index)), array.missing()))
+
+
+def _draw(
     masks: _Masks,
     found: Sequence[Objects],
     made: Mapping[str, Mapping[str, Any]],
     index: Index,
-) -> None:
-    above, _ = masks.of_all(array.region(index))
+    region: Region,
+) -> np.ndarray:
+    """Ids of the objects of all classes in a block."""
+    above, _ = masks.of_all(region)
     labels_YX = np.zeros(above[0].shape, np.uint32)
     for mask_YX, objects, of in zip(above, found, made.values(), strict=True):
         drawn_YX = objects.draw(index, mask_YX)
         # a hole that was filled may hold an object of another class
         kept_YX = (drawn_YX != 0) & (mask_YX | ~np.any(above, axis=0))
         labels_YX[kept_YX] = drawn_YX[kept_YX] + np.uint32(of["first_id"] - 1)
-    array.write(index, labels_YX)
+    return labels_YX

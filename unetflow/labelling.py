@@ -37,6 +37,9 @@ class Sums(NamedTuple):
     foreground: np.ndarray
 
 
+NO_SUMS = Sums(*(np.zeros(0, np.int64) for _ in range(6)), *(np.zeros(0) for _ in range(3)))
+
+
 class Labelling(NamedTuple):
     """How objects are made of a mask; as of `unetflow.instances.label_instances`."""
 
@@ -211,6 +214,18 @@ def _blocks(
         while waiting:
             first = waiting.popleft()
             yield *first[:2], *first[2].result()
+
+
+def sums_of_pieces(
+    labels: np.ndarray,
+    mask: np.ndarray,
+    foreground: np.ndarray,
+    origin: tuple[int, int],
+    image_width: int,
+) -> Sums:
+    """Sums of the pieces 1 to n of a region (Y, X) that starts at `origin` of an image."""
+    found, _ = _sums(labels, int(labels.max()), mask, foreground, *origin, image_width)
+    return Sums(*found)
 
 
 def _joined(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:

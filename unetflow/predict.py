@@ -37,7 +37,7 @@ from unetflow.ome import ome_image, spatial_scale, write_group
 from unetflow.progress import progress
 from unetflow.receipts import RunRecord, digest_of_file, read_receipt, write_receipt
 from unetflow.stores import Index, Layout, ShardedArray, join_array, open_array, read_array
-from unetflow.tiles import Region, read_mirrored
+from unetflow.tiles import Region, read_mirrored, within
 from unetflow.tissue import Tissue, read_tissue
 
 log = logging.getLogger(__name__)
@@ -263,11 +263,11 @@ def _finish(
                 seen = _around([tile.read for tile in tiles])
                 pixels_CYX = read_mirrored(image, seen)
             for tile in tiles:
-                pixels_CHW = pixels_CYX[(slice(None), *_within(tile.read, seen))]
+                pixels_CHW = pixels_CYX[(slice(None), *within(tile.read, seen))]
                 with lock:
                     probabilities_KHW = _mean_probabilities(members, pixels_CHW, turns)
                 objects_KHW = cut(probabilities_KHW, tile)[1:].numpy()
-                where = _within(tile.write, region[1:])
+                where = within(tile.write, region[1:])
                 block[(slice(None), *where)] = _stored(objects_KHW, block.dtype)
                 if tissue is not None:
                     block[(slice(None), *where)] *= tissue.inside(*tile.write)
@@ -283,14 +283,6 @@ def _around(regions: Sequence[Region]) -> Region:
     return tuple(
         slice(min(part.start for part in parts), max(part.stop for part in parts))
         for parts in zip(*regions, strict=True)
-    )
-
-
-def _within(region: Region, whole: Region) -> Region:
-    """Where a region lies in a larger one."""
-    return tuple(
-        slice(part.start - of.start, part.stop - of.start)
-        for part, of in zip(region, whole, strict=True)
     )
 
 

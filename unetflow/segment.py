@@ -49,6 +49,7 @@ def segment_file(
     threshold: float = 0.5,
     min_area_px: int = 0,
     fill_holes: bool = False,
+    split_px: float | None = None,
     mpp: float | None = None,
     level: int | None = None,
     plane: int | None = None,
@@ -90,7 +91,10 @@ def segment_file(
     _, made = label_store(
         output,
         dict.fromkeys(description["classes"], threshold),
-        {"min_area_px": min_area_px, "fill_holes": fill_holes, "connectivity": 1},
+        {
+            **{"min_area_px": min_area_px, "fill_holes": fill_holes},
+            **{"connectivity": 1, "split_px": split_px},
+        },
         table=Path(output) / "objects.parquet",
         threads=how["threads"],
         decided_by={"foreground": foreground.content_digest()},
@@ -124,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--threshold", type=float, default=0.5, help="of the instances (default 0.5)")
     add("--min-area-px", type=int, default=0, help="smaller instances are left out")
     add("--fill-holes", action="store_true", help="of instances")
+    add("--split-px", type=float, help="take clumps apart at necks this much thinner")
     add("--mpp", type=float, help="um per pixel, where the file does not say")
     add("--level", type=int, help="of a pyramid, instead of the model's resolution")
     add("--plane", type=int, help="of a stack")

@@ -163,11 +163,15 @@ def with_halo(
         slice(max(0, part.start - halo), min(size, part.stop + halo))
         for part, halo, size in zip(region, halo_px, shape, strict=True)
     )
-    inner = tuple(
-        slice(part.start - far.start, part.stop - far.start)
-        for part, far in zip(region, wide, strict=True)
+    return wide, within(region, wide)
+
+
+def within(region: Region, whole: Region) -> Region:
+    """Where a region lies in a larger one."""
+    return tuple(
+        slice(part.start - of.start, part.stop - of.start)
+        for part, of in zip(region, whole, strict=True)
     )
-    return wide, inner
 
 
 def shard_grid(shape: Sequence[int], shard: Sequence[int]) -> list[tuple[int, ...]]:
