@@ -234,7 +234,7 @@ def _flood(depth, order, offsets, split):
                 if basins[pixel + offset] != 0:
                     root = _root(parent, basins[pixel + offset])
                     if root != deepest and peak[root] - here < split:
-                        parent[root] = deepest
+                        parent[root], own = deepest, deepest  # this pixel is what joins them
         basins[pixel] = own
     numbers = np.zeros(count + 1, np.int32)
     following = 0
