@@ -5,6 +5,7 @@ Shape suffixes: B batch, C channels, K classes, H W of a tile, Y X of a level.
 """
 
 import logging
+import math
 import os
 import sys
 import threading
@@ -32,6 +33,7 @@ from unetflow.forward import (
     tile_logits,
     use_threads,
 )
+from unetflow.memory import keep_freed_memory
 from unetflow.models import check_image, load_model
 from unetflow.ome import ome_image, spatial_scale, write_group
 from unetflow.progress import progress
@@ -165,6 +167,7 @@ def write_foreground(
             f"predict: shard_px = {shard_px} px is no multiple of write_px = {write_px} px. Set it "
             "to one: a shard is a whole number of write regions."
         )
+    keep_freed_memory()
     device = resolve_device(gpu=gpu, require_gpu=require_gpu)
     precision = resolve_precision(precision, device)
     now = {
@@ -246,8 +249,10 @@ def _finish(
 
     Two workers, and one of them at a time in the network: the other reads or writes.
     """
+    networks = [network for network, _ in members]
     lock = threading.Lock()
-    with progress("predict", total=len(missing)) as tick:
+    total = sum(_pixels_of(foreground.region(index)) for index in missing)
+    with progress("predict", total=total, pixels=True) as tick:
 
         def finish_shard(index: tuple[int, ...]) -> None:
             use_threads(threads)  # each of Dask's workers has a number of its own
@@ -261,21 +266,28 @@ def _finish(
             ]
             if tiles:
                 seen = _around([tile.read for tile in tiles])
-                pixels_CYX = read_mirrored(image, seen)
+                stored_CYX = read_mirrored(image, seen)
+                pixels = [normalised(stored_CYX, intensity) for _, intensity in members]
             for tile in tiles:
-                pixels_CHW = pixels_CYX[(slice(None), *within(tile.read, seen))]
+                where = (slice(None), *within(tile.read, seen))
+                inputs = [as_batch(pixels_CYX[where]) for pixels_CYX in pixels]
                 with lock:
-                    probabilities_KHW = _mean_probabilities(members, pixels_CHW, turns)
+                    probabilities_KHW = _mean_probabilities(networks, inputs, turns)
                 objects_KHW = cut(probabilities_KHW, tile)[1:].numpy()
-                where = within(tile.write, region[1:])
-                block[(slice(None), *where)] = _stored(objects_KHW, block.dtype)
+                where = (slice(None), *within(tile.write, region[1:]))
+                block[where] = _stored(objects_KHW, block.dtype)
                 if tissue is not None:
-                    block[(slice(None), *where)] *= tissue.inside(*tile.write)
+                    block[where] *= tissue.inside(*tile.write)
             foreground.write(index, block)
-            tick()
+            tick(_pixels_of(region))
 
         tasks = [dask.delayed(finish_shard)(index) for index in missing]
         dask.compute(*tasks, scheduler="threads", num_workers=2)
+
+
+def _pixels_of(region: Region) -> int:
+    """Of a region's last two axes."""
+    return math.prod(part.stop - part.start for part in region[-2:])
 
 
 def _around(regions: Sequence[Region]) -> Region:
@@ -287,14 +299,14 @@ def _around(regions: Sequence[Region]) -> Region:
 
 
 def _mean_probabilities(
-    members: Sequence[tuple[nn.Module, dict[str, list[float]]]],
-    pixels_CHW: np.ndarray,
+    networks: Sequence[nn.Module],
+    inputs_BCHW: Sequence[Tensor],
     turns: tuple[tuple[int, bool], ...],
 ) -> Tensor:
-    """Probabilities (K, H, W) of a padded tile as it is stored, averaged over the networks."""
+    """Probabilities (K, H, W) of a padded tile, averaged over networks, each with its input."""
     found = [
-        _tile_probabilities(network, as_batch(normalised(pixels_CHW, intensity)), turns)
-        for network, intensity in members
+        _tile_probabilities(network, input_BCHW, turns)
+        for network, input_BCHW in zip(networks, inputs_BCHW, strict=True)
     ]
     return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
 
@@ -312,7 +324,7 @@ def _tile_probabilities(
         total_KHW = probabilities if total_KHW is None else total_KHW + probabilities
     if total_KHW is None:
         raise ValueError("nothing to average over")
-    return (total_KHW / len(turns)).cpu()
+    return (total_KHW / len(turns) if len(turns) > 1 else total_KHW).cpu()
 
 
 def _stored(probabilities: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -12,27 +12,46 @@ from tqdm import tqdm
 log = logging.getLogger(__name__)
 
 LINE_EVERY_S = 20.0
+MEGA = 1e6
 
 
 @contextmanager
-def progress(what: str, *, total: int, done: int = 0) -> Iterator[Callable[[], object]]:
-    """Show how many of `total` pieces are done; call what it yields after each, from any thread."""
+def progress(
+    what: str, *, total: int, done: int = 0, pixels: bool = False
+) -> Iterator[Callable[..., object]]:
+    """Show how much of `total` is done, and how fast: pieces, or pixels.
+
+    Call what it yields after each piece, from any thread; for pixels with their number.
+    """
     if sys.stderr.isatty():
-        with tqdm(desc=what, total=total, initial=done, leave=False) as bar:
+        with tqdm(
+            desc=what,
+            total=total,
+            initial=done,
+            leave=False,
+            unit="px" if pixels else "it",
+            unit_scale=pixels,
+        ) as bar:
             yield bar.update
         return
     lock, started_s = threading.Lock(), time.monotonic()
     last_s = started_s
     count = done
 
-    def tick() -> None:
+    def tick(amount: int = 1) -> None:
         nonlocal count, last_s
         with lock:
-            count += 1
+            count += amount
             now_s = time.monotonic()
-            if now_s - last_s >= LINE_EVERY_S:
-                last_s = now_s
-                left_s = (now_s - started_s) / (count - done) * (total - count)
-                log.info("%s: %d of %d, about %.0f s left", what, count, total, left_s)
+            if now_s - last_s < LINE_EVERY_S:
+                return
+            last_s = now_s
+            rate = (count - done) / (now_s - started_s)
+            left_s = (total - count) / rate
+            if pixels:
+                of = f"{count / MEGA:.4g} of {total / MEGA:.4g} Mpx, {rate / MEGA:.3g} Mpx/s"
+            else:
+                of = f"{count} of {total}"
+            log.info("%s: %s, about %.0f s left", what, of, left_s)
 
     yield tick

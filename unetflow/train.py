@@ -18,6 +18,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from unetflow.forward import resolve_device, resolve_precision, use_threads
 from unetflow.loop import COLUMNS, TrainingRun
+from unetflow.memory import keep_freed_memory
 from unetflow.models import save_model
 from unetflow.patches import Batches, TrainingImage, hold, open_image
 from unetflow.receipts import (
@@ -78,6 +79,7 @@ def train_network(
         **{"recipe": dataclasses.asdict(plan), "code": code},
     }
     start = None if pretrained is None else digest_of_file(pretrained)
+    keep_freed_memory()
     threads = use_threads(threads)
     device = resolve_device(gpu=gpu, require_gpu=require_gpu)
     precision = resolve_precision(plan.precision, device)
