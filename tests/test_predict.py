@@ -14,12 +14,19 @@ import pytest
 import torch
 from torch import nn
 
-from unetflow.errors import ModelError, StoreError
+from unetflow.errors import ModelError, SlideError, StoreError
 from unetflow.forward import Normalised, fitting_tile, resolve_precision
 from unetflow.models import load_model, save_model
 from unetflow.networks import build
 from unetflow.ome import ome_image, write_group
-from unetflow.predict import BEGIN, END, TURNS, predict_array, predict_store
+from unetflow.predict import (
+    BEGIN,
+    END,
+    TURNS,
+    predict_array,
+    predict_store,
+    write_foreground,
+)
 from unetflow.receipts import read_receipt, write_receipt
 from unetflow.stores import Layout, open_array, read_array, read_foreground
 from unetflow.tiles import Tile, read_mirrored, valid_input_px
@@ -219,7 +226,7 @@ def run_in_process(job: dict[str, Any], *, slowly: bool) -> "subprocess.Popen[by
     program = (
         "import json, sys, time, unetflow.predict as p\n"
         "one = p.tile_logits\n"
-        "def slow(*args):\n    time.sleep(0.05)\n    return one(*args)\n"
+        "def slow(*args):\n    time.sleep(0.1)\n    return one(*args)\n"
         f"p.tile_logits = slow if {slowly} else one\n"
         "p.predict_store(**json.loads(sys.argv[1]))\n"
     )
@@ -269,7 +276,7 @@ def test_what_cannot_be_is_an_error_with_its_remedy(job: dict[str, Any]) -> None
         with pytest.raises(ModelError, match="require_gpu is true, but PyTorch finds no GPU"):
             predict_store(**{**job, "require_gpu": True})
     job["models"][0].write_bytes(b"no model")
-    with pytest.raises(ModelError, match="not a model file of unetflow"):
+    with pytest.raises(ModelError, match="not a whole model file of unetflow"):
         predict_store(**job)
 
 
@@ -280,6 +287,56 @@ def test_a_model_of_other_channels_is_refused(job: dict[str, Any]) -> None:
     save_model(job["models"][0], network, description)
     with pytest.raises(ModelError, match="has 1 channels, but the model was trained on 3"):
         predict_store(**job)
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    path.write_bytes(content)
+
+
+def test_a_damaged_shard_of_the_image_is_named(job: dict[str, Any]) -> None:
+    flip_a_byte(job["image"] / "0/c/0/1/0")
+    with pytest.raises(StoreError, match=r"i.ome.zarr/0: damaged at .*Delete the receipt"):
+        predict_store(**job)
+    assert len(read_array(job["store"], "foreground").attrs) == 1  # begun, and to be gone on with
+
+
+def test_a_damaged_foreground_is_named_and_done_again(job: dict[str, Any]) -> None:
+    predict_store(**job)
+    whole = all_bytes(job["store"])
+    flip_a_byte(job["store"] / "foreground/c/0/1/2")
+    with pytest.raises(StoreError, match="foreground: damaged at"):
+        read_foreground(job["store"])
+    predict_store(**job)
+    assert all_bytes(job["store"]) == whole
+
+
+def test_a_damaged_model_is_found_by_its_checksum(job: dict[str, Any]) -> None:
+    content = bytearray(job["models"][0].read_bytes())
+    content[-100] ^= 0x01  # the last bit of a weight
+    job["models"][0].write_bytes(content)
+    with pytest.raises(ModelError, match="damaged: their checksum"):
+        predict_store(**job)
+
+
+def test_nan_in_an_image_is_an_error_and_not_a_result(job: dict[str, Any], tmp_path: Path) -> None:
+    pixels = image_of(600, 700)
+    pixels[0, 595, 20] = np.nan
+    network, description = load_model(job["models"][0])
+    names = ("write_px", "shard_px", "dtype", "average", "precision", "threads", "gpu")
+    how: dict[str, Any] = {name: job[name] for name in (*names, "require_gpu")}
+    with pytest.raises(SlideError, match="NaN .*rows 512 to 600, columns 0 to 512"):
+        write_foreground(
+            [(network, description)],
+            pixels,
+            tmp_path / "n.ome.zarr",
+            scale=[1, 1],
+            unit=None,
+            tissue=None,
+            decided_by={},
+            **how,
+        )
 
 
 def test_a_model_file_is_the_same_to_the_byte_and_comes_back(tmp_path: Path) -> None:

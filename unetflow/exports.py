@@ -13,12 +13,11 @@ import numpy as np
 import pandas as pd
 import shapely
 import tifffile
-import zarr
 from skimage.segmentation import find_boundaries
 
 from unetflow.ome import UM_PER, spatial_scale
 from unetflow.receipts import read_receipt, renamed_at_end
-from unetflow.stores import read_array, read_foreground
+from unetflow.stores import StoredArray, read_array, read_foreground
 from unetflow.tiles import Region, shard_grid, shard_region, with_halo
 
 TILE_PX = 512
@@ -111,7 +110,7 @@ def export_stack(*, predictions: Sequence[str | Path], output: str | Path) -> No
 
 
 def _polygons(
-    labels: zarr.Array, objects: pd.DataFrame
+    labels: StoredArray, objects: pd.DataFrame
 ) -> Iterator[tuple[dict[str, Any], shapely.Geometry]]:
     """Each object with its outline, those that begin in the same shard together."""
     height, width = labels.shards or labels.chunks
@@ -168,7 +167,7 @@ def _tiles(shape: Sequence[int], read: Callable[[Region], np.ndarray]) -> Iterat
 
 
 def _drawing(
-    level: zarr.Array, labels: zarr.Array, k: int, receipt: dict[str, Any]
+    level: StoredArray, labels: StoredArray, k: int, receipt: dict[str, Any]
 ) -> Callable[[Region], np.ndarray]:
     """Draws a region of level k as RGB (Y, X, 3), instances outlined."""
     step = 2**k

@@ -9,7 +9,6 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-import zarr
 from scipy import ndimage
 
 from unetflow.clumps import find_parts, split_labels
@@ -23,6 +22,7 @@ from unetflow.stores import (
     Index,
     Layout,
     ShardedArray,
+    StoredArray,
     as_probability,
     clear,
     open_array,
@@ -181,7 +181,7 @@ def instances_of_class(labels: da.Array, made: Mapping[str, int]) -> da.Array:
 class _Masks:
     """Which pixels of a stored foreground (K, Y, X) are above the thresholds, region by region."""
 
-    def __init__(self, foreground: zarr.Array, thresholds: Sequence[float]) -> None:
+    def __init__(self, foreground: StoredArray, thresholds: Sequence[float]) -> None:
         self._foreground, self._thresholds = foreground, thresholds
         # of each stored byte, whether it is above; other types are compared one by one
         bytes_ = as_probability(np.arange(256, dtype=np.uint8)).astype(np.float64)

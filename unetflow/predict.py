@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unetflow.errors import ModelError
+from unetflow.errors import ModelError, SlideError
 from unetflow.forward import (
     ImageLike,
     as_batch,
@@ -266,7 +266,7 @@ def _finish(
             ]
             if tiles:
                 seen = _around([tile.read for tile in tiles])
-                stored_CYX = read_mirrored(image, seen)
+                stored_CYX = _finite(read_mirrored(image, seen), region[1:])
                 pixels = [normalised(stored_CYX, intensity) for _, intensity in members]
             for tile in tiles:
                 where = (slice(None), *within(tile.read, seen))
@@ -283,6 +283,17 @@ def _finish(
 
         tasks = [dask.delayed(finish_shard)(index) for index in missing]
         dask.compute(*tasks, scheduler="threads", num_workers=2)
+
+
+def _finite(pixels_CYX: np.ndarray, region: Region) -> np.ndarray:
+    """The pixels as they are. Raises SlideError where one is no number: it would spread."""
+    if pixels_CYX.dtype.kind == "f" and not np.isfinite(pixels_CYX).all():
+        rows, columns = region
+        raise SlideError(
+            f"the image has NaN or infinite pixels in or around rows {rows.start} to {rows.stop}, "
+            f"columns {columns.start} to {columns.stop}. Replace them and run the command again."
+        )
+    return pixels_CYX
 
 
 def _pixels_of(region: Region) -> int:

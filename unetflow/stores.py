@@ -183,10 +183,50 @@ def clear(path: Path) -> None:
         shutil.rmtree(trash, ignore_errors=True)
 
 
-def read_array(store: str | Path, name: str) -> zarr.Array:
+class StoredArray:
+    """A Zarr array opened for reading: shape, type and slicing, to NumPy arrays.
+
+    Reading raises StoreError where what is on disk is damaged: every chunk has a checksum.
+    """
+
+    def __init__(self, array: zarr.Array, path: Path) -> None:
+        self._array, self.path = array, path
+        self.shape: tuple[int, ...] = array.shape
+        self.ndim, self.dtype = array.ndim, array.dtype
+        self.chunks, self.shards = array.chunks, array.shards
+        self.attrs = dict(array.attrs)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        try:
+            return np.asarray(self._array[key])
+        except (ValueError, RuntimeError, OSError) as error:  # of zarr's codecs
+            raise StoreError(
+                f"{self.path}: damaged at {_in_words(key)} ({error}). Delete the receipt of this "
+                "store and run the same command again: damaged shards are done again."
+            ) from error
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[...].astype(dtype or self.dtype, copy=False)
+
+
+def _in_words(key: Any) -> str:
+    """A region as [0:512, 1024:1536]."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return (
+        "["
+        + ", ".join(
+            f"{part.start or ''}:{part.stop or ''}" if isinstance(part, slice) else str(part)
+            for part in parts
+        )
+        + "]"
+    )
+
+
+def read_array(store: str | Path, name: str) -> StoredArray:
     """Open array `name` of a store for reading. Raises StoreError where it is not there."""
+    path = Path(store) / name
     try:
-        return zarr.open_array(Path(store) / name, mode="r")
+        return StoredArray(zarr.open_array(path, mode="r"), path)
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{store}: no readable array {name!r} ({error}). Delete the receipt of this store and "
