@@ -189,6 +189,40 @@ def test_the_headline_is_over_all_folds_and_the_tables_over_each(results, tmp_pa
     assert page.count("from the worst. Threshold") == 4
 
 
+def test_experiments_that_differ_by_their_seed_stand_together(results, tmp_path):
+    gains = {"net-1": 0.0, "net-2": 0.1, "other": -0.2}
+    for name in gains:
+        for folder in ("predictions", "calibration", "models"):
+            shutil.copytree(results / folder / "net", tmp_path / folder / name)
+    for folder in ("images", "truth"):
+        shutil.copytree(results / folder, tmp_path / folder)
+    (tmp_path / "evaluation").mkdir()
+    scores = pd.read_csv(results / "evaluation/metrics.csv")
+    pd.concat(
+        [
+            scores.assign(experiment=name, value=scores["value"] + gain)
+            for name, gain in gains.items()
+        ]
+    ).to_csv(tmp_path / "evaluation/metrics.csv", index=False)
+    shutil.copy(results / "evaluation/stacks.csv", tmp_path / "evaluation")
+    shutil.copy(results / "integrity.csv", tmp_path)
+    experiments = {
+        "net-1": {"weighting": "paper", "recipe": {"seed": 1, "steps": 9}},
+        "net-2": {"weighting": "paper", "recipe": {"seed": 2, "steps": 9}},
+        "other": {"weighting": None, "recipe": {"seed": 1, "steps": 9}},
+    }
+    runs = [(name, 0) for name in experiments]
+    config = {**CONFIG, "experiments": experiments}
+    page = write(tmp_path, tmp_path / "index.html", config, runs).read_text()
+    scores_of = page.split("Spread over seeds")[1].split("</table>")[0]
+    assert re.findall(r"<tr><th>(\S+)</th><td class=\"n\">(\d)</td>", scores_of) == [
+        ("net", "2"),
+        ("other", "1"),
+    ]
+    assert "<strong>0.560</strong><small>0.510 to 0.610</small>" in scores_of  # SEG of instances
+    assert "Spread over seeds" not in write(results, tmp_path / "one.html").read_text()
+
+
 def test_without_scores_the_report_says_so(results, tmp_path):
     shutil.copytree(results, tmp_path / "results")
     empty = pd.DataFrame(columns=list(COLUMNS))

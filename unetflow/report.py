@@ -41,6 +41,7 @@ from unetflow.summary import (
     by_threshold,
     headline_of,
     headline_text,
+    spread_over_seeds,
     summarise,
     vanishing,
 )
@@ -73,6 +74,7 @@ def write_report(
     page = _template().render(
         title=title,
         headlines={name: list(headline_of(of)) for name, of in lines.items()},
+        spreads=spread_over_seeds(lines, {name: _but_seed(config, name) for name in lines}),
         images=images,
         warnings=[*_vanishing_warnings(opened), *truth_warnings(root, images)],
         runs=[_describe(run, config) for run in opened],
@@ -110,6 +112,13 @@ def _lines_of_experiment(runs: Sequence[Run], experiment: str) -> list[Line]:
         for name, of_class in run.instance_thresholds().items():
             thresholds.setdefault(name, {}).update(of_class)
     return summarise(pd.concat([run.scores for run in mine]), thresholds)
+
+
+def _but_seed(config: Mapping[str, Any], experiment: str) -> str:
+    """All that makes an experiment but its seed."""
+    made = config.get("experiments", {}).get(experiment, {"name": experiment})
+    recipe = {key: value for key, value in made.get("recipe", {}).items() if key != "seed"}
+    return json.dumps(_plain({**made, "recipe": recipe}), sort_keys=True)
 
 
 def _vanishing_warnings(runs: Sequence[Run]) -> Iterator[str]:

@@ -5,6 +5,7 @@ somebody chose, beside the best of the list, which is optimistic, and a baseline
 """
 
 import re
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -119,6 +120,48 @@ def headline_of(lines: Sequence[Line]) -> Iterator[Line]:
         for line in lines:
             if (line.score.metric, line.score.variant, bool(line.of)) == (metric, variant, stored):
                 yield line
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Headline scores of experiments that differ by nothing but their seed."""
+
+    experiments: tuple[str, ...]
+    values: dict[str, list[str]]  # by name of the line: mean, least, greatest, as text
+
+    @property
+    def name(self) -> str:
+        """Their common name without its number, or all of them."""
+        stems = {re.sub(r"[-_]?\d+$", "", experiment) for experiment in self.experiments}
+        return stems.pop() if len(stems) == 1 else ", ".join(self.experiments)
+
+
+def spread_over_seeds(
+    lines_by_experiment: Mapping[str, Sequence[Line]], making: Mapping[str, str]
+) -> list[Spread]:
+    """Experiments of one `making` (all but the seed, as text) together; none if all are alone."""
+    alike: dict[str, list[str]] = {}
+    for experiment in lines_by_experiment:
+        alike.setdefault(making[experiment], []).append(experiment)
+    if all(len(of) == 1 for of in alike.values()):
+        return []
+    return [
+        Spread(tuple(of), _spread([lines_by_experiment[experiment] for experiment in of]))
+        for of in alike.values()
+    ]
+
+
+def _spread(lines_of_each: Sequence[Sequence[Line]]) -> dict[str, list[str]]:
+    by_name: dict[str, list[Line]] = {}
+    for lines in lines_of_each:
+        for line in headline_of(lines):
+            by_name.setdefault(line.name, []).append(line)
+    spread = {}
+    for name, of in by_name.items():
+        values = [line.mean.value for line in of]
+        three = (statistics.fmean(values), min(values), max(values))
+        spread[name] = [of[0].score.text(value) for value in three]
+    return spread
 
 
 def headline_text(title: str, lines_by_experiment: dict[str, list[Line]], html: str) -> str:
