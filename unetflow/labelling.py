@@ -362,19 +362,26 @@ def _touching(labels, count, mask, corners):
     latest = np.zeros(count + 1, np.int32)  # background that each object was last seen with
     for y in range(height):
         for x in range(width):
-            for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
-                i, j = y + dy, x + dx
-                if (dy and dx and not corners) or i >= height or j < 0 or j >= width:
-                    continue
-                if mask[i, j] == mask[y, x]:
-                    continue
-                ground, piece = labels[y, x], labels[i, j]
-                if mask[y, x]:
-                    ground, piece = piece, ground
-                if latest[piece] != ground:
-                    latest[piece] = ground
-                    pairs.append((ground, piece))
+            own = mask[y, x]
+            if x + 1 < width and mask[y, x + 1] != own:
+                _note(pairs, latest, labels[y, x], labels[y, x + 1], own)
+            if y + 1 == height:
+                continue
+            if mask[y + 1, x] != own:
+                _note(pairs, latest, labels[y, x], labels[y + 1, x], own)
+            if corners and x + 1 < width and mask[y + 1, x + 1] != own:
+                _note(pairs, latest, labels[y, x], labels[y + 1, x + 1], own)
+            if corners and x > 0 and mask[y + 1, x - 1] != own:
+                _note(pairs, latest, labels[y, x], labels[y + 1, x - 1], own)
     found = np.empty((len(pairs), 2), np.int64)
     for k in range(len(pairs)):
         found[k, 0], found[k, 1] = pairs[k]
     return found
+
+
+@njit(cache=True, nogil=True)
+def _note(pairs, latest, one, other, one_is_object):
+    piece, ground = (one, other) if one_is_object else (other, one)
+    if latest[piece] != ground:
+        latest[piece] = ground
+        pairs.append((ground, piece))

@@ -1,0 +1,123 @@
+"""Our inference beside MONAI's sliding window: python benchmarks/peers.py --help.
+
+Same weights, same image, same precision, in turns in one run. MONAI's needs outputs as large as its
+patches, so it runs the same convolutions with zero padding, as its own networks have it. Needs
+MONAI: pip install --no-deps monai==1.6.1 (it needs nothing that is not here already).
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+from prediction import draw_slide
+from torch import Tensor, nn
+
+from unetflow.forward import as_batch, normalised, ready
+from unetflow.memory import keep_freed_memory
+from unetflow.models import load_model
+from unetflow.networks import build
+from unetflow.networks.unet import UNet
+from unetflow.predict import predict_array, write_foreground
+from unetflow.stores import read_array, read_foreground
+from unetflow.tiles import valid_input_px
+
+
+class Padded(UNet):
+    """The same convolutions, zero-padded: the output is as large as the input."""
+
+    def check_input_px(self, size_px: int) -> int:
+        return size_px
+
+
+def padded(network: Any) -> nn.Module:
+    first, last = network.contracting[0][0], network.classify
+    twin = Padded(first.in_channels, last.out_channels, last.in_channels, network.depth)
+    twin.load_state_dict(network.state_dict())
+    for layer in twin.modules():
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+            layer.padding = (1, 1)
+    return twin
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--model", type=Path, help="model.safetensors; else random weights")
+    parser.add_argument("--base", type=int, default=16)
+    parser.add_argument("--side", type=int, default=4096)
+    parser.add_argument("--write-px", type=int, default=512)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    keep_freed_memory()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    network: Any = build("unet", base_channels=options.base)
+    intensity = {"mean": [128.0], "deviation": [8.0]}
+    if options.model:
+        network, description = load_model(options.model)
+        intensity = description["intensity"]
+    tile_px = valid_input_px(options.write_px, network.depth)
+    patch_px = tile_px // 16 * 16
+    plain = padded(network).eval()
+    fast = ready(plain, device="cpu", precision="fp32")
+    with tempfile.TemporaryDirectory() as folder:
+        pixels = read_array(draw_slide(Path(folder), options.side), "0")
+        image = as_batch(normalised(pixels[:], intensity))
+
+        @torch.inference_mode()
+        def theirs(predictor: nn.Module, mode: str, layout: torch.memory_format) -> np.ndarray:
+            def probabilities(patch: Tensor) -> Tensor:
+                found: Tensor = predictor(patch.contiguous(memory_format=layout)).softmax(1)
+                return found
+
+            found = sliding_window_inference(
+                image, (patch_px, patch_px), 1, probabilities, overlap=0.25, mode=mode
+            )
+            return np.asarray(found[0, 1])
+
+        def ours() -> np.ndarray:
+            store = Path(folder) / f"p{time.monotonic_ns()}.ome.zarr"
+            write_foreground(
+                [(network, {"classes": ["cell"], "channels": 1, "intensity": intensity})],
+                pixels,
+                store,
+                **{"scale": [1, 1], "unit": None, "tissue": None, "decided_by": {}},
+                **{"write_px": options.write_px, "shard_px": 2048, "dtype": "uint8"},
+                **{"average": 1, "precision": "fp32", "threads": options.threads},
+                **{"gpu": False, "require_gpu": False},
+            )
+            return read_foreground(store)[0]
+
+        cases: dict[str, Callable[[], np.ndarray]] = {
+            "unetflow, from Zarr to Zarr": ours,
+            "MONAI, Gaussian": lambda: theirs(plain, "gaussian", torch.contiguous_format),
+            "MONAI, Gaussian, channels last": lambda: theirs(fast, "gaussian", torch.channels_last),
+            "MONAI, constant, channels last": lambda: theirs(fast, "constant", torch.channels_last),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in cases}
+        labels: dict[str, np.ndarray] = {}
+        for _ in range(options.rounds):
+            for name, run in cases.items():
+                started = time.perf_counter()
+                labels[name] = run() > 0.5
+                seconds[name].append(time.perf_counter() - started)
+        # the whole image in tiles as large as memory allows is the same as in one pass
+        exact = predict_array(network, normalised(pixels[:], intensity), write_px=1024)[1] > 0.5
+    best = min(seconds["unetflow, from Zarr to Zarr"])
+    print("| method | seconds | Mpx/s | ours is faster by | labels unlike the whole image's |")
+    print("| --- | --- | --- | --- | --- |")
+    for name, of in seconds.items():
+        rate = options.side**2 / 1e6 / min(of)
+        unlike = float((labels[name] != exact).mean())
+        times = ", ".join(f"{each:.1f}" for each in of)
+        print(f"| {name} | {times} | {rate:.2f} | {min(of) / best:.2f} | {unlike:.3%} |")
+
+
+if __name__ == "__main__":
+    main()
