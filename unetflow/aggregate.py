@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap
 
 from unetflow.errors import StoreError
 
@@ -140,6 +139,8 @@ def _estimate(
             score({name: column.sum() for name, column in zip(sums, columns, strict=True)})
         )
     if groups > 1:
+        from scipy.stats import bootstrap  # more than a second, which few jobs need
+
         low, high = bootstrap(
             columns,
             lambda *drawn, axis: score(

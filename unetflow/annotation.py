@@ -1,13 +1,16 @@
 """The truth of a prepared image, read by region: labels, ignored pixels, classes."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import dask.array as da
 import numpy as np
 
 from unetflow.labels import class_target, separate_touching
 from unetflow.stores import read_array, read_lazily
 from unetflow.tiles import Region, with_halo
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 MOST_PLACES = 100_000  # of objects, spread evenly over the image
 
@@ -46,13 +49,13 @@ def has_class_array(kind: str, classes: int) -> bool:
 
 def read_class_lazily(
     store: str | Path, kind: str, classes: int, number: int
-) -> tuple[da.Array, da.Array]:
+) -> "tuple[da.Array, da.Array]":
     """Labels of the objects of one class, and its pixels after separating what touches (bool)."""
     labels = read_lazily(store, TRUTH)
     if kind == "classes":
-        return da.where(labels == number, labels, 0), labels == number
+        return labels * (labels == number), labels == number
     separated = labels.map_overlap(separate_touching, depth=1, boundary="none") != 0
     if not has_class_array(kind, classes):
         return labels, separated
     of_class = read_lazily(store, CLASS) == number
-    return da.where(of_class, labels, 0), separated & of_class
+    return labels * of_class, separated & of_class

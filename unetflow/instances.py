@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 from scipy import ndimage
 
@@ -29,6 +28,9 @@ from unetflow.stores import (
     read_array,
 )
 from unetflow.tiles import Region
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 log = logging.getLogger(__name__)
 
@@ -172,10 +174,10 @@ def label_store(
     return array, made
 
 
-def instances_of_class(labels: da.Array, made: Mapping[str, int]) -> da.Array:
+def instances_of_class(labels: "da.Array", made: Mapping[str, int]) -> "da.Array":
     """Stored instances of one class, by what the receipt says of it: its ids are consecutive."""
     first = made["first_id"]
-    return da.where((labels >= first) & (labels < first + made["instances"]), labels, 0)
+    return labels * ((labels >= first) & (labels < first + made["instances"]))
 
 
 class _Masks:

@@ -14,9 +14,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
@@ -24,6 +23,9 @@ from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 from unetflow.errors import StoreError
 from unetflow.receipts import digest_of
 from unetflow.tiles import shard_grid, shard_region
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 log = logging.getLogger(__name__)
 
@@ -234,8 +236,10 @@ def read_array(store: str | Path, name: str) -> StoredArray:
         ) from error
 
 
-def read_lazily(store: str | Path, name: str) -> da.Array:
+def read_lazily(store: str | Path, name: str) -> "da.Array":
     """Array `name` of a store as a Dask array whose chunks are the shards."""
+    import dask.array as da  # half a second that most jobs do not need
+
     array = read_array(store, name)
     return da.from_array(array, chunks=array.shards or array.chunks, name=False)
 
@@ -245,7 +249,7 @@ def read_foreground(store: str | Path, region: Any = ()) -> np.ndarray:
     return as_probability(np.asarray(read_array(store, "foreground")[region]))
 
 
-def read_foreground_lazily(store: str | Path) -> da.Array:
+def read_foreground_lazily(store: str | Path) -> "da.Array":
     """As `read_foreground`, as a Dask array whose chunks are the shards."""
     return read_lazily(store, "foreground").map_blocks(as_probability, dtype=np.float32)
 
