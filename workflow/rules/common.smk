@@ -5,6 +5,7 @@ from snakemake.exceptions import WorkflowError
 
 from unetflow.errors import ConfigError
 from unetflow.jobs.code import code_digest
+from unetflow.jobs.resources import growing
 from unetflow.jobs.settings import read_settings, sources_cache
 from unetflow.jobs.sources import Sources
 from unetflow.paths import split_dataset
@@ -362,11 +363,3 @@ def demo_files(*, slide):
         for image in SETTINGS.images.values()
         if image.truth and image.path.endswith(".ome.tif") == slide
     }
-
-
-# Resources
-
-
-def growing(amount):
-    """A resource that grows with the attempt, so that a retry has more than what was too little."""
-    return lambda wildcards, attempt: amount * attempt

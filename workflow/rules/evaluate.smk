@@ -17,8 +17,8 @@ rule evaluate:
     conda:
         "../../envs/unetflow.yaml"
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
+        mem_mb=growing(4000, per_gpx=500),
+        runtime=growing(30, per_gpx=20),
     params:
         image=under_results("images/{image}.ome.zarr"),
         prediction=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),

@@ -16,7 +16,7 @@ rule export_geojson:
         "../../envs/unetflow.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(120),
+        runtime=growing(30, per_gpx=60),
     params:
         store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
         classes=dataset("classes"),
@@ -38,7 +38,7 @@ rule export_labels:
         "../../envs/unetflow.yaml"
     resources:
         mem_mb=growing(1000),
-        runtime=growing(60),
+        runtime=growing(10, per_gpx=10, of="instances"),
     params:
         store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
         code=code("export_labels"),
@@ -60,7 +60,7 @@ rule export_overlay:
         "../../envs/unetflow.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(60),
+        runtime=growing(10, per_gpx=30),
     params:
         image=under_results("images/{image}.ome.zarr"),
         store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),

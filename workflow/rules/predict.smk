@@ -18,7 +18,7 @@ rule predict:
     resources:
         gpu=1 if PARTS == 1 else 0,
         mem_mb=growing(6000),
-        runtime=growing(240),
+        runtime=growing(30, per_gpx=35),
     params:
         **predict_params(None if PARTS == 1 else END),
     script:
@@ -60,7 +60,7 @@ use rule predict as predict_part with:
     resources:
         gpu=1,
         mem_mb=growing(6000),
-        runtime=growing(240),
+        runtime=growing(30, per_gpx=35 / PARTS),
     params:
         **predict_params(lambda wildcards: (int(wildcards.part), int(wildcards.parts))),
 
@@ -109,8 +109,8 @@ rule instances:
         "../../envs/unetflow.yaml"
     threads: 2
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
+        mem_mb=growing(2000, per_gpx=500, of="foreground"),
+        runtime=growing(20, per_gpx=10, of="foreground"),
     params:
         store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
         classes=dataset("classes"),

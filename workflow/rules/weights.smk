@@ -14,7 +14,7 @@ rule weights:
         "../../envs/unetflow.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(60),
+        runtime=growing(10, per_gpx=10, of="truth"),
     params:
         truth=under_results("images/{image}.ome.zarr"),
         store=under_results("weights/{weighting}/{image}.zarr"),

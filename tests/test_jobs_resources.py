@@ -1,0 +1,26 @@
+"""What jobs ask of the cluster grows with the image and with the attempt."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from unetflow.jobs.resources import growing, pixels_of
+from unetflow.receipts import write_receipt
+
+
+def test_a_resource_grows_with_pixels_and_attempts(tmp_path: Path) -> None:
+    receipt = tmp_path / "slide.json"
+    names: Any = SimpleNamespace(image=str(receipt))
+    minutes = growing(30, per_gpx=35)
+    assert minutes(None, names, 1) == 30  # not prepared yet
+    write_receipt(receipt, {"levels": [{"shape": (3, 100_000, 100_000)}, {"shape": (3, 2, 2)}]})
+    assert minutes(None, names, 1) == 380
+    assert minutes(None, names, 3) == 1140
+    assert growing(2000)(None, names, 2) == 4000
+
+
+def test_receipts_of_predictions_and_broken_ones(tmp_path: Path) -> None:
+    write_receipt(tmp_path / "p.json", {"shape": (1, 300, 200)})
+    assert pixels_of(tmp_path / "p.json") == 60_000
+    (tmp_path / "b.json").write_text("{")
+    assert pixels_of(tmp_path / "b.json") == 0
