@@ -252,3 +252,28 @@ def test_require_gpu_makes_its_absence_an_error(finished: Path, snakemake: Snake
     assert done.returncode != 0
     assert "require_gpu is true" in done.stdout + done.stderr
     assert finished.exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "trained", "segmenting"), [("folds", 3, 3), ("all", 4, 1), ("ensemble", 3, 1)]
+)
+def test_the_networks_that_segment_what_is_not_annotated(
+    finished: Path, snakemake: Snakemake, how: str, trained: int, segmenting: int
+) -> None:
+    config = yaml.safe_load((finished.parent / "config" / "config.yaml").read_text())
+    del config["demo"]
+    config |= {"results": "folds", "images": "config/folds.tsv", "export": {}}
+    config["experiments"]["unet"]["segment_with"] = how
+    names = ["train_00", "train_01", "validation_00"]
+    rows = [
+        f"{n}\tcells\t{{data}}/{n}.tif\t{{data}}/{n}_truth.tif\t{k}" for k, n in enumerate(names)
+    ]
+    rows.append("new\tcells\t{data}/test_00.tif\t\tpredict")
+    header = "image\tdataset\tpath\ttruth\tsplit"
+    (finished.parent / "config" / "folds.tsv").write_text("\n".join([header, *rows]) + "\n")
+    (finished.parent / "config" / "folds.yaml").write_text(yaml.safe_dump(config))
+    jobs = planned(snakemake("-n", "--configfile", "config/folds.yaml", "--resources", "gpu=1"))
+    assert jobs["train"] == trained
+    # of each fold its test and its validation image, and the new one by whom the config says
+    assert jobs["predict"] == 6 + segmenting
+    assert jobs["instances"] == 3 + segmenting
