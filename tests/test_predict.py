@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from unetflow.errors import ModelError, SlideError, StoreError
@@ -91,6 +93,15 @@ def test_the_law_notices_when_the_outermost_ring_really_read_is_mirrored(
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_tiled_equals_whole_for_small_and_odd_images(height: int, width: int, depth: int) -> None:
     assert difference(network_of(depth), image_of(height, width), write_px=64) < 1e-5
+
+
+@given(st.integers(1, 100), st.integers(1, 100), st.sampled_from([1, 2, 3]), st.integers(0, 6))
+@settings(deadline=None, max_examples=20)
+def test_tiled_equals_whole_for_any_size_and_write_region(
+    height: int, width: int, depth: int, steps: int
+) -> None:
+    write_px = (32 // 2**depth + steps) * 2**depth
+    assert difference(network_of(depth), image_of(height, width), write_px) < 1e-5
 
 
 def test_channels_are_kept_apart_and_probabilities_sum_to_one() -> None:
