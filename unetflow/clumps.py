@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 from scipy import ndimage
 
-from unetflow.labelling import NO_SUMS, Sums, sums_of_pieces
+from unetflow.labelling import NO_SUMS, Sums, root_of, sums_of_pieces
 from unetflow.tiles import Region, shard_region, within
 
 log = logging.getLogger(__name__)
@@ -201,14 +201,6 @@ def _in_a_row(sums: Sequence[Sums]) -> Sums:
 
 
 @njit(cache=True, nogil=True)
-def _root(parent, basin):
-    while parent[basin] != basin:
-        parent[basin] = parent[parent[basin]]
-        basin = parent[basin]
-    return basin
-
-
-@njit(cache=True, nogil=True)
 def _flood(depth, order, offsets, split):
     """Basins of the pixels in `order`, deepest first, numbered in scanning order."""
     basins = np.zeros(len(depth), np.int32)
@@ -221,7 +213,7 @@ def _flood(depth, order, offsets, split):
         for offset in offsets:
             if basins[pixel + offset] == 0:
                 continue
-            root = _root(parent, basins[pixel + offset])
+            root = root_of(parent, basins[pixel + offset])
             if depth[pixel + offset] > steepest:
                 steepest, own = depth[pixel + offset], root
             if deepest == 0 or (peak[root], -root) > (peak[deepest], -deepest):
@@ -232,7 +224,7 @@ def _flood(depth, order, offsets, split):
         else:
             for offset in offsets:
                 if basins[pixel + offset] != 0:
-                    root = _root(parent, basins[pixel + offset])
+                    root = root_of(parent, basins[pixel + offset])
                     if root != deepest and peak[root] - here < split:
                         parent[root], own = deepest, deepest  # this pixel is what joins them
         basins[pixel] = own
@@ -241,7 +233,7 @@ def _flood(depth, order, offsets, split):
     for pixel in range(len(basins)):
         if basins[pixel] == 0:
             continue
-        root = _root(parent, basins[pixel])
+        root = root_of(parent, basins[pixel])
         if numbers[root] == 0:
             following += 1
             numbers[root] = following

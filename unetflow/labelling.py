@@ -255,7 +255,8 @@ def _summed(pieces: Sums, of: np.ndarray, count: int) -> Sums:
 
 
 @njit(cache=True, nogil=True)
-def _root(parent, piece):
+def root_of(parent, piece):
+    """The root of a piece in a forest of parents; paths are halved on the way."""
     while parent[piece] != piece:
         parent[piece] = parent[parent[piece]]
         piece = parent[piece]
@@ -265,7 +266,7 @@ def _root(parent, piece):
 @njit(cache=True, nogil=True)
 def _unite(parent, pairs):
     for k in range(len(pairs)):
-        one, other = _root(parent, pairs[k, 0]), _root(parent, pairs[k, 1])
+        one, other = root_of(parent, pairs[k, 0]), root_of(parent, pairs[k, 1])
         if one != other:
             parent[max(one, other)] = min(one, other)
 
@@ -274,7 +275,7 @@ def _unite(parent, pairs):
 def _roots(parent):
     found = np.empty_like(parent)
     for piece in range(len(parent)):
-        found[piece] = _root(parent, piece)
+        found[piece] = root_of(parent, piece)
     return found
 
 
@@ -295,13 +296,13 @@ def _label(mask, corners, background):
                 continue
             root = 0
             if x > 0 and mask[y, x - 1] == own:
-                root = _root(parent, labels[y, x - 1])
+                root = root_of(parent, labels[y, x - 1])
             if y > 0:
                 reach = 1 if own and corners else 0
                 for at in range(max(0, x - reach), min(width, x + reach + 1)):
                     if mask[y - 1, at] != own:
                         continue
-                    other = _root(parent, labels[y - 1, at])
+                    other = root_of(parent, labels[y - 1, at])
                     if root == 0:
                         root = other
                     elif other != root:
