@@ -184,7 +184,8 @@ def job(tmp_path: Path) -> dict[str, Any]:
     )
     for index in array.missing():
         array.write(index, pixels[array.region(index)])
-    write_receipt(tmp_path / "i.json", {"levels": [{"digest": "of the image"}], "tissue": None})
+    prepared = {"levels": [{"digest": "of the image"}], "tissue": None, "pixels": {"mean": [127.0]}}
+    write_receipt(tmp_path / "i.json", prepared)
     description = {
         "network": {
             "name": "unet",

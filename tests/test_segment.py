@@ -52,6 +52,20 @@ def test_the_command_writes_what_the_network_says(
     assert f"cell: {len(table)} instances at threshold 0.5" in capsys.readouterr().out
 
 
+def test_an_image_of_another_kind_is_warned_of(
+    case: tuple[Path, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, _ = case
+    files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
+    assert main(files) == 0
+    assert "another kind" not in caplog.text
+    tifffile.imwrite(folder / "i.tif", PIXELS.astype(np.uint16) * 257, photometric="minisblack")
+    assert main(files) == 0
+    assert "channel 0 has a mean of 3.258e+04, but the model was trained on pixels of 120" in (
+        caplog.text
+    )
+
+
 def test_the_same_call_goes_on_and_keeps_what_is_there(case: tuple[Path, Any]) -> None:
     folder, _ = case
     how: dict[str, Any] = {

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from unetflow.receipts import write_whole
 
 log = logging.getLogger(__name__)
 
+FAR = 3.0  # deviations of the training pixels that an image's mean may be off theirs
 TOLERANCE = 0.1  # of a resolution: what a network hardly sees
 
 # One metadata key: the order of several is not the same from one writing to the next.
@@ -118,3 +120,20 @@ def check_channels(description: dict[str, Any], channels: int, image: str | Path
             f"{image}: has {channels} channels, but the model was trained on "
             f"{description['channels']}. Choose channels in the sheet's `channels` column."
         )
+
+
+def warn_of_other_intensities(
+    description: dict[str, Any], mean_C: Sequence[float], image: str | Path
+) -> None:
+    """A warning in the log where an image's mean gray value is far from that of the training."""
+    of = description["intensity"]
+    for channel, (mean, trained, deviation) in enumerate(
+        zip(mean_C, of["mean"], of["deviation"], strict=True)
+    ):
+        if abs(mean - trained) > FAR * deviation:
+            log.warning(
+                "%s: channel %d has a mean of %.4g, but the model was trained on pixels of %.4g "
+                "with a deviation of %.4g. Where the image is of another kind (bright ground "
+                "instead of dark, another stain or bit depth), its result means nothing.",
+                *(image, channel, mean, trained, deviation),
+            )

@@ -34,7 +34,7 @@ from unetflow.forward import (
     use_threads,
 )
 from unetflow.memory import keep_freed_memory
-from unetflow.models import check_image, load_model
+from unetflow.models import check_image, load_model, warn_of_other_intensities
 from unetflow.ome import ome_image, spatial_scale, write_group
 from unetflow.progress import progress
 from unetflow.receipts import RunRecord, digest_of_file, read_receipt, write_receipt
@@ -107,6 +107,7 @@ def predict_store(
     pixels = read_array(image, "0")
     for _, description in loaded:
         check_image(description, pixels.shape[0], prepared["levels"][0].get("mpp"), image)
+        warn_of_other_intensities(description, prepared["pixels"]["mean"], image)
     scale, unit = spatial_scale(image)
     foreground = write_foreground(
         loaded,

@@ -16,7 +16,7 @@ import numpy as np
 
 from unetflow.errors import UnetflowError
 from unetflow.instances import label_store
-from unetflow.models import check_channels, load_model
+from unetflow.models import check_channels, load_model, warn_of_other_intensities
 from unetflow.paths import fingerprint_of
 from unetflow.predict import write_foreground
 from unetflow.receipts import digest_of_file
@@ -33,12 +33,21 @@ class SourcePixels:
         self._source, self._channels = source, list(channels)
         self.shape = (len(channels), *source.shape_px)
         self.lost: list[Lost] = []
+        self._sum_C, self._count = np.zeros(len(channels)), 0
         self._lock = threading.Lock()  # a file is read by one thread at a time
 
     def __getitem__(self, key: Any) -> np.ndarray:
         _, rows, columns = key
         with self._lock:
-            return self._source.read(rows, columns, self.lost)[self._channels]
+            pixels_CYX = self._source.read(rows, columns, self.lost)[self._channels]
+            self._sum_C += pixels_CYX.sum(axis=(1, 2), dtype=np.float64)
+            self._count += pixels_CYX[0].size
+        return pixels_CYX
+
+    @property
+    def mean_C(self) -> np.ndarray | None:
+        """Of each channel over what was read, None before."""
+        return self._sum_C / self._count if self._count else None
 
 
 def segment_file(
@@ -88,6 +97,8 @@ def segment_file(
             "%s: rows %s, columns %s could not be read (%s) and count as 0",
             *(image, place["rows"], place["columns"], place["why"]),
         )
+    if pixels.mean_C is not None:
+        warn_of_other_intensities(description, list(pixels.mean_C), image)
     _, made = label_store(
         output,
         dict.fromkeys(description["classes"], threshold),
