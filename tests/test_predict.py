@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from unetflow.errors import ModelError, SlideError, StoreError
-from unetflow.forward import Normalised, fitting_tile, resolve_precision
+from unetflow.forward import Normalised, fitting_tile, resolve_precision, tiles_at_once
 from unetflow.models import load_model, save_model
 from unetflow.networks import build
 from unetflow.ome import ome_image, write_group
@@ -374,21 +374,57 @@ def test_a_model_file_is_the_same_to_the_byte_and_comes_back(tmp_path: Path) -> 
         assert torch.equal(loaded.state_dict()[name], tensor)
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+@pytest.mark.parametrize(
+    ("shard_px", "threads", "each", "together"), [(512, 2, 1, 2), (2048, 2, 2, 1), (512, 1, 1, 1)]
+)
 def test_each_job_runs_with_the_threads_it_was_granted(
-    job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    job: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    shard_px: int,
+    threads: int,
+    each: int,
+    together: int,
 ) -> None:
-    seen = []
+    seen, running = set(), [0]
 
     def noted(network: nn.Module, tile_BCHW: torch.Tensor) -> torch.Tensor:
-        seen.append(torch.get_num_threads())
+        running[0] += 1
+        time.sleep(0.02)
+        seen.add((torch.get_num_threads(), running[0]))
+        running[0] -= 1
         return torch.zeros(1, 2, 260, 260)
 
     monkeypatch.setattr("unetflow.predict.tile_logits", noted)
-    cores = len(os.sched_getaffinity(0))
-    for threads in (2, 1):
-        predict_store(**{**job, "threads": threads, "code": f"{threads}"})
-        assert set(seen) == {min(threads, cores)}
-        seen.clear()
+    predict_store(**{**job, "threads": threads, "shard_px": shard_px})
+    assert {threads for threads, _ in seen} == {each}
+    assert max(running for _, running in seen) == together
+
+
+def test_the_number_of_threads_does_not_change_the_bytes(
+    job: dict[str, Any], tmp_path: Path
+) -> None:
+    predict_store(**job)
+    two = {
+        **job,
+        "threads": 2,
+        "store": tmp_path / "t/i.ome.zarr",
+        "receipt": tmp_path / "t/i.json",
+    }
+    predict_store(**two)
+    assert all_bytes(tmp_path / "t") == all_bytes(tmp_path / "p")
+
+
+def test_fewer_tiles_together_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = network_of(2)
+    needed = network.bytes_of_tile(valid_input_px(256, 2), 4)
+    monkeypatch.setattr("unetflow.forward.available_bytes", lambda: 4 * needed)
+    assert tiles_at_once(network, 256, "cpu", "fp32", 8) == 3  # of 80 % of what is left
+    assert tiles_at_once(network, 256, "cpu", "bf16", 8) == 6
+    assert tiles_at_once(network, 256, "cpu", "fp32", 2) == 2
+    assert tiles_at_once(network, 256, "cuda", "fp32", 8) == 1
+    monkeypatch.setattr("unetflow.forward.available_bytes", lambda: 0)
+    assert tiles_at_once(network, 256, "cpu", "fp32", 8) == 1
 
 
 def test_several_models_are_averaged_each_with_its_own_intensities(

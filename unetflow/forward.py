@@ -128,7 +128,7 @@ def fitting_tile(network: Any, write_px: int, device: str, precision: str) -> in
     wanted = write_px
     while write_px >= 2**network.depth and write_px % 2**network.depth == 0:
         read_px = valid_input_px(write_px, network.depth)
-        needed = network.bytes_of_tile(read_px, 4 if precision == "fp32" else 2)
+        needed = _bytes_of_tile(network, write_px, precision)
         log.info("needs %.2f GB: tile %d px, %s, %s", needed / 1e9, read_px, precision, device)
         if _fits(network, read_px, needed, device, precision):
             return write_px
@@ -138,6 +138,23 @@ def fitting_tile(network: Any, write_px: int, device: str, precision: str) -> in
         f"predict: not even a tile of {2 * write_px} px fits into the memory that is left "
         f"(wanted: {wanted} px). Ask for more, or use a network with a smaller base_channels."
     )
+
+
+def tiles_at_once(network: Any, write_px: int, device: str, precision: str, most: int) -> int:
+    """How many tiles may be in the network together: as many as memory allows, 1 to `most`.
+
+    On a GPU one, which fills it.
+    """
+    if device != "cpu":
+        return 1
+    needed = _bytes_of_tile(network, write_px, precision)
+    return max(1, min(most, int(SHARE_OF_MEMORY * available_bytes() / needed)))
+
+
+def _bytes_of_tile(network: Any, write_px: int, precision: str) -> int:
+    read_px = valid_input_px(write_px, network.depth)
+    needed: int = network.bytes_of_tile(read_px, 4 if precision == "fp32" else 2)
+    return needed
 
 
 def _fits(network: nn.Module, read_px: int, needed: int, device: str, precision: str) -> bool:

@@ -31,6 +31,7 @@ from unetflow.forward import (
     resolve_device,
     resolve_precision,
     tile_logits,
+    tiles_at_once,
     use_threads,
 )
 from unetflow.memory import keep_freed_memory
@@ -39,7 +40,7 @@ from unetflow.ome import ome_image, spatial_scale, write_group
 from unetflow.progress import progress
 from unetflow.receipts import RunRecord, digest_of_file, read_receipt, write_receipt
 from unetflow.stores import Index, Layout, ShardedArray, join_array, open_array, read_array
-from unetflow.tiles import Region, read_mirrored, within
+from unetflow.tiles import Region, read_mirrored, shard_grid, within
 from unetflow.tissue import Tissue, read_tissue
 
 log = logging.getLogger(__name__)
@@ -170,15 +171,15 @@ def write_foreground(
         )
     keep_freed_memory()
     device = resolve_device(gpu=gpu, require_gpu=require_gpu)
-    precision = resolve_precision(precision, device)
-    now = {
-        **{"device": device, "precision": precision, "memory_format": "channels_last"},
-        **{"threads": use_threads(threads), "average": average},
-        "write_px": fitting_tile(models[0][0], write_px, device, precision),
-    }
-    classes = models[0][1]["classes"]
+    granted = use_threads(threads)
+    network, description = models[0]
     axes = ("c", "y", "x")
-    layout = Layout((len(classes), *pixels.shape[1:]), dtype, axes, shard_px)
+    layout = Layout((len(description["classes"]), *pixels.shape[1:]), dtype, axes, shard_px)
+    shards = len(shard_grid(layout.shape, layout.shards))
+    now = {
+        **_chosen(network, write_px, device, resolve_precision(precision, device), granted, shards),
+        "average": average,
+    }
     decided_by = {**decided_by, "parameters": {"write_px": write_px, "average": average}}
     if share in (None, BEGIN):
         attributes = ome_image("foreground", axes, {"foreground": [1, *scale]}, unit=unit)
@@ -216,9 +217,32 @@ def write_foreground(
         chosen["write_px"],
         _turns(average),
         chosen["threads"],
+        _at_once(network, chosen, granted // chosen["threads"]),
         tissue,
     )
     return foreground
+
+
+def _chosen(
+    network: nn.Module, write_px: int, device: str, precision: str, granted: int, shards: int
+) -> dict[str, Any]:
+    """What this machine would choose: tile, and threads of each network.
+
+    Networks of one thread each are faster together than one of many threads, and give the same
+    bits whatever their number; they get several where there are fewer shards than threads, or
+    where memory is short.
+    """
+    chosen: dict[str, Any] = {
+        **{"device": device, "precision": precision, "memory_format": "channels_last"},
+        "write_px": fitting_tile(network, write_px, device, precision),
+    }
+    return {**chosen, "threads": granted // _at_once(network, chosen, min(granted, shards))}
+
+
+def _at_once(network: nn.Module, chosen: dict[str, Any], most: int) -> int:
+    """How many tiles are in the network together."""
+    device, precision = chosen["device"], chosen["precision"]
+    return tiles_at_once(network, chosen["write_px"], device, precision, max(1, most))
 
 
 def _can_have(chosen: dict[str, Any], now: dict[str, Any]) -> bool:
@@ -244,14 +268,16 @@ def _finish(
     write_px: int,
     turns: tuple[tuple[int, bool], ...],
     threads: int,
+    at_once: int,
     tissue: Tissue | None,
 ) -> None:
     """One Dask task per missing shard: read it with its halo, run its tiles, write it whole.
 
-    Two workers, and one of them at a time in the network: the other reads or writes.
+    `at_once` workers are in the network together, with so many `threads` each; one more reads or
+    writes meanwhile.
     """
     networks = [network for network, _ in members]
-    lock = threading.Lock()
+    in_network = threading.Semaphore(at_once)
     total = sum(_pixels_of(foreground.region(index)) for index in missing)
     with progress("predict", total=total, pixels=True) as tick:
 
@@ -272,7 +298,7 @@ def _finish(
             for tile in tiles:
                 where = (slice(None), *within(tile.read, seen))
                 inputs = [as_batch(pixels_CYX[where]) for pixels_CYX in pixels]
-                with lock:
+                with in_network:
                     probabilities_KHW = _mean_probabilities(networks, inputs, turns)
                 objects_KHW = cut(probabilities_KHW, tile)[1:].numpy()
                 where = (slice(None), *within(tile.write, region[1:]))
@@ -283,7 +309,7 @@ def _finish(
             tick(_pixels_of(region))
 
         tasks = [dask.delayed(finish_shard)(index) for index in missing]
-        dask.compute(*tasks, scheduler="threads", num_workers=2)
+        dask.compute(*tasks, scheduler="threads", num_workers=at_once + 1)
 
 
 def _finite(pixels_CYX: np.ndarray, region: Region) -> np.ndarray:
