@@ -81,10 +81,17 @@ def test_boxes_that_are_too_large_stay_whole(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(clumps, "MOST_PX", 30)
-    mask = discs(16)
-    assert split_labels(mask.astype(int), 2).max() == 1
-    made = labelled(tmp_path, mask[None] * np.uint8(255), split_px=2)
-    assert made["a"]["instances"] == 1
+    mask = np.zeros((60, 90), bool)
+    mask[:25, :41] = discs(16)  # 37 px wide
+    mask[30:49, 3:31] = discs(9, radius_px=7)
+    wanted = split_labels(label(mask, connectivity=1), 1)
+    assert (wanted[:25] == 1).sum() == mask[:25].sum()
+    made = labelled(tmp_path, mask[None] * np.uint8(255), split_px=1)
+    found = np.asarray(read_array(tmp_path / "p.ome.zarr", "labels/instances/0"))
+    np.testing.assert_array_equal(found, wanted)
+    assert made["a"]["instances"] == wanted.max() == 3
+    table = pd.read_parquet(tmp_path / "o.parquet")
+    assert table["area_px"].tolist() == np.bincount(wanted.ravel())[1:].tolist()
     assert "1 objects of more than 30 px" in caplog.text
 
 

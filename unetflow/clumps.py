@@ -87,14 +87,14 @@ class Parts:
     connectivity: int
     sums: list[Sums]  # of the parts, by class, in scanning order of their first pixels
     counts: np.ndarray  # parts of each object, (N + 1,) as there is none with number 0
+    starts: np.ndarray  # where they begin in `numbers`
     numbers: np.ndarray  # of the parts, object after object; the first is the background's 0
 
     def draw(self, index: Sequence[int]) -> np.ndarray:
         """Numbers of the parts (uint32) in a block."""
         region = shard_region(index, self.labels.shape, self.block)
         labels_YX = np.asarray(self.labels[region])
-        starts = np.cumsum(self.counts) - self.counts
-        drawn_YX = self.numbers[starts[labels_YX]]
+        drawn_YX = self.numbers[self.starts[labels_YX]]
         objects = np.unique(labels_YX)
         objects = objects[self.counts[objects] > 1]
         window, seen_YX = _window(self.labels, self.boxes[objects - 1])
@@ -108,7 +108,9 @@ class Parts:
             )
             parts = parts[within(common, box)]
             own = parts != 0
-            drawn_YX[within(common, region)][own] = self.numbers[starts[number] + parts[own] - 1]
+            drawn_YX[within(common, region)][own] = self.numbers[
+                self.starts[number] + parts[own] - 1
+            ]
         return drawn_YX
 
 
@@ -128,9 +130,9 @@ def find_parts(
     """
     ends = np.cumsum([len(sums.first) for sums in classes])
     boxes = np.concatenate([np.stack([s.top, s.left, s.bottom, s.right], axis=1) for s in classes])
-    too_large = int((boxes[:, 2:] - boxes[:, :2] > MOST_PX).any(axis=1).sum())
-    if too_large:
-        log.warning("%d objects of more than %d px are not taken apart", too_large, MOST_PX)
+    too_large = (boxes[:, 2:] - boxes[:, :2] > MOST_PX).any(axis=1)
+    if too_large.any():
+        log.warning("%d objects of more than %d px are not taken apart", too_large.sum(), MOST_PX)
 
     def of_block(objects: np.ndarray) -> tuple[np.ndarray, Sums]:
         """How many parts each of these objects has, and the sums of the parts."""
@@ -146,9 +148,13 @@ def find_parts(
             found.append(sums_of_pieces(parts, mask, light_YX, origin, labels.shape[1]))
         return np.array([len(of.first) for of in found[1:]], np.int64), _in_a_row(found)
 
-    groups = _by_block(boxes, labels.shape, block)
+    groups = [of[~too_large[of - 1]] for of in _by_block(boxes, labels.shape, block)]
     with ThreadPoolExecutor(threads) as pool:
         done = list(pool.map(of_block, groups))
+    # those that stay as they are have the sums that they had: nothing of their size is read
+    groups.append(1 + np.flatnonzero(too_large))
+    whole = Sums(*(values[too_large] for values in _in_a_row(classes)))
+    done.append((np.ones(len(groups[-1]), np.int64), whole))
     objects = np.concatenate(groups)
     counts = np.concatenate([of for of, _ in done])
     sums = _in_a_row([of for _, of in done])
@@ -159,6 +165,7 @@ def find_parts(
     in_order = np.lexsort((sums.first, of_class))
     numbers = np.zeros(len(of_part) + 1, np.uint32)
     numbers[1 + in_order] = np.arange(1, len(of_part) + 1)
+    counts = np.concatenate([[1], counts[np.argsort(objects)]])
     return Parts(
         labels=labels,
         block=block,
@@ -169,7 +176,8 @@ def find_parts(
             Sums(*(values[in_order][of_class[in_order] == k] for values in sums))
             for k in range(len(classes))
         ],
-        counts=np.concatenate([[1], counts[np.argsort(objects)]]),
+        counts=counts,
+        starts=np.cumsum(counts) - counts,
         numbers=numbers,
     )
 
