@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from unetflow.forward import ready, tile_logits
 from unetflow.instances import label_store
+from unetflow.models import load_model
 from unetflow.networks import build
 from unetflow.ome import ome_image, write_group
 from unetflow.predict import write_foreground
@@ -75,11 +76,15 @@ def run_case(folder: Path, options: argparse.Namespace) -> None:
     """Predict and label the slide in a folder; prints what it took as JSON."""
     torch.set_num_threads(options.threads)
     pixels = read_array(folder / "i.ome.zarr", "0")
-    network = network_of(options.base)
-    description = {
+    description: dict[str, Any] = {
         **{"classes": ["cell"], "channels": 1},
         "intensity": {"mean": [128.0], "deviation": [8.0]},
     }
+    network: Any
+    if options.model:
+        network, description = load_model(options.model)
+    else:
+        network = network_of(options.base)
     started = time.perf_counter()
     foreground = write_foreground(
         [(network, description)],
@@ -102,8 +107,11 @@ def run_case(folder: Path, options: argparse.Namespace) -> None:
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     _, made = label_store(
         folder / "p.ome.zarr",
-        {"cell": 0.9},
-        {"min_area_px": 20, "fill_holes": True, "connectivity": 1},
+        dict.fromkeys(description["classes"], options.threshold),
+        {
+            **{"min_area_px": 20, "fill_holes": True, "connectivity": 1},
+            "split_px": options.split_px,
+        },
         table=folder / "objects.parquet",
         threads=options.threads,
         decided_by={},
@@ -111,7 +119,10 @@ def run_case(folder: Path, options: argparse.Namespace) -> None:
     labelled = time.perf_counter()
     found = {
         **{"predict_s": predicted - started, "predict_mb": peak_mb},
-        **{"label_s": labelled - predicted, "objects": made["cell"]["instances"]},
+        **{
+            "label_s": labelled - predicted,
+            "objects": sum(of["instances"] for of in made.values()),
+        },
         "label_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "tiles_s": bare_seconds(network, options),
         "write_px": foreground.chosen["write_px"],
@@ -135,6 +146,9 @@ def bare_seconds(network: Any, options: argparse.Namespace) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--base", type=int, default=16, help="0: a network that copies its input")
+    parser.add_argument("--model", help="model.safetensors; else random weights")
+    parser.add_argument("--threshold", type=float, default=0.6, help="of the instances")
+    parser.add_argument("--split-px", type=float, help="take clumps apart")
     parser.add_argument("--sides", type=int, nargs="+", default=[4096], metavar="PX")
     parser.add_argument("--write-px", type=int, default=512)
     parser.add_argument("--threads", type=int, default=2)
@@ -153,7 +167,9 @@ def main() -> None:
                 [
                     *(sys.executable, __file__, "--folder", folder),
                     *("--base", str(options.base), "--write-px", str(options.write_px)),
-                    *("--threads", str(options.threads)),
+                    *("--threads", str(options.threads), "--threshold", str(options.threshold)),
+                    *(("--model", options.model) if options.model else ()),
+                    *(("--split-px", str(options.split_px)) if options.split_px else ()),
                 ],
                 capture_output=True,
                 text=True,

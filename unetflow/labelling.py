@@ -174,10 +174,19 @@ class _Merged:
             touching = _joined(self.touching, np.int64).reshape(-1, 2)
             _unite(parent, touching[hole[touching[:, 0]]])
             inside |= hole
-        pieces = Sums(*(np.concatenate(part) for part in zip(*self.sums, strict=True)))
-        root = _roots(parent)
-        root, of = np.unique(root[inside], return_inverse=True)
-        sums = _summed(Sums(*(part[inside] for part in pieces)), of, len(root))
+        root, of = np.unique(_roots(parent)[inside], return_inverse=True)
+        # one kind of sum after the other: of noise there are very many pieces
+        sums = Sums(
+            *(
+                _summed(
+                    np.concatenate([of_block[k] for of_block in self.sums])[inside],
+                    of,
+                    len(root),
+                    k,
+                )
+                for k in range(len(Sums._fields))
+            )
+        )
         kept = np.flatnonzero(sums.area_px >= max(self.how.min_area_px, 1))
         order = kept[np.argsort(sums.first[kept], kind="stable")]
         number_of = np.zeros(len(root), np.uint32)
@@ -199,8 +208,9 @@ def _blocks(
         sums, is_object = _sums(labels, count, mask, foreground, *origin, shape[1])
         if not how.fill_holes:
             return labels, Sums(*sums), is_object, np.zeros((0, 2), np.int64)
-        pairs = _touching(labels, count, mask, how.connectivity == 2)
-        return labels, Sums(*sums), is_object, pairs - 1
+        pairs = _touching(labels, count, mask, how.connectivity == 2) - 1
+        pairs = np.stack(np.divmod(np.unique(pairs @ (count, 1)), max(count, 1)), axis=1)
+        return labels, Sums(*sums), is_object, pairs
 
     waiting: deque[tuple[Index, Region, Future[tuple[np.ndarray, Sums, np.ndarray, np.ndarray]]]]
     waiting = deque()
@@ -229,29 +239,21 @@ def sums_of_pieces(
 
 
 def _joined(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:
-    return np.concatenate([np.zeros(0, dtype), *(part.ravel() for part in parts)]).astype(dtype)
-
-
-def _summed(pieces: Sums, of: np.ndarray, count: int) -> Sums:
-    """Sums of objects from those of their pieces; `of` is the object of each piece."""
-
-    def over(values: np.ndarray, function: np.ufunc, start: float) -> np.ndarray:
-        total = np.full(count, start, values.dtype)
-        function.at(total, of, values)
-        return total
-
-    most = np.iinfo(np.int64).max
-    return Sums(
-        area_px=over(pieces.area_px, np.add, 0),
-        first=over(pieces.first, np.minimum, most),
-        top=over(pieces.top, np.minimum, most),
-        left=over(pieces.left, np.minimum, most),
-        bottom=over(pieces.bottom, np.maximum, 0),
-        right=over(pieces.right, np.maximum, 0),
-        row=over(pieces.row, np.add, 0),
-        column=over(pieces.column, np.add, 0),
-        foreground=over(pieces.foreground, np.add, 0),
+    return np.concatenate([np.zeros(0, dtype), *(part.ravel() for part in parts)]).astype(
+        dtype, copy=False
     )
+
+
+def _summed(pieces: np.ndarray, of: np.ndarray, count: int, field: int) -> np.ndarray:
+    """Sums of one kind of the objects, from those of their pieces; `of` is a piece's object."""
+    name = Sums._fields[field]
+    if name in ("first", "top", "left"):
+        total = np.full(count, np.iinfo(np.int64).max, pieces.dtype)
+        np.minimum.at(total, of, pieces)
+    else:
+        total = np.zeros(count, pieces.dtype)
+        (np.maximum if name in ("bottom", "right") else np.add).at(total, of, pieces)
+    return total
 
 
 @njit(cache=True, nogil=True)
