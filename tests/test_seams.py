@@ -13,29 +13,24 @@ from unetflow.seams import audit_seams
 STEP_PX = 64
 
 
-def image_of(size_px: int) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(1, size_px, size_px)).astype(np.float32)
-
-
-def test_exact_tiling_has_no_seams_and_lonely_tiles_have() -> None:
+def test_exact_tiling_has_no_seams_and_tiles_of_their_own_level_have() -> None:
     torch.manual_seed(0)
     network = build("unet", base_channels=4, depth=2)
-    image = image_of(640)
+    random = np.random.default_rng(0)
+    image = random.normal(size=(1, 640, 640)).astype(np.float32)
     exact = predict_array(network, image, write_px=STEP_PX)[1:]
-    lonely = np.empty_like(exact)
-    for top in range(0, 640, STEP_PX):
-        for left in range(0, 640, STEP_PX):
-            where = (slice(None), slice(top, top + STEP_PX), slice(left, left + STEP_PX))
-            lonely[where] = predict_array(network, image[where], write_px=STEP_PX)[1:]
     found = audit_seams(exact, STEP_PX, 4, most_blocks=100)
     assert found is not None
     assert 0.95 < found.ratio < 1.05
     assert found.chance[0] < found.ratio < found.chance[1]
     assert found.pairs == 2 * 9 * 640
-    seen = audit_seams(lonely, STEP_PX, 4)
+    levels = random.normal(scale=0.1, size=(10, 10)).repeat(STEP_PX, axis=0).repeat(STEP_PX, axis=1)
+    seen = audit_seams(exact + levels, STEP_PX, 4)
     assert seen is not None
-    assert seen.ratio > 1.5
-    assert seen.profile.argmax() == 0
+    assert seen.ratio > 1.5 > seen.chance[1]
+    beside = audit_seams(exact + levels, STEP_PX + 4, 4)
+    assert beside is not None
+    assert beside.ratio < 1.5
 
 
 @pytest.mark.parametrize(("height", "width"), [(300, 170), (64, 129)])
