@@ -7,11 +7,11 @@ are two objects up to `split_px` 4. Each object is looked at alone, in its box, 
 does not depend on how an image is cut into blocks.
 """
 
-import functools
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,7 @@ def split_labels(labels: np.ndarray, split_px: float, connectivity: int = 1) -> 
     return new[parts]
 
 
-@functools.cache
+@cache
 def _steps(axes: int, connectivity: int) -> np.ndarray:
     """To the neighbours of a pixel: (N, axes)."""
     steps = np.argwhere(ndimage.generate_binary_structure(axes, connectivity)) - 1
@@ -134,23 +134,10 @@ def find_parts(
     if too_large.any():
         log.warning("%d objects of more than %d px are not taken apart", too_large.sum(), MOST_PX)
 
-    def of_block(objects: np.ndarray) -> tuple[np.ndarray, Sums]:
-        """How many parts each of these objects has, and the sums of the parts."""
-        window, seen_YX = _window(labels, boxes[objects - 1])
-        light_KYX = np.asarray(foreground_KYX[(slice(None), *window)])
-        found = [NO_SUMS]
-        for number in objects:
-            box = _box(boxes, number)
-            mask = seen_YX[within(box, window)] == number
-            light_YX = light_KYX[int(np.searchsorted(ends, number))][within(box, window)]
-            parts = _parts(mask, split_px, connectivity)
-            origin = (box[0].start, box[1].start)
-            found.append(sums_of_pieces(parts, mask, light_YX, origin, labels.shape[1]))
-        return np.array([len(of.first) for of in found[1:]], np.int64), _in_a_row(found)
-
+    take_apart = partial(_take_apart, labels, foreground_KYX, ends, boxes, split_px, connectivity)
     groups = [of[~too_large[of - 1]] for of in _by_block(boxes, labels.shape, block)]
     with ThreadPoolExecutor(threads) as pool:
-        done = list(pool.map(of_block, groups))
+        done = list(pool.map(take_apart, groups))
     # those that stay as they are have the sums that they had: nothing of their size is read
     groups.append(1 + np.flatnonzero(too_large))
     whole = Sums(*(values[too_large] for values in _in_a_row(classes)))
@@ -180,6 +167,29 @@ def find_parts(
         starts=np.cumsum(counts) - counts,
         numbers=numbers,
     )
+
+
+def _take_apart(
+    labels: Any,
+    foreground_KYX: Any,
+    ends: np.ndarray,
+    boxes: np.ndarray,
+    split_px: float,
+    connectivity: int,
+    objects: np.ndarray,
+) -> tuple[np.ndarray, Sums]:
+    """How many parts each of these objects has, and the sums of the parts."""
+    window, seen_YX = _window(labels, boxes[objects - 1])
+    light_KYX = np.asarray(foreground_KYX[(slice(None), *window)])
+    found = [NO_SUMS]
+    for number in objects:
+        box = _box(boxes, number)
+        mask = seen_YX[within(box, window)] == number
+        light_YX = light_KYX[int(np.searchsorted(ends, number))][within(box, window)]
+        parts = _parts(mask, split_px, connectivity)
+        origin = (box[0].start, box[1].start)
+        found.append(sums_of_pieces(parts, mask, light_YX, origin, labels.shape[1]))
+    return np.array([len(of.first) for of in found[1:]], np.int64), _in_a_row(found)
 
 
 def _by_block(boxes: np.ndarray, shape: Sequence[int], block: Sequence[int]) -> list[np.ndarray]:

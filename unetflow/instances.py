@@ -164,9 +164,9 @@ def label_store(
         sums = parts.sums
         made = _described(thresholds, sums)
         _write(array, parts.draw, threads)
-        clear(whole.path)
     else:
         _write(array, lambda index: draw(index, array.region(index)), threads)
+    clear(Path(store) / UNSPLIT)
     highest = 255 if foreground.dtype == np.uint8 else 1
     rows = [(name, of["first_id"], own) for (name, of), own in zip(made.items(), sums, strict=True)]
     write_objects(table, rows, scale, unit, highest=highest)

@@ -214,14 +214,11 @@ class StoredArray:
 def _in_words(key: Any) -> str:
     """A region as [0:512, 1024:1536]."""
     parts = key if isinstance(key, tuple) else (key,)
-    return (
-        "["
-        + ", ".join(
-            f"{part.start or ''}:{part.stop or ''}" if isinstance(part, slice) else str(part)
-            for part in parts
-        )
-        + "]"
-    )
+    texts = [
+        f"{part.start or ''}:{part.stop or ''}" if isinstance(part, slice) else str(part)
+        for part in parts
+    ]
+    return f"[{', '.join(texts)}]"
 
 
 def read_array(store: str | Path, name: str) -> StoredArray:
