@@ -17,19 +17,19 @@ from hypothesis import strategies as st
 from torch import nn
 
 from unetflow.errors import ModelError, SlideError, StoreError
-from unetflow.forward import Normalised, fitting_tile, resolve_precision, tiles_at_once
+from unetflow.forward import Normalised, resolve_precision
 from unetflow.models import load_model, save_model
 from unetflow.networks import build
 from unetflow.ome import ome_image, write_group
 from unetflow.predict import (
     BEGIN,
     END,
-    TURNS,
     predict_array,
     predict_store,
     write_foreground,
 )
 from unetflow.receipts import read_receipt, write_receipt
+from unetflow.runners import TURNS, fitting_tile, tiles_at_once
 from unetflow.stores import Layout, open_array, read_array, read_foreground
 from unetflow.tiles import Tile, read_mirrored, valid_input_px
 
@@ -236,10 +236,10 @@ def all_bytes(folder: Path) -> dict[str, bytes]:
 
 def run_in_process(job: dict[str, Any], *, slowly: bool) -> "subprocess.Popen[bytes]":
     program = (
-        "import json, sys, time, unetflow.predict as p\n"
-        "one = p.tile_logits\n"
+        "import json, sys, time, unetflow.predict as p, unetflow.runners as r\n"
+        "one = r.tile_logits\n"
         "def slow(*args):\n    time.sleep(0.1)\n    return one(*args)\n"
-        f"p.tile_logits = slow if {slowly} else one\n"
+        f"r.tile_logits = slow if {slowly} else one\n"
         "p.predict_store(**json.loads(sys.argv[1]))\n"
     )
     return subprocess.Popen([sys.executable, "-c", program, json.dumps(job, default=str)])
@@ -395,7 +395,7 @@ def test_each_job_runs_with_the_threads_it_was_granted(
         running[0] -= 1
         return torch.zeros(1, 2, 260, 260)
 
-    monkeypatch.setattr("unetflow.predict.tile_logits", noted)
+    monkeypatch.setattr("unetflow.runners.tile_logits", noted)
     predict_store(**{**job, "threads": threads, "shard_px": shard_px})
     assert {threads for threads, _ in seen} == {each}
     assert max(running for _, running in seen) == together
@@ -418,12 +418,12 @@ def test_the_number_of_threads_does_not_change_the_bytes(
 def test_fewer_tiles_together_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of(2)
     needed = network.bytes_of_tile(valid_input_px(256, 2), 4)
-    monkeypatch.setattr("unetflow.forward.available_bytes", lambda: 4 * needed)
+    monkeypatch.setattr("unetflow.runners.available_bytes", lambda: 4 * needed)
     assert tiles_at_once(network, 256, "cpu", "fp32", 8) == 3  # of 80 % of what is left
     assert tiles_at_once(network, 256, "cpu", "bf16", 8) == 6
     assert tiles_at_once(network, 256, "cpu", "fp32", 2) == 2
-    assert tiles_at_once(network, 256, "cuda", "fp32", 8) == 1
-    monkeypatch.setattr("unetflow.forward.available_bytes", lambda: 0)
+    assert tiles_at_once(network, 256, "cuda", "fp32", 8) == 8  # one is computed
+    monkeypatch.setattr("unetflow.runners.available_bytes", lambda: 0)
     assert tiles_at_once(network, 256, "cpu", "fp32", 8) == 1
 
 
@@ -479,10 +479,10 @@ def test_a_share_of_another_making_is_refused_and_clears_nothing(
 def test_tiles_are_halved_until_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of(2)
     needed = network.bytes_of_tile(valid_input_px(256, 2), 4)
-    monkeypatch.setattr("unetflow.forward.available_bytes", lambda: 2 * needed)
-    assert fitting_tile(network, 256, "cpu", "fp32") == 256
-    assert fitting_tile(network, 1024, "cpu", "fp32") == 256
-    assert fitting_tile(network, 512, "cpu", "bf16") == 256
-    monkeypatch.setattr("unetflow.forward.available_bytes", lambda: 1000)
+    monkeypatch.setattr("unetflow.runners.available_bytes", lambda: 2 * needed)
+    assert fitting_tile([network], TURNS[:1], 256, "cpu", "fp32") == 256
+    assert fitting_tile([network], TURNS[:1], 1024, "cpu", "fp32") == 256
+    assert fitting_tile([network], TURNS[:1], 512, "cpu", "bf16") == 256
+    monkeypatch.setattr("unetflow.runners.available_bytes", lambda: 1000)
     with pytest.raises(ModelError, match="not even a tile of 4 px fits into the memory"):
-        fitting_tile(network, 64, "cpu", "fp32")
+        fitting_tile([network], TURNS[:1], 64, "cpu", "fp32")

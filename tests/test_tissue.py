@@ -224,7 +224,7 @@ def test_no_tissue_is_a_result_without_the_network(
     def never(*arguments: Any) -> None:
         raise AssertionError("the network was run")
 
-    monkeypatch.setattr("unetflow.predict.tile_logits", never)
+    monkeypatch.setattr("unetflow.runners.tile_logits", never)
     job = job_of(tmp_path)
     predict_store(**job)
     assert not read_foreground(job["store"]).any()

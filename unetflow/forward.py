@@ -13,12 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from unetflow.errors import ModelError
-from unetflow.memory import available_bytes
 from unetflow.tiles import Tile, read_mirrored, tile_grid, valid_input_px
 
 log = logging.getLogger(__name__)
-
-SHARE_OF_MEMORY = 0.8  # of what is left, for one tile's activations
 
 
 class ImageLike(Protocol):
@@ -100,14 +97,15 @@ def grid_for(
 ) -> list[Tile]:
     """The tiles of a level for this network; write regions are aligned to its poolings.
 
-    Raises ValueError where `write_px` is no multiple of 2**depth: tiling would change the result.
+    Raises ValueError where `write_px` is no multiple of 2**depth.
     """
-    _check_write_px(network, write_px)
+    check_write_px(network, write_px)
     read_px = valid_input_px(write_px, network.depth)
     return tile_grid(shape_YX, write_px, network.halo_px, read_px, origin)
 
 
-def _check_write_px(network: Any, write_px: int) -> None:
+def check_write_px(network: Any, write_px: int) -> None:
+    """Raises ValueError where `write_px` is no multiple of 2**depth: tiling changes the result."""
     step = 2**network.depth
     if write_px < step or write_px % step:
         below, above = max(step, write_px // step * step), (write_px // step + 1) * step
@@ -118,63 +116,14 @@ def _check_write_px(network: Any, write_px: int) -> None:
         )
 
 
-def fitting_tile(network: Any, write_px: int, device: str, precision: str) -> int:
-    """The write region of a tile that memory is enough for: `write_px`, or that halved.
-
-    On a GPU a tile is tried, on the CPU its memory is estimated. Raises ModelError where even the
-    smallest is too large, ValueError where `write_px` is no multiple of 2**depth.
-    """
-    _check_write_px(network, write_px)
-    wanted = write_px
-    while write_px >= 2**network.depth and write_px % 2**network.depth == 0:
-        read_px = valid_input_px(write_px, network.depth)
-        needed = _bytes_of_tile(network, write_px, precision)
-        log.info("needs %.2f GB: tile %d px, %s, %s", needed / 1e9, read_px, precision, device)
-        if _fits(network, read_px, needed, device, precision):
-            return write_px
-        log.warning("write regions of %d px do not fit into memory: halving them", write_px)
-        write_px //= 2
-    raise ModelError(
-        f"predict: not even a tile of {2 * write_px} px fits into the memory that is left "
-        f"(wanted: {wanted} px). Ask for more, or use a network with a smaller base_channels."
-    )
-
-
-def tiles_at_once(network: Any, write_px: int, device: str, precision: str, most: int) -> int:
-    """How many tiles may be in the network together: as many as memory allows, 1 to `most`.
-
-    On a GPU one, which fills it.
-    """
-    if device != "cpu":
-        return 1
-    needed = _bytes_of_tile(network, write_px, precision)
-    return max(1, min(most, int(SHARE_OF_MEMORY * available_bytes() / needed)))
-
-
-def _bytes_of_tile(network: Any, write_px: int, precision: str) -> int:
-    read_px = valid_input_px(write_px, network.depth)
-    needed: int = network.bytes_of_tile(read_px, 4 if precision == "fp32" else 2)
-    return needed
-
-
-def _fits(network: nn.Module, read_px: int, needed: int, device: str, precision: str) -> bool:
-    if device == "cpu":
-        return needed < SHARE_OF_MEMORY * available_bytes()
-    trial = ready(network, device=device, precision=precision)
-    channels = next(network.parameters()).shape[1]
-    try:
-        tile_logits(trial, torch.zeros(1, channels, read_px, read_px))
-    except torch.OutOfMemoryError:
-        return False
-    finally:
-        del trial
-        if device == "cuda":
-            torch.cuda.empty_cache()
-    return True
+def exact_fp32() -> None:
+    """Let fp32 be fp32 on a GPU too, whose convolutions else round to 10 bits (TF32)."""
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def ready(network: nn.Module, *, device: str, precision: str) -> nn.Module:
     """A copy of the network that infers: on the device, in the precision, channels last."""
+    exact_fp32()
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}.get(precision)
     if dtype is None:
         raise ValueError(f"precision {precision!r} is not known; there are fp32 and bf16")

@@ -8,30 +8,25 @@ import logging
 import math
 import os
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import dask
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from unetflow.errors import ModelError, SlideError
 from unetflow.forward import (
     ImageLike,
     as_batch,
     cut,
-    fitting_tile,
     grid_for,
     normalised,
     read_tile,
     ready,
     resolve_device,
     resolve_precision,
-    tile_logits,
-    tiles_at_once,
     use_threads,
 )
 from unetflow.memory import keep_freed_memory
@@ -39,22 +34,25 @@ from unetflow.models import check_image, load_model, warn_of_other_intensities
 from unetflow.ome import ome_image, spatial_scale, write_group
 from unetflow.progress import progress
 from unetflow.receipts import RunRecord, digest_of_file, read_receipt, write_receipt
+from unetflow.runners import (
+    Turns,
+    fitting_tile,
+    mean_probabilities,
+    runner_for,
+    tiles_at_once,
+    turns_of,
+)
 from unetflow.stores import Index, Layout, ShardedArray, join_array, open_array, read_array
-from unetflow.tiles import Region, read_mirrored, shard_grid, within
+from unetflow.tiles import Region, read_mirrored, shard_grid, valid_input_px, within
 from unetflow.tissue import Tissue, read_tissue
 
 log = logging.getLogger(__name__)
 
-# Flips and rotations of the square as (quarter turns, flip rows first). The paper averages seven
-# and does not say which: ours are all but the last, the reflection at the anti-diagonal.
-TURNS = tuple((quarters, flip) for flip in (False, True) for quarters in range(4))
 Share = tuple[int, int]
 """Which shards a job does: every so many-th (of), from this one on (number)."""
 
 BEGIN: Share = (0, 0)  # none: the array is made
 END: Share = (-1, 1)  # what is still missing: nothing, where all shares are done
-
-AVERAGES = {1: TURNS[:1], 7: TURNS[:7], 8: TURNS}
 
 
 def predict_array(
@@ -73,10 +71,10 @@ def predict_array(
     number of flips and rotations of the padded input whose probabilities are averaged.
     Raises ValueError for another `write_px`, `average` or `precision`.
     """
-    turns = _turns(average)
+    turns = turns_of(average)
     inferring = ready(network, device=device, precision=precision)
     blocks = [
-        (tile, _tile_probabilities(inferring, read_tile(image, tile), turns))
+        (tile, mean_probabilities([inferring], [read_tile(image, tile)], turns).cpu())
         for tile in grid_for(network, tuple(image.shape[1:]), write_px)
     ]
     whole_KYX = np.empty((blocks[0][1].shape[0], *image.shape[1:]), np.float32)
@@ -172,14 +170,18 @@ def write_foreground(
     keep_freed_memory()
     device = resolve_device(gpu=gpu, require_gpu=require_gpu)
     granted = use_threads(threads)
-    network, description = models[0]
+    turns = turns_of(average)
     axes = ("c", "y", "x")
-    layout = Layout((len(description["classes"]), *pixels.shape[1:]), dtype, axes, shard_px)
-    shards = len(shard_grid(layout.shape, layout.shards))
-    now = {
-        **_chosen(network, write_px, device, resolve_precision(precision, device), granted, shards),
-        "average": average,
-    }
+    layout = Layout((len(models[0][1]["classes"]), *pixels.shape[1:]), dtype, axes, shard_px)
+    now = _chosen(
+        [network for network, _ in models],
+        turns,
+        write_px,
+        device=device,
+        precision=resolve_precision(precision, device),
+        granted=granted,
+        shards=len(shard_grid(layout.shape, layout.shards)),
+    )
     decided_by = {**decided_by, "parameters": {"write_px": write_px, "average": average}}
     if share in (None, BEGIN):
         attributes = ome_image("foreground", axes, {"foreground": [1, *scale]}, unit=unit)
@@ -195,36 +197,26 @@ def write_foreground(
     else:
         foreground = join_array(store, "foreground", layout, decided_by=decided_by)
     missing = _of_share(foreground, share)
-    chosen = foreground.chosen
-    if missing and not _can_have(chosen, now):
-        raise ModelError(
-            f"{store}: was begun with {chosen}, this job has {now}. Give all jobs of an image the "
-            "same kind of machine, or set predict: parts to 1."
-        )
     if not missing:
         return foreground
-    _finish(
-        foreground,
-        missing,
-        [
-            (
-                ready(network, device=chosen["device"], precision=chosen["precision"]),
-                description["intensity"],
-            )
-            for network, description in models
-        ],
-        pixels,
-        chosen["write_px"],
-        _turns(average),
-        chosen["threads"],
-        _at_once(network, chosen, granted // chosen["threads"]),
-        tissue,
-    )
+    if not _can_have(foreground.chosen, now):
+        raise ModelError(
+            f"{store}: was begun with {foreground.chosen}, this job has {now}. Give all jobs of an "
+            "image the same kind of machine, or set predict: parts to 1."
+        )
+    _finish(foreground, missing, models, pixels, turns, granted, tissue)
     return foreground
 
 
 def _chosen(
-    network: nn.Module, write_px: int, device: str, precision: str, granted: int, shards: int
+    networks: Sequence[nn.Module],
+    turns: Turns,
+    write_px: int,
+    *,
+    device: str,
+    precision: str,
+    granted: int,
+    shards: int,
 ) -> dict[str, Any]:
     """What this machine would choose: tile, and threads of each network.
 
@@ -234,9 +226,11 @@ def _chosen(
     """
     chosen: dict[str, Any] = {
         **{"device": device, "precision": precision, "memory_format": "channels_last"},
-        "write_px": fitting_tile(network, write_px, device, precision),
+        "write_px": fitting_tile(networks, turns, write_px, device, precision),
+        "average": len(turns),
     }
-    return {**chosen, "threads": granted // _at_once(network, chosen, min(granted, shards))}
+    at_once = _at_once(networks[0], chosen, min(granted, shards))
+    return {**chosen, "threads": granted // at_once}
 
 
 def _at_once(network: nn.Module, chosen: dict[str, Any], most: int) -> int:
@@ -263,21 +257,24 @@ def _of_share(foreground: ShardedArray, share: Share | None) -> list[Index]:
 def _finish(
     foreground: ShardedArray,
     missing: Sequence[Index],
-    members: Sequence[tuple[nn.Module, dict[str, list[float]]]],
+    models: Sequence[tuple[nn.Module, dict[str, Any]]],
     image: ImageLike,
-    write_px: int,
-    turns: tuple[tuple[int, bool], ...],
-    threads: int,
-    at_once: int,
+    turns: Turns,
+    granted: int,
     tissue: Tissue | None,
 ) -> None:
     """One Dask task per missing shard: read it with its halo, run its tiles, write it whole.
 
-    `at_once` workers are in the network together, with so many `threads` each; one more reads or
-    writes meanwhile.
+    One worker more than tiles may be on their way together reads or writes meanwhile.
     """
-    networks = [network for network, _ in members]
-    in_network = threading.Semaphore(at_once)
+    chosen = foreground.chosen
+    write_px, threads = chosen["write_px"], chosen["threads"]
+    networks: list[Any] = [
+        ready(network, device=chosen["device"], precision=chosen["precision"])
+        for network, _ in models
+    ]
+    at_once = _at_once(networks[0], chosen, granted // threads)
+    run = runner_for(networks, turns, valid_input_px(write_px, networks[0].depth), at_once)
     total = sum(_pixels_of(foreground.region(index)) for index in missing)
     with progress("predict", total=total, pixels=True) as tick:
 
@@ -288,18 +285,16 @@ def _finish(
             origin = (region[1].start, region[2].start)
             tiles = [
                 tile
-                for tile in grid_for(members[0][0], block.shape[1:], write_px, origin)
+                for tile in grid_for(networks[0], block.shape[1:], write_px, origin)
                 if tissue is None or tissue.reaches(*tile.write)
             ]
             if tiles:
                 seen = _around([tile.read for tile in tiles])
                 stored_CYX = _finite(read_mirrored(image, seen), region[1:])
-                pixels = [normalised(stored_CYX, intensity) for _, intensity in members]
+                pixels = [normalised(stored_CYX, of["intensity"]) for _, of in models]
             for tile in tiles:
                 where = (slice(None), *within(tile.read, seen))
-                inputs = [as_batch(pixels_CYX[where]) for pixels_CYX in pixels]
-                with in_network:
-                    probabilities_KHW = _mean_probabilities(networks, inputs, turns)
+                probabilities_KHW = run([as_batch(pixels_CYX[where]) for pixels_CYX in pixels])
                 objects_KHW = cut(probabilities_KHW, tile)[1:].numpy()
                 where = (slice(None), *within(tile.write, region[1:]))
                 block[where] = _stored(objects_KHW, block.dtype)
@@ -336,45 +331,10 @@ def _around(regions: Sequence[Region]) -> Region:
     )
 
 
-def _mean_probabilities(
-    networks: Sequence[nn.Module],
-    inputs_BCHW: Sequence[Tensor],
-    turns: tuple[tuple[int, bool], ...],
-) -> Tensor:
-    """Probabilities (K, H, W) of a padded tile, averaged over networks, each with its input."""
-    found = [
-        _tile_probabilities(network, input_BCHW, turns)
-        for network, input_BCHW in zip(networks, inputs_BCHW, strict=True)
-    ]
-    return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
-
-
-def _tile_probabilities(
-    network: nn.Module, tile_BCHW: Tensor, turns: tuple[tuple[int, bool], ...]
-) -> Tensor:
-    """Probabilities (K, H, W) on the CPU, averaged over turns of the padded input."""
-    total_KHW: Tensor | None = None
-    for quarters, flip in turns:
-        turned = torch.rot90(tile_BCHW.flip(-2) if flip else tile_BCHW, quarters, dims=(-2, -1))
-        probabilities = tile_logits(network, turned).softmax(dim=1)[0]
-        probabilities = torch.rot90(probabilities, -quarters, dims=(-2, -1))
-        probabilities = probabilities.flip(-2) if flip else probabilities
-        total_KHW = probabilities if total_KHW is None else total_KHW + probabilities
-    if total_KHW is None:
-        raise ValueError("nothing to average over")
-    return (total_KHW / len(turns) if len(turns) > 1 else total_KHW).cpu()
-
-
 def _stored(probabilities: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if dtype == np.uint8:
         return np.rint(probabilities * 255).astype(np.uint8)
     return probabilities.astype(dtype)
-
-
-def _turns(average: int) -> tuple[tuple[int, bool], ...]:
-    if average not in AVERAGES:
-        raise ValueError(f"average = {average} is not possible; there are 1 (off), 7 and 8")
-    return AVERAGES[average]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,137 @@
+"""Tiles through networks: side by side on a CPU, by a captured graph on a GPU."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import pytest
+import torch
+
+from unetflow.forward import ready
+from unetflow.networks import build
+from unetflow.runners import TURNS, Captured, Direct, Turns, mean_probabilities, runner_for
+
+READ_PX = 36  # of a U-Net of depth 1
+NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+
+
+def networks_on(device: str, precision: str = "fp32") -> list[Any]:
+    torch.manual_seed(0)
+    built = [build("unet", base_channels=4, depth=1).eval() for _ in range(2)]
+    return [ready(network, device=device, precision=precision) for network in built]
+
+
+def tiles(count: int) -> list[torch.Tensor]:
+    random = torch.Generator().manual_seed(1)
+    return [torch.randn(1, 1, READ_PX, READ_PX, generator=random) for _ in range(count)]
+
+
+def through(run: Any, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    """All tiles, by more threads than there are slots."""
+    with ThreadPoolExecutor(5) as pool:
+        return list(pool.map(lambda tile: run([tile, -tile]), inputs))
+
+
+@pytest.fixture
+def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`torch.cuda` that does all at once on the CPU: what is checked is who waits for which slot.
+
+    A graph computes when it is replayed, as a real one, and notes who else is computing.
+    """
+
+    class Stream:
+        def __init__(self, device: Any = None) -> None: ...
+        def wait_stream(self, other: Any) -> None: ...
+        def wait_event(self, event: Any) -> None:
+            assert event.recorded
+
+        def synchronize(self) -> None: ...
+
+    class Event:
+        def __init__(self, blocking: bool = False) -> None:
+            self.recorded = False
+
+        def record(self) -> None:
+            self.recorded = True
+
+        def synchronize(self) -> None:
+            assert self.recorded
+
+    class Graph:
+        computing = threading.Lock()
+        compute: Any
+        output: torch.Tensor
+
+        def replay(self) -> None:
+            assert self.computing.acquire(blocking=False), "two tiles in the graph at once"
+            self.output.copy_(self.compute())
+            self.computing.release()
+
+    @contextmanager
+    def graph(captured: Any, stream: Any) -> Iterator[None]:
+        def noted(networks: Any, inputs: Any, turns: Turns) -> torch.Tensor:
+            captured.compute = lambda: mean_probabilities(networks, inputs, turns)
+            captured.output = captured.compute()
+            return captured.output
+
+        with monkeypatch.context() as patch:
+            patch.setattr("unetflow.runners.mean_probabilities", noted)
+            yield
+
+    empty = torch.empty
+    for name, value in {
+        **{"Stream": Stream, "Event": Event, "CUDAGraph": Graph, "graph": graph},
+        **{"stream": lambda stream: nullcontext(), "current_stream": lambda device: None},
+        "synchronize": lambda device: None,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setattr(torch, "empty", lambda *size, pin_memory=False, **how: empty(*size, **how))
+
+
+@pytest.mark.usefixtures("pretended_gpu")
+def test_tiles_by_slots_are_those_one_after_the_other() -> None:
+    networks, inputs = networks_on("cpu"), tiles(40)
+    wanted = through(Direct(networks, TURNS, 1), inputs)
+    found = through(Captured(networks, TURNS, READ_PX, slots=3), inputs)
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+    assert not torch.equal(found[0], found[1])
+
+
+def test_a_gpu_without_graphs_takes_tile_after_tile(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("too much")
+
+    class Pretended:
+        def parameters(self) -> Iterator[Any]:
+            yield type("Weight", (), {"device": torch.device("cuda")})
+
+    monkeypatch.setattr("unetflow.runners.Captured", fails)
+    run = runner_for([Pretended()], TURNS, READ_PX, at_once=8)  # type: ignore[list-item]
+    assert isinstance(run, Direct)
+    assert run._in_network._value == 1
+    assert "too much" in caplog.text
+
+
+@NEEDS_GPU
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_captured_graph_gives_what_the_networks_give(precision: str) -> None:
+    networks, inputs = networks_on("cuda", precision), tiles(40)
+    wanted = through(Direct(networks, TURNS, 1), inputs)
+    run = runner_for(networks, TURNS, READ_PX, at_once=3)
+    assert isinstance(run, Captured)
+    found = through(run, inputs)
+    for a, b in zip(found, wanted, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@NEEDS_GPU
+def test_fp32_on_a_gpu_is_fp32() -> None:
+    inputs = tiles(3)
+    wanted = through(Direct(networks_on("cpu"), TURNS[:1], 1), inputs)
+    found = through(runner_for(networks_on("cuda"), TURNS[:1], READ_PX, 2), inputs)
+    for a, b in zip(found, wanted, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
