@@ -15,7 +15,7 @@ from unetflow.tiles import shard_grid, shard_region
 
 
 def by_blocks(
-    foreground: np.ndarray, block: tuple[int, int], threads: int = 1, **how: Any
+    foreground: np.ndarray, block: tuple[int, ...], threads: int = 1, **how: Any
 ) -> tuple[np.ndarray, Any]:
     def read(region: Any) -> tuple[np.ndarray, np.ndarray]:
         return foreground[region] > 0.5, foreground[region]
@@ -28,17 +28,16 @@ def by_blocks(
     return labels, objects
 
 
-@given(
-    hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=14)),
-    st.tuples(st.integers(1, 6), st.integers(1, 6)),
-    st.sampled_from([1, 2]),
-    st.booleans(),
-    st.sampled_from([0, 2, 4]),
-)
+@pytest.mark.parametrize("axes", [2, 3])
+@given(st.data(), st.booleans(), st.sampled_from([0, 2, 4]))
 @settings(deadline=None)  # the first example compiles
 def test_blocks_of_any_size_give_the_numbers_of_the_whole(
-    mask: np.ndarray, block: tuple[int, int], connectivity: int, fill_holes: bool, min_area: int
+    axes: int, data: st.DataObject, fill_holes: bool, min_area: int
 ) -> None:
+    shapes = hnp.array_shapes(min_dims=axes, max_dims=axes, max_side=14 if axes == 2 else 6)
+    mask = data.draw(hnp.arrays(bool, shapes))
+    block = data.draw(st.tuples(*[st.integers(1, 6)] * axes))
+    connectivity = data.draw(st.integers(1, axes))
     how: dict[str, Any] = {
         "connectivity": connectivity,
         "fill_holes": fill_holes,
@@ -60,10 +59,24 @@ def test_large_noise_in_threads_and_its_sums(connectivity: int) -> None:
     sums = objects.sums
     for k, region in enumerate(regionprops(found, intensity_image=foreground)):
         assert sums.area_px[k] == region.area
-        box = (sums.top[k], sums.left[k], sums.bottom[k], sums.right[k])
-        assert box == region.bbox
-        centroid = (sums.row[k] / region.area, sums.column[k] / region.area)
-        assert centroid == pytest.approx(region.centroid)
+        assert (*sums.start[k], *sums.stop[k]) == region.bbox
+        assert sums.at[k] / region.area == pytest.approx(region.centroid)
+        assert sums.foreground[k] / region.area == pytest.approx(region.intensity_mean)
+
+
+@pytest.mark.parametrize("connectivity", [1, 2, 3])
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.8])
+def test_a_volume_of_noise_and_its_sums(connectivity: int, share: float) -> None:
+    random = np.random.default_rng(connectivity)
+    foreground = (random.random((23, 37, 41)) < share) * random.uniform(0.6, 1, (23, 37, 41))
+    how: dict[str, Any] = {"connectivity": connectivity, "fill_holes": True, "min_area_px": 2}
+    found, objects = by_blocks(foreground, (8, 11, 16), threads=2, **how)
+    np.testing.assert_array_equal(found, label_instances(foreground, **how))
+    sums = objects.sums
+    for k, region in enumerate(regionprops(found, intensity_image=foreground)):
+        assert sums.area_px[k] == region.area
+        assert (*sums.start[k], *sums.stop[k]) == region.bbox
+        assert sums.at[k] / region.area == pytest.approx(region.centroid)
         assert sums.foreground[k] / region.area == pytest.approx(region.intensity_mean)
 
 

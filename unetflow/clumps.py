@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 from scipy import ndimage
 
-from unetflow.labelling import NO_SUMS, Sums, root_of, sums_of_pieces
+from unetflow.labelling import Sums, no_sums, root_of, sums_of_pieces
 from unetflow.tiles import Region, shard_region, within
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ def find_parts(
     those of the next, and so on; of each class there is a plane of foreground.
     """
     ends = np.cumsum([len(sums.first) for sums in classes])
-    boxes = np.concatenate([np.stack([s.top, s.left, s.bottom, s.right], axis=1) for s in classes])
+    boxes = np.concatenate([np.concatenate([of.start, of.stop], axis=1) for of in classes])
     too_large = (boxes[:, 2:] - boxes[:, :2] > MOST_PX).any(axis=1)
     if too_large.any():
         log.warning("%d objects of more than %d px are not taken apart", too_large.sum(), MOST_PX)
@@ -181,14 +181,14 @@ def _take_apart(
     """How many parts each of these objects has, and the sums of the parts."""
     window, seen_YX = _window(labels, boxes[objects - 1])
     light_KYX = np.asarray(foreground_KYX[(slice(None), *window)])
-    found = [NO_SUMS]
+    found = [no_sums(labels.ndim)]
     for number in objects:
         box = _box(boxes, number)
         mask = seen_YX[within(box, window)] == number
         light_YX = light_KYX[int(np.searchsorted(ends, number))][within(box, window)]
         parts = _parts(mask, split_px, connectivity)
         origin = (box[0].start, box[1].start)
-        found.append(sums_of_pieces(parts, mask, light_YX, origin, labels.shape[1]))
+        found.append(sums_of_pieces(parts, mask, light_YX, origin, labels.shape))
     return np.array([len(of.first) for of in found[1:]], np.int64), _in_a_row(found)
 
 

@@ -93,6 +93,7 @@ class TrainingRun:
             output_px=self.network.check_input_px(recipe.tile_px),  # type: ignore[operator]
             augmentation=recipe.augmentation,
             workers=workers,
+            pinned=self.fabric.device.type == "cuda",
         )
         before_s = self.history[-1]["elapsed_s"] if self.history else 0.0
         started_s = saved_s = time.monotonic()
@@ -167,10 +168,9 @@ class TrainingRun:
 
     def _parts(self, batch: Batch) -> list[tuple[Tensor, ...]]:
         """The patches of this process on its device, in `accumulate` parts."""
-        image_BCHW = batch.image_BCHW.to(memory_format=torch.channels_last)
         moved = [
             each.to(self.fabric.device, non_blocking=True).chunk(self.recipe.accumulate)
-            for each in (image_BCHW, batch.target_BHW, batch.weight_BHW)
+            for each in (batch.image_BCHW, batch.target_BHW, batch.weight_BHW)
         ]
         return list(zip(*moved, strict=True))
 

@@ -47,14 +47,15 @@ def write_objects(
 
 
 def _frame(name: str, first_id: int, sums: Sums) -> pd.DataFrame:
+    centre = sums.at / sums.area_px[:, None]
     return pd.DataFrame(
         {
             "id": range(first_id, first_id + len(sums.area_px)),
             "class": name,
-            "row_px": sums.row / sums.area_px,
-            "column_px": sums.column / sums.area_px,
+            **{"row_px": centre[:, 0], "column_px": centre[:, 1]},
             "area_px": sums.area_px,
-            **{f"{side}_px": getattr(sums, side) for side in ("top", "left", "bottom", "right")},
+            **{"top_px": sums.start[:, 0], "left_px": sums.start[:, 1]},
+            **{"bottom_px": sums.stop[:, 0], "right_px": sums.stop[:, 1]},
             "mean_foreground": sums.foreground / sums.area_px,
         }
     )

@@ -180,8 +180,8 @@ def _within(coordinates_2HW: Tensor, shape_YX: tuple[int, int]) -> tuple[Region,
 class Batches:
     """The batches of the given steps, drawn ahead in threads of their own; an iterator.
 
-    Of each batch this process draws the patches `numbers`. `waited_s` is how long the caller
-    waited for a batch, so far.
+    Of each batch this process draws the patches `numbers`; `pinned` memory is copied to a GPU
+    while it computes. `waited_s` is how long the caller waited for a batch, so far.
     """
 
     def __init__(
@@ -195,6 +195,7 @@ class Batches:
         output_px: int,
         augmentation: Augmentation,
         workers: int = 1,
+        pinned: bool = False,
     ) -> None:
         self._images, self._steps, self._seed, self._numbers = images, steps, seed, numbers
         self._patch: dict[str, Any] = {
@@ -202,7 +203,7 @@ class Batches:
             "output_px": output_px,
             "augmentation": augmentation,
         }
-        self._workers = workers
+        self._workers, self._pinned = workers, pinned
         self.waited_s = 0.0
 
     def __iter__(self) -> Iterator[Batch]:
@@ -235,4 +236,9 @@ class Batches:
             )
             for number in self._numbers
         ]
-        return Batch(*(torch.stack(parts) for parts in zip(*patches, strict=True)))
+        image_BCHW, target_BHW, weight_BHW = (
+            torch.stack(parts) for parts in zip(*patches, strict=True)
+        )
+        image_BCHW = image_BCHW.contiguous(memory_format=torch.channels_last)
+        batch = (image_BCHW, target_BHW, weight_BHW)
+        return Batch(*((each.pin_memory() for each in batch) if self._pinned else batch))

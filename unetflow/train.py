@@ -16,7 +16,7 @@ import torch
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
-from unetflow.forward import resolve_device, resolve_precision, use_threads
+from unetflow.forward import exact_fp32, resolve_device, resolve_precision, use_threads
 from unetflow.loop import COLUMNS, TrainingRun
 from unetflow.memory import keep_freed_memory
 from unetflow.models import save_model
@@ -100,7 +100,8 @@ def train_network(
     training, validation = _open(images, weights, validation_images, measured, kind, plan)
     if not run.ended:
         held = hold([*training, *validation])
-        run.train(held[: len(images)], held[len(images) :], workers=max(1, threads // 4))
+        workers = threads // 4 if device == "cpu" else threads - 1  # the step needs the others
+        run.train(held[: len(images)], held[len(images) :], workers=max(1, workers))
     if not fabric.is_global_zero:
         return
     trained = run.best_network()
@@ -142,6 +143,7 @@ def _fabric(device: str, precision: str) -> Fabric:
 
 def _determine(recipe: Recipe, device: str) -> None:
     """The same bits each time on a GPU, or its fastest kernels."""
+    exact_fp32()
     torch.use_deterministic_algorithms(recipe.deterministic)
     torch.backends.cudnn.benchmark = not recipe.deterministic
     if recipe.deterministic and device == "cuda":
