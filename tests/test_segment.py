@@ -83,6 +83,25 @@ def test_the_same_call_goes_on_and_keeps_what_is_there(case: tuple[Path, Any]) -
     assert [path.stat().st_mtime_ns for path in shards[1:]] == times
 
 
+def test_a_run_that_goes_on_knows_what_the_one_before_could_not_read(
+    case: tuple[Path, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, _ = case
+    files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
+    tifffile.imwrite(
+        files[1], PIXELS, tile=(128, 128), photometric="minisblack", compression="zlib"
+    )
+    with tifffile.TiffFile(files[1]) as tiff:
+        offset, size = tiff.pages[0].dataoffsets[0], tiff.pages[0].databytecounts[0]
+    with Path(files[1]).open("r+b") as file:
+        file.seek(offset)
+        file.write(b"\xff" * size)
+    for _ in range(2):
+        caplog.clear()
+        assert main(files) == 0
+        assert "rows [0, 256], columns [0, 256] could not be read" in caplog.text
+
+
 def test_what_cannot_be_is_one_line(case: tuple[Path, Any]) -> None:
     folder, _ = case
     tifffile.imwrite(folder / "rgb.tif", np.zeros((50, 50, 3), np.uint8), photometric="rgb")

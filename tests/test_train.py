@@ -18,11 +18,12 @@ from conftest import write_prepared
 from unetflow.errors import ConfigError, ModelError
 from unetflow.launch import train_together
 from unetflow.loop import learning_rate
-from unetflow.models import check_image, load_model, start_from
+from unetflow.models import check_image, load_model
 from unetflow.networks import build
 from unetflow.patches import generator
 from unetflow.receipts import read_receipt, write_receipt
 from unetflow.recipes import PRESETS, recipe_from
+from unetflow.start import centre_filters, start_from
 from unetflow.synthetic import draw_region
 from unetflow.tiles import output_size_px
 from unetflow.train import train_network
@@ -174,6 +175,25 @@ def test_the_papers_recipe() -> None:
     assert learning_rate(paper, 0) == learning_rate(paper, 39_999) == paper.learning_rate
 
 
+def test_centred_filters_have_no_mean_and_the_papers_variance() -> None:
+    torch.manual_seed(0)
+    network = build("unet", base_channels=8, depth=2)
+    up = network.up[0].weight.clone()
+    centre_filters(network)
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d) and layer.kernel_size == (3, 3):
+            filters = layer.weight.detach().flatten(1)
+            assert filters.mean(dim=1).abs().max() < 1e-7
+            variance = filters.var(dim=1, correction=0)
+            torch.testing.assert_close(variance, torch.full_like(variance, 2 / filters.shape[1]))
+    assert torch.equal(network.up[0].weight, up)
+
+
+def test_a_start_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError, match="recipe.start: 'best' unknown; there are: he, centred"):
+        recipe_from(start="best")
+
+
 def test_the_cosine_schedule_starts_low_and_ends_at_nothing() -> None:
     recipe = recipe_from("default", steps=100, learning_rate=1.0)
     rates = [learning_rate(recipe, step) for step in range(101)]
@@ -236,7 +256,7 @@ def test_clipping_bounds_the_step(tmp_path: Path) -> None:
     for name, clip in (("free", None), ("clipped", 1e-3)):
         job = job_in(tmp_path / name, steps=1) | {"validation_images": []}
         job["recipe"] |= {"optimizer": "sgd", "schedule": "constant", "learning_rate": 1.0}
-        job["recipe"] |= {"clip_norm": clip}
+        job["recipe"] |= {"clip_norm": clip, "start": "he"}
         torch.manual_seed(0)
         train_network(**job)
         torch.manual_seed(generator(1, "weights").initial_seed())

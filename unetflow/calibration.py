@@ -43,7 +43,8 @@ def calibrate(
 
     The mean is over images, without those where the metric is undefined. Of equal thresholds the
     one nearest to 0.5 is taken. Instances are made at the threshold of the first metric of
-    `INSTANCES_BY` that was scored; without validation images at 0.5, with a warning.
+    `INSTANCES_BY` that was scored on all images, else on most of them, with a warning; without
+    validation images at 0.5, with a warning.
     """
     record = RunRecord(receipt)
     label = partial(label_instances, **labelling)
@@ -59,10 +60,10 @@ def calibrate(
                 found = score_foreground(
                     truth, foreground_YX, thresholds, label, regions_px=regions_px
                 )
-                rows += ({"class": name, **row} for row in found)
+                rows += ({"class": name, "image": str(image), **row} for row in found)
             tick()
     chosen = _best(pd.DataFrame(rows)) if rows else []
-    by = {name: _instance_threshold(chosen, kind, name) for name in classes}
+    by = {name: _instance_threshold(chosen, kind, name, len(images)) for name in classes}
     if not chosen:
         log.warning("no validation images with defined scores: instances are made at 0.5")
     write_receipt(receipt, {"thresholds": chosen, "instances": by, "images": len(images)})
@@ -72,6 +73,7 @@ def calibrate(
 def _best(scores: pd.DataFrame) -> list[dict[str, Any]]:
     keys = ["class", "metric", "variant"]
     means = scores.groupby([*keys, "threshold"], as_index=False)["value"].mean()
+    images = scores.groupby(keys)["image"].nunique().to_dict()
     best = []
     for names, group in means.dropna().groupby(keys):
         sign = 1 if names[1] in LOWER_IS_BETTER else -1
@@ -84,6 +86,7 @@ def _best(scores: pd.DataFrame) -> list[dict[str, Any]]:
                 **dict(zip(keys, names, strict=True)),
                 "threshold": float(row["threshold"]),
                 "value": float(row["value"]),
+                "images": images[names],
             }
         )
     return best
@@ -98,9 +101,23 @@ def chosen_thresholds(calibration: str | Path, name: str | None = None) -> dict[
     }
 
 
-def _instance_threshold(chosen: Sequence[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
-    for metric, variant in INSTANCES_BY[kind]:
-        for best in chosen:
-            if (best["class"], best["metric"], best["variant"]) == (name, metric, variant):
-                return {"threshold": best["threshold"], "by": f"{metric} {variant}".strip()}
-    return {"threshold": WITHOUT_VALIDATION, "by": "default"}
+def _instance_threshold(
+    chosen: Sequence[dict[str, Any]], kind: str, name: str, images: int
+) -> dict[str, Any]:
+    found = [
+        best
+        for metric in INSTANCES_BY[kind]
+        for best in chosen
+        if best["class"] == name and (best["metric"], best["variant"]) == metric
+    ]
+    if not found:
+        return {"threshold": WITHOUT_VALIDATION, "by": "default"}
+    best = max(found, key=lambda each: each["images"])  # of several the first
+    by = f"{best['metric']} {best['variant']}".strip()
+    if best["images"] < images:
+        log.warning(
+            "class %s: the threshold is chosen by %s on %d of %d validation images, as the others "
+            "are too large to be scored at each threshold",
+            *(name, by, best["images"], images),
+        )
+    return {"threshold": best["threshold"], "by": by}

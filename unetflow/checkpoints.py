@@ -24,6 +24,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 def load_checkpoint(path: Path, digest: str) -> dict[str, Any] | None:
     """The checkpoint of the same making, or None: there is none, or it is of another or broken."""
+    for leftover in path.parent.glob(f".{path.name}.*"):  # of a kill while it was written
+        leftover.unlink(missing_ok=True)
     if not path.exists():
         return None
     try:

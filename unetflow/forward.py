@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from unetflow.errors import ModelError
+from unetflow.gpus import claim_gpus
 from unetflow.tiles import Tile, read_mirrored, tile_grid, valid_input_px
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,8 @@ def resolve_device(*, gpu: bool, require_gpu: bool = False) -> str:
         ("mps", torch.backends.mps.is_available()),
     ):
         if gpu and there:
+            if kind == "cuda" and "LOCAL_RANK" not in os.environ:  # torchrun has shared them out
+                torch.cuda.set_device(claim_gpus()[0])
             return kind
     if require_gpu:
         raise ModelError(
@@ -80,13 +83,19 @@ def resolve_precision(wanted: str, device: str) -> str:
     return "bf16" if device == "cpu" and has_bf16 else "fp32"
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def use_threads(granted: int) -> int:
     """Let PyTorch use the threads that the job was granted, but no more than there are cores.
 
     It counts for the calling thread, and for threads that ask PyTorch for the first time.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = max(1, min(granted, cores or 1))
+    threads = max(1, min(granted, cores()))
     torch.set_num_threads(threads)
     torch.get_num_threads()  # settles it here: another thread may set another number later
     return threads

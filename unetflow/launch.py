@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -12,10 +13,17 @@ from types import FrameType
 from typing import Any
 
 from unetflow.errors import ModelError
+from unetflow.gpus import claim_gpus, visible_name
 
 log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+def _with_gpus(count: int) -> dict[str, str]:
+    """The environment of processes that see so many GPUs, which no other job holds."""
+    names = [visible_name(number) for number in claim_gpus(count)]
+    return {**os.environ, **({"CUDA_VISIBLE_DEVICES": ",".join(names)} if names else {})}
 
 
 def train_together(processes: int, arguments: Mapping[str, Any]) -> None:
@@ -31,6 +39,7 @@ def train_together(processes: int, arguments: Mapping[str, Any]) -> None:
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         with subprocess.Popen(
             [sys.executable, *torchrun, *module],
+            env=_with_gpus(processes),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

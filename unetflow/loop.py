@@ -20,10 +20,10 @@ from unetflow import networks
 from unetflow.checkpoints import StopSignal, load_checkpoint, save_checkpoint
 from unetflow.errors import ModelError
 from unetflow.losses import combined_loss
-from unetflow.models import start_from
 from unetflow.patches import Batch, Batches, TrainingImage, generator
 from unetflow.progress import progress
 from unetflow.recipes import Recipe
+from unetflow.start import centre_filters, start_from
 from unetflow.validation import validation_scores, validation_sums
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,10 @@ class TrainingRun:
         self._checkpoint_s = checkpoint_s
         torch.manual_seed(generator(recipe.seed, "weights").initial_seed())
         self.network: nn.Module = networks.build(**description["network"])
-        if pretrained is not None:
+        if pretrained is None:
+            if recipe.start == "centred":
+                centre_filters(self.network)
+        else:
             start_from(pretrained, self.network, description, freeze=recipe.freeze_encoder)
         self.network.to(memory_format=torch.channels_last)
         self._wrapped, self.optimizer = fabric.setup(self.network, _optimizer(self.network, recipe))
@@ -158,7 +161,12 @@ class TrainingRun:
                 fabric.backward(loss / recipe.accumulate)
             total += loss.detach() / recipe.accumulate
         if recipe.clip_norm is not None:
-            fabric.clip_gradients(self._wrapped, self.optimizer, max_norm=recipe.clip_norm)
+            fabric.clip_gradients(
+                self._wrapped,
+                self.optimizer,
+                max_norm=recipe.clip_norm,
+                error_if_nonfinite=False,  # `_settle` says it in words
+            )
         self.optimizer.step()
         if self._averaged is not None:
             self._averaged.update_parameters(self.network)
@@ -220,6 +228,7 @@ class TrainingRun:
         state = {
             "digest": self._digest,
             "threads": self.threads,
+            "processes": self.fabric.world_size,
             "step": self.step,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -234,13 +243,14 @@ class TrainingRun:
         state = load_checkpoint(self._path, self._digest)
         if state is None:
             return
-        if state["threads"] != self.threads:
-            log.warning(
-                "the checkpoint was written with %d threads, this run has %d: the weights will "
-                "differ in their last bits from those of an undisturbed run",
-                state["threads"],
-                self.threads,
-            )
+        now = {"threads": self.threads, "processes": self.fabric.world_size}
+        for name, number in now.items():
+            if state[name] != number:
+                log.warning(
+                    "the checkpoint was written with %d %s, this run has %d: the weights will "
+                    "differ from those of an undisturbed run",
+                    *(state[name], name, number),
+                )
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self._averaged is not None:

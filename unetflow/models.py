@@ -69,37 +69,6 @@ def _digest_of(weights: dict[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def start_from(
-    path: str | Path, network: nn.Module, description: dict[str, Any], *, freeze: bool
-) -> None:
-    """Take over the weights of a model file, all but the last layer where the classes differ.
-
-    `freeze` keeps those of the contracting path as they are. Raises ModelError where the network
-    or the channels are others.
-    """
-    given, of = load_model(path)
-    own, theirs = description["network"], of["network"]
-    differ = sorted(
-        key
-        for key in own.keys() | theirs.keys()
-        if key not in ("num_classes", "dropout") and own.get(key) != theirs.get(key)
-    )
-    if differ:
-        raise ModelError(
-            f"{path}: was trained with another "
-            + ", ".join(f"{key} ({theirs.get(key)}, here {own.get(key)})" for key in differ)
-            + ". Give the experiment's network the same, or another model file."
-        )
-    weights = given.state_dict()
-    if of["classes"] != description["classes"]:
-        log.info("%s: other classes (%s): the last layer starts anew", path, of["classes"])
-        weights = {k: v for k, v in weights.items() if not k.startswith("classify.")}
-    network.load_state_dict(weights, strict=False)
-    if freeze:
-        for tensor in network.contracting.parameters():  # type: ignore[union-attr]
-            tensor.requires_grad_(False)
-
-
 def check_image(
     description: dict[str, Any], channels: int, mpp: float | None, image: str | Path
 ) -> None:

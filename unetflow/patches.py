@@ -97,9 +97,12 @@ def open_image(
     return TrainingImage(pixels_CYX, labels, truth.places_of_objects(COARSE_PX))
 
 
-def hold(images: Sequence[TrainingImage]) -> list[TrainingImage]:
-    """All images in memory if they fit into half of what is left, else as they are."""
-    needed = sum(
+def hold(images: Sequence[TrainingImage], processes: int = 1) -> list[TrainingImage]:
+    """All images in memory if they fit into half of what is left, else as they are.
+
+    Each of the `processes` that train together on this machine holds them.
+    """
+    needed = processes * sum(
         image.shape_YX[0] * image.shape_YX[1] * (4 * image.image_CYX.shape[0] + BYTES_PER_PX)
         for image in images
     )

@@ -6,7 +6,6 @@ Shape suffixes: B batch, C channels, K classes, H W of a tile, Y X of a level.
 
 import logging
 import math
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from unetflow.errors import ModelError, SlideError
 from unetflow.forward import (
     ImageLike,
     as_batch,
+    cores,
     cut,
     grid_for,
     normalised,
@@ -167,12 +167,18 @@ def write_foreground(
             f"predict: shard_px = {shard_px} px is no multiple of write_px = {write_px} px. Set it "
             "to one: a shard is a whole number of write regions."
         )
-    keep_freed_memory()
-    device = resolve_device(gpu=gpu, require_gpu=require_gpu)
-    granted = use_threads(threads)
     turns = turns_of(average)
     axes = ("c", "y", "x")
     layout = Layout((len(models[0][1]["classes"]), *pixels.shape[1:]), dtype, axes, shard_px)
+    decided_by = {**decided_by, "parameters": {"write_px": write_px, "average": average}}
+    joined = None
+    if share not in (None, BEGIN):
+        joined = join_array(store, "foreground", layout, decided_by=decided_by)
+        if not _of_share(joined, share):  # no device is needed, none may have been granted
+            return joined
+    keep_freed_memory()
+    device = resolve_device(gpu=gpu, require_gpu=require_gpu)
+    granted = use_threads(threads)
     now = _chosen(
         [network for network, _ in models],
         turns,
@@ -182,30 +188,35 @@ def write_foreground(
         granted=granted,
         shards=len(shard_grid(layout.shape, layout.shards)),
     )
-    decided_by = {**decided_by, "parameters": {"write_px": write_px, "average": average}}
-    if share in (None, BEGIN):
-        attributes = ome_image("foreground", axes, {"foreground": [1, *scale]}, unit=unit)
-        write_group(store, "", attributes)
-        foreground = open_array(
-            store,
-            "foreground",
-            layout,
-            decided_by=decided_by,
-            chosen=now,
-            can_have=lambda chosen: _can_have(chosen, now),
-        )
-    else:
-        foreground = join_array(store, "foreground", layout, decided_by=decided_by)
-    missing = _of_share(foreground, share)
-    if not missing:
-        return foreground
+    foreground = joined or _begun(store, layout, decided_by, now, [1, *scale], unit)
     if not _can_have(foreground.chosen, now):
         raise ModelError(
             f"{store}: was begun with {foreground.chosen}, this job has {now}. Give all jobs of an "
             "image the same kind of machine, or set predict: parts to 1."
         )
-    _finish(foreground, missing, models, pixels, turns, granted, tissue)
+    if missing := _of_share(foreground, share):
+        _finish(foreground, missing, models, pixels, turns, granted, tissue)
     return foreground
+
+
+def _begun(
+    store: str | Path,
+    layout: Layout,
+    decided_by: dict[str, Any],
+    now: dict[str, Any],
+    scale: Sequence[float],
+    unit: str | None,
+) -> ShardedArray:
+    """The array of a foreground, with the shards that it has already."""
+    write_group(store, "", ome_image("foreground", layout.axes, {"foreground": scale}, unit=unit))
+    return open_array(
+        store,
+        "foreground",
+        layout,
+        decided_by=decided_by,
+        chosen=now,
+        can_have=lambda chosen: _can_have(chosen, now),
+    )
 
 
 def _chosen(
@@ -242,7 +253,7 @@ def _at_once(network: nn.Module, chosen: dict[str, Any], most: int) -> int:
 def _can_have(chosen: dict[str, Any], now: dict[str, Any]) -> bool:
     """Can an array that was begun with `chosen` be continued here, to the same bits?"""
     same = all(chosen[key] == now[key] for key in ("device", "precision"))
-    return same and chosen["threads"] <= (os.cpu_count() or 1)
+    return same and chosen["threads"] <= cores() and chosen["write_px"] <= now["write_px"]
 
 
 def _of_share(foreground: ShardedArray, share: Share | None) -> list[Index]:

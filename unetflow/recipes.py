@@ -41,6 +41,7 @@ class Recipe:
     precision: str  # auto, fp32 or bf16
     validate_every: int  # steps
     seed: int = 1
+    start: str = "he"  # N(0, sqrt(2/N)), the paper's; or centred: less the mean of each filter
     loss: Mapping[str, float] = field(default_factory=lambda: {"cross_entropy": 1.0})  # factors
     accumulate: int = 1  # parts that the patches of a step are taken in, one after the other
     clip_norm: float | None = None  # of the gradient
@@ -79,10 +80,13 @@ PRESETS = {
         class_balance=True,
         precision="auto",
         validate_every=200,
+        start="centred",
+        clip_norm=1.0,
         augmentation=Augmentation(zoom=0.1, contrast=0.2, brightness=0.2, noise=0.05),
     ),
 }
 
+STARTS = ("he", "centred")
 LOSS_NAMES = ("cross_entropy", "focal", "dice", "iou")  # `unetflow.losses`, which needs torch
 
 
@@ -106,6 +110,8 @@ def recipe_from(preset: str = "default", **changes: Any) -> Recipe:
         recipe = dataclasses.replace(base, **changes)
     except TypeError as error:
         raise ConfigError(f"recipe: {error}") from error
+    if recipe.start not in STARTS:
+        raise ConfigError(f"recipe.start: {recipe.start!r} unknown; there are: {', '.join(STARTS)}")
     if recipe.batch % recipe.accumulate:
         raise ConfigError(
             f"recipe: a batch of {recipe.batch} cannot be taken in accumulate = "

@@ -10,11 +10,13 @@ from scipy import ndimage
 
 from unetflow.errors import SlideError
 from unetflow.slides import SENSIBLE_MPP, Slide
+from unetflow.tiles import Region, tile_grid, within
 
 log = logging.getLogger(__name__)
 
 TOLERANCE = 0.05  # of a resolution: a level this near to the wanted one is taken as it is
 FINEST_FACTOR = 0.5  # a finer resolution than the file has is invented up to this factor, no more
+MOST_PX = 2048  # side of the regions of the source that are resampled at once
 SMALLEST_PX = 256  # side of the regions to which an unreadable place is narrowed down
 REACH = 4.0  # deviations of the Gaussian before downsampling that are read beyond a region
 
@@ -42,13 +44,25 @@ class Source:
         """Pixels (C, Y, X) of a region of the result; unreadable places are 0 and in `lost`."""
         if self.factor == (1, 1):
             return read_or_mark(self.slide, self.level, rows, columns, lost)
+        step = max(1, int(MOST_PX / max(self.factor)))
+        result = np.empty(
+            (self.slide.channels, rows.stop - rows.start, columns.stop - columns.start),
+            self.slide.dtype,
+        )
+        for tile in tile_grid(result.shape[1:], step, 0, step, (rows.start, columns.start)):
+            where = (slice(None), *within(tile.write, (rows, columns)))
+            result[where] = self._read_part(tile.write, lost)
+        return result
+
+    def _read_part(self, region: Region, lost: list[Lost]) -> np.ndarray:
+        """A region of the result that is small in the source too."""
         size_px = self.slide.levels[self.level].shape_px
         wide = [
             _source_part(part, factor, size)
-            for part, factor, size in zip((rows, columns), self.factor, size_px, strict=True)
+            for part, factor, size in zip(region, self.factor, size_px, strict=True)
         ]
         pixels = read_or_mark(self.slide, self.level, wide[0], wide[1], lost)
-        return _resampled(pixels, (rows, columns), wide, self.factor)
+        return _resampled(pixels, region, wide, self.factor)
 
     def place(self, lost: Lost) -> tuple[slice, slice]:
         """Where an unreadable place of the source lies in the result, as far as it reaches."""
@@ -180,7 +194,7 @@ def _source_part(part: slice, factor: float, size: int) -> slice:
 
 def _resampled(
     pixels: np.ndarray,
-    parts: tuple[slice, slice],
+    parts: Region,
     wide: list[slice],
     factor: tuple[float, float],
 ) -> np.ndarray:

@@ -19,7 +19,7 @@ from unetflow.instances import label_store
 from unetflow.models import check_channels, load_model, warn_of_other_intensities
 from unetflow.paths import fingerprint_of
 from unetflow.predict import write_foreground
-from unetflow.receipts import digest_of_file
+from unetflow.receipts import digest_of, digest_of_file, read_receipt, write_receipt
 from unetflow.sampling import Lost, Source, source_at
 from unetflow.slides import Slide
 
@@ -27,19 +27,28 @@ log = logging.getLogger(__name__)
 
 
 class SourcePixels:
-    """An image file at one resolution as an array (C, Y, X) that is read by region."""
+    """An image file at one resolution as an array (C, Y, X) that is read by region.
 
-    def __init__(self, source: Source, channels: Sequence[int]) -> None:
+    Places that cannot be read are 0, and noted in a file: a run that goes on knows those of the run
+    before. `digest` is that of all that decides what is read.
+    """
+
+    def __init__(self, source: Source, channels: Sequence[int], notes: Path, digest: str) -> None:
         self._source, self._channels = source, list(channels)
         self.shape = (len(channels), *source.shape_px)
-        self.lost: list[Lost] = []
+        self._notes, self._digest = notes, digest
+        before = read_receipt(notes) if notes.exists() else {}
+        self.lost: list[Lost] = before["lost"] if before.get("of") == digest else []
         self._sum_C, self._count = np.zeros(len(channels)), 0
         self._lock = threading.Lock()  # a file is read by one thread at a time
 
     def __getitem__(self, key: Any) -> np.ndarray:
         _, rows, columns = key
         with self._lock:
+            known = len(self.lost)
             pixels_CYX = self._source.read(rows, columns, self.lost)[self._channels]
+            if len(self.lost) > known:
+                write_receipt(self._notes, {"of": self._digest, "lost": self.lost})
             self._sum_C += pixels_CYX.sum(axis=(1, 2), dtype=np.float64)
             self._count += pixels_CYX[0].size
         return pixels_CYX
@@ -77,11 +86,12 @@ def segment_file(
         source = source_at(slide, level, description.get("mpp") if known else None)
         picked = list(channels) if channels is not None else list(range(slide.channels))
         check_channels(description, len(picked), image)
-        pixels = SourcePixels(source, picked)
         decided_by = {
             **{"image": fingerprint_of(image), "model": digest_of_file(model)},
             **{"shape": source.shape_px, "level": source.level, "plane": plane, "channels": picked},
         }
+        notes = Path(output) / "unreadable.json"
+        pixels = SourcePixels(source, picked, notes, digest_of(decided_by))
         foreground = write_foreground(
             [(network, description)],
             pixels,

@@ -178,10 +178,10 @@ def join_array(
 def clear(path: Path) -> None:
     """Remove an array. It is renamed first: a kill halfway leaves nothing to be taken for whole."""
     if path.exists():
-        trash = path.with_name(f".trash-{uuid.uuid4().hex}")
+        trash = path.with_name(f".trash-{path.name}-{uuid.uuid4().hex}")
         path.rename(trash)
         shutil.rmtree(trash)
-    for trash in path.parent.glob(".trash-*"):
+    for trash in path.parent.glob(f".trash-{path.name}-*"):  # not those of arrays beside it
         shutil.rmtree(trash, ignore_errors=True)
 
 

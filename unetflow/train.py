@@ -80,7 +80,7 @@ def train_network(
     }
     start = None if pretrained is None else digest_of_file(pretrained)
     keep_freed_memory()
-    threads = use_threads(threads)
+    threads = use_threads(threads // processes_here())
     device = resolve_device(gpu=gpu, require_gpu=require_gpu)
     precision = resolve_precision(plan.precision, device)
     fabric = _fabric(device, precision)
@@ -99,7 +99,7 @@ def train_network(
     )
     training, validation = _open(images, weights, validation_images, measured, kind, plan)
     if not run.ended:
-        held = hold([*training, *validation])
+        held = hold([*training, *validation], processes_here())
         workers = threads // 4 if device == "cpu" else threads - 1  # the step needs the others
         run.train(held[: len(images)], held[len(images) :], workers=max(1, workers))
     if not fabric.is_global_zero:
@@ -125,12 +125,11 @@ def train_network(
 
 def _fabric(device: str, precision: str) -> Fabric:
     """One process, or as many as torchrun started."""
-    world = int(os.environ.get("WORLD_SIZE", 1))
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    world, here = int(os.environ.get("WORLD_SIZE", 1)), processes_here()
     alone = world == 1
     fabric = Fabric(
         accelerator=device,
-        devices=here,
+        devices=[torch.cuda.current_device()] if alone and device == "cuda" else here,
         num_nodes=world // here,
         strategy="auto" if alone else "ddp",
         precision=PRECISIONS[precision],  # type: ignore[arg-type]
@@ -139,6 +138,11 @@ def _fabric(device: str, precision: str) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def processes_here() -> int:
+    """How many processes train together on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
 def _determine(recipe: Recipe, device: str) -> None:
