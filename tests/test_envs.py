@@ -9,7 +9,8 @@ from conftest import ROOT
 
 def test_conda_has_the_same_packages_in_the_same_versions() -> None:
     lines = (ROOT / "envs" / "constraints.txt").read_text().splitlines()
-    pins = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    pinned = [line.lower().split("==") for line in lines if "==" in line and line[0] != "#"]
+    pins = {name.replace("_", "-"): version for name, version in pinned}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = [re.match(r"[\w.-]+(\[\w+\])?", each) for each in project["dependencies"]]
     wanted = [f"{name[0]}=={pins[name[0].split('[')[0]]}" for name in names if name]
