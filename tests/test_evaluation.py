@@ -290,6 +290,29 @@ def test_thresholds_are_chosen_by_the_metrics_themselves(case: dict[str, Any]) -
     }
 
 
+def test_a_metric_of_all_images_decides_before_one_of_some(
+    case: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unetflow.scoring.IN_MEMORY_PX", 200)
+    image, labels = draw_region(slice(0, 250), slice(0, 250), seed=5)
+    foreground = np.clip(0.3 + 0.5 * (labels != 0), 0, 1)
+    receipt = tmp_path / "both.json"
+    calibrate(
+        images=[case["image"], write_prepared(tmp_path, "j", image[None], labels)],
+        predictions=[case["prediction"], write_prediction(tmp_path, "j", foreground, 0.5)],
+        receipt=receipt,
+        kind="instances",
+        classes=["cell"],
+        thresholds=[0.2, 0.4, 0.5],
+        regions_px=None,
+        labelling=LABELLING,
+        threads=1,
+    )
+    found = {(b["metric"], b["variant"]): b["images"] for b in read_receipt(receipt)["thresholds"]}
+    assert (found["seg", ""], found["iou", ""]) == (1, 2)
+    assert read_receipt(receipt)["instances"]["cell"]["by"] == "iou"
+
+
 def test_without_validation_images_instances_are_made_at_a_half(tmp_path: Path) -> None:
     calibrate(
         images=[],

@@ -112,6 +112,10 @@ def test_images_that_do_not_fit_are_read_patch_by_patch(
 ) -> None:
     images = stored_images(tmp_path)
     assert isinstance(hold(images)[0].image_CYX, np.ndarray)
+    needed = sum(9 * one.shape_YX[0] * one.shape_YX[1] for one in images)
+    monkeypatch.setattr("unetflow.patches.available_bytes", lambda: 5 * needed)
+    assert isinstance(hold(images, 2)[0].image_CYX, np.ndarray)
+    assert hold(images, 3) == images  # each of three processes would hold them
     monkeypatch.setattr("unetflow.patches.available_bytes", lambda: 1_000_000)
     caplog.set_level("INFO")
     assert hold(images) == images

@@ -24,6 +24,7 @@ from unetflow.ome import ome_image, write_group
 from unetflow.predict import (
     BEGIN,
     END,
+    _can_have,
     predict_array,
     predict_store,
     write_foreground,
@@ -458,7 +459,8 @@ def test_shares_in_any_order_make_the_bytes_of_one_job(job: dict[str, Any], tmp_
         predict_store(**job | {"receipt": receipt}, share=(number, 2))
         assert read_receipt(receipt)["share"] == [number, 2]
         assert len(list(shards.glob("*/*"))) == (4 if number else 9)
-    predict_store(**job, share=END)
+    # what ends it is granted no GPU, as it needs none
+    predict_store(**job | {"gpu": False, "require_gpu": True}, share=END)
     assert all_bytes(tmp_path / "p") == all_bytes(tmp_path / "a")
 
 
@@ -474,6 +476,16 @@ def test_a_share_of_another_making_is_refused_and_clears_nothing(
     with pytest.raises(ModelError, match="Give all jobs of an image the same kind of machine"):
         predict_store(**job, share=END)
     assert len(list((job["store"] / "foreground" / "c" / "0").glob("*/*"))) == 8
+
+
+def test_what_another_machine_began_is_continued_where_it_can_be_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("unetflow.predict.cores", lambda: 2)
+    now = {"device": "cpu", "precision": "fp32", "threads": 1, "write_px": 512}
+    assert _can_have(now | {"threads": 2, "write_px": 256}, now)
+    for other in ({"device": "cuda"}, {"precision": "bf16"}, {"threads": 3}, {"write_px": 1024}):
+        assert not _can_have(now | other, now)
 
 
 def test_tiles_are_halved_until_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """Stores: what survives a kill, what is cleared, what a receipt is."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,25 @@ def test_only_the_named_array_is_cleared(tmp_path: Path) -> None:
     fill(opened(tmp_path, model="a"))
     opened(tmp_path, model="b")
     assert not open_array(tmp_path / "a.zarr", "other", LAYOUT, decided_by={}).missing()
+
+
+def test_arrays_side_by_side_are_cleared_by_jobs_side_by_side(tmp_path: Path) -> None:
+    """As maps of weights are, which share a folder."""
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from unetflow.stores import clear\n"
+        "for _ in range(200):\n"
+        "    for part in range(20):\n"
+        "        Path(sys.argv[1], str(part)).mkdir(parents=True)\n"
+        "    clear(Path(sys.argv[1]))\n"
+    )
+    jobs = [
+        subprocess.Popen([sys.executable, "-c", program, tmp_path / name], stderr=subprocess.PIPE)
+        for name in ("a", "b")
+    ]
+    assert [job.communicate()[1] for job in jobs] == [b"", b""]
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_was_chosen_stays_chosen_where_it_can_be_had(tmp_path: Path) -> None:

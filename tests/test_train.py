@@ -111,7 +111,10 @@ def test_a_run_stopped_twice_ends_with_the_same_weights_bit_for_bit(tmp_path: Pa
         before_ns = checkpoint.stat().st_mtime_ns
     assert "stopped by SIGTERM after step" in message
     assert 0 < torch.load(checkpoint, weights_only=True)["step"] < 12
+    half_written = checkpoint.with_name(f".{checkpoint.name}.abc")
+    half_written.touch()  # of another kill
     assert finish(train_in_process(disturbed, slowly=False)) == 0
+    assert not half_written.exists()
     for name in ("model.safetensors", "model.json"):
         first, second = ((tmp_path / run / "fold0" / name).read_bytes() for run in ("u", "d"))
         assert first == second, name
