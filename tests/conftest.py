@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from unetflow.ome import ome_image, write_group, write_labels
 from unetflow.receipts import write_receipt
@@ -11,6 +12,8 @@ from unetflow.stores import Layout, open_array
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import needs_gpu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -212,7 +213,7 @@ def job(tmp_path: Path) -> dict[str, Any]:
         "average": 1,
         "precision": "fp32",
         "threads": 1,
-        "gpu": True,
+        "gpu": False,
         "require_gpu": False,
         "code": "c",
     }
@@ -270,6 +271,23 @@ def test_kill_9_at_any_moment_keeps_finished_shards_and_the_same_bytes(
     assert all_bytes(tmp_path / "p") == all_bytes(tmp_path / "u")
 
 
+@needs_gpu
+def test_on_a_gpu_the_foreground_is_that_of_the_cpu_and_restarts_give_the_same_bytes(
+    job: dict[str, Any], tmp_path: Path
+) -> None:
+    predict_store(**job | {"dtype": "float32"})
+    wanted = read_foreground(job["store"])
+    there = {**job, "dtype": "float32", "gpu": True, "threads": 4, "store": tmp_path / "g.ome.zarr"}
+    predict_store(**there)
+    np.testing.assert_allclose(read_foreground(there["store"]), wanted, atol=1e-4)
+    before = all_bytes(there["store"])
+    shards = sorted((there["store"] / "foreground/c/0").glob("*/*"))
+    for shard in shards[::2]:
+        shard.unlink()
+    predict_store(**there)
+    assert all_bytes(there["store"]) == before
+
+
 def test_another_model_starts_the_array_anew(job: dict[str, Any]) -> None:
     predict_store(**job)
     before = read_foreground(job["store"])
@@ -287,7 +305,7 @@ def test_what_cannot_be_is_an_error_with_its_remedy(job: dict[str, Any]) -> None
         predict_store(**{**job, "shard_px": 768, "write_px": 512})
     if not torch.cuda.is_available():
         with pytest.raises(ModelError, match="require_gpu is true, but PyTorch finds no GPU"):
-            predict_store(**{**job, "require_gpu": True})
+            predict_store(**{**job, "gpu": True, "require_gpu": True})
     job["models"][0].write_bytes(b"no model")
     with pytest.raises(ModelError, match="not a whole model file of unetflow"):
         predict_store(**job)

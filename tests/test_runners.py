@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import needs_gpu
 
 from unetflow.forward import ready
 from unetflow.networks import build
 from unetflow.runners import TURNS, Captured, Direct, Turns, mean_probabilities, runner_for
 
 READ_PX = 36  # of a U-Net of depth 1
-NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 
 
 def networks_on(device: str, precision: str = "fp32") -> list[Any]:
@@ -116,19 +116,18 @@ def test_a_gpu_without_graphs_takes_tile_after_tile(
     assert "too much" in caplog.text
 
 
-@NEEDS_GPU
+@needs_gpu
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_captured_graph_gives_what_the_networks_give(precision: str) -> None:
     networks, inputs = networks_on("cuda", precision), tiles(40)
     wanted = through(Direct(networks, TURNS, 1), inputs)
     run = runner_for(networks, TURNS, READ_PX, at_once=3)
     assert isinstance(run, Captured)
-    found = through(run, inputs)
-    for a, b in zip(found, wanted, strict=True):
+    for a, b in zip(through(run, inputs), wanted, strict=True):
         torch.testing.assert_close(a, b)
 
 
-@NEEDS_GPU
+@needs_gpu
 def test_fp32_on_a_gpu_is_fp32() -> None:
     inputs = tiles(3)
     wanted = through(Direct(networks_on("cpu"), TURNS[:1], 1), inputs)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import write_prepared
+from conftest import needs_gpu, write_prepared
 
 from unetflow.errors import ConfigError, ModelError
 from unetflow.launch import train_together
@@ -63,7 +63,7 @@ def job_in(folder: Path, steps: int = 12) -> dict[str, Any]:
         "pretrained": None,
         "checkpoint_s": 60,
         "threads": 1,
-        "gpu": True,
+        "gpu": False,
         "require_gpu": False,
         "code": "c",
     }
@@ -162,6 +162,23 @@ def test_a_diverging_loss_is_named_with_its_remedy(tmp_path: Path) -> None:
     job["recipe"] |= {"learning_rate": 1e30, "schedule": "constant", "optimizer": "sgd"}
     with pytest.raises(ModelError, match="diverged. Lower the recipe's learning_rate"):
         train_network(**job)
+
+
+@needs_gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_training_on_a_gpu_is_that_of_the_cpu_and_the_same_each_time(
+    tmp_path: Path, precision: str
+) -> None:
+    losses, found = [], []
+    for name, gpu in (("cpu", False), ("gpu", True), ("again", True)):
+        job = job_in(tmp_path / name) | {"gpu": gpu}
+        job["recipe"] |= {"precision": precision if gpu else "fp32", "deterministic": True}
+        job["network"] |= {"dropout": 0}  # its random numbers are others on a GPU
+        train_network(**job)
+        losses.append(pd.read_csv(job["history"])["loss"].to_numpy())
+        found.append(weights_of(job))
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3 if precision == "fp32" else 0.05)
+    assert torch.equal(found[1], found[2])
 
 
 def test_without_validation_images_the_last_weights_are_kept(tmp_path: Path) -> None:
