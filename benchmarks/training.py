@@ -10,11 +10,11 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from unetflow.forward import resolve_device, resolve_precision
 from unetflow.loop import TrainingRun
 from unetflow.losses import combined_loss
 from unetflow.patches import TrainingImage
@@ -36,20 +36,23 @@ def drawn_image(seed: int) -> TrainingImage:
     )
 
 
-def bare_steps(
-    network: Any, optimizer: Any, tile_px: int, output_px: int, steps: int
-) -> list[float]:
+def bare_steps(run: TrainingRun, tile_px: int, output_px: int, steps: int) -> list[float]:
     """Seconds of forward, backward and optimizer step on one patch that is there already."""
-    image = torch.randn(1, 1, tile_px, tile_px).contiguous(memory_format=torch.channels_last)
-    target = torch.randint(0, 2, (1, output_px, output_px))
-    weight = torch.ones(1, output_px, output_px)
+    device, network, optimizer = run.fabric.device, run._wrapped, run.optimizer
+    image = torch.randn(1, 1, tile_px, tile_px, device=device)
+    image = image.contiguous(memory_format=torch.channels_last)
+    target = torch.randint(0, 2, (1, output_px, output_px), device=device)
+    weight = torch.ones(1, output_px, output_px, device=device)
     network.train()
     seconds = []
     for _ in range(steps):
         started = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        combined_loss({"cross_entropy": 1.0}, network(image), target, weight).backward()
+        logits = network(image).float()
+        run.fabric.backward(combined_loss({"cross_entropy": 1.0}, logits, target, weight))
         optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - started)
     return seconds
 
@@ -61,7 +64,12 @@ def main() -> None:
     parser.add_argument("--tile", type=int, default=572)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="fp32")
+    parser.add_argument("--workers", type=int, default=1, help="threads that draw patches")
     options = parser.parse_args()
+    device = resolve_device(gpu=options.gpu, require_gpu=options.gpu)
+    precision = resolve_precision(options.precision, device)
     images = [drawn_image(seed) for seed in range(4)]
     ours: list[float] = []
     bare: list[float] = []
@@ -75,18 +83,18 @@ def main() -> None:
             run = TrainingRun(
                 {"network": network},
                 recipe,
-                fabric=_fabric("cpu", "fp32"),
-                precision="fp32",
+                fabric=_fabric(device, precision),
+                precision=precision,
                 threads=torch.get_num_threads(),
                 path=Path(folder) / "last.pt",
                 digest="",
             )
-            run.train(images, [], workers=1)
+            run.train(images, [], workers=options.workers)
         elapsed = [row["elapsed_s"] for row in run.history]
         ours += np.diff(elapsed[2:]).tolist()
         waited += run.waited_s
         output_px = run.network.check_input_px(options.tile)  # type: ignore[operator]
-        bare += bare_steps(run.network, run.optimizer, options.tile, output_px, options.steps)[2:]
+        bare += bare_steps(run, options.tile, output_px, options.steps)[2:]
     total = sum(ours)
     print(f"bare step: {statistics.median(bare):.3f} s (median)")
     print(f"our step:  {statistics.median(ours):.3f} s (median)")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import zarr
 from conftest import needs_gpu
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +31,7 @@ from unetflow.predict import (
     predict_store,
     write_foreground,
 )
+from unetflow.pyramid import halved
 from unetflow.receipts import read_receipt, write_receipt
 from unetflow.runners import TURNS, fitting_tile, tiles_at_once
 from unetflow.stores import Layout, open_array, read_array, read_foreground
@@ -226,6 +228,20 @@ def test_the_stored_foreground_is_that_of_the_whole_array(job: dict[str, Any]) -
     wanted = predict_array(network, Normalised(pixels, description["intensity"]), write_px=512)
     # uint8 rounds to the nearest of 255 steps, and tiles of another size differ in their last bits.
     assert np.abs(read_foreground(job["store"]) - wanted[1:]).max() < 0.5 / 255 + 1e-5
+
+
+def test_viewers_find_coarser_levels(job: dict[str, Any]) -> None:
+    predict_store(**job)
+    ome = zarr.open_group(job["store"], mode="r").attrs["ome"]["multiscales"][0]["datasets"]
+    found = {of["path"]: of["coordinateTransformations"][0]["scale"] for of in ome}
+    assert found == {
+        **{"foreground": [1, 0.5, 0.5], "foreground_1": [1, 1, 1], "foreground_2": [1, 2, 2]},
+    }
+    finer = np.asarray(read_array(job["store"], "foreground")[:])
+    for name in ("foreground_1", "foreground_2"):
+        finer = halved(finer)
+        np.testing.assert_array_equal(read_array(job["store"], name)[:], finer)
+    assert finer.shape == (1, 325, 375)
 
 
 def all_bytes(folder: Path) -> dict[str, bytes]:

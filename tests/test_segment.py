@@ -49,6 +49,8 @@ def test_the_command_writes_what_the_network_says(
     instances = np.asarray(read_array(folder / "o.ome.zarr", "labels/instances/0")[:])
     table = pd.read_parquet(folder / "o.ome.zarr" / "objects.parquet")
     assert instances.max() == len(table) > 0
+    coarse = np.asarray(read_array(folder / "o.ome.zarr", "labels/instances/1")[:])
+    np.testing.assert_array_equal(coarse, instances[::2, ::2])
     assert f"cell: {len(table)} instances at threshold 0.5" in capsys.readouterr().out
 
 

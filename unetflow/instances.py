@@ -16,6 +16,7 @@ from unetflow.labelling import Labelling, Objects, Sums, find_objects
 from unetflow.labels import UINT32_MAX
 from unetflow.objects import write_objects
 from unetflow.ome import spatial_scale, write_labels
+from unetflow.pyramid import every_second, level_shapes, write_coarser
 from unetflow.receipts import RunRecord, read_receipt, write_receipt
 from unetflow.stores import (
     Index,
@@ -138,8 +139,9 @@ def label_store(
     """
     foreground = read_array(store, "foreground")
     scale, unit = spatial_scale(store)
-    write_labels(store, "instances", scale, unit)
     layout = Layout(foreground.shape[1:], "uint32", ("y", "x"))
+    levels = len(level_shapes(layout.shape))
+    write_labels(store, "instances", scale, unit, levels=levels)
     decided_by = {**decided_by, "parameters": {"thresholds": dict(thresholds), **labelling}}
     array = open_array(store, "labels/instances/0", layout, decided_by=decided_by)
     masks = _Masks(foreground, list(thresholds.values()))
@@ -167,6 +169,15 @@ def label_store(
     else:
         _write(array, lambda index: draw(index, array.region(index)), threads)
     clear(Path(store) / UNSPLIT)
+    write_coarser(
+        store,
+        array,
+        [f"labels/instances/{k}" for k in range(1, levels)],
+        every_second,
+        axes=layout.axes,
+        decided_by=decided_by,
+        threads=threads,
+    )
     highest = 255 if foreground.dtype == np.uint8 else 1
     rows = [(name, of["first_id"], own) for (name, of), own in zip(made.items(), sums, strict=True)]
     write_objects(table, rows, scale, unit, highest=highest)

@@ -33,6 +33,7 @@ from unetflow.memory import keep_freed_memory
 from unetflow.models import check_image, load_model, warn_of_other_intensities
 from unetflow.ome import ome_image, spatial_scale, write_group
 from unetflow.progress import progress
+from unetflow.pyramid import halved, level_shapes, write_coarser
 from unetflow.receipts import RunRecord, digest_of_file, read_receipt, write_receipt
 from unetflow.runners import (
     Turns,
@@ -48,6 +49,7 @@ from unetflow.tissue import Tissue, read_tissue
 
 log = logging.getLogger(__name__)
 
+AXES = ("c", "y", "x")
 Share = tuple[int, int]
 """Which shards a job does: every so many-th (of), from this one on (number)."""
 
@@ -129,8 +131,10 @@ def predict_store(
         "dtype": str(foreground.array.dtype),
         "precision": foreground.chosen["precision"],
     }
-    whole = share in (None, END)
-    made = {"digest": foreground.content_digest()} if whole else {"share": share}
+    made: dict[str, Any] = {"share": share}
+    if share in (None, END):
+        made = {"digest": foreground.content_digest()}
+        write_foreground_levels(store, foreground, made["digest"], how["threads"])
     write_receipt(receipt, {**content, **made})
     record.write(**foreground.chosen)
 
@@ -168,8 +172,7 @@ def write_foreground(
             "to one: a shard is a whole number of write regions."
         )
     turns = turns_of(average)
-    axes = ("c", "y", "x")
-    layout = Layout((len(models[0][1]["classes"]), *pixels.shape[1:]), dtype, axes, shard_px)
+    layout = Layout((len(models[0][1]["classes"]), *pixels.shape[1:]), dtype, AXES, shard_px)
     decided_by = {**decided_by, "parameters": {"write_px": write_px, "average": average}}
     joined = None
     if share not in (None, BEGIN):
@@ -199,6 +202,26 @@ def write_foreground(
     return foreground
 
 
+def write_foreground_levels(
+    store: str | Path, foreground: ShardedArray, digest: str, threads: int
+) -> None:
+    """Coarser levels of a finished foreground with this digest, for viewers, and its metadata."""
+    scale, unit = spatial_scale(store)
+    levels = len(level_shapes(foreground.array.shape[1:]))
+    names = ["foreground", *(f"foreground_{k}" for k in range(1, levels))]
+    write_coarser(
+        store,
+        foreground,
+        names[1:],
+        halved,
+        axes=AXES,
+        decided_by={"foreground": digest},
+        threads=threads,
+    )
+    scales = {name: [1.0, *(step * 2**k for step in scale)] for k, name in enumerate(names)}
+    write_group(store, "", ome_image("foreground", AXES, scales, unit=unit))
+
+
 def _begun(
     store: str | Path,
     layout: Layout,
@@ -208,7 +231,7 @@ def _begun(
     unit: str | None,
 ) -> ShardedArray:
     """The array of a foreground, with the shards that it has already."""
-    write_group(store, "", ome_image("foreground", layout.axes, {"foreground": scale}, unit=unit))
+    write_group(store, "", ome_image("foreground", AXES, {"foreground": scale}, unit=unit))
     return open_array(
         store,
         "foreground",

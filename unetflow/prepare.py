@@ -13,18 +13,17 @@ from unetflow.copying import Copying
 from unetflow.errors import SlideError
 from unetflow.ome import ome_image, write_group
 from unetflow.paths import has_changed, replaced
-from unetflow.pyramid import halved
+from unetflow.pyramid import halve, halved, level_shapes
 from unetflow.receipts import RunRecord, write_receipt
 from unetflow.sampling import Lost, Source, source_at
 from unetflow.slides import Slide
-from unetflow.stores import Index, Layout, ShardedArray, clear, open_array
+from unetflow.stores import Layout, ShardedArray, clear, open_array
 from unetflow.tissue import COARSE, Coarse, Ground, coarse_level, find_tissue, write_tissue
 
 log = logging.getLogger(__name__)
 
 AXES = ("c", "y", "x")
 MARK_PX = 64  # side of the squares that an unreadable share is counted in
-COARSEST_PX = 512  # a pyramid ends with the first level that is no larger
 
 
 def prepare_image(
@@ -74,9 +73,8 @@ def prepare_image(
         for array in arrays:
             clear(array.path)
         raise SlideError(replaced(path))
-    with ThreadPoolExecutor(threads) as pool:
-        for finer, coarser in itertools.pairwise(arrays[1:]):
-            _halve(finer, coarser, pool)
+    for finer, coarser in itertools.pairwise(arrays[1:]):
+        halve(finer, coarser, halved, threads)
     kept = ground.tissue if ground else tissue and find_tissue(tissue, _coarse(arrays), source)
     if kept:
         write_tissue(store, kept)
@@ -107,7 +105,7 @@ def _open_pyramid(
     store: str | Path, name: str, source: Source, channels: int, decided_by: dict[str, Any]
 ) -> list[ShardedArray]:
     """The arrays of all levels, finest first, each half of the one before, and their metadata."""
-    sizes_px = _pyramid(source.shape_px)
+    sizes_px = level_shapes(source.shape_px)
     step = source.mpp or 1.0
     scales = {str(k): [1.0, step * 2**k, step * 2**k] for k in range(len(sizes_px))}
     unit = "micrometer" if source.mpp else None
@@ -146,13 +144,6 @@ def _channels(slide: Slide, channels: Sequence[int] | None) -> list[int]:
     return picked
 
 
-def _pyramid(shape_px: tuple[int, int]) -> list[tuple[int, int]]:
-    sizes = [shape_px]
-    while max(sizes[-1]) > COARSEST_PX:
-        sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
-    return sizes
-
-
 def _check_lost(path: str | Path, lost: list[Lost], source: Source, most: float) -> list[Any]:
     """The unreadable places in pixels of the result. Raises SlideError where they are too many."""
     places = []
@@ -176,17 +167,3 @@ def _check_lost(path: str | Path, lost: list[Lost], source: Source, most: float)
     if places:
         log.warning("%s: %d unreadable places are filled with 0 and ignored", path, len(places))
     return places
-
-
-def _halve(finer: ShardedArray, coarser: ShardedArray, pool: ThreadPoolExecutor) -> None:
-    """The next level from the one before, shard by shard."""
-
-    def make(index: Index) -> None:
-        channels, *region = coarser.region(index)
-        doubled = tuple(
-            slice(2 * part.start, min(2 * part.stop, size))
-            for part, size in zip(region, finer.array.shape[1:], strict=True)
-        )
-        coarser.write(index, halved(np.asarray(finer.array[(channels, *doubled)])))
-
-    list(pool.map(make, coarser.missing()))

@@ -1,7 +1,73 @@
-"""The next coarser level of an image: means of 2x2 pixels."""
+"""Coarser levels of images and labels, each half of the one before: what viewers show first."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numba import njit
+
+from unetflow.stores import Index, Layout, ShardedArray, open_array
+
+COARSEST_PX = 512  # a pyramid ends with the first level that is no larger
+
+Reduce = Callable[[np.ndarray], np.ndarray]
+
+
+def level_shapes(shape_px: Sequence[int]) -> list[tuple[int, int]]:
+    """(Y, X) of all levels, finest first."""
+    height, width = shape_px
+    shapes = [(height, width)]
+    while max(shapes[-1]) > COARSEST_PX:
+        shapes.append((-(-shapes[-1][0] // 2), -(-shapes[-1][1] // 2)))
+    return shapes
+
+
+def write_coarser(
+    store: str | Path,
+    finest: ShardedArray,
+    names: Sequence[str],
+    reduce: Reduce,
+    *,
+    axes: tuple[str, ...],
+    decided_by: Mapping[str, Any],
+    threads: int,
+) -> None:
+    """The levels below `finest`, in arrays of a store with these names; `reduce` halves a block."""
+    leading = finest.array.shape[:-2]
+    levels = [finest] + [
+        open_array(
+            store,
+            name,
+            Layout((*leading, *shape_px), str(finest.array.dtype), axes),
+            decided_by=decided_by,
+        )
+        for name, shape_px in zip(names, level_shapes(finest.array.shape[-2:])[1:], strict=True)
+    ]
+    for finer, coarser in itertools.pairwise(levels):
+        halve(finer, coarser, reduce, threads)
+
+
+def halve(finer: ShardedArray, coarser: ShardedArray, reduce: Reduce, threads: int = 1) -> None:
+    """The next level from the one before, shard by shard."""
+
+    def make(index: Index) -> None:
+        region = coarser.region(index)
+        doubled = tuple(
+            slice(2 * part.start, min(2 * part.stop, size))
+            for part, size in zip(region[-2:], finer.array.shape[-2:], strict=True)
+        )
+        coarser.write(index, reduce(np.asarray(finer.array[(*region[:-2], *doubled)])))
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(make, coarser.missing()))
+
+
+def every_second(labels: np.ndarray) -> np.ndarray:
+    """One pixel of each 2x2 of (..., Y, X): numbers are never mixed."""
+    return labels[..., ::2, ::2]
 
 
 def halved(block: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from unetflow.errors import UnetflowError
 from unetflow.instances import label_store
 from unetflow.models import check_channels, load_model, warn_of_other_intensities
 from unetflow.paths import fingerprint_of
-from unetflow.predict import write_foreground
+from unetflow.predict import write_foreground, write_foreground_levels
 from unetflow.receipts import digest_of, digest_of_file, read_receipt, write_receipt
 from unetflow.sampling import Lost, Source, source_at
 from unetflow.slides import Slide
@@ -109,6 +109,8 @@ def segment_file(
         )
     if pixels.mean_C is not None:
         warn_of_other_intensities(description, list(pixels.mean_C), image)
+    digest = foreground.content_digest()
+    write_foreground_levels(output, foreground, digest, how["threads"])
     _, made = label_store(
         output,
         dict.fromkeys(description["classes"], threshold),
@@ -118,7 +120,7 @@ def segment_file(
         },
         table=Path(output) / "objects.parquet",
         threads=how["threads"],
-        decided_by={"foreground": foreground.content_digest()},
+        decided_by={"foreground": digest},
     )
     return made
 

@@ -18,6 +18,7 @@ from unetflow.labels import class_target, read_truth
 from unetflow.ome import spatial_scale, write_labels
 from unetflow.paths import has_changed, replaced
 from unetflow.progress import progress
+from unetflow.pyramid import every_second, halve
 from unetflow.receipts import RunRecord, read_receipt, write_receipt
 from unetflow.slides import Slide
 from unetflow.stores import SHARD_PX, Layout, ShardedArray, clear, open_array
@@ -89,7 +90,7 @@ def prepare_truth(
             clear(array.path)
         raise LabelsError(replaced(path))
     for finer, coarser in itertools.chain(*(itertools.pairwise(a) for a in arrays.values())):
-        _take_every_second(finer, coarser)
+        halve(finer, coarser, every_second)
     tissue = read_tissue(store, image["tissue"])
     counts = _count({name: of[0] for name, of in arrays.items()}, kind, classes, tissue, warnings)
     digest = "".join(of[0].content_digest() for of in arrays.values())
@@ -206,14 +207,6 @@ def _write(
             if "class" in arrays and class_of is not None:
                 arrays["class"][0].write(index, class_of[labels])
             tick()
-
-
-def _take_every_second(finer: ShardedArray, coarser: ShardedArray) -> None:
-    """The next level: one pixel of each block, so that ids are never mixed."""
-    for index in coarser.missing():
-        region = coarser.region(index)
-        block = np.asarray(finer.array[tuple(slice(2 * p.start, 2 * p.stop) for p in region)])
-        coarser.write(index, block[::2, ::2])
 
 
 def _count(
