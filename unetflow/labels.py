@@ -1,7 +1,6 @@
 """Truth as labels: instances of touching objects, membrane masks, classes, ignored pixels."""
 
 import numpy as np
-from scipy import ndimage
 
 from unetflow.errors import LabelsError
 
@@ -87,5 +86,7 @@ def read_truth(
             "holds 0 (membrane) and either 1 or 255 (inside a cell). Set the dataset's truth to "
             "instances if these are object numbers, or its ignore value if one of them means that."
         )
+    from scipy import ndimage  # a quarter of a second that few jobs need
+
     labels, _ = ndimage.label((values != 0) & ~ignored)
     return labels.astype(np.uint32), ignored

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from unetflow.errors import SlideError
 from unetflow.slides import SENSIBLE_MPP, Slide
@@ -199,6 +198,8 @@ def _resampled(
     factor: tuple[float, float],
 ) -> np.ndarray:
     """Smoothed by a Gaussian and interpolated linearly at the centres of the new pixels."""
+    from scipy import ndimage  # a quarter of a second that few jobs need
+
     at = [
         (np.arange(part.start, part.stop) + 0.5) * f - 0.5 - far.start
         for part, far, f in zip(parts, wide, factor, strict=True)

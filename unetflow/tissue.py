@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import shapely
-from scipy import ndimage
 
 from unetflow.errors import SlideError
 from unetflow.geojson import is_geojson, read_polygons
@@ -197,6 +196,8 @@ def _grid(shape_px: tuple[int, int]) -> tuple[int, int]:
 
 
 def _grown(cells: np.ndarray) -> np.ndarray:
+    from scipy import ndimage  # a quarter of a second that few jobs need
+
     return np.asarray(ndimage.binary_dilation(cells, np.ones((3, 3), bool)))
 
 
