@@ -35,7 +35,7 @@ BLOCK_PX = 1024
 class Copying(nn.Module):
     """Logits from the pixels themselves, cut as the paper's network cuts them."""
 
-    depth, halo_px = 4, halo_px(4)
+    depth, halo_px, seamless = 4, halo_px(4), True
 
     def __init__(self) -> None:
         super().__init__()

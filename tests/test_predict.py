@@ -76,6 +76,13 @@ def test_tiled_equals_whole_on_1500_by_1300(write_px: int) -> None:
     assert difference(network_of(), image_of(1500, 1300), write_px) < 1e-5
 
 
+def test_batch_normalisation_obeys_the_law() -> None:
+    network = build("unet", base_channels=4, depth=2, norm="batch")
+    torch.manual_seed(0)
+    network.train()(torch.randn(2, 1, 60, 60))  # its statistics are those of the training
+    assert difference(network.eval(), image_of(200, 150), 64) < 1e-5
+
+
 def test_the_law_notices_when_the_outermost_ring_really_read_is_mirrored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -302,6 +309,26 @@ def test_on_a_gpu_the_foreground_is_that_of_the_cpu_and_restarts_give_the_same_b
         shard.unlink()
     predict_store(**there)
     assert all_bytes(there["store"]) == before
+
+
+def test_a_network_that_is_not_seamless_is_blended_the_same_for_any_shards(
+    job: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, description = load_model(job["models"][0])
+    description["network"]["norm"] = "instance"
+    network = build(**description["network"]).eval()
+    save_model(job["models"][0], network, description)
+    predict_store(**job | {"dtype": "float32"})
+    assert "Tiles overlap by 128 px and are blended" in caplog.text
+    found = read_foreground(job["store"])
+    pixels = Normalised(np.asarray(read_array(job["image"], "0")[:]), description["intensity"])
+    wanted = predict_array(network, pixels, write_px=256)[1:]
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    large = {**job, "shard_px": 1024, "store": tmp_path / "large.ome.zarr", "dtype": "float32"}
+    predict_store(**large)
+    np.testing.assert_allclose(read_foreground(large["store"]), found, atol=1e-5)
+    steps = np.abs(np.diff(found[0], axis=1)).mean(axis=0)
+    assert steps[255::256].max() < 1.3 * np.median(steps)  # no edge where tiles meet
 
 
 def test_another_model_starts_the_array_anew(job: dict[str, Any]) -> None:

@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unetflow.tiles import (
+    blend_weights,
     halo_px,
     mirror,
     nearest_input_sizes_px,
     output_size_px,
+    overlapping_grid,
     read_mirrored,
     shard_grid,
     shard_region,
@@ -89,3 +91,31 @@ def test_shards_cover_the_array_once() -> None:
     for index in shard_grid(counts.shape, (3, 10, 10)):
         counts[shard_region(index, counts.shape, (3, 10, 10))] += 1
     assert (counts == 1).all()
+
+
+@given(
+    st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    st.integers(4, 20),
+    st.data(),
+)
+def test_weights_of_overlapping_tiles_sum_to_one(
+    shape: tuple[int, int], write_px: int, data: st.DataObject
+) -> None:
+    overlap_px = data.draw(st.integers(1, write_px // 2))
+    everywhere = tuple(slice(0, size) for size in shape)
+    tiles = overlapping_grid(shape, everywhere, write_px, overlap_px, 5, write_px + 50)
+    total = np.zeros(shape)
+    for tile in tiles:
+        assert [part.start - 5 for part in tile.write] == [part.start for part in tile.read]
+        total[tile.write] += blend_weights(tile.write, write_px, overlap_px, shape)
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+    start = [data.draw(st.integers(0, size - 1)) for size in shape]
+    region = tuple(slice(at, size) for at, size in zip(start, shape, strict=True))
+    reaching = [
+        tile
+        for tile in tiles
+        if all(a.stop > b.start for a, b in zip(tile.write, region, strict=True))
+    ]
+    found = overlapping_grid(shape, region, write_px, overlap_px, 5, write_px + 50)
+    assert [tile for tile in found if tile in reaching] == reaching
+    assert all(tile in tiles for tile in found)

@@ -14,7 +14,14 @@ from torch import Tensor, nn
 
 from unetflow.errors import ModelError
 from unetflow.gpus import claim_gpus
-from unetflow.tiles import Tile, read_mirrored, tile_grid, valid_input_px
+from unetflow.tiles import (
+    Region,
+    Tile,
+    overlapping_grid,
+    read_mirrored,
+    tile_grid,
+    valid_input_px,
+)
 
 log = logging.getLogger(__name__)
 
@@ -104,13 +111,38 @@ def use_threads(granted: int) -> int:
 def grid_for(
     network: Any, shape_YX: tuple[int, ...], write_px: int, origin: tuple[int, ...] = (0, 0)
 ) -> list[Tile]:
-    """The tiles of a level for this network; write regions are aligned to its poolings.
+    """Tiles whose write regions partition a level, or a part of it from `origin` on.
 
-    Raises ValueError where `write_px` is no multiple of 2**depth.
+    They are aligned to the network's poolings. Raises ValueError where `write_px` is no multiple of
+    2**depth.
     """
     check_write_px(network, write_px)
     read_px = valid_input_px(write_px, network.depth)
     return tile_grid(shape_YX, write_px, network.halo_px, read_px, origin)
+
+
+def tiles_for(network: Any, shape_YX: tuple[int, ...], write_px: int, region: Region) -> list[Tile]:
+    """The tiles of a level of `shape_YX` that make a region of it.
+
+    Of a seamless network they partition the region; of others they overlap by `overlap_px`, are the
+    same for any region, and are to be blended.
+    """
+    if overlap := overlap_px(network, write_px):
+        check_write_px(network, write_px)
+        read_px = read_px_of(network, write_px)
+        return overlapping_grid(shape_YX, region, write_px, overlap, network.halo_px, read_px)
+    sizes_px = tuple(part.stop - part.start for part in region)
+    return grid_for(network, sizes_px, write_px, tuple(part.start for part in region))
+
+
+def read_px_of(network: Any, write_px: int) -> int:
+    """Side of the input of a tile that writes `write_px` px of its own."""
+    return valid_input_px(write_px + 2 * overlap_px(network, write_px), network.depth)
+
+
+def overlap_px(network: Any, write_px: int) -> int:
+    """Pixels by which tiles reach into the next one's, to be blended: none where they fit."""
+    return 0 if network.seamless else max(1, write_px // 4)
 
 
 def check_write_px(network: Any, write_px: int) -> None:

@@ -21,12 +21,14 @@ from unetflow.forward import (
     as_batch,
     cores,
     cut,
-    grid_for,
     normalised,
+    overlap_px,
+    read_px_of,
     read_tile,
     ready,
     resolve_device,
     resolve_precision,
+    tiles_for,
     use_threads,
 )
 from unetflow.memory import keep_freed_memory
@@ -44,7 +46,7 @@ from unetflow.runners import (
     turns_of,
 )
 from unetflow.stores import Index, Layout, ShardedArray, join_array, open_array, read_array
-from unetflow.tiles import Region, read_mirrored, shard_grid, valid_input_px, within
+from unetflow.tiles import Region, Tile, blend_weights, read_mirrored, shard_grid, within
 from unetflow.tissue import Tissue, read_tissue
 
 log = logging.getLogger(__name__)
@@ -75,13 +77,17 @@ def predict_array(
     """
     turns = turns_of(average)
     inferring = ready(network, device=device, precision=precision)
-    blocks = [
-        (tile, mean_probabilities([inferring], [read_tile(image, tile)], turns).cpu())
-        for tile in grid_for(network, tuple(image.shape[1:]), write_px)
-    ]
-    whole_KYX = np.empty((blocks[0][1].shape[0], *image.shape[1:]), np.float32)
-    for tile, probabilities_KHW in blocks:
-        whole_KYX[(slice(None), *tile.write)] = cut(probabilities_KHW, tile).numpy()
+    shape_YX = tuple(image.shape[1:])
+    everywhere = tuple(slice(0, size) for size in shape_YX)
+    whole_KYX: np.ndarray | None = None
+    for tile in tiles_for(network, shape_YX, write_px, everywhere):
+        probabilities = mean_probabilities([inferring], [read_tile(image, tile)], turns)
+        found_KHW = cut(probabilities.cpu(), tile).numpy()
+        if whole_KYX is None:
+            whole_KYX = np.zeros((len(found_KHW), *shape_YX), np.float32)
+        _put(whole_KYX, everywhere, found_KHW, tile, network, write_px, shape_YX)
+    if whole_KYX is None:
+        raise ValueError(f"an image of shape {tuple(image.shape)} has no pixels")
     return whole_KYX
 
 
@@ -263,6 +269,13 @@ def _chosen(
         "write_px": fitting_tile(networks, turns, write_px, device, precision),
         "average": len(turns),
     }
+    if overlap := overlap_px(networks[0], chosen["write_px"]):
+        chosen["blended_px"] = overlap
+        log.warning(
+            "the network is not seamless: what it says of a pixel depends on the tile. Tiles "
+            "overlap by %d px and are blended; the result is not that of the whole image.",
+            2 * overlap,
+        )
     at_once = _at_once(networks[0], chosen, min(granted, shards))
     return {**chosen, "threads": granted // at_once}
 
@@ -308,37 +321,62 @@ def _finish(
         for network, _ in models
     ]
     at_once = _at_once(networks[0], chosen, granted // threads)
-    run = runner_for(networks, turns, valid_input_px(write_px, networks[0].depth), at_once)
+    network, dtype = networks[0], foreground.array.dtype
+    run = runner_for(networks, turns, read_px_of(network, write_px), at_once)
     total = sum(_pixels_of(foreground.region(index)) for index in missing)
     with progress("predict", total=total, pixels=True) as tick:
 
         def finish_shard(index: tuple[int, ...]) -> None:
             use_threads(threads)  # each of Dask's workers has a number of its own
-            region = foreground.region(index)
-            block = np.zeros([part.stop - part.start for part in region], foreground.array.dtype)
-            origin = (region[1].start, region[2].start)
+            classes, *region_YX = foreground.region(index)
+            region = (region_YX[0], region_YX[1])
             tiles = [
                 tile
-                for tile in grid_for(networks[0], block.shape[1:], write_px, origin)
+                for tile in tiles_for(network, image.shape[1:], write_px, region)
                 if tissue is None or tissue.reaches(*tile.write)
             ]
             if tiles:
                 seen = _around([tile.read for tile in tiles])
-                stored_CYX = _finite(read_mirrored(image, seen), region[1:])
+                stored_CYX = _finite(read_mirrored(image, seen), region)
                 pixels = [normalised(stored_CYX, of["intensity"]) for _, of in models]
+            sizes = (classes.stop, *(part.stop - part.start for part in region))
+            block = np.zeros(sizes, dtype if network.seamless else np.float32)
             for tile in tiles:
                 where = (slice(None), *within(tile.read, seen))
                 probabilities_KHW = run([as_batch(pixels_CYX[where]) for pixels_CYX in pixels])
-                objects_KHW = cut(probabilities_KHW, tile)[1:].numpy()
-                where = (slice(None), *within(tile.write, region[1:]))
-                block[where] = _stored(objects_KHW, block.dtype)
-                if tissue is not None:
-                    block[where] *= tissue.inside(*tile.write)
+                objects_KHW = _stored(cut(probabilities_KHW, tile)[1:].numpy(), block.dtype)
+                _put(block, region, objects_KHW, tile, network, write_px, image.shape[1:])
+            block = block if network.seamless else _stored(block, dtype)
+            if tissue is not None:
+                block *= tissue.inside(*region)
             foreground.write(index, block)
             tick(_pixels_of(region))
 
         tasks = [dask.delayed(finish_shard)(index) for index in missing]
         dask.compute(*tasks, scheduler="threads", num_workers=at_once + 1)
+
+
+def _put(
+    block: np.ndarray,
+    region: Region,
+    found_KHW: np.ndarray,
+    tile: Tile,
+    network: Any,
+    write_px: int,
+    shape_YX: tuple[int, ...],
+) -> None:
+    """What was found in a tile, into the block of a region: as it is, or blended with others."""
+    common = tuple(
+        slice(max(a.start, b.start), min(a.stop, b.stop))
+        for a, b in zip(tile.write, region, strict=True)
+    )
+    into = (slice(None), *within(common, region))
+    part = within(common, tile.write)
+    if network.seamless:
+        block[into] = found_KHW[(slice(None), *part)]
+        return
+    weights = blend_weights(tile.write, write_px, overlap_px(network, write_px), shape_YX)
+    block[into] += found_KHW[(slice(None), *part)] * weights[part]
 
 
 def _finite(pixels_CYX: np.ndarray, region: Region) -> np.ndarray:

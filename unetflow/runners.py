@@ -17,9 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from unetflow.errors import ModelError
-from unetflow.forward import check_write_px, ready, tile_logits
+from unetflow.forward import check_write_px, read_px_of, ready, tile_logits
 from unetflow.memory import available_bytes
-from unetflow.tiles import valid_input_px
 
 log = logging.getLogger(__name__)
 
@@ -197,7 +196,7 @@ def fitting_tile(
     check_write_px(networks[0], write_px)
     wanted = write_px
     while write_px >= 2**depth and write_px % 2**depth == 0:
-        read_px = valid_input_px(write_px, depth)
+        read_px = read_px_of(networks[0], write_px)
         needed = _bytes_of_tile(networks[0], write_px, precision)
         log.info("needs %.2f GB: tile %d px, %s, %s", needed / 1e9, read_px, precision, device)
         if device == "cpu":
@@ -226,7 +225,7 @@ def tiles_at_once(network: Any, write_px: int, device: str, precision: str, most
 
 
 def _bytes_of_tile(network: Any, write_px: int, precision: str) -> int:
-    read_px = valid_input_px(write_px, network.depth)
+    read_px = read_px_of(network, write_px)
     needed: int = network.bytes_of_tile(read_px, 4 if precision == "fp32" else 2)
     return needed
 

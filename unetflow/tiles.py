@@ -120,6 +120,61 @@ def tile_grid(
     ]
 
 
+def overlapping_grid(
+    shape: Sequence[int],
+    region: Region,
+    write_px: int,
+    overlap_px: int,
+    before_px: int,
+    read_px: int,
+) -> list[Tile]:
+    """Tiles of a level that reach into `region`; their write regions overlap, to be blended.
+
+        |<----- write_px ----->|<----- write_px ----->|
+        |            tile 1            |                  each reaches overlap_px beyond its own
+                       |            tile 2            |   part, as far as the level goes
+
+    The same for any region: tiles lie at multiples of `write_px` of the level.
+    """
+    ranges = [
+        range(
+            max(0, part.start - overlap_px) // write_px,
+            (min(part.stop + overlap_px, size) - 1) // write_px + 1,
+        )
+        for part, size in zip(region, shape, strict=True)
+    ]
+    tiles = []
+    for corner in itertools.product(*ranges):
+        write = tuple(
+            slice(max(0, k * write_px - overlap_px), min(size, (k + 1) * write_px + overlap_px))
+            for k, size in zip(corner, shape, strict=True)
+        )
+        starts = [part.start - before_px for part in write]
+        tiles.append(Tile(write, tuple(slice(start, start + read_px) for start in starts)))
+    return tiles
+
+
+def blend_weights(
+    write: Region, write_px: int, overlap_px: int, shape: Sequence[int]
+) -> np.ndarray:
+    """Weights (float32) of a tile of `overlapping_grid`; those of all tiles sum to 1 everywhere.
+
+    Along each axis they fall linearly over the pixels that two tiles share.
+    """
+    weights = np.ones((1,) * len(write), np.float32)
+    for axis, (part, size) in enumerate(zip(write, shape, strict=True)):
+        number = (part.start + overlap_px) // write_px if part.start else 0
+        centres = np.arange(part.start, part.stop) + 0.5
+        along = np.ones(len(centres))
+        for border, sign in ((number * write_px, 1), ((number + 1) * write_px, -1)):
+            if 0 < border < size:
+                ramp = 0.5 + sign * (centres - border) / (2 * overlap_px)
+                along = np.minimum(along, ramp)
+        others = [k for k in range(len(write)) if k != axis]
+        weights = weights * np.expand_dims(along.astype(np.float32), others)
+    return weights
+
+
 def mirror(positions: np.ndarray, size_px: int) -> np.ndarray:
     """Where positions outside [0, size) lie after mirroring, the edge pixel not repeated.
 

@@ -1,8 +1,9 @@
 """The registry of networks: from a name in the config to a module, imported when asked for.
 
 A network module offers `build(**options) -> torch.nn.Module`. The network tells its geometry:
-`depth` (poolings; it is shift-equivariant in steps of 2**depth px), `halo_px`, and
-`check_input_px(size)`.
+`depth` (poolings; it is shift-equivariant in steps of 2**depth px), `halo_px`,
+`check_input_px(size)`, `bytes_of_tile(size, bytes)`, and whether it is `seamless`: whether an
+output pixel depends on nothing but the input within the halo, so that tiles fit together exactly.
 """
 
 import importlib

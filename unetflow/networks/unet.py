@@ -4,6 +4,7 @@ Shape suffixes: B batch, C channels, K classes, H W of a patch or tile.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +15,22 @@ from unetflow.tiles import halo_px, output_size_px
 # px, and up to 7.9 where the allocator gives nothing back.
 MEASURED_FEATURES = 8
 
+NORMS: dict[str | None, Callable[[int], list[nn.Module]]] = {
+    None: lambda channels: [],
+    "batch": lambda channels: [nn.BatchNorm2d(channels)],
+    "instance": lambda channels: [nn.InstanceNorm2d(channels, affine=True)],
+}
+
 
 class UNet(nn.Module):
     """Contracting and expanding path of valid convolutions: (B, C, 572, 572) -> (B, K, 388, 388).
 
     At base 64 and depth 4 it has 23 convolution layers and 31 million parameters. Dropout stands
     at the end of the contracting path (on the two lowest levels, as in the authors' released
-    model). Weights start from N(0, sqrt(2/N)), biases from 0. Raises ValueError for an input size
-    that is not possible, naming the nearest that are.
+    model). Weights start from N(0, sqrt(2/N)), biases from 0. `norm` is none, as in the paper, or
+    batch or instance normalisation after each convolution; of the latter the statistics are those
+    of a tile, so that no two tiles fit together exactly: it is not `seamless`. Raises ValueError
+    for an input size that is not possible, naming the nearest that are.
     """
 
     def __init__(
@@ -31,8 +40,11 @@ class UNet(nn.Module):
         base_channels: int = 64,
         depth: int = 4,
         dropout: float = 0.5,
+        norm: str | None = None,
     ) -> None:
         super().__init__()
+        if norm not in NORMS:
+            raise ValueError(f"norm {norm!r} is not known; there are None, batch and instance")
         if min(in_channels, num_classes, base_channels, depth) < 1 or not 0 <= dropout < 1:
             raise ValueError(
                 f"a U-Net of {in_channels} channels, {num_classes} classes, base "
@@ -40,17 +52,20 @@ class UNet(nn.Module):
                 "least 1, dropout is in [0, 1)"
             )
         self.depth = depth
+        self.seamless = norm != "instance"
         self.halo_px = halo_px(depth)
         widths = [base_channels * 2**level for level in range(depth + 1)]
         self.contracting = nn.ModuleList(
-            _two_convolutions(before, after)
+            _two_convolutions(before, after, norm)
             for before, after in zip([in_channels, *widths], widths, strict=False)
         )
         self.dropout = nn.Dropout(dropout)
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(width * 2, width, kernel_size=2, stride=2) for width in widths[:-1]
         )
-        self.expanding = nn.ModuleList(_two_convolutions(2 * width, width) for width in widths[:-1])
+        self.expanding = nn.ModuleList(
+            _two_convolutions(2 * width, width, norm) for width in widths[:-1]
+        )
         self.classify = nn.Conv2d(base_channels, num_classes, kernel_size=1)
         self.apply(_initialise)
 
@@ -87,24 +102,23 @@ class UNet(nn.Module):
         return self.classify(features_BCHW)
 
 
-def build(**options: int | float) -> UNet:
+def build(**options: int | float | str | None) -> UNet:
     """Build the paper's network; options as of `UNet`."""
     try:
         return UNet(**options)  # type: ignore[arg-type]
     except TypeError as error:
         raise ValueError(
             f"options {sorted(options)} do not fit: {error}; there are in_channels, num_classes, "
-            "base_channels, depth and dropout"
+            "base_channels, depth, dropout and norm"
         ) from error
 
 
-def _two_convolutions(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, after, kernel_size=3),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(after, after, kernel_size=3),
-        nn.ReLU(inplace=True),
-    )
+def _two_convolutions(before: int, after: int, norm: str | None) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for channels in (before, after):
+        layers += [nn.Conv2d(channels, after, kernel_size=3), *NORMS[norm](after)]
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
 
 
 def _centre(features_BCHW: Tensor, like_BCHW: Tensor) -> Tensor:
