@@ -27,6 +27,7 @@ from unetflow.predict import (
     BEGIN,
     END,
     _can_have,
+    no_larger_than_needed,
     predict_array,
     predict_store,
     write_foreground,
@@ -547,6 +548,16 @@ def test_what_another_machine_began_is_continued_where_it_can_be_had(
     assert _can_have(now | {"threads": 2, "write_px": 256}, now)
     for other in ({"device": "cuda"}, {"precision": "bf16"}, {"threads": 3}, {"write_px": 1024}):
         assert not _can_have(now | other, now)
+
+
+def test_a_small_image_has_a_small_tile() -> None:
+    network = network_of(3)
+    assert no_larger_than_needed(512, (200, 250), network) == 256
+    assert no_larger_than_needed(512, (3, 1), network) == 8
+    assert no_larger_than_needed(512, (40, 505), network) == 512
+    assert no_larger_than_needed(512, (40, 5000), network) == 512
+    with pytest.raises(ValueError, match="multiples of 8 px"):
+        no_larger_than_needed(500, (40, 40), network)
 
 
 def test_tiles_are_halved_until_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:

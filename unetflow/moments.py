@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba import njit
 
 COUNTED = (np.dtype(np.uint8), np.dtype(np.uint16))  # few enough values to count each
 
@@ -24,7 +23,7 @@ class Moments:
         if not pixels.shape[1]:
             return
         if pixels.dtype in COUNTED:
-            found = np.array([_of_counts(_count(np.ascontiguousarray(each))) for each in pixels])
+            found = np.array([_of_counts(np.bincount(each)) for each in pixels])
             mean, squares, low, high = found.T
         else:
             pixels = pixels.astype(np.float64)
@@ -54,11 +53,3 @@ def _of_counts(counts: np.ndarray) -> tuple[float, float, float, float]:
     mean = float((values * pixels).sum() / pixels.sum())
     squares = float(((values - mean) ** 2 * pixels).sum())
     return mean, squares, float(values[0]), float(values[-1])
-
-
-@njit(cache=True, nogil=True)
-def _count(values):
-    counts = np.zeros(65536, np.int64)
-    for value in values:
-        counts[value] += 1
-    return counts

@@ -19,6 +19,7 @@ from unetflow.errors import ModelError, SlideError
 from unetflow.forward import (
     ImageLike,
     as_batch,
+    check_write_px,
     cores,
     cut,
     normalised,
@@ -191,7 +192,7 @@ def write_foreground(
     now = _chosen(
         [network for network, _ in models],
         turns,
-        write_px,
+        no_larger_than_needed(write_px, pixels.shape[1:], models[0][0]),
         device=device,
         precision=resolve_precision(precision, device),
         granted=granted,
@@ -226,6 +227,13 @@ def write_foreground_levels(
     )
     scales = {name: [1.0, *(step * 2**k for step in scale)] for k, name in enumerate(names)}
     write_group(store, "", ome_image("foreground", AXES, scales, unit=unit))
+
+
+def no_larger_than_needed(write_px: int, shape_YX: Sequence[int], network: Any) -> int:
+    """The write region of a tile, or that of the smallest tile that holds all of a small image."""
+    check_write_px(network, write_px)
+    step = 2**network.depth
+    return min(write_px, -(-max(shape_YX) // step) * step)
 
 
 def _begun(

@@ -13,7 +13,6 @@ import numpy as np
 
 from unetflow.errors import LabelsError
 from unetflow.geojson import Polygons, is_geojson, read_polygons
-from unetflow.labelling import Labelling, find_objects
 from unetflow.labels import class_target, read_truth
 from unetflow.ome import spatial_scale, write_labels
 from unetflow.paths import has_changed, replaced
@@ -165,6 +164,8 @@ def _label_reader(
 
     if kind != "interior":
         return read
+
+    from unetflow.labelling import Labelling, find_objects  # a second of numba, only here
 
     def interior(region: Region) -> tuple[np.ndarray, np.ndarray]:
         inside = read(*region)[0] != 0
