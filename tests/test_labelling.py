@@ -91,6 +91,13 @@ def test_a_spiral_through_all_blocks_is_one_object() -> None:
     np.testing.assert_array_equal(found, label_instances(mask))
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32"])
+def test_foreground_of_any_type_that_is_stored(dtype: str) -> None:
+    foreground = np.array([[0, 1, 1], [0, 0, 0], [1, 0, 0]], dtype)
+    _, objects = by_blocks(foreground, (2, 2))
+    assert objects.sums.foreground.tolist() == [2, 1]
+
+
 def test_nothing_has_no_objects() -> None:
     found, objects = by_blocks(np.zeros((9, 11)), (4, 4), fill_holes=True)
     assert objects.count == 0

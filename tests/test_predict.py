@@ -482,12 +482,13 @@ def test_fewer_tiles_together_where_memory_is_short(monkeypatch: pytest.MonkeyPa
     network = network_of(2)
     needed = network.bytes_of_tile(valid_input_px(256, 2), 4)
     monkeypatch.setattr("unetflow.runners.available_bytes", lambda: 4 * needed)
-    assert tiles_at_once(network, 256, "cpu", "fp32", 8) == 3  # of 80 % of what is left
-    assert tiles_at_once(network, 256, "cpu", "bf16", 8) == 6
-    assert tiles_at_once(network, 256, "cpu", "fp32", 2) == 2
-    assert tiles_at_once(network, 256, "cuda", "fp32", 8) == 8  # one is computed
+    chosen = {"write_px": 256, "device": "cpu", "precision": "fp32"}
+    assert tiles_at_once(network, chosen, 8) == 3  # of 80 % of what is left
+    assert tiles_at_once(network, chosen | {"precision": "bf16"}, 8) == 6
+    assert tiles_at_once(network, chosen, 2) == 2
+    assert tiles_at_once(network, chosen | {"device": "cuda"}, 8) == 8  # one is computed
     monkeypatch.setattr("unetflow.runners.available_bytes", lambda: 0)
-    assert tiles_at_once(network, 256, "cpu", "fp32", 8) == 1
+    assert tiles_at_once(network, chosen, 8) == 1
 
 
 def test_several_models_are_averaged_each_with_its_own_intensities(
@@ -567,6 +568,7 @@ def test_tiles_are_halved_until_they_fit(monkeypatch: pytest.MonkeyPatch) -> Non
     assert fitting_tile([network], TURNS[:1], 256, "cpu", "fp32") == 256
     assert fitting_tile([network], TURNS[:1], 1024, "cpu", "fp32") == 256
     assert fitting_tile([network], TURNS[:1], 512, "cpu", "bf16") == 256
+    assert fitting_tile([network], TURNS[:1], 1004, "cpu", "fp32") == 252  # 1004, 504, 252
     monkeypatch.setattr("unetflow.runners.available_bytes", lambda: 1000)
     with pytest.raises(ModelError, match="not even a tile of 4 px fits into the memory"):
         fitting_tile([network], TURNS[:1], 64, "cpu", "fp32")

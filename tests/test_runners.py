@@ -84,7 +84,7 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         **{"Stream": Stream, "Event": Event, "CUDAGraph": Graph, "graph": graph},
         **{"stream": lambda stream: nullcontext(), "current_stream": lambda device: None},
-        "synchronize": lambda device: None,
+        **{"synchronize": lambda device: None, "device": lambda device: nullcontext()},
     }.items():
         monkeypatch.setattr(torch.cuda, name, value)
     monkeypatch.setattr(torch, "empty", lambda *size, pin_memory=False, **how: empty(*size, **how))

@@ -181,6 +181,16 @@ def test_training_on_a_gpu_is_that_of_the_cpu_and_the_same_each_time(
     assert torch.equal(found[1], found[2])
 
 
+def test_weights_that_the_last_step_broke_are_not_kept(tmp_path: Path) -> None:
+    job = job_in(tmp_path, steps=1) | {"validation_images": []}
+    job["recipe"] |= {"learning_rate": 1e39, "schedule": "constant", "optimizer": "sgd"}
+    job["recipe"] |= {"clip_norm": None}
+    with pytest.raises(ModelError, match="a weight is not finite at step 1: training has diverged"):
+        train_network(**job)
+    assert not job["model"].exists()
+    assert not (tmp_path / "fold0/checkpoints/last.pt").exists()
+
+
 def test_without_validation_images_the_last_weights_are_kept(tmp_path: Path) -> None:
     job = job_in(tmp_path) | {"validation_images": []}
     train_network(**job)
@@ -321,10 +331,13 @@ def test_patience_ends_the_training_and_a_rerun_adds_nothing(
     assert job["model"].read_bytes() == before
 
 
-def test_a_network_may_start_from_a_model_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("norm", [None, "batch"])
+def test_a_network_may_start_from_a_model_file(tmp_path: Path, norm: str | None) -> None:
     first = job_in(tmp_path / "first", steps=5)
-    train_network(**first)
     second = job_in(tmp_path / "second", steps=5) | {"pretrained": first["model"]}
+    for job in (first, second):
+        job["network"]["norm"] = norm
+    train_network(**first)
     second["recipe"]["freeze_encoder"] = True
     train_network(**second)
     given, found = (load_model(job["model"])[0].state_dict() for job in (first, second))

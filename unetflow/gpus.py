@@ -4,6 +4,7 @@ Snakemake counts GPUs but does not say which; SLURM does, and shows a job no oth
 GPUs by locked files, which the system frees when it ends, whatever ends it.
 """
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -20,43 +21,36 @@ log = logging.getLogger(__name__)
 def claim_gpus(count: int = 1) -> tuple[int, ...]:
     """Numbers of `count` GPUs that no other job holds, as far as there are any; kept to the end.
 
-    Where all are held those with most memory left are shared.
+    Where too few are free, some of the others are shared.
     """
     there = range(torch.cuda.device_count())
-    if len(there) <= count:
-        return tuple(there)
     taken: list[int] = []
     for number in there:
         if len(taken) < count and _hold(number):
             taken.append(number)
-    if len(taken) < count:
-        log.warning("all GPUs here are in use by other jobs: sharing one of them")
-        others = sorted(set(there) - set(taken), key=_free_bytes, reverse=True)
-        taken += others[: count - len(taken)]
-    return tuple(taken)
+    if missing := min(count, len(there)) - len(taken):
+        log.warning("the GPUs here are in use by other jobs: sharing %d of them", missing)
+        others = sorted(set(there) - set(taken))
+        first = os.getpid() % len(others)  # not the same for all jobs
+        taken += (others * 2)[first : first + missing]
+    return tuple(sorted(taken))
+
+
+def name_of(number: int) -> str:
+    """What CUDA_VISIBLE_DEVICES calls a GPU, whatever number this process has it as."""
+    return f"GPU-{torch.cuda.get_device_properties(number).uuid}"
 
 
 def _hold(number: int) -> bool:
-    """Lock the file of a GPU, unless another process has."""
-    path = Path(tempfile.gettempdir()) / f"unetflow-gpu-{visible_name(number)}.lock"
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError:  # another user's
-        return False
+    """Lock the file of a GPU, unless another process has; it stays open to the end."""
+    path = Path(tempfile.gettempdir()) / f"unetflow-{name_of(number)}.lock"
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+        path.chmod(0o644)  # it may be another user's next time: to be locked it is only read
+    handle = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(handle)
         return False
-    return True  # the handle stays open
-
-
-def visible_name(number: int) -> str:
-    """What CUDA_VISIBLE_DEVICES calls the GPU that this process has as `number`."""
-    names = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    return names[number] if names else str(number)
-
-
-def _free_bytes(number: int) -> int:
-    free: int = torch.cuda.mem_get_info(number)[0]
-    return free
+    return True

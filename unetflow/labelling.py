@@ -255,6 +255,8 @@ def _sums_of(
 ) -> tuple[Sums, np.ndarray]:
     """Sums of the pieces of a block, and whether each is of the mask."""
     axes = labels.ndim
+    if foreground.dtype == np.float16:  # which numba does not have
+        foreground = foreground.astype(np.float32)
     planes = (_as_volume(array) for array in (labels, mask, foreground))
     area, first, start, stop, at, light, is_object = _sums(
         *planes,

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from unetflow.errors import ModelError
-from unetflow.gpus import claim_gpus, visible_name
+from unetflow.gpus import claim_gpus, name_of
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 def _with_gpus(count: int) -> dict[str, str]:
     """The environment of processes that see so many GPUs, which no other job holds."""
-    names = [visible_name(number) for number in claim_gpus(count)]
+    names = [name_of(number) for number in claim_gpus(count)]
     return {**os.environ, **({"CUDA_VISIBLE_DEVICES": ",".join(names)} if names else {})}
 
 
@@ -39,7 +39,7 @@ def train_together(processes: int, arguments: Mapping[str, Any]) -> None:
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         with subprocess.Popen(
             [sys.executable, *torchrun, *module],
-            env=_with_gpus(processes),
+            env=_with_gpus(processes) if arguments["gpu"] else None,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

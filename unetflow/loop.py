@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from lightning.fabric import Fabric
@@ -147,6 +147,8 @@ class TrainingRun:
     def _one_step(self, batch: Batch) -> Row:
         recipe, fabric = self.recipe, self.fabric
         self._wrapped.train()
+        if recipe.freeze_encoder:
+            self.network.contracting.eval()  # type: ignore[union-attr]
         number = generator(recipe.seed, "dropout", self.step, fabric.global_rank).initial_seed()
         torch.manual_seed(number)
         rate = learning_rate(recipe, self.step)
@@ -187,18 +189,23 @@ class TrainingRun:
         for row in rows:
             row["loss"] = float(row["loss"])
             if not math.isfinite(row["loss"]):
-                raise ModelError(
-                    f"the loss is {row['loss']} at step {row['step']}: training has diverged. "
-                    f"Lower the recipe's learning_rate (now {self.recipe.learning_rate}) or set "
-                    "clip_norm; the last checkpoint is of another recipe then, and training starts "
-                    "anew."
-                )
+                self._diverged(f"the loss is {row['loss']}", row["step"])
+
+    def _diverged(self, what: str, step: int) -> NoReturn:
+        raise ModelError(
+            f"{what} at step {step}: training has diverged. Lower the recipe's learning_rate (now "
+            f"{self.recipe.learning_rate}) or its clip_norm (now {self.recipe.clip_norm}); the "
+            "last checkpoint is of another recipe then, and training starts anew."
+        )
 
     def _validate(self, validation: Sequence[TrainingImage], row: Row) -> None:
         if not validation:
             self.best = {"step": self.step, "validation_iou": None}
             return
         network = self.network if self._averaged is None else self._averaged.module
+        if self.fabric.world_size > 1:
+            for buffer in network.buffers():  # of batch normalisation: each process has its own
+                torch.distributed.broadcast(buffer, 0)
         mine = validation[self.fabric.global_rank :: self.fabric.world_size]
         device = str(self.fabric.device)
         sums = validation_sums(network, mine, device=device, precision=self.precision)
@@ -223,6 +230,8 @@ class TrainingRun:
 
     def _save(self) -> None:
         self._settle(self.history[-1:])
+        if not all(weights.isfinite().all() for weights in self.network.parameters()):
+            self._diverged("a weight is not finite", self.step)
         if not self.fabric.is_global_zero:
             return
         state = {

@@ -284,14 +284,8 @@ def _chosen(
             "overlap by %d px and are blended; the result is not that of the whole image.",
             2 * overlap,
         )
-    at_once = _at_once(networks[0], chosen, min(granted, shards))
+    at_once = tiles_at_once(networks[0], chosen, min(granted, shards))
     return {**chosen, "threads": granted // at_once}
-
-
-def _at_once(network: nn.Module, chosen: dict[str, Any], most: int) -> int:
-    """How many tiles are in the network together."""
-    device, precision = chosen["device"], chosen["precision"]
-    return tiles_at_once(network, chosen["write_px"], device, precision, max(1, most))
 
 
 def _can_have(chosen: dict[str, Any], now: dict[str, Any]) -> bool:
@@ -328,7 +322,7 @@ def _finish(
         ready(network, device=chosen["device"], precision=chosen["precision"])
         for network, _ in models
     ]
-    at_once = _at_once(networks[0], chosen, granted // threads)
+    at_once = tiles_at_once(networks[0], chosen, granted // threads)
     network, dtype = networks[0], foreground.array.dtype
     run = runner_for(networks, turns, read_px_of(network, write_px), at_once)
     total = sum(_pixels_of(foreground.region(index)) for index in missing)

@@ -8,7 +8,7 @@ Shape suffixes: B batch, C channels, K classes, H W of a tile.
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any, Protocol
@@ -119,7 +119,8 @@ class Captured:
     def __init__(
         self, networks: Sequence[nn.Module], turns: Turns, read_px: int, slots: int
     ) -> None:
-        device = next(networks[0].parameters()).device
+        self._networks = networks  # whose weights the graph reads
+        self._device = device = next(networks[0].parameters()).device
         self._stream = torch.cuda.Stream(device)
         self._computing = threading.Lock()
         self._inputs = [
@@ -141,7 +142,8 @@ class Captured:
 
     @torch.inference_mode()
     def __call__(self, inputs_BCHW: Sequence[Tensor], /) -> Tensor:
-        with self._slot() as slot:
+        # each thread has a current device, GPU 0 at first, which this may not be
+        with torch.cuda.device(self._device), self._slot() as slot:
             for pinned, given in zip(slot.pinned, inputs_BCHW, strict=True):
                 pinned.copy_(given)
             with torch.cuda.stream(slot.stream):
@@ -195,7 +197,7 @@ def fitting_tile(
     depth = networks[0].depth
     check_write_px(networks[0], write_px)
     wanted = write_px
-    while write_px >= 2**depth and write_px % 2**depth == 0:
+    while True:
         read_px = read_px_of(networks[0], write_px)
         needed = _bytes_of_tile(networks[0], write_px, precision)
         log.info("needs %.2f GB: tile %d px, %s, %s", needed / 1e9, read_px, precision, device)
@@ -205,22 +207,25 @@ def fitting_tile(
             fits = _fits_on_gpu(networks, turns, read_px, device, precision)
         if fits:
             return write_px
+        if write_px == 2**depth:
+            raise ModelError(
+                f"predict: not even a tile of {write_px} px fits into the memory that is left "
+                f"(wanted: {wanted} px). Ask for more, or use a network with a smaller "
+                "base_channels."
+            )
         log.warning("write regions of %d px do not fit into memory: halving them", write_px)
-        write_px //= 2
-    raise ModelError(
-        f"predict: not even a tile of {2 * write_px} px fits into the memory that is left "
-        f"(wanted: {wanted} px). Ask for more, or use a network with a smaller base_channels."
-    )
+        write_px = -(-write_px // 2**depth // 2) * 2**depth
 
 
-def tiles_at_once(network: Any, write_px: int, device: str, precision: str, most: int) -> int:
+def tiles_at_once(network: Any, chosen: Mapping[str, Any], most: int) -> int:
     """How many tiles may be on their way together, 1 to `most`.
 
-    On a CPU as many as memory allows; on a GPU all, of which one is computed.
+    On a CPU as many as memory allows; on a GPU all, of which one is computed. `chosen` has the
+    tile's `write_px`, `device` and `precision`.
     """
-    if device != "cpu":
-        return most
-    needed = _bytes_of_tile(network, write_px, precision)
+    if chosen["device"] != "cpu":
+        return max(1, most)
+    needed = _bytes_of_tile(network, chosen["write_px"], chosen["precision"])
     return max(1, min(most, int(SHARE_OF_MEMORY * available_bytes() / needed)))
 
 

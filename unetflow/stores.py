@@ -203,8 +203,8 @@ class StoredArray:
             return np.asarray(self._array[key])
         except (ValueError, RuntimeError, OSError) as error:  # of zarr's codecs
             raise StoreError(
-                f"{self.path}: damaged at {_in_words(key)} ({error}). Delete the receipt of this "
-                "store and run the same command again: damaged shards are done again."
+                f"{self.path}: damaged at {_in_words(key)} ({error}). Delete the receipts of "
+                "this store and run the same command again: damaged shards are done again."
             ) from error
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

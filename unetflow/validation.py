@@ -13,7 +13,9 @@ from unetflow.forward import cut, grid_for, read_tile, ready, tile_logits
 from unetflow.losses import weighted_cross_entropy
 from unetflow.patches import TrainingImage
 
-WRITE_PX = 256  # a multiple of 2**depth for any depth up to 8; it changes nothing but memory
+# A multiple of 2**depth for any depth up to 8. It changes nothing but memory, where the network is
+# seamless; of others the scores are an estimate, as they are predicted in other tiles.
+WRITE_PX = 256
 
 
 def validation_sums(

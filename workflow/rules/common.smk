@@ -1,4 +1,5 @@
 # Settings and the functions that the rules' inputs, params and resources use.
+import atexit
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -19,6 +20,7 @@ except ConfigError as error:
 
 RESULTS = SETTINGS.config["results"].rstrip("/")
 SOURCES = Sources(sources_cache(RESULTS))
+atexit.register(SOURCES.save)
 LABELLING = {
     key: value for key, value in SETTINGS.config["instances"].items() if key != "threshold"
 }
@@ -96,9 +98,7 @@ def fingerprint(column):
 
     def value(wildcards):
         path = getattr(SETTINGS.images[wildcards.image], column)
-        found = SOURCES.fingerprint(path) if path else None
-        SOURCES.save()
-        return found
+        return SOURCES.fingerprint(path) if path else None
 
     return value
 
