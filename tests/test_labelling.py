@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from skimage.measure import regionprops
 
 from unetflow.instances import label_instances
-from unetflow.labelling import Labelling, find_objects
+from unetflow.labelling import Labelling, Sums, find_objects
 from unetflow.tiles import shard_grid, shard_region
 
 
@@ -26,6 +26,15 @@ def by_blocks(
         region = shard_region(index, foreground.shape, block)
         labels[region] = objects.draw(index, read(region)[0])
     return labels, objects
+
+
+def check_sums(sums: Sums, labels: np.ndarray, foreground: np.ndarray) -> None:
+    """They are what scikit-image measures."""
+    for k, region in enumerate(regionprops(labels, intensity_image=foreground)):
+        assert sums.area_px[k] == region.area
+        assert (*sums.start[k], *sums.stop[k]) == region.bbox
+        assert sums.at[k] / region.area == pytest.approx(region.centroid)
+        assert sums.foreground[k] / region.area == pytest.approx(region.intensity_mean)
 
 
 @pytest.mark.parametrize("axes", [2, 3])
@@ -56,12 +65,7 @@ def test_large_noise_in_threads_and_its_sums(connectivity: int) -> None:
     how: dict[str, Any] = {"connectivity": connectivity, "fill_holes": True, "min_area_px": 3}
     found, objects = by_blocks(foreground, (64, 50), threads=3, **how)
     np.testing.assert_array_equal(found, label_instances(foreground, **how))
-    sums = objects.sums
-    for k, region in enumerate(regionprops(found, intensity_image=foreground)):
-        assert sums.area_px[k] == region.area
-        assert (*sums.start[k], *sums.stop[k]) == region.bbox
-        assert sums.at[k] / region.area == pytest.approx(region.centroid)
-        assert sums.foreground[k] / region.area == pytest.approx(region.intensity_mean)
+    check_sums(objects.sums, found, foreground)
 
 
 @pytest.mark.parametrize("connectivity", [1, 2, 3])
@@ -72,12 +76,7 @@ def test_a_volume_of_noise_and_its_sums(connectivity: int, share: float) -> None
     how: dict[str, Any] = {"connectivity": connectivity, "fill_holes": True, "min_area_px": 2}
     found, objects = by_blocks(foreground, (8, 11, 16), threads=2, **how)
     np.testing.assert_array_equal(found, label_instances(foreground, **how))
-    sums = objects.sums
-    for k, region in enumerate(regionprops(found, intensity_image=foreground)):
-        assert sums.area_px[k] == region.area
-        assert (*sums.start[k], *sums.stop[k]) == region.bbox
-        assert sums.at[k] / region.area == pytest.approx(region.centroid)
-        assert sums.foreground[k] / region.area == pytest.approx(region.intensity_mean)
+    check_sums(objects.sums, found, foreground)
 
 
 def test_a_spiral_through_all_blocks_is_one_object() -> None:
