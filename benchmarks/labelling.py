@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy import ndimage
 
-from unetflow.labelling import Labelling, find_objects
+from unetflow.labelling import find_objects
+from unetflow.pieces import Labelling
 from unetflow.synthetic import draw_region
 from unetflow.tiles import Region, shard_grid, shard_region
 

@@ -10,7 +10,8 @@ from hypothesis.extra import numpy as hnp
 from skimage.measure import regionprops
 
 from unetflow.instances import label_instances
-from unetflow.labelling import Labelling, Sums, find_objects
+from unetflow.labelling import find_objects
+from unetflow.pieces import Labelling, Sums
 from unetflow.tiles import shard_grid, shard_region
 
 

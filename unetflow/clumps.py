@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 from scipy import ndimage
 
-from unetflow.labelling import Sums, no_sums, root_of, sums_of_pieces
+from unetflow.pieces import Sums, no_sums, root_of, sums_of_pieces
 from unetflow.tiles import Region, shard_region, within
 
 log = logging.getLogger(__name__)

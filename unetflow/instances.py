@@ -12,10 +12,11 @@ from scipy import ndimage
 
 from unetflow.clumps import find_parts, split_labels
 from unetflow.errors import StoreError
-from unetflow.labelling import Labelling, Objects, Sums, find_objects
+from unetflow.labelling import Objects, find_objects
 from unetflow.labels import UINT32_MAX
 from unetflow.objects import write_objects
 from unetflow.ome import spatial_scale, write_labels
+from unetflow.pieces import Labelling, Sums
 from unetflow.pyramid import every_second, level_shapes, write_coarser
 from unetflow.receipts import RunRecord, read_receipt, write_receipt
 from unetflow.stores import (

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from unetflow.labelling import Sums
 from unetflow.ome import UM_PER
+from unetflow.pieces import Sums
 from unetflow.receipts import write_whole
 
 COLUMNS = (

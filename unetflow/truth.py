@@ -165,7 +165,8 @@ def _label_reader(
     if kind != "interior":
         return read
 
-    from unetflow.labelling import Labelling, find_objects  # a second of numba, only here
+    from unetflow.labelling import find_objects  # a second of numba, only here
+    from unetflow.pieces import Labelling
 
     def interior(region: Region) -> tuple[np.ndarray, np.ndarray]:
         inside = read(*region)[0] != 0
