@@ -46,7 +46,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "class_balance: false": {"class_balance": False},
     "loss: cross_entropy + dice": {"loss": {"cross_entropy": 1, "dice": 1}},
     "4 patches of half the size": {"batch": 4, "tile_px": 0.5},
-    "optimizer: sgd, momentum 0.9": {**{"optimizer": "sgd", "momentum": 0.9, "learning_rate": 5.0}},
+    "optimizer: sgd, momentum 0.9": {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 5.0},
     "augmentation of the preset": {
         "augmentation": {
             **{"elastic_px": 10, "zoom": 0.1, "contrast": 0.2, "brightness": 0.2, "noise": 0.05}

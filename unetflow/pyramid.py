@@ -51,7 +51,6 @@ def write_coarser(
 
 def halve(finer: ShardedArray, coarser: ShardedArray, reduce: Reduce, threads: int = 1) -> None:
     """The next level from the one before, shard by shard."""
-
     stored = StoredArray(finer.array, finer.path)  # names what is damaged
 
     def make(index: Index) -> None:
