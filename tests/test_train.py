@@ -77,7 +77,7 @@ def train_in_process(job: dict[str, Any], *, slowly: bool) -> "subprocess.Popen[
     program = (
         "import json, sys, time, unetflow.loop as t, unetflow.train\n"
         "one = t.learning_rate\n"
-        "def slow(*args):\n    time.sleep(0.1)\n    return one(*args)\n"
+        "def slow(*args):\n    time.sleep(0.2)\n    return one(*args)\n"
         f"t.learning_rate = slow if {slowly} else one\n"
         "unetflow.train.train_network(**json.loads(sys.argv[1]))\n"
     )
@@ -310,8 +310,9 @@ def test_the_running_mean_of_the_weights_is_kept_and_resumed(tmp_path: Path) -> 
     stopped["recipe"]["ema"] = 0.9
     process = train_in_process(stopped, slowly=True)
     checkpoint = stopped["model"].parent / "checkpoints" / "last.pt"
-    while not checkpoint.exists():
+    while not checkpoint.exists() and process.poll() is None:
         time.sleep(0.01)
+    assert process.poll() is None, "finished before it could be killed"
     process.kill()
     process.communicate()
     train_network(**stopped)
