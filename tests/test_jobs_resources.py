@@ -4,7 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from unetflow.jobs.resources import growing, pixels_of
+from unetflow.jobs.resources import for_shards, growing, pixels_of
 from unetflow.receipts import write_receipt
 
 
@@ -24,3 +24,13 @@ def test_receipts_of_predictions_and_broken_ones(tmp_path: Path) -> None:
     assert pixels_of(tmp_path / "p.json") == 60_000
     (tmp_path / "b.json").write_text("{")
     assert pixels_of(tmp_path / "b.json") == 0
+
+
+def test_small_images_have_a_thread_for_each_shard(tmp_path: Path) -> None:
+    receipt = tmp_path / "small.json"
+    names: Any = SimpleNamespace(image=str(receipt))
+    threads = for_shards(8, 1024)
+    assert threads(None, names) == 8  # not prepared yet
+    for shape, wanted in (((3, 300, 1024), 1), ((3, 1025, 1024), 2), ((1, 9000, 9000), 8)):
+        write_receipt(receipt, {"levels": [{"shape": shape}]})
+        assert threads(None, names) == wanted

@@ -1,4 +1,4 @@
-"""What a job asks of the cluster: more for a larger image, and more after each failed attempt."""
+"""What a job asks for: more for a larger image, and more after each failed attempt."""
 
 import json
 import math
@@ -23,11 +23,30 @@ def growing(least: float, *, per_gpx: float = 0, of: str = "image") -> Callable[
     return amount
 
 
+def for_shards(most: int, shard_px: int, *, of: str = "image") -> Callable[..., int]:
+    """Threads for Snakemake: `most`, or one for each shard of a small image.
+
+    So that many small images are done side by side. `of` is that of `growing`.
+    """
+
+    def threads(wildcards: Any, input: Any) -> int:
+        shape = shape_of(getattr(input, of))[-2:]
+        return min(most, math.prod(-(-size // shard_px) for size in shape)) if shape else most
+
+    return threads
+
+
 def pixels_of(receipt: str | Path) -> int:
     """Of the image that a receipt tells of; 0 where there is none yet."""
+    shape = shape_of(receipt)
+    return math.prod(shape[-2:]) if shape else 0
+
+
+def shape_of(receipt: str | Path) -> list[int]:
+    """Of the image that a receipt tells of; empty where there is none yet."""
     try:
         content = json.loads(Path(receipt).read_text())
         shape = content["levels"][0]["shape"] if "levels" in content else content["shape"]
-        return math.prod(shape[-2:])
+        return [int(size) for size in shape]
     except (OSError, ValueError, KeyError, IndexError, TypeError):
-        return 0
+        return []

@@ -6,7 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 from unetflow.errors import ConfigError
 from unetflow.jobs.code import code_digest
-from unetflow.jobs.resources import growing
+from unetflow.jobs.resources import for_shards, growing
 from unetflow.jobs.settings import read_settings, sources_cache
 from unetflow.jobs.sources import Sources
 from unetflow.paths import split_dataset

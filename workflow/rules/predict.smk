@@ -14,7 +14,7 @@ rule predict:
         "<benchmarks>/predict/{experiment}/fold{fold}/{image}.tsv"
     conda:
         "../../envs/unetflow.yaml"
-    threads: 8
+    threads: for_shards(8, PREDICT["shard_px"])
     resources:
         gpu=1 if PARTS == 1 else 0,
         mem_mb=growing(6000),
@@ -107,7 +107,7 @@ rule instances:
         "<benchmarks>/instances/{experiment}/fold{fold}/{image}.tsv"
     conda:
         "../../envs/unetflow.yaml"
-    threads: 2
+    threads: for_shards(2, PREDICT["shard_px"], of="foreground")
     resources:
         mem_mb=growing(2000, per_gpx=500, of="foreground"),
         runtime=growing(20, per_gpx=10, of="foreground"),
