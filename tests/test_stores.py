@@ -93,14 +93,24 @@ def test_what_was_chosen_stays_chosen_where_it_can_be_had(tmp_path: Path) -> Non
     assert len(again("cuda").missing()) == 4
 
 
-def test_what_cannot_be_had_any_more_is_begun_anew(tmp_path: Path) -> None:
-    fill(open_array(tmp_path / "a.zarr", "0", LAYOUT, decided_by={}, chosen={"device": "cuda"}))
-    array = open_array(
-        tmp_path / "a.zarr", "0", LAYOUT, decided_by={}, chosen={"device": "cpu"},
-        can_have=lambda chosen: chosen["device"] == "cpu",
-    )  # fmt: skip
-    assert array.chosen == {"device": "cpu"}
-    assert len(array.missing()) == 6
+@pytest.mark.parametrize(("finished", "missing"), [(5, 6), (6, 0)])
+def test_what_cannot_be_had_any_more_is_begun_anew_unless_it_is_finished(
+    tmp_path: Path, finished: int, missing: int
+) -> None:
+    def again(device: str) -> ShardedArray:
+        return open_array(
+            tmp_path / "a.zarr",
+            "0",
+            LAYOUT,
+            decided_by={},
+            chosen={"device": device},
+            can_have=lambda chosen: chosen["device"] == device,
+        )
+
+    fill(again("cuda"), finished)
+    array = again("cpu")
+    assert array.chosen == {"device": "cpu" if missing else "cuda"}
+    assert len(array.missing()) == missing
 
 
 def test_a_flipped_bit_is_found_and_only_its_shard_is_done_again(tmp_path: Path) -> None:
@@ -116,7 +126,7 @@ def test_a_flipped_bit_is_found_and_only_its_shard_is_done_again(tmp_path: Path)
 def test_leftovers_of_a_kill_are_removed(tmp_path: Path) -> None:
     array = opened(tmp_path, model="a")
     fill(array, 1)
-    leftover = array.path / "c" / "0" / "0" / "1.partial"
+    leftover = array.path / "c" / "0" / "0" / "1_5e8f03.__lock"
     leftover.write_bytes(b"half")
     opened(tmp_path, model="a")
     assert not leftover.exists()

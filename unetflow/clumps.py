@@ -19,7 +19,7 @@ from numba import njit
 from scipy import ndimage
 
 from unetflow.pieces import Sums, no_sums, root_of, sums_of_pieces
-from unetflow.tiles import Region, shard_region, within
+from unetflow.tiles import Region, common, shard_region, within
 
 log = logging.getLogger(__name__)
 
@@ -102,13 +102,10 @@ class Parts:
             box = _box(self.boxes, number)
             mask = seen_YX[within(box, window)] == number
             parts = _parts(mask, self.split_px, self.connectivity)
-            common = tuple(
-                slice(max(a.start, b.start), min(a.stop, b.stop))
-                for a, b in zip(box, region, strict=True)
-            )
-            parts = parts[within(common, box)]
+            shared = common(box, region)
+            parts = parts[within(shared, box)]
             own = parts != 0
-            drawn_YX[within(common, region)][own] = self.numbers[
+            drawn_YX[within(shared, region)][own] = self.numbers[
                 self.starts[number] + parts[own] - 1
             ]
         return drawn_YX

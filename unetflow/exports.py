@@ -15,9 +15,10 @@ import shapely
 import tifffile
 from skimage.segmentation import find_boundaries
 
+from unetflow.arrays import StoredArray
 from unetflow.ome import UM_PER, spatial_scale
 from unetflow.receipts import read_receipt, renamed_at_end
-from unetflow.stores import StoredArray, read_array, read_foreground
+from unetflow.stores import read_array, read_foreground
 from unetflow.tiles import Region, shard_grid, shard_region, with_halo
 
 TILE_PX = 512

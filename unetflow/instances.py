@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
+from unetflow.arrays import StoredArray
 from unetflow.clumps import find_parts, split_labels
 from unetflow.errors import StoreError
 from unetflow.labelling import Objects, find_objects
@@ -23,7 +24,6 @@ from unetflow.stores import (
     Index,
     Layout,
     ShardedArray,
-    StoredArray,
     as_probability,
     clear,
     open_array,

@@ -32,6 +32,7 @@ from unetflow.forward import (
     tiles_for,
     use_threads,
 )
+from unetflow.kept import KeptChunks, Pixels
 from unetflow.memory import keep_freed_memory
 from unetflow.models import check_image, load_model, warn_of_other_intensities
 from unetflow.ome import ome_image, spatial_scale, write_group
@@ -47,7 +48,15 @@ from unetflow.runners import (
     turns_of,
 )
 from unetflow.stores import Index, Layout, ShardedArray, join_array, open_array, read_array
-from unetflow.tiles import Region, Tile, blend_weights, read_mirrored, shard_grid, within
+from unetflow.tiles import (
+    Region,
+    Tile,
+    blend_weights,
+    common,
+    read_mirrored,
+    shard_grid,
+    within,
+)
 from unetflow.tissue import Tissue, read_tissue
 
 log = logging.getLogger(__name__)
@@ -148,7 +157,7 @@ def predict_store(
 
 def write_foreground(
     models: Sequence[tuple[nn.Module, dict[str, Any]]],
-    pixels: ImageLike,
+    pixels: Pixels,
     store: str | Path,
     *,
     scale: Sequence[float],
@@ -199,13 +208,13 @@ def write_foreground(
         shards=len(shard_grid(layout.shape, layout.shards)),
     )
     foreground = joined or _begun(store, layout, decided_by, now, [1, *scale], unit)
-    if not _can_have(foreground.chosen, now):
-        raise ModelError(
-            f"{store}: was begun with {foreground.chosen}, this job has {now}. Give all jobs of an "
-            "image the same kind of machine, or set predict: parts to 1."
-        )
     if missing := _of_share(foreground, share):
-        _finish(foreground, missing, models, pixels, turns, granted, tissue)
+        if not _can_have(foreground.chosen, now):
+            raise ModelError(
+                f"{store}: was begun with {foreground.chosen}, this job has {now}. Give all jobs "
+                "of an image the same kind of machine, or set predict: parts to 1."
+            )
+        _finish(foreground, missing, models, KeptChunks(pixels), turns, granted, tissue)
     return foreground
 
 
@@ -307,12 +316,12 @@ def _finish(
     foreground: ShardedArray,
     missing: Sequence[Index],
     models: Sequence[tuple[nn.Module, dict[str, Any]]],
-    image: ImageLike,
+    image: KeptChunks,
     turns: Turns,
     granted: int,
     tissue: Tissue | None,
 ) -> None:
-    """One Dask task per missing shard: read it with its halo, run its tiles, write it whole.
+    """One Dask task per missing shard: read its tiles, run them, write it whole.
 
     One worker more than tiles may be on their way together reads or writes meanwhile.
     """
@@ -337,15 +346,13 @@ def _finish(
                 for tile in tiles_for(network, image.shape[1:], write_px, region)
                 if tissue is None or tissue.reaches(*tile.write)
             ]
-            if tiles:
-                seen = _around([tile.read for tile in tiles])
-                stored_CYX = _finite(read_mirrored(image, seen), region)
-                pixels = [normalised(stored_CYX, of["intensity"]) for _, of in models]
             sizes = (classes.stop, *(part.stop - part.start for part in region))
             block = np.zeros(sizes, dtype if network.seamless else np.float32)
             for tile in tiles:
-                where = (slice(None), *within(tile.read, seen))
-                probabilities_KHW = run([as_batch(pixels_CYX[where]) for pixels_CYX in pixels])
+                stored_CHW = _finite(read_mirrored(image, tile.read), tile.write)
+                probabilities_KHW = run(
+                    [as_batch(normalised(stored_CHW, of["intensity"])) for _, of in models]
+                )
                 objects_KHW = _stored(cut(probabilities_KHW, tile)[1:].numpy(), block.dtype)
                 _put(block, region, objects_KHW, tile, network, write_px, image.shape[1:])
             block = block if network.seamless else _stored(block, dtype)
@@ -354,7 +361,11 @@ def _finish(
             foreground.write(index, block)
             tick(_pixels_of(region))
 
-        tasks = [dask.delayed(finish_shard)(index) for index in missing]
+        in_order = image.in_strips(missing, foreground.array.shards[-1])
+        tasks = [
+            dask.delayed(finish_shard)(index, dask_key_name=f"shard {number:09d}")
+            for number, index in enumerate(in_order)
+        ]
         dask.compute(*tasks, scheduler="threads", num_workers=at_once + 1)
 
 
@@ -368,12 +379,9 @@ def _put(
     shape_YX: tuple[int, ...],
 ) -> None:
     """What was found in a tile, into the block of a region: as it is, or blended with others."""
-    common = tuple(
-        slice(max(a.start, b.start), min(a.stop, b.stop))
-        for a, b in zip(tile.write, region, strict=True)
-    )
-    into = (slice(None), *within(common, region))
-    part = within(common, tile.write)
+    shared = common(tile.write, region)
+    into = (slice(None), *within(shared, region))
+    part = within(shared, tile.write)
     if network.seamless:
         block[into] = found_KHW[(slice(None), *part)]
         return
@@ -395,14 +403,6 @@ def _finite(pixels_CYX: np.ndarray, region: Region) -> np.ndarray:
 def _pixels_of(region: Region) -> int:
     """Of a region's last two axes."""
     return math.prod(part.stop - part.start for part in region[-2:])
-
-
-def _around(regions: Sequence[Region]) -> Region:
-    """The smallest region that holds all of these."""
-    return tuple(
-        slice(min(part.start for part in parts), max(part.stop for part in parts))
-        for parts in zip(*regions, strict=True)
-    )
 
 
 def _stored(probabilities: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from unetflow.stores import Index, Layout, ShardedArray, StoredArray, open_array
+from unetflow.stores import Index, Layout, ShardedArray, open_array
 
 COARSEST_PX = 512  # a pyramid ends with the first level that is no larger
 
@@ -51,7 +51,6 @@ def write_coarser(
 
 def halve(finer: ShardedArray, coarser: ShardedArray, reduce: Reduce, threads: int = 1) -> None:
     """The next level from the one before, shard by shard."""
-    stored = StoredArray(finer.array, finer.path)  # names what is damaged
 
     def make(index: Index) -> None:
         region = coarser.region(index)
@@ -59,7 +58,7 @@ def halve(finer: ShardedArray, coarser: ShardedArray, reduce: Reduce, threads: i
             slice(2 * part.start, min(2 * part.stop, size))
             for part, size in zip(region[-2:], finer.array.shape[-2:], strict=True)
         )
-        coarser.write(index, reduce(stored[(*region[:-2], *doubled)]))
+        coarser.write(index, reduce(finer.array[(*region[:-2], *doubled)]))
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(make, coarser.missing()))

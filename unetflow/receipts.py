@@ -21,7 +21,16 @@ from typing import Any
 
 from unetflow.errors import StoreError
 
-VERSIONS_OF = ("unetflow", "torch", "zarr", "numpy", "dask", "scikit-image", "snakemake")
+VERSIONS_OF = (
+    "unetflow",
+    "torch",
+    "zarr",
+    "tensorstore",
+    "numpy",
+    "dask",
+    "scikit-image",
+    "snakemake",
+)
 
 
 def digest_of(content: Any) -> str:

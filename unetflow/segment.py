@@ -35,7 +35,7 @@ class SourcePixels:
 
     def __init__(self, source: Source, channels: Sequence[int], notes: Path, digest: str) -> None:
         self._source, self._channels = source, list(channels)
-        self.shape = (len(channels), *source.shape_px)
+        self.shape, self.dtype = (len(channels), *source.shape_px), source.slide.dtype
         self._notes, self._digest = notes, digest
         before = read_receipt(notes) if notes.exists() else {}
         self.lost: list[Lost] = before["lost"] if before.get("of") == digest else []

@@ -20,6 +20,7 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 
+from unetflow.arrays import StoredArray
 from unetflow.errors import StoreError
 from unetflow.receipts import digest_of
 from unetflow.tiles import shard_grid, shard_region
@@ -63,8 +64,8 @@ class Layout:
 class ShardedArray:
     """A Zarr array opened for writing whole shards; made by `open_array`."""
 
-    def __init__(self, array: zarr.Array, path: Path, chosen: dict[str, Any]) -> None:
-        self.array = array
+    def __init__(self, path: Path, chosen: dict[str, Any]) -> None:
+        self.array = StoredArray(path, writable=True)
         self.path = path
         self.chosen = chosen  # what was resolved automatically when the array was created
 
@@ -86,11 +87,11 @@ class ShardedArray:
         if block.shape != tuple(part.stop - part.start for part in region):
             raise ValueError(f"shard {index} of {self.path} is no block of shape {block.shape}")
         try:
-            self.array[region] = block
-        except OSError as error:
+            self.array.write(region, block)
+        except (OSError, ValueError) as error:
             raise StoreError(
-                f"{self.path}: shard {index} could not be written ({error.strerror}). Make room or "
-                "rights and run the same command again: finished shards are kept."
+                f"{self.path}: shard {index} could not be written ({error}). Make room or rights "
+                "and run the same command again: finished shards are kept."
             ) from error
 
     def drop_unreadable(self) -> None:
@@ -100,7 +101,7 @@ class ShardedArray:
                 continue
             try:
                 self.array[self.region(index)]
-            except Exception as error:  # zarr's codecs raise many kinds
+            except StoreError as error:
                 log.warning("%s: shard %s is damaged (%s): doing it again", self.path, index, error)
                 self._file(index).unlink()
 
@@ -130,30 +131,30 @@ def open_array(
 
     `decided_by` is all that decides the content (digests of inputs, parameters, code); `chosen`
     is what was resolved automatically (device, precision, threads). An array that was begun with
-    the same `decided_by` keeps its own `chosen`, if this machine `can_have` it; else the array is
-    cleared, and the log says what is different. Damaged shards and leftovers are removed.
+    the same `decided_by` keeps its own `chosen` if this machine `can_have` it, or if nothing is
+    missing; else the array is cleared, and the log says what is different. Damaged shards and
+    leftovers are removed.
     """
     path = Path(store) / name
     wanted = json.loads(json.dumps(dict(decided_by)))
-    for leftover in path.rglob("*.partial"):
+    for leftover in path.glob("c/**/*.__lock"):  # shards that were not whole yet
         leftover.unlink()
     found = _found(path)
     if found is not None:
         reason = _difference(found, wanted, layout)
-        if reason is None and not can_have(found["chosen"]):
-            reason = f"it was begun with {found['chosen']}, which cannot be had here"
         if reason is None:
-            array = _open(path)
-            sharded = ShardedArray(array, path, dict(found["chosen"]))
+            sharded = ShardedArray(path, dict(found["chosen"]))
             sharded.drop_unreadable()
             total, missing = len(sharded.shards()), len(sharded.missing())
-            log.info("%s: kept %d of %d shards", path, total - missing, total)
-            return sharded
+            if not missing or can_have(sharded.chosen):
+                log.info("%s: kept %d of %d shards", path, total - missing, total)
+                return sharded
+            reason = f"it was begun with {found['chosen']}, which cannot be had here"
         log.info("%s: starting anew, because %s", path, reason)
     clear(path)
     made = {"decided_by": wanted, "chosen": dict(chosen or {}), "layout": _described(layout)}
     _create(Path(store), name, layout, {"unetflow": made})
-    return ShardedArray(_open(path), path, dict(chosen or {}))
+    return ShardedArray(path, dict(chosen or {}))
 
 
 def join_array(
@@ -172,7 +173,7 @@ def join_array(
             f"{path}: cannot be joined, because {reason}. Delete the receipts beside the store and "
             "run the same command again: the array is begun anew."
         )
-    return ShardedArray(_open(path), path, dict(found["chosen"]))
+    return ShardedArray(path, dict(found["chosen"]))
 
 
 def clear(path: Path) -> None:
@@ -185,48 +186,12 @@ def clear(path: Path) -> None:
         shutil.rmtree(trash, ignore_errors=True)
 
 
-class StoredArray:
-    """A Zarr array opened for reading: shape, type and slicing, to NumPy arrays.
-
-    Reading raises StoreError where what is on disk is damaged: every chunk has a checksum.
-    """
-
-    def __init__(self, array: zarr.Array, path: Path) -> None:
-        self._array, self.path = array, path
-        self.shape: tuple[int, ...] = array.shape
-        self.ndim, self.dtype = array.ndim, array.dtype
-        self.chunks, self.shards = array.chunks, array.shards
-        self.attrs = dict(array.attrs)
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        try:
-            return np.asarray(self._array[key])
-        except (ValueError, RuntimeError, OSError) as error:  # of zarr's codecs
-            raise StoreError(
-                f"{self.path}: damaged at {_in_words(key)} ({error}). Delete the receipts of "
-                "this store and run the same command again: damaged shards are done again."
-            ) from error
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return self[...].astype(dtype or self.dtype, copy=False)
-
-
-def _in_words(key: Any) -> str:
-    """A region as [0:512, 1024:1536]."""
-    parts = key if isinstance(key, tuple) else (key,)
-    texts = [
-        f"{part.start or ''}:{part.stop or ''}" if isinstance(part, slice) else str(part)
-        for part in parts
-    ]
-    return f"[{', '.join(texts)}]"
-
-
 def read_array(store: str | Path, name: str) -> StoredArray:
     """Open array `name` of a store for reading. Raises StoreError where it is not there."""
     path = Path(store) / name
     try:
-        return StoredArray(zarr.open_array(path, mode="r"), path)
-    except (OSError, ValueError) as error:
+        return StoredArray(path)
+    except (OSError, ValueError, KeyError) as error:
         raise StoreError(
             f"{store}: no readable array {name!r} ({error}). Delete the receipt of this store and "
             "run the same command again."
@@ -238,7 +203,7 @@ def read_lazily(store: str | Path, name: str) -> "da.Array":
     import dask.array as da  # half a second that most jobs do not need
 
     array = read_array(store, name)
-    return da.from_array(array, chunks=array.shards or array.chunks, name=False)
+    return da.from_array(array, chunks=array.shards, name=False)
 
 
 def read_foreground(store: str | Path, region: Any = ()) -> np.ndarray:
@@ -257,13 +222,6 @@ def as_probability(stored: np.ndarray) -> np.ndarray:
     return stored.astype(np.float32) / scale
 
 
-def _open(path: Path) -> zarr.Array:
-    # Without this a shard of nothing but the fill value is not written, and counts as unfinished
-    # for ever. It must be in force whenever a shard is written; open_array ignores it as argument.
-    zarr.config.set({"array.write_empty_chunks": True})
-    return zarr.open_array(path, mode="r+")
-
-
 def _create(store: Path, name: str, layout: Layout, attributes: dict[str, Any]) -> None:
     try:
         zarr.create_array(
@@ -276,8 +234,8 @@ def _create(store: Path, name: str, layout: Layout, attributes: dict[str, Any]) 
                 BloscCodec(
                     typesize=np.dtype(layout.dtype).itemsize,
                     cname="zstd",
-                    clevel=3,
-                    shuffle=BloscShuffle.bitshuffle,
+                    clevel=1,
+                    shuffle=BloscShuffle.shuffle,
                 ),
                 Crc32cCodec(),
             ),

@@ -221,7 +221,14 @@ def with_halo(
     return wide, within(region, wide)
 
 
-def within(region: Region, whole: Region) -> Region:
+def common(one: Sequence[slice], other: Sequence[slice]) -> Region:
+    """The pixels of two regions that overlap."""
+    return tuple(
+        slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True)
+    )
+
+
+def within(region: Sequence[slice], whole: Sequence[slice]) -> Region:
     """Where a region lies in a larger one."""
     return tuple(
         slice(part.start - of.start, part.stop - of.start)
@@ -233,6 +240,15 @@ def shard_grid(shape: Sequence[int], shard: Sequence[int]) -> list[tuple[int, ..
     """Indices of the shards that cover `shape`, last axis fastest."""
     counts = [range(-(-n // s)) for n, s in zip(shape, shard, strict=True)]
     return list(itertools.product(*counts))
+
+
+def touched(region: Sequence[slice], shard: Sequence[int]) -> list[tuple[int, ...]]:
+    """Indices of the shards that a region reaches into, last axis fastest."""
+    along = [
+        range(part.start // size, -(-part.stop // size))
+        for part, size in zip(region, shard, strict=True)
+    ]
+    return list(itertools.product(*along))
 
 
 def shard_region(index: Sequence[int], shape: Sequence[int], shard: Sequence[int]) -> Region:
