@@ -18,12 +18,13 @@ from monai.inferers import sliding_window_inference
 from prediction import draw_slide
 from torch import Tensor, nn
 
+from unetflow.foreground import write_foreground
 from unetflow.forward import as_batch, normalised, ready
 from unetflow.memory import keep_freed_memory
 from unetflow.models import load_model
 from unetflow.networks import build
 from unetflow.networks.unet import UNet
-from unetflow.predict import predict_array, write_foreground
+from unetflow.predict import predict_array
 from unetflow.stores import read_array, read_foreground
 from unetflow.tiles import valid_input_px
 

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unetflow.foreground import write_foreground
 from unetflow.forward import ready, tile_logits
 from unetflow.instances import label_store
 from unetflow.models import load_model
 from unetflow.networks import build
 from unetflow.ome import ome_image, write_group
-from unetflow.predict import write_foreground
 from unetflow.stores import Layout, open_array, read_array
 from unetflow.synthetic import draw_region
 from unetflow.tiles import halo_px, output_size_px, valid_input_px

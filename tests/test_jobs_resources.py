@@ -4,7 +4,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from unetflow.jobs.resources import for_shards, growing, pixels_of
+import pytest
+
+from unetflow.jobs.resources import for_shards, gpus, growing, pixels_of
 from unetflow.receipts import write_receipt
 
 
@@ -34,3 +36,12 @@ def test_small_images_have_a_thread_for_each_shard(tmp_path: Path) -> None:
     for shape, wanted in (((3, 300, 1024), 1), ((3, 1025, 1024), 2), ((1, 9000, 9000), 8)):
         write_receipt(receipt, {"levels": [{"shape": shape}]})
         assert threads(None, names) == wanted
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_jobs_wait_for_no_gpu_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    monkeypatch.setattr("unetflow.jobs.resources.has_gpu", lambda: there)
+    assert gpus(2, elsewhere=lambda: False)(None) == (2 if there else 0)
+    assert gpus(2, elsewhere=lambda: True)(None) == 2

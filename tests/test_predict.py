@@ -1,6 +1,7 @@
 """Tiling does not show; a killed prediction goes on; averaging turns the network's input."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -19,23 +20,17 @@ from hypothesis import strategies as st
 from torch import nn
 
 from unetflow.errors import ModelError, SlideError, StoreError
+from unetflow.foreground import BEGIN, END, _can_have, no_larger_than_needed, write_foreground
 from unetflow.forward import Normalised, resolve_precision
+from unetflow.kept import KeptChunks
 from unetflow.models import load_model, save_model
 from unetflow.networks import build
 from unetflow.ome import ome_image, write_group
-from unetflow.predict import (
-    BEGIN,
-    END,
-    _can_have,
-    no_larger_than_needed,
-    predict_array,
-    predict_store,
-    write_foreground,
-)
+from unetflow.predict import predict_array, predict_store
 from unetflow.pyramid import halved
 from unetflow.receipts import read_receipt, write_receipt
 from unetflow.runners import TURNS, fitting_tile, tiles_at_once
-from unetflow.stores import Layout, open_array, read_array, read_foreground
+from unetflow.stores import Layout, ShardedArray, open_array, read_array, read_foreground
 from unetflow.tiles import Tile, read_mirrored, valid_input_px
 
 
@@ -515,6 +510,43 @@ def test_several_models_are_averaged_each_with_its_own_intensities(
     np.testing.assert_allclose(found, np.mean(wanted, axis=0), atol=1e-5)
 
 
+def test_shards_are_done_strip_by_strip(
+    job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask begins with the last of its keys."""
+    done = []
+    write = ShardedArray.write
+
+    def noted(self: ShardedArray, index: Any, block: np.ndarray) -> None:
+        if self.path.name == "foreground":
+            done.append(index)
+        write(self, index, block)
+
+    monkeypatch.setattr(ShardedArray, "write", noted)
+    monkeypatch.setattr("unetflow.kept.KEPT_BYTES", 1)
+    monkeypatch.setattr(
+        KeptChunks, "in_strips", lambda self, shards: sorted(shards, key=lambda at: at[::-1])
+    )
+    predict_store(**job)
+    positions = {index: number for number, index in enumerate(done)}
+    wanted = sorted(done, key=lambda at: at[::-1])
+    # two are on their way together
+    assert max(abs(positions[index] - number) for number, index in enumerate(wanted)) <= 1
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_another_precision_begins_the_array_anew(
+    job: dict[str, Any], caplog: pytest.LogCaptureFixture, finished: bool
+) -> None:
+    caplog.set_level(logging.INFO)
+    predict_store(**job)
+    if not finished:
+        (job["store"] / "foreground" / "c" / "0" / "0" / "0").unlink()
+    predict_store(**{**job, "precision": "bf16"})
+    assert "starting anew, because of another parameters" in caplog.text
+    assert read_receipt(job["receipt"])["precision"] == "bf16"
+
+
 def test_shares_in_any_order_make_the_bytes_of_one_job(job: dict[str, Any], tmp_path: Path) -> None:
     alone = {**job, "store": tmp_path / "a" / "i.ome.zarr", "receipt": tmp_path / "a/i.json"}
     predict_store(**alone)
@@ -540,7 +572,7 @@ def test_a_share_of_another_making_is_refused_and_clears_nothing(
         predict_store(**{**job, "code": "other"}, share=(0, 2))
     missing = job["store"] / "foreground" / "c" / "0" / "0" / "0"
     missing.unlink()
-    monkeypatch.setattr("unetflow.predict.resolve_precision", lambda wanted, device: "bf16")
+    monkeypatch.setattr("unetflow.foreground.resolve_precision", lambda wanted, device: "bf16")
     with pytest.raises(ModelError, match="Give all jobs of an image the same kind of machine"):
         predict_store(**job, share=END)
     assert len(list((job["store"] / "foreground" / "c" / "0").glob("*/*"))) == 8
@@ -549,7 +581,7 @@ def test_a_share_of_another_making_is_refused_and_clears_nothing(
 def test_what_another_machine_began_is_continued_where_it_can_be_had(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("unetflow.predict.cores", lambda: 2)
+    monkeypatch.setattr("unetflow.foreground.cores", lambda: 2)
     now = {"device": "cpu", "precision": "fp32", "threads": 1, "write_px": 512}
     assert _can_have(now | {"threads": 2, "write_px": 256}, now)
     for other in ({"device": "cuda"}, {"precision": "bf16"}, {"threads": 3}, {"write_px": 1024}):

@@ -28,6 +28,17 @@ def test_the_pyramid_holds_the_pixels_and_their_block_means(tmp_path: Path) -> N
     ]
 
 
+def test_images_of_bits_have_levels_of_bits(tmp_path: Path) -> None:
+    np.save(tmp_path / "i.npy", PIXELS > 127)
+    store = prepare(tmp_path, path=tmp_path / "i.npy")
+    half = read_array(store, "1")
+    assert half.dtype == bool
+    np.testing.assert_array_equal(
+        half[0, :5, :5],
+        np.rint((PIXELS[:10, :10] > 127).reshape(5, 2, 5, 2).mean(axis=(1, 3))) != 0,
+    )
+
+
 def test_the_store_is_valid_ome_zarr(tmp_path: Path) -> None:
     import zarr
 

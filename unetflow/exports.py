@@ -114,7 +114,7 @@ def _polygons(
     labels: StoredArray, objects: pd.DataFrame
 ) -> Iterator[tuple[dict[str, Any], shapely.Geometry]]:
     """Each object with its outline, those that begin in the same shard together."""
-    height, width = labels.shards or labels.chunks
+    height, width = labels.shards
     shard = [objects["top_px"] // height, objects["left_px"] // width]
     for _, group in objects.groupby(shard, sort=True):
         top, left = int(group["top_px"].min()), int(group["left_px"].min())

@@ -11,17 +11,17 @@ each shard were read on its own, every chunk would be decoded four times:
 
 import threading
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
 
+from unetflow.arrays import StoredArray
 from unetflow.forward import ImageLike
-from unetflow.stores import CHUNK_PX, Index
-from unetflow.tiles import common, shard_region, touched, within
+from unetflow.stores import CHUNK_PX, SHARD_PX, Index
+from unetflow.tiles import Region, common, shard_region, touched, within
 
-KEPT_BYTES = 128 * 2**20  # of pixels as they are stored
-CHUNK = (CHUNK_PX, CHUNK_PX)
+KEPT_BYTES = 128 * 2**20  # of pixels as they are stored, where one shard of each job needs no more
 
 
 class Pixels(ImageLike, Protocol):
@@ -34,29 +34,39 @@ class Pixels(ImageLike, Protocol):
 class KeptChunks:
     """An image (C, Y, X) whose chunks are read once and kept, the last used of them.
 
-    Threads may read together; each chunk is read by one of them.
+    `together` threads may read it, each the tiles of a shard. Images that are no store are read in
+    larger chunks: their files may be in strips, which are decoded as a whole.
     """
 
-    def __init__(self, image: Pixels, kept_bytes: int = KEPT_BYTES) -> None:
-        self._image = image
+    def __init__(
+        self, image: Pixels, together: int, shard_px: int, kept_bytes: int = KEPT_BYTES
+    ) -> None:
         self.shape, self.dtype = image.shape, image.dtype
-        bytes_of_chunk = self.shape[0] * CHUNK_PX**2 * self.dtype.itemsize
-        self.most = max(1, kept_bytes // bytes_of_chunk)
-        self._chunk = lru_cache(self.most)(partial(_Chunk, image))
+        self._chunk_px = CHUNK_PX if isinstance(image, StoredArray) else SHARD_PX
+        self._shard_px = shard_px
+        self._rows = -(-shard_px // self._chunk_px) + 2  # of chunks of a shard and its halo
+        bytes_of_chunk = self.shape[0] * self._chunk_px**2 * self.dtype.itemsize
+        self._most = max(kept_bytes // bytes_of_chunk, together * self._rows**2)
+        chunk = (self._chunk_px,) * 2
+        self._chunk = lru_cache(self._most)(
+            lambda index: _Chunk(image, shard_region(index, image.shape[1:], chunk))
+        )
+        self._looking = threading.Lock()
 
     def __getitem__(self, key: Any) -> np.ndarray:
         """Pixels (C, H, W) of a key (slice(None), rows, columns) inside the image."""
         _, *region = key
         sizes = (part.stop - part.start for part in region)
         pixels_CHW = np.empty((self.shape[0], *sizes), self.dtype)
-        for index in touched(region, CHUNK):
-            chunk = self._chunk(index)
+        for index in touched(region, (self._chunk_px,) * 2):
+            with self._looking:  # else two threads might each make the chunk that is missing
+                chunk = self._chunk(index)
             shared = common(chunk.region, region)
             there, here = within(shared, chunk.region), within(shared, region)
             pixels_CHW[(slice(None), *here)] = chunk.read()[(slice(None), *there)]
         return pixels_CHW
 
-    def in_strips(self, shards: Sequence[Index], shard_px: int) -> list[Index]:
+    def in_strips(self, shards: Sequence[Index]) -> list[Index]:
         """Shards (.., y, x) in an order in which the chunks that are kept suffice.
 
         Strips that are as wide as that allows, each from above to below:
@@ -65,17 +75,16 @@ class KeptChunks:
             3 4 | 9 ..
             5 6 |
         """
-        rows = -(-shard_px // CHUNK_PX) + 2  # with those of the halo
-        columns = self.most // rows - 2
-        width = max(1, columns * CHUNK_PX // shard_px)
+        columns = self._most // self._rows - 2
+        width = max(1, columns * self._chunk_px // self._shard_px)
         return sorted(shards, key=lambda index: (index[-1] // width, index[-2], index[-1]))
 
 
 class _Chunk:
     """One chunk, read when it is first needed; the other threads wait for it."""
 
-    def __init__(self, image: Pixels, index: Index) -> None:
-        self.region = shard_region(index, image.shape[1:], CHUNK)
+    def __init__(self, image: Pixels, region: Region) -> None:
+        self.region = region
         self._image, self._reading = image, threading.Lock()
         self._pixels_CHW: np.ndarray | None = None
 

@@ -1,72 +1,25 @@
 """Overlap-tile inference: the network over images of any size, seamless and restartable.
 
 Source of the strategy: Ronneberger et al. 2015, figure 2; of the exact grid: `unetflow.tiles`.
-Shape suffixes: B batch, C channels, K classes, H W of a tile, Y X of a level.
+Shape suffixes: K classes, H W of a tile, Y X of a level.
 """
 
-import logging
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 from torch import nn
 
-from unetflow.errors import ModelError, SlideError
-from unetflow.forward import (
-    ImageLike,
-    as_batch,
-    check_write_px,
-    cores,
-    cut,
-    normalised,
-    overlap_px,
-    read_px_of,
-    read_tile,
-    ready,
-    resolve_device,
-    resolve_precision,
-    tiles_for,
-    use_threads,
-)
-from unetflow.kept import KeptChunks, Pixels
-from unetflow.memory import keep_freed_memory
+from unetflow.foreground import END, Share, put_tile, write_foreground, write_foreground_levels
+from unetflow.forward import ImageLike, cut, read_tile, ready, tiles_for
 from unetflow.models import check_image, load_model, warn_of_other_intensities
-from unetflow.ome import ome_image, spatial_scale, write_group
-from unetflow.progress import progress
-from unetflow.pyramid import halved, level_shapes, write_coarser
+from unetflow.ome import spatial_scale
 from unetflow.receipts import RunRecord, digest_of_file, read_receipt, write_receipt
-from unetflow.runners import (
-    Turns,
-    fitting_tile,
-    mean_probabilities,
-    runner_for,
-    tiles_at_once,
-    turns_of,
-)
-from unetflow.stores import Index, Layout, ShardedArray, join_array, open_array, read_array
-from unetflow.tiles import (
-    Region,
-    Tile,
-    blend_weights,
-    common,
-    read_mirrored,
-    shard_grid,
-    within,
-)
-from unetflow.tissue import Tissue, read_tissue
-
-log = logging.getLogger(__name__)
-
-AXES = ("c", "y", "x")
-Share = tuple[int, int]
-"""Which shards a job does: every so many-th (of), from this one on (number)."""
-
-BEGIN: Share = (0, 0)  # none: the array is made
-END: Share = (-1, 1)  # what is still missing: nothing, where all shares are done
+from unetflow.runners import mean_probabilities, turns_of
+from unetflow.stores import read_array
+from unetflow.tissue import read_tissue
 
 
 def predict_array(
@@ -95,7 +48,7 @@ def predict_array(
         found_KHW = cut(probabilities.cpu(), tile).numpy()
         if whole_KYX is None:
             whole_KYX = np.zeros((len(found_KHW), *shape_YX), np.float32)
-        _put(whole_KYX, everywhere, found_KHW, tile, network, write_px, shape_YX)
+        put_tile(whole_KYX, everywhere, found_KHW, tile, network, write_px, shape_YX)
     if whole_KYX is None:
         raise ValueError(f"an image of shape {tuple(image.shape)} has no pixels")
     return whole_KYX
@@ -153,262 +106,6 @@ def predict_store(
         write_foreground_levels(store, foreground, made["digest"], how["threads"])
     write_receipt(receipt, {**content, **made})
     record.write(**foreground.chosen)
-
-
-def write_foreground(
-    models: Sequence[tuple[nn.Module, dict[str, Any]]],
-    pixels: Pixels,
-    store: str | Path,
-    *,
-    scale: Sequence[float],
-    unit: str | None,
-    tissue: Tissue | None,
-    decided_by: dict[str, Any],
-    write_px: int,
-    shard_px: int,
-    dtype: str,
-    average: int,
-    precision: str,
-    threads: int,
-    gpu: bool,
-    require_gpu: bool,
-    share: Share | None = None,
-) -> ShardedArray:
-    """Array `foreground` (K, Y, X) of a store: P(pixel belongs to an object), a plane per class.
-
-    Of `pixels` (C, Y, X) as they are stored, by networks with their descriptions, whose
-    probabilities are averaged; as uint8 255 is 1.0. Outside the tissue, if that is known, it is 0
-    and no network is run. Finished shards of the same making are kept. Tiles are smaller than
-    `write_px` where memory is short. `share` as of `predict_store`. Raises ModelError where nothing
-    fits, and where a share cannot be done as the array was begun.
-    """
-    if shard_px % write_px:
-        raise ModelError(
-            f"predict: shard_px = {shard_px} px is no multiple of write_px = {write_px} px. Set it "
-            "to one: a shard is a whole number of write regions."
-        )
-    turns = turns_of(average)
-    layout = Layout((len(models[0][1]["classes"]), *pixels.shape[1:]), dtype, AXES, shard_px)
-    decided_by = {**decided_by, "parameters": {"write_px": write_px, "average": average}}
-    joined = None
-    if share not in (None, BEGIN):
-        joined = join_array(store, "foreground", layout, decided_by=decided_by)
-        if not _of_share(joined, share):  # no device is needed, none may have been granted
-            return joined
-    keep_freed_memory()
-    device = resolve_device(gpu=gpu, require_gpu=require_gpu)
-    granted = use_threads(threads)
-    now = _chosen(
-        [network for network, _ in models],
-        turns,
-        no_larger_than_needed(write_px, pixels.shape[1:], models[0][0]),
-        device=device,
-        precision=resolve_precision(precision, device),
-        granted=granted,
-        shards=len(shard_grid(layout.shape, layout.shards)),
-    )
-    foreground = joined or _begun(store, layout, decided_by, now, [1, *scale], unit)
-    if missing := _of_share(foreground, share):
-        if not _can_have(foreground.chosen, now):
-            raise ModelError(
-                f"{store}: was begun with {foreground.chosen}, this job has {now}. Give all jobs "
-                "of an image the same kind of machine, or set predict: parts to 1."
-            )
-        _finish(foreground, missing, models, KeptChunks(pixels), turns, granted, tissue)
-    return foreground
-
-
-def write_foreground_levels(
-    store: str | Path, foreground: ShardedArray, digest: str, threads: int
-) -> None:
-    """Coarser levels of a finished foreground with this digest, for viewers, and its metadata."""
-    scale, unit = spatial_scale(store)
-    levels = len(level_shapes(foreground.array.shape[1:]))
-    names = ["foreground", *(f"foreground_{k}" for k in range(1, levels))]
-    write_coarser(
-        store,
-        foreground,
-        names[1:],
-        halved,
-        axes=AXES,
-        decided_by={"foreground": digest},
-        threads=threads,
-    )
-    scales = {name: [1.0, *(step * 2**k for step in scale)] for k, name in enumerate(names)}
-    write_group(store, "", ome_image("foreground", AXES, scales, unit=unit))
-
-
-def no_larger_than_needed(write_px: int, shape_YX: Sequence[int], network: Any) -> int:
-    """The write region of a tile, or that of the smallest tile that holds all of a small image."""
-    check_write_px(network, write_px)
-    step = 2**network.depth
-    return min(write_px, -(-max(shape_YX) // step) * step)
-
-
-def _begun(
-    store: str | Path,
-    layout: Layout,
-    decided_by: dict[str, Any],
-    now: dict[str, Any],
-    scale: Sequence[float],
-    unit: str | None,
-) -> ShardedArray:
-    """The array of a foreground, with the shards that it has already."""
-    write_group(store, "", ome_image("foreground", AXES, {"foreground": scale}, unit=unit))
-    return open_array(
-        store,
-        "foreground",
-        layout,
-        decided_by=decided_by,
-        chosen=now,
-        can_have=lambda chosen: _can_have(chosen, now),
-    )
-
-
-def _chosen(
-    networks: Sequence[nn.Module],
-    turns: Turns,
-    write_px: int,
-    *,
-    device: str,
-    precision: str,
-    granted: int,
-    shards: int,
-) -> dict[str, Any]:
-    """What this machine would choose: tile, and threads of each network.
-
-    Networks of one thread each are faster together than one of many threads, and give the same
-    bits whatever their number; they get several where there are fewer shards than threads, or
-    where memory is short.
-    """
-    chosen: dict[str, Any] = {
-        **{"device": device, "precision": precision, "memory_format": "channels_last"},
-        "write_px": fitting_tile(networks, turns, write_px, device, precision),
-        "average": len(turns),
-    }
-    if overlap := overlap_px(networks[0], chosen["write_px"]):
-        chosen["blended_px"] = overlap
-        log.warning(
-            "the network is not seamless: what it says of a pixel depends on the tile. Tiles "
-            "overlap by %d px and are blended; the result is not that of the whole image.",
-            2 * overlap,
-        )
-    at_once = tiles_at_once(networks[0], chosen, min(granted, shards))
-    return {**chosen, "threads": granted // at_once}
-
-
-def _can_have(chosen: dict[str, Any], now: dict[str, Any]) -> bool:
-    """Can an array that was begun with `chosen` be continued here, to the same bits?"""
-    same = all(chosen[key] == now[key] for key in ("device", "precision"))
-    return same and chosen["threads"] <= cores() and chosen["write_px"] <= now["write_px"]
-
-
-def _of_share(foreground: ShardedArray, share: Share | None) -> list[Index]:
-    """Shards that this job has to do."""
-    if share == BEGIN:
-        return []
-    number, of = (0, 1) if share in (None, END) else share
-    own = set(foreground.shards()[number::of])
-    return [index for index in foreground.missing() if index in own]
-
-
-def _finish(
-    foreground: ShardedArray,
-    missing: Sequence[Index],
-    models: Sequence[tuple[nn.Module, dict[str, Any]]],
-    image: KeptChunks,
-    turns: Turns,
-    granted: int,
-    tissue: Tissue | None,
-) -> None:
-    """One Dask task per missing shard: read its tiles, run them, write it whole.
-
-    One worker more than tiles may be on their way together reads or writes meanwhile.
-    """
-    chosen = foreground.chosen
-    write_px, threads = chosen["write_px"], chosen["threads"]
-    networks: list[Any] = [
-        ready(network, device=chosen["device"], precision=chosen["precision"])
-        for network, _ in models
-    ]
-    at_once = tiles_at_once(networks[0], chosen, granted // threads)
-    network, dtype = networks[0], foreground.array.dtype
-    run = runner_for(networks, turns, read_px_of(network, write_px), at_once)
-    total = sum(_pixels_of(foreground.region(index)) for index in missing)
-    with progress("predict", total=total, pixels=True) as tick:
-
-        def finish_shard(index: tuple[int, ...]) -> None:
-            use_threads(threads)  # each of Dask's workers has a number of its own
-            classes, *region_YX = foreground.region(index)
-            region = (region_YX[0], region_YX[1])
-            tiles = [
-                tile
-                for tile in tiles_for(network, image.shape[1:], write_px, region)
-                if tissue is None or tissue.reaches(*tile.write)
-            ]
-            sizes = (classes.stop, *(part.stop - part.start for part in region))
-            block = np.zeros(sizes, dtype if network.seamless else np.float32)
-            for tile in tiles:
-                stored_CHW = _finite(read_mirrored(image, tile.read), tile.write)
-                probabilities_KHW = run(
-                    [as_batch(normalised(stored_CHW, of["intensity"])) for _, of in models]
-                )
-                objects_KHW = _stored(cut(probabilities_KHW, tile)[1:].numpy(), block.dtype)
-                _put(block, region, objects_KHW, tile, network, write_px, image.shape[1:])
-            block = block if network.seamless else _stored(block, dtype)
-            if tissue is not None:
-                block *= tissue.inside(*region)
-            foreground.write(index, block)
-            tick(_pixels_of(region))
-
-        in_order = image.in_strips(missing, foreground.array.shards[-1])
-        tasks = [
-            dask.delayed(finish_shard)(index, dask_key_name=f"shard {number:09d}")
-            for number, index in enumerate(in_order)
-        ]
-        dask.compute(*tasks, scheduler="threads", num_workers=at_once + 1)
-
-
-def _put(
-    block: np.ndarray,
-    region: Region,
-    found_KHW: np.ndarray,
-    tile: Tile,
-    network: Any,
-    write_px: int,
-    shape_YX: tuple[int, ...],
-) -> None:
-    """What was found in a tile, into the block of a region: as it is, or blended with others."""
-    shared = common(tile.write, region)
-    into = (slice(None), *within(shared, region))
-    part = within(shared, tile.write)
-    if network.seamless:
-        block[into] = found_KHW[(slice(None), *part)]
-        return
-    weights = blend_weights(tile.write, write_px, overlap_px(network, write_px), shape_YX)
-    block[into] += found_KHW[(slice(None), *part)] * weights[part]
-
-
-def _finite(pixels_CYX: np.ndarray, region: Region) -> np.ndarray:
-    """The pixels as they are. Raises SlideError where one is no number: it would spread."""
-    if pixels_CYX.dtype.kind == "f" and not np.isfinite(pixels_CYX).all():
-        rows, columns = region
-        raise SlideError(
-            f"the image has NaN or infinite pixels in or around rows {rows.start} to {rows.stop}, "
-            f"columns {columns.start} to {columns.stop}. Replace them and run the command again."
-        )
-    return pixels_CYX
-
-
-def _pixels_of(region: Region) -> int:
-    """Of a region's last two axes."""
-    return math.prod(part.stop - part.start for part in region[-2:])
-
-
-def _stored(probabilities: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    if dtype == np.uint8:
-        return np.rint(probabilities * 255).astype(np.uint8)
-    return probabilities.astype(dtype)
 
 
 if __name__ == "__main__":

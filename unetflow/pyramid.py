@@ -75,7 +75,7 @@ def halved(block: np.ndarray) -> np.ndarray:
     Integers are rounded to the nearest, halves to even, and summed in 64 bits.
     """
     if block.dtype == bool:
-        block = block.view(np.uint8)
+        return halved(block.view(np.uint8)).view(bool)
     if np.issubdtype(block.dtype, np.integer):
         from unetflow.halving import halved_integers  # a second of numba, not for small images
 

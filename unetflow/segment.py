@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from unetflow.errors import UnetflowError
+from unetflow.foreground import write_foreground, write_foreground_levels
 from unetflow.instances import label_store
 from unetflow.models import check_channels, load_model, warn_of_other_intensities
 from unetflow.paths import fingerprint_of
-from unetflow.predict import write_foreground, write_foreground_levels
 from unetflow.receipts import digest_of, digest_of_file, read_receipt, write_receipt
 from unetflow.sampling import Lost, Source, source_at
 from unetflow.slides import Slide
@@ -77,8 +77,8 @@ def segment_file(
     """Segment an image file into an OME-Zarr; returns what is said of the instances of each class.
 
     The image is read at the model's resolution where both are known; `mpp` overrules what the file
-    says. `how` are the options of `unetflow.predict.write_foreground`. The same call goes on where
-    a killed one stopped. Raises SlideError and ModelError.
+    says. `how` are the options of `unetflow.foreground.write_foreground`. The same call goes on
+    where a killed one stopped. Raises SlideError and ModelError.
     """
     network, description = load_model(model)
     with Slide(image, plane=plane, mpp=mpp) as slide:

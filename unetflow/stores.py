@@ -20,7 +20,7 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 
-from unetflow.arrays import StoredArray
+from unetflow.arrays import DamagedError, StoredArray, in_short
 from unetflow.errors import StoreError
 from unetflow.receipts import digest_of
 from unetflow.tiles import shard_grid, shard_region
@@ -90,8 +90,8 @@ class ShardedArray:
             self.array.write(region, block)
         except (OSError, ValueError) as error:
             raise StoreError(
-                f"{self.path}: shard {index} could not be written ({error}). Make room or rights "
-                "and run the same command again: finished shards are kept."
+                f"{self.path}: shard {index} could not be written ({in_short(error)}). Make room "
+                "or rights and run the same command again: finished shards are kept."
             ) from error
 
     def drop_unreadable(self) -> None:
@@ -101,7 +101,7 @@ class ShardedArray:
                 continue
             try:
                 self.array[self.region(index)]
-            except StoreError as error:
+            except DamagedError as error:
                 log.warning("%s: shard %s is damaged (%s): doing it again", self.path, index, error)
                 self._file(index).unlink()
 
@@ -188,14 +188,7 @@ def clear(path: Path) -> None:
 
 def read_array(store: str | Path, name: str) -> StoredArray:
     """Open array `name` of a store for reading. Raises StoreError where it is not there."""
-    path = Path(store) / name
-    try:
-        return StoredArray(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise StoreError(
-            f"{store}: no readable array {name!r} ({error}). Delete the receipt of this store and "
-            "run the same command again."
-        ) from error
+    return StoredArray(Path(store) / name)
 
 
 def read_lazily(store: str | Path, name: str) -> "da.Array":

@@ -2,11 +2,13 @@
 
 import json
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 GIGA = 1e9
+GPU_FILES = ("nvidia[0-9]*", "kfd", "dxg")  # in /dev: of NVIDIA, AMD, and either under WSL
 
 
 def growing(least: float, *, per_gpx: float = 0, of: str = "image") -> Callable[..., int]:
@@ -34,6 +36,20 @@ def for_shards(most: int, shard_px: int, *, of: str = "image") -> Callable[..., 
         return min(most, math.prod(-(-size // shard_px) for size in shape)) if shape else most
 
     return threads
+
+
+def gpus(count: int, *, elsewhere: Callable[[], bool]) -> Callable[..., int]:
+    """GPUs for Snakemake: none where jobs run on this machine and it has none.
+
+    Else jobs would wait for one another's GPU there. `elsewhere` says that they need not run here.
+    """
+    return lambda wildcards: count if elsewhere() or has_gpu() else 0
+
+
+def has_gpu() -> bool:
+    """Whether this machine has a GPU, asked without PyTorch, which takes seconds to load."""
+    devices = (each for name in GPU_FILES for each in Path("/dev").glob(name))
+    return sys.platform == "darwin" or any(True for _ in devices)
 
 
 def pixels_of(receipt: str | Path) -> int:

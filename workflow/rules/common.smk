@@ -6,7 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 from unetflow.errors import ConfigError
 from unetflow.jobs.code import code_digest
-from unetflow.jobs.resources import for_shards, growing
+from unetflow.jobs.resources import for_shards, gpus, growing
 from unetflow.jobs.settings import read_settings, sources_cache
 from unetflow.jobs.sources import Sources
 from unetflow.paths import split_dataset
@@ -26,7 +26,7 @@ LABELLING = {
 }
 PARTS = SETTINGS.config["predict"]["parts"]  # in no digest: any number gives the same bytes
 PREDICT = {key: value for key, value in SETTINGS.config["predict"].items() if key != "parts"}
-BEGIN, END = (0, 0), (-1, 1)  # shares, as `unetflow.predict` has them
+BEGIN, END = (0, 0), (-1, 1)  # shares, as `unetflow.foreground` has them
 
 
 wildcard_constraints:
@@ -164,8 +164,16 @@ def shares_of_image(wildcards):
     return [f"{folder}/{wildcards.image}.{part}of{PARTS}.json" for part in range(PARTS)]
 
 
+def one_gpu():
+    """GPUs of a job that predicts; the executor is known when jobs are looked at."""
+    return gpus(
+        1,
+        elsewhere=lambda: workflow.non_local_exec_or_dryrun or SETTINGS.config["require_gpu"],
+    )
+
+
 def predict_params(share):
-    """Params of the rules that predict; `share` says which shards, as `unetflow.predict.Share`."""
+    """Params of the rules that predict; `share` says which shards, as `unetflow.foreground.Share`."""
     return {
         "image": under_results("images/{image}.ome.zarr"),
         "store": under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
