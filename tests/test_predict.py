@@ -523,7 +523,6 @@ def test_shards_are_done_strip_by_strip(
         write(self, index, block)
 
     monkeypatch.setattr(ShardedArray, "write", noted)
-    monkeypatch.setattr("unetflow.kept.KEPT_BYTES", 1)
     monkeypatch.setattr(
         KeptChunks, "in_strips", lambda self, shards: sorted(shards, key=lambda at: at[::-1])
     )

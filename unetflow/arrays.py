@@ -64,12 +64,12 @@ class StoredArray:
         try:
             return np.asarray(self._array[inside].read().result())
         except (OSError, ValueError, KeyError) as error:
-            where = f"{self.path}: %s at {_in_words(inside)} ({in_short(error)}). "
+            where = f"at {_in_words(inside)} ({in_short(error)})"
             if isinstance(error, OSError) or "[os_error_code=" in str(error):
-                raise StoreError(where % "could not be read") from error
+                raise StoreError(f"{self.path}: could not be read {where}") from error
             raise DamagedError(
-                where % "damaged" + "Delete the receipts of this store and run the same command "
-                "again: damaged shards are done again."
+                f"{self.path}: damaged {where}. Delete the receipts of this store and run the same "
+                "command again: damaged shards are done again."
             ) from error
 
     def write(self, region: Region, block: np.ndarray) -> None:

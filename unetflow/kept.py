@@ -21,7 +21,7 @@ from unetflow.forward import ImageLike
 from unetflow.stores import CHUNK_PX, SHARD_PX, Index
 from unetflow.tiles import Region, common, shard_region, touched, within
 
-KEPT_BYTES = 128 * 2**20  # of pixels as they are stored, where one shard of each job needs no more
+KEPT_BYTES = 32 * 2**20  # of pixels as they are stored; more where the shards in work need it
 
 
 class Pixels(ImageLike, Protocol):
