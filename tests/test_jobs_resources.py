@@ -1,12 +1,13 @@
 """What jobs ask of the cluster grows with the image and with the attempt."""
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from unetflow.jobs.resources import for_shards, gpus, growing, pixels_of
+from unetflow.jobs.resources import for_shards, gpus, growing, has_gpu, pixels_of
 from unetflow.receipts import write_receipt
 
 
@@ -31,7 +32,7 @@ def test_receipts_of_predictions_and_broken_ones(tmp_path: Path) -> None:
 def test_small_images_have_a_thread_for_each_shard(tmp_path: Path) -> None:
     receipt = tmp_path / "small.json"
     names: Any = SimpleNamespace(image=str(receipt))
-    threads = for_shards(8, 1024)
+    threads = for_shards(8)
     assert threads(None, names) == 8  # not prepared yet
     for shape, wanted in (((3, 300, 1024), 1), ((3, 1025, 1024), 2), ((1, 9000, 9000), 8)):
         write_receipt(receipt, {"levels": [{"shape": shape}]})
@@ -45,3 +46,15 @@ def test_jobs_wait_for_no_gpu_that_is_not_there(
     monkeypatch.setattr("unetflow.jobs.resources.has_gpu", lambda: there)
     assert gpus(2, elsewhere=lambda: False)(None) == (2 if there else 0)
     assert gpus(2, elsewhere=lambda: True)(None) == 2
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="a Mac has one")
+@pytest.mark.parametrize("name", ["dev/nvidia0", "dev/kfd", "proc/driver/nvidia/gpus/0000:01"])
+def test_a_gpu_is_known_by_its_files(tmp_path: Path, name: str) -> None:
+    for folder in ("dev", "proc/driver/nvidia"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "dev" / "nvidiactl").touch()  # of the driver
+    assert not has_gpu(tmp_path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    assert has_gpu(tmp_path)

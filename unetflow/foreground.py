@@ -29,7 +29,7 @@ from unetflow.forward import (
     tiles_for,
     use_threads,
 )
-from unetflow.kept import KeptChunks, Pixels
+from unetflow.kept import KeptChunks, Pixels, bytes_around
 from unetflow.memory import keep_freed_memory
 from unetflow.ome import ome_image, spatial_scale, write_group
 from unetflow.progress import progress
@@ -101,6 +101,7 @@ def write_foreground(
         precision=resolve_precision(precision, device),
         granted=granted,
         shards=len(shard_grid(layout.shape, layout.shards)),
+        held_bytes=bytes_around(pixels, shard_px),
     )
     foreground = joined or _begun(store, layout, decided_by, now, [1, *scale], unit)
     if missing := _of_share(foreground, share):
@@ -169,6 +170,7 @@ def _chosen(
     precision: str,
     granted: int,
     shards: int,
+    held_bytes: int,
 ) -> dict[str, Any]:
     """What this machine would choose: tile, and threads of each network.
 
@@ -176,10 +178,9 @@ def _chosen(
     bits whatever their number; they get several where there are fewer shards than threads, or
     where memory is short.
     """
-    share = granted / cores()
     chosen: dict[str, Any] = {
         **{"device": device, "precision": precision, "memory_format": "channels_last"},
-        "write_px": fitting_tile(networks, turns, write_px, device, precision, share),
+        "write_px": fitting_tile(networks, turns, write_px, device, precision),
         "average": len(turns),
     }
     if overlap := overlap_px(networks[0], chosen["write_px"]):
@@ -189,7 +190,7 @@ def _chosen(
             "overlap by %d px and are blended; the result is not that of the whole image.",
             2 * overlap,
         )
-    at_once = tiles_at_once(networks[0], chosen, min(granted, shards), share)
+    at_once = tiles_at_once(networks[0], chosen, min(granted, shards), held_bytes)
     return {**chosen, "threads": granted // at_once}
 
 
@@ -227,9 +228,11 @@ def _finish(
         ready(network, device=chosen["device"], precision=chosen["precision"])
         for network, _ in models
     ]
-    at_once = tiles_at_once(networks[0], chosen, granted // threads, granted / cores())
+    shard_px = foreground.array.shards[-1]
+    held_bytes = bytes_around(pixels, shard_px)
+    at_once = tiles_at_once(networks[0], chosen, granted // threads, held_bytes)
     network, dtype = networks[0], foreground.array.dtype
-    image = KeptChunks(pixels, at_once + 1, foreground.array.shards[-1])
+    image = KeptChunks(pixels, at_once + 1, shard_px)
     run = runner_for(networks, turns, read_px_of(network, write_px), at_once)
     total = sum(_pixels_of(foreground.region(index)) for index in missing)
     with progress("predict", total=total, pixels=True) as tick:

@@ -91,11 +91,10 @@ def resolve_precision(wanted: str, device: str) -> str:
 
 
 def cores() -> int:
-    """Cores that this process may use: those of the machine, or of SLURM's allocation."""
-    has_affinity = hasattr(os, "sched_getaffinity")
-    there = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    granted = os.environ.get("SLURM_CPUS_ON_NODE", "")
-    return min(there, int(granted)) if granted.isdigit() and int(granted) else there
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def use_threads(granted: int) -> int:

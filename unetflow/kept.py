@@ -34,19 +34,16 @@ class Pixels(ImageLike, Protocol):
 class KeptChunks:
     """An image (C, Y, X) whose chunks are read once and kept, the last used of them.
 
-    `together` threads may read it, each the tiles of a shard. Images that are no store are read in
-    larger chunks: their files may be in strips, which are decoded as a whole.
+    `together` threads may read it, each the tiles of a shard.
     """
 
     def __init__(
         self, image: Pixels, together: int, shard_px: int, kept_bytes: int = KEPT_BYTES
     ) -> None:
         self.shape, self.dtype = image.shape, image.dtype
-        self._chunk_px = CHUNK_PX if isinstance(image, StoredArray) else SHARD_PX
-        self._shard_px = shard_px
-        self._rows = -(-shard_px // self._chunk_px) + 2  # of chunks of a shard and its halo
-        bytes_of_chunk = self.shape[0] * self._chunk_px**2 * self.dtype.itemsize
-        self._most = max(kept_bytes // bytes_of_chunk, together * self._rows**2)
+        self._chunk_px, self._shard_px = _chunk_px(image), shard_px
+        self._rows = _rows(image, shard_px)
+        self._most = max(kept_bytes // _bytes_of_chunk(image), together * self._rows**2)
         chunk = (self._chunk_px,) * 2
         self._chunk = lru_cache(self._most)(
             lambda index: _Chunk(image, shard_region(index, image.shape[1:], chunk))
@@ -78,6 +75,25 @@ class KeptChunks:
         columns = self._most // self._rows - 2
         width = max(1, columns * self._chunk_px // self._shard_px)
         return sorted(shards, key=lambda index: (index[-1] // width, index[-2], index[-1]))
+
+
+def bytes_around(image: Pixels, shard_px: int) -> int:
+    """Of the chunks that the tiles of one shard reach into, which are kept at least."""
+    return int(_rows(image, shard_px) ** 2 * _bytes_of_chunk(image))
+
+
+def _chunk_px(image: Pixels) -> int:
+    """Of a store its chunks; files may be in strips, which are decoded whole, so larger ones."""
+    return CHUNK_PX if isinstance(image, StoredArray) else SHARD_PX
+
+
+def _rows(image: Pixels, shard_px: int) -> int:
+    """Of chunks of a shard and its halo."""
+    return -(-shard_px // _chunk_px(image)) + 2
+
+
+def _bytes_of_chunk(image: Pixels) -> int:
+    return int(image.shape[0] * _chunk_px(image) ** 2 * image.dtype.itemsize)
 
 
 class _Chunk:

@@ -187,17 +187,11 @@ class _Slot:
 
 
 def fitting_tile(
-    networks: Sequence[Any],
-    turns: Turns,
-    write_px: int,
-    device: str,
-    precision: str,
-    share: float = 1.0,
+    networks: Sequence[Any], turns: Turns, write_px: int, device: str, precision: str
 ) -> int:
     """The write region of a tile that memory is enough for: `write_px`, or that halved.
 
-    On a GPU a tile is tried. On the CPU its memory is estimated; it may be this share of what is
-    left, as jobs on the other cores need theirs. Raises ModelError where even the
+    On a GPU a tile is tried, on the CPU its memory is estimated. Raises ModelError where even the
     smallest is too large, ValueError where `write_px` is no multiple of 2**depth.
     """
     depth = networks[0].depth
@@ -208,7 +202,7 @@ def fitting_tile(
         needed = _bytes_of_tile(networks[0], write_px, precision)
         log.info("needs %.2f GB: tile %d px, %s, %s", needed / 1e9, read_px, precision, device)
         if device == "cpu":
-            fits = needed < share * SHARE_OF_MEMORY * available_bytes()
+            fits = needed < SHARE_OF_MEMORY * available_bytes()
         else:
             fits = _fits_on_gpu(networks, turns, read_px, device, precision)
         if fits:
@@ -223,16 +217,16 @@ def fitting_tile(
         write_px = -(-write_px // 2**depth // 2) * 2**depth
 
 
-def tiles_at_once(network: Any, chosen: Mapping[str, Any], most: int, share: float = 1.0) -> int:
+def tiles_at_once(network: Any, chosen: Mapping[str, Any], most: int, held_bytes: int = 0) -> int:
     """How many tiles may be on their way together, 1 to `most`.
 
-    On a CPU as many as a share of the memory allows; on a GPU all, of which one is computed.
-    `chosen` has the tile's `write_px`, `device` and `precision`.
+    On a CPU as many as memory allows, each with `held_bytes` of its image; on a GPU all, of which
+    one is computed. `chosen` has the tile's `write_px`, `device` and `precision`.
     """
     if chosen["device"] != "cpu":
         return max(1, most)
-    needed = _bytes_of_tile(network, chosen["write_px"], chosen["precision"])
-    return max(1, min(most, int(share * SHARE_OF_MEMORY * available_bytes() / needed)))
+    needed = _bytes_of_tile(network, chosen["write_px"], chosen["precision"]) + held_bytes
+    return max(1, min(most, int(SHARE_OF_MEMORY * available_bytes() / needed)))
 
 
 def _bytes_of_tile(network: Any, write_px: int, precision: str) -> int:

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 GIGA = 1e9
-GPU_FILES = ("nvidia[0-9]*", "kfd", "dxg")  # in /dev: of NVIDIA, AMD, and either under WSL
+SHARD_PX = 1024  # as `unetflow.stores`, which takes half a second to load
+GPU_FILES = (  # of NVIDIA, AMD, and either under WSL
+    *("dev/nvidia[0-9]*", "proc/driver/nvidia/gpus/*"),
+    *("dev/kfd", "dev/dxg"),
+)
 
 
 def growing(least: float, *, per_gpx: float = 0, of: str = "image") -> Callable[..., int]:
@@ -25,15 +29,15 @@ def growing(least: float, *, per_gpx: float = 0, of: str = "image") -> Callable[
     return amount
 
 
-def for_shards(most: int, shard_px: int, *, of: str = "image") -> Callable[..., int]:
-    """Threads for Snakemake: `most`, or one for each shard of a small image.
+def for_shards(most: int, *, of: str = "image") -> Callable[..., int]:
+    """Threads for Snakemake: `most`, or one for each 1024 px square of a small image.
 
     So that many small images are done side by side. `of` is that of `growing`.
     """
 
     def threads(wildcards: Any, input: Any) -> int:
         shape = shape_of(getattr(input, of))[-2:]
-        return min(most, math.prod(-(-size // shard_px) for size in shape)) if shape else most
+        return min(most, math.prod(-(-size // SHARD_PX) for size in shape)) if shape else most
 
     return threads
 
@@ -41,15 +45,17 @@ def for_shards(most: int, shard_px: int, *, of: str = "image") -> Callable[..., 
 def gpus(count: int, *, elsewhere: Callable[[], bool]) -> Callable[..., int]:
     """GPUs for Snakemake: none where jobs run on this machine and it has none.
 
-    Else jobs would wait for one another's GPU there. `elsewhere` says that they need not run here.
+    Else they would wait for one another's GPU. `elsewhere` says that they need not run here.
     """
     return lambda wildcards: count if elsewhere() or has_gpu() else 0
 
 
-def has_gpu() -> bool:
-    """Whether this machine has a GPU, asked without PyTorch, which takes seconds to load."""
-    devices = (each for name in GPU_FILES for each in Path("/dev").glob(name))
-    return sys.platform == "darwin" or any(True for _ in devices)
+def has_gpu(root: Path = Path("/")) -> bool:
+    """Whether this machine has a GPU, asked without PyTorch, which takes seconds to load.
+
+    `root` is where /dev and /proc are looked for.
+    """
+    return sys.platform == "darwin" or any(any(root.glob(name)) for name in GPU_FILES)
 
 
 def pixels_of(receipt: str | Path) -> int:

@@ -164,11 +164,15 @@ def shares_of_image(wildcards):
     return [f"{folder}/{wildcards.image}.{part}of{PARTS}.json" for part in range(PARTS)]
 
 
-def one_gpu():
-    """GPUs of a job that predicts; the executor is known when jobs are looked at."""
+def gpus_of_job(count):
+    """GPUs, asked for when it is known where jobs run; a step of SLURM's was granted its own."""
     return gpus(
-        1,
-        elsewhere=lambda: workflow.non_local_exec_or_dryrun or SETTINGS.config["require_gpu"],
+        count,
+        elsewhere=lambda: (
+            workflow.non_local_exec_or_dryrun
+            or workflow.remote_exec
+            or SETTINGS.config["require_gpu"]
+        ),
     )
 
 

@@ -14,9 +14,9 @@ rule predict:
         "<benchmarks>/predict/{experiment}/fold{fold}/{image}.tsv"
     conda:
         "../../envs/unetflow.yaml"
-    threads: for_shards(8, PREDICT["shard_px"])
+    threads: for_shards(8)
     resources:
-        gpu=one_gpu() if PARTS == 1 else 0,
+        gpu=gpus_of_job(1) if PARTS == 1 else 0,
         mem_mb=growing(6000),
         runtime=growing(30, per_gpx=35),
     params:
@@ -39,7 +39,7 @@ use rule predict as predict_begin with:
     benchmark:
         "<benchmarks>/predict_begin/{experiment}/fold{fold}/{image}.tsv"
     resources:
-        gpu=one_gpu(),
+        gpu=gpus_of_job(1),
         mem_mb=growing(6000),
         runtime=growing(10),
     params:
@@ -58,7 +58,7 @@ use rule predict as predict_part with:
     benchmark:
         "<benchmarks>/predict_part/{experiment}/fold{fold}/{image}.{part}of{parts}.tsv"
     resources:
-        gpu=one_gpu(),
+        gpu=gpus_of_job(1),
         mem_mb=growing(6000),
         runtime=growing(30, per_gpx=35 / PARTS),
     params:
@@ -107,7 +107,7 @@ rule instances:
         "<benchmarks>/instances/{experiment}/fold{fold}/{image}.tsv"
     conda:
         "../../envs/unetflow.yaml"
-    threads: for_shards(2, 1024, of="foreground")
+    threads: for_shards(2, of="foreground")
     resources:
         mem_mb=growing(2000, per_gpx=500, of="foreground"),
         runtime=growing(20, per_gpx=10, of="foreground"),

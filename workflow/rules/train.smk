@@ -21,7 +21,7 @@ rule train:
         "../../envs/unetflow.yaml"
     threads: 8
     resources:
-        gpu=SETTINGS.config["train"]["gpus"],
+        gpu=gpus_of_job(SETTINGS.config["train"]["gpus"]),
         mem_mb=growing(8000),
         runtime=growing(720),
     params:
