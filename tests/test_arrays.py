@@ -40,9 +40,16 @@ def test_keys_are_those_of_numpy(array: StoredArray, key: Any) -> None:
     np.testing.assert_array_equal(array[key], PIXELS[key])
 
 
-@pytest.mark.parametrize("key", [2, (0, -71), (0, 0, 0, 0), True, None, [1, 0], (0, np.array([1]))])
-def test_other_keys_are_refused(array: StoredArray, key: Any) -> None:
-    with pytest.raises(IndexError):
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        *((key, "out of range") for key in (2, (0, -71))),
+        *((key, "integers and slices") for key in (True, None, [1, 0], (0, np.array([1])))),
+        ((0, 0, 0, 0), "more than the 3 axes"),
+    ],
+)
+def test_other_keys_are_refused(array: StoredArray, key: Any, why: str) -> None:
+    with pytest.raises(IndexError, match=why):
         array[key]
 
 

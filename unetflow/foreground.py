@@ -76,11 +76,7 @@ def write_foreground(
     `write_px` where memory is short. `share` says which shards are done; without one all of them.
     Raises ModelError where nothing fits, and where a share cannot be done as the array was begun.
     """
-    if shard_px % write_px:
-        raise ModelError(
-            f"predict: shard_px = {shard_px} px is no multiple of write_px = {write_px} px. Set it "
-            "to one: a shard is a whole number of write regions."
-        )
+    _check_shard_px(shard_px, write_px)
     turns = turns_of(average)
     layout = Layout((len(models[0][1]["classes"]), *pixels.shape[1:]), dtype, AXES, shard_px)
     parameters = {"write_px": write_px, "average": average, "precision": precision}
@@ -139,6 +135,14 @@ def no_larger_than_needed(write_px: int, shape_YX: Sequence[int], network: Any) 
     check_write_px(network, write_px)
     step = 2**network.depth
     return min(write_px, -(-max(shape_YX) // step) * step)
+
+
+def _check_shard_px(shard_px: int, write_px: int) -> None:
+    if shard_px % write_px:
+        raise ModelError(
+            f"predict: shard_px = {shard_px} px is no multiple of write_px = {write_px} px. Set it "
+            "to one: a shard is a whole number of write regions."
+        )
 
 
 def _begun(
