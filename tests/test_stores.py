@@ -105,7 +105,9 @@ def test_what_cannot_be_had_any_more_is_begun_anew_unless_it_is_finished(
     assert len(array.missing()) == missing
 
 
-def test_a_flipped_bit_is_found_and_only_its_shard_is_done_again(tmp_path: Path) -> None:
+def test_a_flipped_bit_is_found_and_only_its_shard_is_done_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     array = opened(tmp_path, model="a")
     fill(array)
     shard = array.path / "c" / "0" / "1" / "1"
@@ -113,6 +115,8 @@ def test_a_flipped_bit_is_found_and_only_its_shard_is_done_again(tmp_path: Path)
     damaged[len(damaged) // 3] ^= 4
     shard.write_bytes(damaged)
     assert opened(tmp_path, model="a").missing() == [(0, 1, 1)]
+    assert "shard (0, 1, 1) is damaged" in caplog.text
+    assert "Delete the receipts" not in caplog.text  # nothing is left to be done
 
 
 def test_leftovers_of_a_kill_are_removed(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def _clipped(part: Any, size: int) -> int | slice:
     raise IndexError(f"{part!r} in a key: arrays are read by integers and slices")
 
 
-def in_short(error: Exception) -> str:
+def in_short(error: BaseException) -> str:
     """What went wrong, without the specification of the array and other details in brackets."""
     return re.split(r" \[\w+='", str(error))[0]
 

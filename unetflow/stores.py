@@ -102,7 +102,8 @@ class ShardedArray:
             try:
                 self.array[self.region(index)]
             except DamagedError as error:
-                log.warning("%s: shard %s is damaged (%s): doing it again", self.path, index, error)
+                why = in_short(error.__cause__ or error)
+                log.warning("%s: shard %s is damaged (%s): doing it again", self.path, index, why)
                 self._file(index).unlink()
 
     def content_digest(self) -> str:
