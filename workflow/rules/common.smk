@@ -1,5 +1,6 @@
 # Settings and the functions that the rules' inputs, params and resources use.
 import atexit
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -39,6 +40,7 @@ wildcard_constraints:
     parts="[0-9]+",
 
 
+@cache
 def code(rule, *others):
     """Digest of a rule's script and of the package's modules (and others) behind it."""
     return code_digest(BASE / "scripts" / f"{rule}.py", *others)
