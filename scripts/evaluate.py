@@ -1,20 +1,19 @@
-"""All scores of one image."""
+"""All scores of images."""
 
-from unetflow.evaluation import evaluate_image
+from unetflow.evaluation import evaluate_image, join_tables
+from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
 
 with job_log(snakemake.log[0]):
-    evaluate_image(
-        image=snakemake.params.image,
-        prediction=snakemake.params.prediction,
+    in_turn(
+        evaluate_image,
+        snakemake.params.images,
         calibration=snakemake.input.calibration,
-        instances=snakemake.input.instances,
-        table=snakemake.output.table,
         kind=snakemake.params.kind,
         classes=snakemake.params.classes,
         thresholds=snakemake.params.thresholds,
         regions_px=snakemake.params.regions_px,
         labelling=snakemake.params.labelling,
-        facts=snakemake.params.facts,
         threads=snakemake.threads,
     )
+    join_tables([each["table"] for each in snakemake.params.images], snakemake.output.table)

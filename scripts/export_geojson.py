@@ -6,8 +6,8 @@ from unetflow.jobs.logs import job_log
 with job_log(snakemake.log[0]):
     export_geojson(
         store=snakemake.params.store,
-        table=snakemake.input.table,
-        image_receipt=snakemake.input.image,
+        table=snakemake.params.table,
+        image_receipt=snakemake.params.image_receipt,
         classes=snakemake.params.classes,
         output=snakemake.output.file,
     )

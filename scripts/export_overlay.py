@@ -6,7 +6,7 @@ from unetflow.jobs.logs import job_log
 with job_log(snakemake.log[0]):
     export_overlay(
         image=snakemake.params.image,
-        image_receipt=snakemake.input.image,
+        image_receipt=snakemake.params.image_receipt,
         store=snakemake.params.store,
         output=snakemake.output.file,
     )

@@ -1,15 +1,15 @@
-"""The instances of one image."""
+"""The instances of images."""
 
 from unetflow.instances import write_instances
+from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
 
 with job_log(snakemake.log[0]):
-    write_instances(
-        store=snakemake.params.store,
-        foreground_receipt=snakemake.input.foreground,
+    in_turn(
+        write_instances,
+        snakemake.params.images,
+        bundle=snakemake.output.receipt,
         calibration=snakemake.input.calibration,
-        table=snakemake.output.table,
-        receipt=snakemake.output.receipt,
         classes=snakemake.params.classes,
         threshold=snakemake.params.threshold,
         labelling=snakemake.params.labelling,

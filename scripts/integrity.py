@@ -5,8 +5,8 @@ from unetflow.jobs.logs import job_log
 
 with job_log(snakemake.log[0]):
     write_integrity(
-        images=snakemake.input.images,
-        truths=dict(zip(snakemake.params.annotated, snakemake.input.truths, strict=True)),
+        images=snakemake.params.images,
+        truths=dict(zip(snakemake.params.annotated, snakemake.params.truths, strict=True)),
         facts=snakemake.params.facts,
         table=snakemake.output.table,
     )

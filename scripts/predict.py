@@ -1,15 +1,15 @@
-"""The foreground of one image."""
+"""The foreground of images."""
 
+from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
 from unetflow.predict import predict_store
 
 with job_log(snakemake.log[0]):
-    predict_store(
-        image=snakemake.params.image,
-        image_receipt=snakemake.input.image,
+    in_turn(
+        predict_store,
+        snakemake.params.images,
+        bundle=snakemake.output.receipt,
         models=snakemake.input.models,
-        store=snakemake.params.store,
-        receipt=snakemake.output.receipt,
         **snakemake.params.predict,
         threads=snakemake.threads,
         gpu=snakemake.resources.gpu > 0,

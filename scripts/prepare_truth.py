@@ -1,20 +1,13 @@
-"""The annotation of one image as labels beside its pixels."""
+"""The annotations of images as labels beside their pixels."""
 
+from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
 from unetflow.truth import prepare_truth
 
 with job_log(snakemake.log[0]):
-    prepare_truth(
-        path=snakemake.input.source + snakemake.params.inside,
-        fingerprint=snakemake.params.fingerprint,
-        store=snakemake.params.store,
-        image_receipt=snakemake.input.image,
-        receipt=snakemake.output.receipt,
-        plane=snakemake.params.plane,
-        time=snakemake.params.time,
-        axes=snakemake.params.axes,
-        kind=snakemake.params.kind,
-        classes=snakemake.params.classes,
-        ignore_value=snakemake.params.ignore_value,
+    in_turn(
+        prepare_truth,
+        snakemake.params.images,
+        bundle=snakemake.output.receipt,
         code=snakemake.params.code,
     )

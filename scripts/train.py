@@ -9,7 +9,7 @@ with job_log(snakemake.log[0]):
         "images": snakemake.params.images,
         "weights": snakemake.params.weights,
         "validation_images": snakemake.params.validation_images,
-        "receipts": [*snakemake.input.images, *snakemake.input.truths, *snakemake.input.weights],
+        "receipts": snakemake.params.receipts,
         "statistics": snakemake.input.statistics,
         "model": snakemake.output.model,
         "history": snakemake.output.history,

@@ -13,7 +13,7 @@ from unetflow.receipts import write_receipt
 
 def test_a_resource_grows_with_pixels_and_attempts(tmp_path: Path) -> None:
     receipt = tmp_path / "slide.json"
-    names: Any = SimpleNamespace(image=str(receipt))
+    names: Any = SimpleNamespace(images=str(receipt))
     minutes = growing(30, per_gpx=35)
     assert minutes(None, names, 1) == 30  # not prepared yet
     write_receipt(receipt, {"levels": [{"shape": (3, 100_000, 100_000)}, {"shape": (3, 2, 2)}]})
@@ -31,7 +31,7 @@ def test_receipts_of_predictions_and_broken_ones(tmp_path: Path) -> None:
 
 def test_small_images_have_a_thread_for_each_shard(tmp_path: Path) -> None:
     receipt = tmp_path / "small.json"
-    names: Any = SimpleNamespace(image=str(receipt))
+    names: Any = SimpleNamespace(images=str(receipt))
     threads = for_shards(8)
     assert threads(None, names) == 8  # not prepared yet
     for shape, wanted in (((3, 300, 1024), 1), ((3, 1025, 1024), 2), ((1, 9000, 9000), 8)):

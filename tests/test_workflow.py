@@ -76,11 +76,11 @@ def write_config(folder: Path, config: object) -> None:
 def snakemake(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Snakemake:
     path = path_without_slurm(tmp_path_factory.mktemp("path"))
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PATH": path, "PYTHONPATH": str(project)}
+    def run(*arguments: str, folder: Path = project) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PATH": path, "PYTHONPATH": str(folder)}
         return subprocess.run(
             ["snakemake", "--cores", "2", *arguments],
-            cwd=project,
+            cwd=folder,
             env=environment,
             capture_output=True,
             text=True,
@@ -277,3 +277,30 @@ def test_the_networks_that_segment_what_is_not_annotated(
     # of each fold its test and its validation image, and the new one by whom the config says
     assert jobs["predict"] == 6 + segmenting
     assert jobs["instances"] == 3 + segmenting
+
+
+def test_images_that_share_jobs_give_the_same_and_nothing_is_made_twice(
+    finished: Path, snakemake: Snakemake, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.parent, folder)
+    results = folder / "results"
+    made = {path: path.stat().st_mtime_ns for path in results.rglob("c/*/*") if path.is_file()}
+    made |= {path: path.stat().st_mtime_ns for path in results.rglob("checkpoints/*")}
+    assert made
+    config = yaml.safe_load((folder / "config" / "config.yaml").read_text())
+    config["datasets"]["cells"]["images_per_job"] = 2
+    write_config(folder, config)
+    jobs = planned(snakemake("-n", folder=folder))
+    assert (jobs["prepare_image"], jobs["predict"], jobs["evaluate"]) == (4, 3, 1)
+    done = snakemake(folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert made == {path: path.stat().st_mtime_ns for path in made}
+    for path in ("evaluation/metrics.csv", "integrity.csv", "models/unet/fold0/model.safetensors"):
+        assert (results / path).read_bytes() == (finished / path).read_bytes()
+    receipt = "instances/{}slide.json"
+    with_others = results / "predictions/unet/fold0" / receipt.format("bundles/cells-test-0/")
+    alone = finished / "predictions/unet/fold0" / receipt.format("")
+    assert with_others.read_bytes() == alone.read_bytes()
+    assert not (results / "predictions/unet/fold0" / receipt.format("")).exists()
+    assert "Nothing to be done" in (lambda d: d.stdout + d.stderr)(snakemake(folder=folder))

@@ -89,15 +89,17 @@ def collect_metrics(
     The summary has the mean over images and the pooled score of each metric, each with its 95 %
     interval: `unetflow.aggregate.summarise_scores`.
     """
-    write_whole(table, _joined(tables, COLUMNS))
-    write_whole(stack_table, _joined(stacks, STACK_COLUMNS))
+    join_tables(tables, table)
+    join_tables(stacks, stack_table, STACK_COLUMNS)
     write_whole(summary, _csv(summarise_scores(read_scores(table))))
 
 
-def _joined(tables: Sequence[str | Path], columns: Sequence[str]) -> bytes:
-    """Tables one below the other, cell by cell as they stand."""
+def join_tables(
+    tables: Sequence[str | Path], output: str | Path, columns: Sequence[str] = COLUMNS
+) -> None:
+    """Tables one below the other, cell by cell as they stand; without any their `columns` alone."""
     frames = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in tables]
-    return _csv(pd.concat(frames) if frames else pd.DataFrame(columns=list(columns)))
+    write_whole(output, _csv(pd.concat(frames) if frames else pd.DataFrame(columns=list(columns))))
 
 
 def _csv(frame: pd.DataFrame) -> bytes:

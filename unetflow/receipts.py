@@ -21,6 +21,7 @@ from typing import Any
 
 from unetflow.errors import StoreError
 
+BUNDLES = "bundles"  # folder of what images that share jobs leave: `unetflow.jobs.bundles`
 VERSIONS_OF = (
     "unetflow",
     "torch",
@@ -94,6 +95,11 @@ def write_receipt(path: str | Path, content: Mapping[str, Any]) -> None:
     """Write a receipt: sorted keys, one trailing newline, by rename."""
     text = json.dumps(content, indent=1, sort_keys=True, allow_nan=True) + "\n"
     write_whole(path, text.encode())
+
+
+def receipts_of_images(folder: Path, name: str) -> list[Path]:
+    """Receipts of images in a stage's folder, alone or in `BUNDLES`, whose names fit a pattern."""
+    return sorted([*folder.glob(name), *folder.glob(f"{BUNDLES}/*/{name}")])
 
 
 def read_receipt(path: str | Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from unetflow.annotation import Annotation, read_class_lazily
 from unetflow.errors import StoreError
 from unetflow.instances import instances_of_class
 from unetflow.ome import UM_PER, spatial_scale
-from unetflow.receipts import read_receipt
+from unetflow.receipts import read_receipt, receipts_of_images
 from unetflow.seams import Seams, audit_seams
 from unetflow.stores import read_array, read_foreground, read_lazily
 
@@ -29,20 +29,20 @@ HISTORY = "models/{experiment}/fold{fold}/training.csv"
 CALIBRATION = "calibration/{experiment}/fold{fold}.json"
 IMAGE = "images/{image}.ome.zarr"
 PREDICTION = "predictions/{experiment}/fold{fold}/{image}.ome.zarr"
-FOREGROUND = "predictions/{experiment}/fold{fold}/foreground/{image}.json"
-INSTANCES = "predictions/{experiment}/fold{fold}/instances/{image}.json"
-TRUTHS = "truth/*.json"
+FOREGROUNDS = "predictions/{experiment}/fold{fold}/foreground"  # folders of receipts
+INSTANCES = "predictions/{experiment}/fold{fold}/instances"
+TRUTHS = "truth"
 RUN_RECORD = ".run.json"  # instead of the receipt's suffix
 STAGES = {
-    "prepare image": "images/*",
-    "prepare truth": "truth/*",
-    "weights": "weights/*/*",
-    "statistics": "statistics/*/*",
-    "train": "models/*/*/*",
-    "predict": "predictions/*/*/foreground/*",
-    "calibrate": "calibration/*/*",
-    "instances": "predictions/*/*/instances/*",
-    "evaluate": "evaluation/*/*/*",
+    "prepare image": "images",
+    "prepare truth": "truth",
+    "weights": "weights/*",
+    "statistics": "statistics/*",
+    "train": "models/*/*",
+    "predict": "predictions/*/*/foreground",
+    "calibrate": "calibration/*",
+    "instances": "predictions/*/*/instances",
+    "evaluate": "evaluation/*/*",
 }
 
 SEARCH_PX = 2048  # side of the part of a weight map that a figure is looked for in
@@ -77,10 +77,16 @@ class Run:
     def classes(self) -> list[str]:
         return list(self.model["classes"])
 
+    def instances(self, image: str, name: str) -> Record:
+        """What the receipt of an image says of its stored instances of a class."""
+        folder = self.path(INSTANCES)
+        found = receipts_of_images(folder, f"{image}.json")
+        made: Record = read_receipt(found[0] if found else folder / f"{image}.json")
+        return made["classes"][name]
+
     def instance_threshold(self, image: str, name: str) -> float:
         """The threshold at which the stored instances of a class in an image were made."""
-        receipt = read_receipt(self.path(INSTANCES, image=image))
-        return float(receipt["classes"][name]["threshold"])
+        return float(self.instances(image, name)["threshold"])
 
     def instance_thresholds(self) -> dict[str, dict[float, str]]:
         """By class those of all images with scores of stored instances, and who chose each."""
@@ -123,8 +129,8 @@ def read_crop(run: Run, image: str, name: str, *, most_px: int) -> Crop:
     scale, unit = spatial_scale(store)
     number = run.classes.index(name) + 1
     truth, _ = read_class_lazily(store, run.model["truth"], len(run.classes), number)
-    made = read_receipt(run.path(INSTANCES, image=image))["classes"][name]
-    instances = instances_of_class(read_lazily(prediction, "labels/instances/0"), made)
+    labels = read_lazily(prediction, "labels/instances/0")
+    instances = instances_of_class(labels, run.instances(image, name))
     return Crop(
         size_px=(height_px, width_px),
         start_px=(top, left),
@@ -200,7 +206,7 @@ def open_run(results: Path, experiment: str, fold: str, scores: pd.DataFrame) ->
     model = results / MODEL.format(**names)
     mine = scores[(scores["experiment"] == experiment) & (scores["fold"] == fold)]
     image = mine["image"].iloc[0] if len(mine) else ""
-    foreground = results / FOREGROUND.format(**names, image=image)
+    predicted = receipts_of_images(results / FOREGROUNDS.format(**names), image + RUN_RECORD)
     return Run(
         results=results,
         experiment=experiment,
@@ -210,7 +216,7 @@ def open_run(results: Path, experiment: str, fold: str, scores: pd.DataFrame) ->
         calibration=read_receipt(results / CALIBRATION.format(**names)),
         history=_read_history(results / HISTORY.format(**names)),
         training=read_record(model.with_suffix(RUN_RECORD)),
-        prediction=read_record(foreground.with_suffix(RUN_RECORD)),
+        prediction=read_record(predicted[0]) if predicted else {},
     )
 
 
@@ -249,7 +255,7 @@ def truth_warnings(results: Path, images: Iterable[str]) -> list[str]:
     wanted = set(images)
     return [
         f"Truth of {path.stem}: {warning}."
-        for path in sorted(results.glob(TRUTHS))
+        for path in receipts_of_images(results / TRUTHS, "*.json")
         if path.stem in wanted
         for warning in read_receipt(path).get("warnings", [])
     ]
@@ -258,21 +264,25 @@ def truth_warnings(results: Path, images: Iterable[str]) -> list[str]:
 def records_by_stage(results: Path) -> dict[str, list[Record]]:
     """Run records of all stages that kept any, in the order of the pipeline."""
     found = {
-        stage: [read_record(path) for path in sorted(results.glob(pattern + RUN_RECORD))]
-        for stage, pattern in STAGES.items()
+        stage: [
+            read_record(path)
+            for folder in sorted(results.glob(folders))
+            for path in receipts_of_images(folder, f"*{RUN_RECORD}")
+        ]
+        for stage, folders in STAGES.items()
     }
     return {stage: records for stage, records in found.items() if records}
 
 
 def describe_stages(records: dict[str, list[Record]]) -> list[Record]:
-    """A row per stage: jobs, seconds, devices."""
+    """A row per stage: results, seconds, devices."""
     rows = []
     for stage, of in records.items():
         seconds = [float(record.get("seconds", 0)) for record in of]
         rows.append(
             {
                 "stage": stage,
-                "jobs": len(of),
+                "results": len(of),
                 "total_s": sum(seconds),
                 "median_s": statistics.median(seconds),
                 "max_s": max(seconds),

@@ -15,7 +15,7 @@ GPU_FILES = (  # of NVIDIA, AMD, and either under WSL
 )
 
 
-def growing(least: float, *, per_gpx: float = 0, of: str = "image") -> Callable[..., int]:
+def growing(least: float, *, per_gpx: float = 0, of: str = "images") -> Callable[..., int]:
     """A resource for Snakemake: `least`, and `per_gpx` more for each gigapixel, per attempt.
 
     `of` names the input whose receipt says how large the image is. Before it is there the least
@@ -29,15 +29,16 @@ def growing(least: float, *, per_gpx: float = 0, of: str = "image") -> Callable[
     return amount
 
 
-def for_shards(most: int, *, of: str = "image") -> Callable[..., int]:
+def for_shards(most: int, *, of: str = "images") -> Callable[..., int]:
     """Threads for Snakemake: `most`, or one for each 1024 px square of a small image.
 
     So that many small images are done side by side. `of` is that of `growing`.
     """
 
     def threads(wildcards: Any, input: Any) -> int:
-        shape = shape_of(getattr(input, of))[-2:]
-        return min(most, math.prod(-(-size // SHARD_PX) for size in shape)) if shape else most
+        shapes = shapes_of(getattr(input, of))
+        squares = [math.prod(-(-size // SHARD_PX) for size in shape[-2:]) for shape in shapes]
+        return min(most, max(squares, default=most))
 
     return threads
 
@@ -59,16 +60,20 @@ def has_gpu(root: Path = Path("/")) -> bool:
 
 
 def pixels_of(receipt: str | Path) -> int:
-    """Of the image that a receipt tells of; 0 where there is none yet."""
-    shape = shape_of(receipt)
-    return math.prod(shape[-2:]) if shape else 0
+    """Of all images that a receipt tells of; 0 where there is none yet."""
+    return sum(math.prod(shape[-2:]) for shape in shapes_of(receipt))
 
 
-def shape_of(receipt: str | Path) -> list[int]:
-    """Of the image that a receipt tells of; empty where there is none yet."""
+def shapes_of(receipt: str | Path) -> list[list[int]]:
+    """Of the image, or a bundle's images, that a receipt tells of; empty before it is there."""
     try:
-        content = json.loads(Path(receipt).read_text())
-        shape = content["levels"][0]["shape"] if "levels" in content else content["shape"]
-        return [int(size) for size in shape]
+        return _shapes(json.loads(Path(receipt).read_text()))
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         return []
+
+
+def _shapes(content: dict[str, Any]) -> list[list[int]]:
+    if "images" in content:
+        return [shape for each in content["images"].values() for shape in _shapes(each)]
+    shape = content["levels"][0]["shape"] if "levels" in content else content["shape"]
+    return [[int(size) for size in shape]]

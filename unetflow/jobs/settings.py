@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from unetflow.errors import ConfigError
+from unetflow.jobs.bundles import bundles_of
 from unetflow.jobs.sheet import Image, in_words, read_sheet, schema_errors
 from unetflow.jobs.sources import Sources
 from unetflow.paths import split_dataset
@@ -26,10 +27,11 @@ AREA_CLASSES = ("ignore*", "region*")  # of polygons: `unetflow.geojson`
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The config with its defaults and the sheet's images by name."""
+    """The config with its defaults, the sheet's images and the bundles that share jobs, by name."""
 
     config: dict[str, Any]
     images: dict[str, Image]
+    bundles: dict[str, list[str]]
 
     def folds(self, experiment: str) -> list[int]:
         """Folds of an experiment: the numbers in its sheet, or 0 alone for named splits."""
@@ -110,7 +112,8 @@ def read_settings(config: Mapping[str, Any], schemas: str | Path, base: str | Pa
         sheet = Path(base) / sheet
     row_schema = yaml.safe_load((Path(schemas) / "images.schema.yaml").read_text())
     images, problems = read_sheet(sheet, row_schema, complete["data_dir"])
-    settings = Settings(complete, images)
+    sizes = {name: dataset["images_per_job"] for name, dataset in complete["datasets"].items()}
+    settings = Settings(complete, images, bundles_of(images, sizes))
     problems += _sheet_problems(settings, sheet)
     problems += [
         p for name in complete["experiments"] for p in _experiment_problems(settings, name)

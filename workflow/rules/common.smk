@@ -1,7 +1,9 @@
 # Settings and the functions that the rules' inputs, params and resources use.
 import atexit
 from functools import cache
+from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
@@ -31,6 +33,7 @@ BEGIN, END = (0, 0), (-1, 1)  # shares, as `unetflow.foreground` has them
 
 
 wildcard_constraints:
+    bundle="(bundles/)?[A-Za-z0-9][A-Za-z0-9_-]*",
     image="[A-Za-z0-9][A-Za-z0-9_-]*",
     experiment="[A-Za-z0-9][A-Za-z0-9_-]*",
     weighting="[A-Za-z0-9][A-Za-z0-9_-]*",
@@ -51,7 +54,65 @@ def under_results(path):
     return f"{RESULTS}/{path}"
 
 
-# Images and datasets
+# Images and the bundles that share jobs: patterns name an {image}, its {bundle}, its {receipt}
+
+BUNDLE_OF = {image: bundle for bundle, images in SETTINGS.bundles.items() for image in images}
+
+
+def names_of(image):
+    """What patterns may name of an image; a bundle of one has the image's name and receipt."""
+    bundle = BUNDLE_OF[image]
+    return {
+        **{"image": image, "bundle": bundle},
+        "receipt": image if bundle == image else f"{bundle}/{image}",
+    }
+
+
+def paths(pattern, images, **wildcards):
+    """A path under the results for each image, each path once."""
+    filled = (f"{RESULTS}/{pattern}".format(**wildcards, **names_of(image)) for image in images)
+    return list(dict.fromkeys(filled))
+
+
+def each_of(wildcards):
+    """The wildcards of each image of a bundle."""
+    for image in SETTINGS.bundles[wildcards.bundle]:
+        yield SimpleNamespace(**{**dict(wildcards.items()), **names_of(image)})
+
+
+def of_each(**params):
+    """Function of wildcards: params for each image of the bundle, made as those of one image."""
+
+    def value(each, param):
+        return param(each) if callable(param) else param.format(**vars(each))
+
+    return lambda wildcards: [
+        {key: value(each, param) for key, param in params.items()} for each in each_of(wildcards)
+    ]
+
+
+def in_bundle(function):
+    """Function of wildcards: what an input function gives for each image of the bundle, if any."""
+
+    def files(wildcards):
+        return list(dict.fromkeys(filter(None, map(function, each_of(wildcards)))))
+
+    return files
+
+
+def bundle_with(pattern):
+    """Function of wildcards: a path for the bundle that has the image."""
+    return lambda wildcards: paths(pattern, [wildcards.image], **run_of(wildcards))
+
+
+def receipt_of_image(wildcards):
+    """The receipt of one prepared image."""
+    return paths("images/{receipt}.json", [wildcards.image])[0]
+
+
+def run_of(wildcards):
+    """Experiment and fold of a job."""
+    return {"experiment": wildcards.experiment, "fold": wildcards.fold}
 
 
 def sheet(column):
@@ -69,21 +130,11 @@ def raw_file(column):
     return path
 
 
-def inside(column):
-    """Function of wildcards: what follows the file in a path that names a dataset in it."""
-
-    def dataset_in_file(wildcards):
-        _, name = split_dataset(getattr(SETTINGS.images[wildcards.image], column))
-        return f":{name}" if name else ""
-
-    return dataset_in_file
-
-
 def dataset(key):
     """Function of wildcards: a key of the dataset of the image or of the experiment."""
 
     def value(wildcards):
-        if "experiment" in wildcards.keys():
+        if hasattr(wildcards, "experiment"):
             name = SETTINGS.config["experiments"][wildcards.experiment]["dataset"]
         else:
             name = SETTINGS.images[wildcards.image].dataset
@@ -112,7 +163,7 @@ def tissue(wildcards):
 
 def tissue_mask(wildcards):
     """The image's mask of tissue as input, if it has one."""
-    return raw_file("tissue")(wildcards) if SETTINGS.images[wildcards.image].tissue else []
+    return raw_file("tissue")(wildcards) if SETTINGS.images[wildcards.image].tissue else None
 
 
 # Experiments and folds
@@ -130,25 +181,23 @@ def weighting(key):
 
 def images_of(pattern, *roles):
     """Function of wildcards: a path for each image with one of the roles in the fold."""
-
-    def paths(wildcards):
-        names = SETTINGS.images_of(wildcards.experiment, wildcards.fold, *roles)
-        return [
-            f"{RESULTS}/{pattern}".format(
-                image=name, experiment=wildcards.experiment, fold=wildcards.fold
-            )
-            for name in names
-        ]
-
-    return paths
+    return lambda wildcards: paths(
+        pattern,
+        SETTINGS.images_of(wildcards.experiment, wildcards.fold, *roles),
+        **run_of(wildcards),
+    )
 
 
 def judged(pattern):
     """Function of wildcards: a path for each image that the fold's thresholds are chosen on."""
-    return lambda wildcards: [
-        f"{RESULTS}/{pattern}".format(image=name, experiment=wildcards.experiment, fold=fold)
-        for name, fold in SETTINGS.judged(wildcards.experiment, wildcards.fold)
-    ]
+
+    def judged_paths(wildcards):
+        name = wildcards.experiment
+        pairs = SETTINGS.judged(name, wildcards.fold)
+        found = (paths(pattern, [image], experiment=name, fold=fold) for image, fold in pairs)
+        return list(dict.fromkeys(chain.from_iterable(found)))
+
+    return judged_paths
 
 
 def models(wildcards):
@@ -158,12 +207,12 @@ def models(wildcards):
     return [f"{RESULTS}/models/{name}/fold{each}/model.safetensors" for each in folds]
 
 
-def shares_of_image(wildcards):
-    """Receipts of the parts that an image is predicted in, none where one job does it."""
+def shares_of_bundle(wildcards):
+    """Receipts of the parts that images are predicted in, none where one job does them."""
     if PARTS == 1:
         return []
     folder = f"{RESULTS}/predictions/{wildcards.experiment}/fold{wildcards.fold}/parts"
-    return [f"{folder}/{wildcards.image}.{part}of{PARTS}.json" for part in range(PARTS)]
+    return [f"{folder}/{wildcards.bundle}.{part}of{PARTS}.json" for part in range(PARTS)]
 
 
 def gpus_of_job(count):
@@ -178,11 +227,15 @@ def gpus_of_job(count):
     )
 
 
-def predict_params(share):
+def predict_params(share, receipt):
     """Params of the rules that predict; `share` says which shards, as `unetflow.foreground.Share`."""
     return {
-        "image": under_results("images/{image}.ome.zarr"),
-        "store": under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        "images": of_each(
+            image=under_results("images/{image}.ome.zarr"),
+            image_receipt=under_results("images/{receipt}.json"),
+            store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+            receipt=under_results(f"predictions/{{experiment}}/fold{{fold}}/{receipt}"),
+        ),
         "predict": PREDICT,
         "require_gpu": SETTINGS.config["require_gpu"],
         "share": share,
@@ -190,16 +243,22 @@ def predict_params(share):
     }
 
 
-def weight_maps(suffix):
+def weight_maps(pattern):
     """Function of wildcards: the training images' weight maps, none without a weighting."""
 
-    def paths(wildcards):
+    def maps(wildcards):
         name = SETTINGS.config["experiments"][wildcards.experiment]["weighting"]
-        if name is None:
-            return []
-        return images_of(f"weights/{name}/{{image}}{suffix}", "train")(wildcards)
+        return images_of(f"weights/{name}/{pattern}", "train")(wildcards) if name else []
 
-    return paths
+    return maps
+
+
+def training_receipts(wildcards):
+    """Receipts of all images, truths and weight maps that a network learns from."""
+    roles = "train", "validation"
+    images = images_of("images/{receipt}.json", *roles)(wildcards)
+    truths = images_of("truth/{receipt}.json", *roles)(wildcards)
+    return [*images, *truths, *weight_maps("{receipt}.json")(wildcards)]
 
 
 def pretrained(wildcards):
@@ -219,19 +278,14 @@ def image_facts(wildcards):
     }
 
 
-def slices_of(pattern):
+def slices_of(pattern, roles=("test",)):
     """Function of wildcards: a path for each slice of the stack."""
 
-    def paths(wildcards):
-        names = SETTINGS.stacks_of(wildcards.experiment, wildcards.fold, "test")[wildcards.stack]
-        return [
-            f"{RESULTS}/{pattern}".format(
-                image=name, experiment=wildcards.experiment, fold=wildcards.fold
-            )
-            for name in names
-        ]
+    def slices(wildcards):
+        stacks = SETTINGS.stacks_of(wildcards.experiment, wildcards.fold, *roles)
+        return paths(pattern, stacks[wildcards.stack], **run_of(wildcards))
 
-    return paths
+    return slices
 
 
 def stack_facts(wildcards):
@@ -280,10 +334,8 @@ def image_paths(pattern, *roles):
             for fold in SETTINGS.segmenting(name)
             for image in SETTINGS.images_of(name, fold, "predict")
         ]
-    return [
-        f"{RESULTS}/{pattern}".format(experiment=name, fold=fold, image=image)
-        for name, fold, image in pairs
-    ]
+    found = (paths(pattern, [image], experiment=name, fold=fold) for name, fold, image in pairs)
+    return list(dict.fromkeys(chain.from_iterable(found)))
 
 
 def stack_paths(pattern):
@@ -297,11 +349,8 @@ def stack_paths(pattern):
 
 def every_image(pattern, *, annotated=False):
     """A path for each image of the sheet, or for each that has a truth."""
-    return [
-        f"{RESULTS}/{pattern}".format(image=image.name)
-        for image in SETTINGS.images.values()
-        if image.truth or not annotated
-    ]
+    images = SETTINGS.images.values()
+    return paths(pattern, [image.name for image in images if image.truth or not annotated])
 
 
 def integrity_facts():
@@ -320,7 +369,7 @@ def integrity_facts():
 
 def segmented_receipts(wildcards):
     """Receipts of the instances of images that are only to be segmented."""
-    return image_paths("predictions/{experiment}/fold{fold}/instances/{image}.json", "predict")
+    return image_paths("predictions/{experiment}/fold{fold}/instances/{bundle}.json", "predict")
 
 
 # Exports
@@ -353,18 +402,7 @@ def exports(wildcards):
 
 def exported_slices(pattern):
     """Function of wildcards: a path for each slice of a stack that is exported."""
-
-    def paths(wildcards):
-        roles = SETTINGS.config["export"]["splits"]
-        stacks = SETTINGS.stacks_of(wildcards.experiment, wildcards.fold, *roles)
-        return [
-            f"{RESULTS}/{pattern}".format(
-                image=name, experiment=wildcards.experiment, fold=wildcards.fold
-            )
-            for name in stacks[wildcards.stack]
-        ]
-
-    return paths
+    return slices_of(pattern, SETTINGS.config["export"]["splits"])
 
 
 # The embedded demo

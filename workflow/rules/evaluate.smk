@@ -3,31 +3,37 @@
 
 rule evaluate:
     input:
-        image="<results>/images/{image}.json",
-        truth="<results>/truth/{image}.json",
-        foreground="<results>/predictions/{experiment}/fold{fold}/foreground/{image}.json",
-        instances="<results>/predictions/{experiment}/fold{fold}/instances/{image}.json",
+        images="<results>/images/{bundle}.json",
+        truths="<results>/truth/{bundle}.json",
+        foregrounds="<results>/predictions/{experiment}/fold{fold}/foreground/{bundle}.json",
+        instances="<results>/predictions/{experiment}/fold{fold}/instances/{bundle}.json",
         calibration="<results>/calibration/{experiment}/fold{fold}.json",
     output:
-        table=ensure("<results>/evaluation/{experiment}/fold{fold}/{image}.csv", non_empty=True),
+        table=ensure("<results>/evaluation/{experiment}/fold{fold}/{bundle}.csv", non_empty=True),
     log:
-        "<logs>/evaluate/{experiment}/fold{fold}/{image}.log",
+        "<logs>/evaluate/{experiment}/fold{fold}/{bundle}.log",
     benchmark:
-        "<benchmarks>/evaluate/{experiment}/fold{fold}/{image}.tsv"
+        "<benchmarks>/evaluate/{experiment}/fold{fold}/{bundle}.tsv"
     conda:
         "../../envs/unetflow.yaml"
     resources:
         mem_mb=growing(4000, per_gpx=500),
         runtime=growing(30, per_gpx=20),
     params:
-        image=under_results("images/{image}.ome.zarr"),
-        prediction=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        images=of_each(
+            image=under_results("images/{image}.ome.zarr"),
+            prediction=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+            instances=under_results(
+                "predictions/{experiment}/fold{fold}/instances/{receipt}.json"
+            ),
+            table=under_results("evaluation/{experiment}/fold{fold}/{receipt}.csv"),
+            facts=image_facts,
+        ),
         kind=dataset("truth"),
         classes=dataset("classes"),
         thresholds=SETTINGS.config["evaluate"]["thresholds"],
         regions_px=SETTINGS.config["evaluate"]["regions_px"],
         labelling=LABELLING,
-        facts=image_facts,
         code=code("evaluate"),
     script:
         "../../scripts/evaluate.py"
@@ -35,9 +41,9 @@ rule evaluate:
 
 rule evaluate_stack:
     input:
-        images=slices_of("images/{image}.json"),
-        truths=slices_of("truth/{image}.json"),
-        foregrounds=slices_of("predictions/{experiment}/fold{fold}/foreground/{image}.json"),
+        images=slices_of("images/{bundle}.json"),
+        truths=slices_of("truth/{bundle}.json"),
+        foregrounds=slices_of("predictions/{experiment}/fold{fold}/foreground/{bundle}.json"),
         calibration="<results>/calibration/{experiment}/fold{fold}.json",
     output:
         table=ensure(
@@ -63,7 +69,7 @@ rule evaluate_stack:
 
 rule collect:
     input:
-        tables=image_paths("evaluation/{experiment}/fold{fold}/{image}.csv", "test"),
+        tables=image_paths("evaluation/{experiment}/fold{fold}/{bundle}.csv", "test"),
         stacks=stack_paths("evaluation/{experiment}/fold{fold}/stacks/{stack}.csv"),
     output:
         table=ensure("<results>/evaluation/metrics.csv", non_empty=True),

@@ -3,9 +3,8 @@
 
 rule export_geojson:
     input:
-        image="<results>/images/{image}.json",
-        instances="<results>/predictions/{experiment}/fold{fold}/instances/{image}.json",
-        table="<results>/predictions/{experiment}/fold{fold}/objects/{image}.parquet",
+        images=bundle_with("images/{bundle}.json"),
+        instances=bundle_with("predictions/{experiment}/fold{fold}/instances/{bundle}.json"),
     output:
         file="<results>/exports/{experiment}/fold{fold}/{image}.geojson.gz",
     log:
@@ -19,6 +18,8 @@ rule export_geojson:
         runtime=growing(30, per_gpx=60),
     params:
         store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        table=under_results("predictions/{experiment}/fold{fold}/objects/{image}.parquet"),
+        image_receipt=receipt_of_image,
         classes=dataset("classes"),
         code=code("export_geojson"),
     script:
@@ -27,7 +28,7 @@ rule export_geojson:
 
 rule export_labels:
     input:
-        instances="<results>/predictions/{experiment}/fold{fold}/instances/{image}.json",
+        instances=bundle_with("predictions/{experiment}/fold{fold}/instances/{bundle}.json"),
     output:
         file="<results>/exports/{experiment}/fold{fold}/{image}.labels.tif",
     log:
@@ -48,8 +49,8 @@ rule export_labels:
 
 rule export_overlay:
     input:
-        image="<results>/images/{image}.json",
-        instances="<results>/predictions/{experiment}/fold{fold}/instances/{image}.json",
+        images=bundle_with("images/{bundle}.json"),
+        instances=bundle_with("predictions/{experiment}/fold{fold}/instances/{bundle}.json"),
     output:
         file="<results>/exports/{experiment}/fold{fold}/{image}.overlay.ome.tif",
     log:
@@ -63,6 +64,7 @@ rule export_overlay:
         runtime=growing(10, per_gpx=30),
     params:
         image=under_results("images/{image}.ome.zarr"),
+        image_receipt=receipt_of_image,
         store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
         code=code("export_overlay"),
     script:
@@ -71,7 +73,7 @@ rule export_overlay:
 
 rule export_stack:
     input:
-        foregrounds=exported_slices("predictions/{experiment}/fold{fold}/foreground/{image}.json"),
+        foregrounds=exported_slices("predictions/{experiment}/fold{fold}/foreground/{bundle}.json"),
     output:
         file="<results>/exports/{experiment}/fold{fold}/{stack}.stack.tif",
     log:

@@ -3,15 +3,15 @@
 
 rule predict:
     input:
-        image="<results>/images/{image}.json",
+        images="<results>/images/{bundle}.json",
         models=models,
-        shares=shares_of_image,
+        shares=shares_of_bundle,
     output:
-        receipt="<results>/predictions/{experiment}/fold{fold}/foreground/{image}.json",
+        receipt="<results>/predictions/{experiment}/fold{fold}/foreground/{bundle}.json",
     log:
-        "<logs>/predict/{experiment}/fold{fold}/{image}.log",
+        "<logs>/predict/{experiment}/fold{fold}/{bundle}.log",
     benchmark:
-        "<benchmarks>/predict/{experiment}/fold{fold}/{image}.tsv"
+        "<benchmarks>/predict/{experiment}/fold{fold}/{bundle}.tsv"
     conda:
         "../../envs/unetflow.yaml"
     threads: for_shards(8)
@@ -20,7 +20,7 @@ rule predict:
         mem_mb=growing(6000),
         runtime=growing(30, per_gpx=35),
     params:
-        **predict_params(None if PARTS == 1 else END),
+        **predict_params(None if PARTS == 1 else END, "foreground/{receipt}.json"),
     script:
         "../../scripts/predict.py"
 
@@ -30,45 +30,48 @@ rule predict:
 
 use rule predict as predict_begin with:
     input:
-        image="<results>/images/{image}.json",
+        images="<results>/images/{bundle}.json",
         models=models,
     output:
-        receipt="<results>/predictions/{experiment}/fold{fold}/parts/{image}.begun.json",
+        receipt="<results>/predictions/{experiment}/fold{fold}/parts/{bundle}.begun.json",
     log:
-        "<logs>/predict_begin/{experiment}/fold{fold}/{image}.log",
+        "<logs>/predict_begin/{experiment}/fold{fold}/{bundle}.log",
     benchmark:
-        "<benchmarks>/predict_begin/{experiment}/fold{fold}/{image}.tsv"
+        "<benchmarks>/predict_begin/{experiment}/fold{fold}/{bundle}.tsv"
     resources:
         gpu=gpus_of_job(1),
         mem_mb=growing(6000),
         runtime=growing(10),
     params:
-        **predict_params(BEGIN),
+        **predict_params(BEGIN, "parts/{receipt}.begun.json"),
 
 
 use rule predict as predict_part with:
     input:
-        image="<results>/images/{image}.json",
+        images="<results>/images/{bundle}.json",
         models=models,
-        begun="<results>/predictions/{experiment}/fold{fold}/parts/{image}.begun.json",
+        begun="<results>/predictions/{experiment}/fold{fold}/parts/{bundle}.begun.json",
     output:
-        receipt="<results>/predictions/{experiment}/fold{fold}/parts/{image}.{part}of{parts}.json",
+        receipt="<results>/predictions/{experiment}/fold{fold}/parts/{bundle}.{part}of{parts}.json",
     log:
-        "<logs>/predict_part/{experiment}/fold{fold}/{image}.{part}of{parts}.log",
+        "<logs>/predict_part/{experiment}/fold{fold}/{bundle}.{part}of{parts}.log",
     benchmark:
-        "<benchmarks>/predict_part/{experiment}/fold{fold}/{image}.{part}of{parts}.tsv"
+        "<benchmarks>/predict_part/{experiment}/fold{fold}/{bundle}.{part}of{parts}.tsv"
     resources:
         gpu=gpus_of_job(1),
         mem_mb=growing(6000),
         runtime=growing(30, per_gpx=35 / PARTS),
     params:
-        **predict_params(lambda wildcards: (int(wildcards.part), int(wildcards.parts))),
+        **predict_params(
+            lambda wildcards: (int(wildcards.part), int(wildcards.parts)),
+            "parts/{receipt}.{part}of{parts}.json",
+        ),
 
 
 rule calibrate:
     input:
-        truths=judged("truth/{image}.json"),
-        foregrounds=judged("predictions/{experiment}/fold{fold}/foreground/{image}.json"),
+        truths=judged("truth/{bundle}.json"),
+        foregrounds=judged("predictions/{experiment}/fold{fold}/foreground/{bundle}.json"),
     output:
         receipt="<results>/calibration/{experiment}/fold{fold}.json",
     log:
@@ -95,24 +98,29 @@ rule calibrate:
 
 rule instances:
     input:
-        foreground="<results>/predictions/{experiment}/fold{fold}/foreground/{image}.json",
+        foregrounds="<results>/predictions/{experiment}/fold{fold}/foreground/{bundle}.json",
         calibration="<results>/calibration/{experiment}/fold{fold}.json",
     output:
-        receipt="<results>/predictions/{experiment}/fold{fold}/instances/{image}.json",
-        table="<results>/predictions/{experiment}/fold{fold}/objects/{image}.parquet",
-        text="<results>/predictions/{experiment}/fold{fold}/objects/{image}.csv",
+        receipt="<results>/predictions/{experiment}/fold{fold}/instances/{bundle}.json",
     log:
-        "<logs>/instances/{experiment}/fold{fold}/{image}.log",
+        "<logs>/instances/{experiment}/fold{fold}/{bundle}.log",
     benchmark:
-        "<benchmarks>/instances/{experiment}/fold{fold}/{image}.tsv"
+        "<benchmarks>/instances/{experiment}/fold{fold}/{bundle}.tsv"
     conda:
         "../../envs/unetflow.yaml"
-    threads: for_shards(2, of="foreground")
+    threads: for_shards(2, of="foregrounds")
     resources:
-        mem_mb=growing(2000, per_gpx=500, of="foreground"),
-        runtime=growing(20, per_gpx=10, of="foreground"),
+        mem_mb=growing(2000, per_gpx=500, of="foregrounds"),
+        runtime=growing(20, per_gpx=10, of="foregrounds"),
     params:
-        store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        images=of_each(
+            store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+            foreground_receipt=under_results(
+                "predictions/{experiment}/fold{fold}/foreground/{receipt}.json"
+            ),
+            receipt=under_results("predictions/{experiment}/fold{fold}/instances/{receipt}.json"),
+            table=under_results("predictions/{experiment}/fold{fold}/objects/{image}.parquet"),
+        ),
         classes=dataset("classes"),
         threshold=SETTINGS.config["instances"]["threshold"],
         labelling=LABELLING,

@@ -28,32 +28,35 @@ if "demo" in SETTINGS.config:
 
 rule prepare_image:
     input:
-        source=raw_file("path"),
-        mask=tissue_mask,
+        sources=in_bundle(raw_file("path")),
+        masks=in_bundle(tissue_mask),
     output:
-        receipt="<results>/images/{image}.json",
+        receipt="<results>/images/{bundle}.json",
     log:
-        "<logs>/prepare_image/{image}.log",
+        "<logs>/prepare_image/{bundle}.log",
     benchmark:
-        "<benchmarks>/prepare_image/{image}.tsv"
+        "<benchmarks>/prepare_image/{bundle}.tsv"
     conda:
         "../../envs/unetflow.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        fingerprint=fingerprint("path"),
-        mask_fingerprint=fingerprint("tissue"),
-        inside=inside("path"),
-        store=under_results("images/{image}.ome.zarr"),
-        plane=sheet("plane"),
-        time=sheet("time"),
-        axes=sheet("axes"),
-        level=sheet("level"),
-        mpp=sheet("mpp"),
-        want_mpp=dataset("mpp"),
-        channels=sheet("channels"),
-        tissue=tissue,
+        images=of_each(
+            path=sheet("path"),
+            fingerprint=fingerprint("path"),
+            store=under_results("images/{image}.ome.zarr"),
+            receipt=under_results("images/{receipt}.json"),
+            plane=sheet("plane"),
+            time=sheet("time"),
+            axes=sheet("axes"),
+            level=sheet("level"),
+            mpp=sheet("mpp"),
+            want_mpp=dataset("mpp"),
+            channels=sheet("channels"),
+            tissue=tissue,
+        ),
+        mask_fingerprints=in_bundle(fingerprint("tissue")),
         max_unreadable=SETTINGS.config["prepare"]["max_unreadable"],
         code=code("prepare_image"),
     script:
@@ -62,8 +65,8 @@ rule prepare_image:
 
 rule integrity:
     input:
-        images=every_image("images/{image}.json"),
-        truths=every_image("truth/{image}.json", annotated=True),
+        images=every_image("images/{bundle}.json"),
+        truths=every_image("truth/{bundle}.json", annotated=True),
     output:
         table=ensure("<results>/integrity.csv", non_empty=True),
     log:
@@ -77,6 +80,8 @@ rule integrity:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        images=every_image("images/{receipt}.json"),
+        truths=every_image("truth/{receipt}.json", annotated=True),
         annotated=[image.name for image in SETTINGS.images.values() if image.truth],
         facts=integrity_facts(),
         code=code("integrity"),
@@ -86,29 +91,33 @@ rule integrity:
 
 rule prepare_truth:
     input:
-        source=raw_file("truth"),
-        image="<results>/images/{image}.json",
+        sources=in_bundle(raw_file("truth")),
+        images="<results>/images/{bundle}.json",
     output:
-        receipt="<results>/truth/{image}.json",
+        receipt="<results>/truth/{bundle}.json",
     log:
-        "<logs>/prepare_truth/{image}.log",
+        "<logs>/prepare_truth/{bundle}.log",
     benchmark:
-        "<benchmarks>/prepare_truth/{image}.tsv"
+        "<benchmarks>/prepare_truth/{bundle}.tsv"
     conda:
         "../../envs/unetflow.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        fingerprint=fingerprint("truth"),
-        inside=inside("truth"),
-        store=under_results("images/{image}.ome.zarr"),
-        plane=sheet("plane"),
-        time=sheet("time"),
-        axes=sheet("axes"),
-        kind=dataset("truth"),
-        classes=dataset("classes"),
-        ignore_value=dataset("ignore_value"),
+        images=of_each(
+            path=sheet("truth"),
+            fingerprint=fingerprint("truth"),
+            store=under_results("images/{image}.ome.zarr"),
+            image_receipt=under_results("images/{receipt}.json"),
+            receipt=under_results("truth/{receipt}.json"),
+            plane=sheet("plane"),
+            time=sheet("time"),
+            axes=sheet("axes"),
+            kind=dataset("truth"),
+            classes=dataset("classes"),
+            ignore_value=dataset("ignore_value"),
+        ),
         code=code("prepare_truth"),
     script:
         "../../scripts/prepare_truth.py"

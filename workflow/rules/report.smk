@@ -9,7 +9,7 @@ rule report:
         patches=run_paths("models/{experiment}/fold{fold}/patches.npz"),
         models=run_paths("models/{experiment}/fold{fold}/model.json"),
         calibrations=run_paths("calibration/{experiment}/fold{fold}.json"),
-        instances=image_paths("predictions/{experiment}/fold{fold}/instances/{image}.json", "test"),
+        instances=image_paths("predictions/{experiment}/fold{fold}/instances/{bundle}.json", "test"),
     output:
         html=report(
             "<results>/report/index.html",

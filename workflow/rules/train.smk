@@ -3,9 +3,9 @@
 
 rule train:
     input:
-        images=images_of("images/{image}.json", "train", "validation"),
-        truths=images_of("truth/{image}.json", "train", "validation"),
-        weights=weight_maps(".json"),
+        images=images_of("images/{bundle}.json", "train", "validation"),
+        truths=images_of("truth/{bundle}.json", "train", "validation"),
+        weights=weight_maps("{bundle}.json"),
         statistics="<results>/statistics/{experiment}/fold{fold}.json",
         pretrained=pretrained,
     output:
@@ -26,8 +26,9 @@ rule train:
         runtime=growing(720),
     params:
         images=images_of("images/{image}.ome.zarr", "train"),
-        weights=weight_maps(".zarr"),
+        weights=weight_maps("{image}.zarr"),
         validation_images=images_of("images/{image}.ome.zarr", "validation"),
+        receipts=training_receipts,
         network=experiment("network"),
         recipe=experiment("recipe"),
         kind=dataset("truth"),

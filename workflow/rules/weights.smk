@@ -3,22 +3,26 @@
 
 rule weights:
     input:
-        truth="<results>/truth/{image}.json",
+        truths="<results>/truth/{bundle}.json",
     output:
-        receipt="<results>/weights/{weighting}/{image}.json",
+        receipt="<results>/weights/{weighting}/{bundle}.json",
     log:
-        "<logs>/weights/{weighting}/{image}.log",
+        "<logs>/weights/{weighting}/{bundle}.log",
     benchmark:
-        "<benchmarks>/weights/{weighting}/{image}.tsv"
+        "<benchmarks>/weights/{weighting}/{bundle}.tsv"
     conda:
         "../../envs/unetflow.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(10, per_gpx=10, of="truth"),
+        runtime=growing(10, per_gpx=10, of="truths"),
     params:
-        truth=under_results("images/{image}.ome.zarr"),
-        store=under_results("weights/{weighting}/{image}.zarr"),
-        kind=dataset("truth"),
+        images=of_each(
+            truth=under_results("images/{image}.ome.zarr"),
+            truth_receipt=under_results("truth/{receipt}.json"),
+            store=under_results("weights/{weighting}/{image}.zarr"),
+            receipt=under_results("weights/{weighting}/{receipt}.json"),
+            kind=dataset("truth"),
+        ),
         w0=weighting("w0"),
         sigma_px=weighting("sigma_px"),
         code=code("weights"),
@@ -28,8 +32,8 @@ rule weights:
 
 rule statistics:
     input:
-        images=images_of("images/{image}.json", "train"),
-        truths=images_of("truth/{image}.json", "train"),
+        images=images_of("images/{bundle}.json", "train"),
+        truths=images_of("truth/{bundle}.json", "train"),
     output:
         receipt="<results>/statistics/{experiment}/fold{fold}.json",
     log:
