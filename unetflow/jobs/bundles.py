@@ -60,7 +60,8 @@ def in_turn(
     """Do each image of a bundle, then write the bundle's receipt.
 
     `images` are the arguments that each image has for itself, `common` those of all. One that
-    fails does not keep the others from being done; then the first error is raised.
+    fails does not keep the others from being done; an error that names all of them follows.
+    Without a `bundle` no receipt is written.
     """
     if bundle:
         _take_over(images, Path(bundle))
@@ -104,10 +105,11 @@ def _take_over(images: Sequence[Mapping[str, Any]], bundle: Path) -> None:
     """
     receipts = [Path(each["receipt"]) for each in images]
     folder = bundle.parent if bundle in receipts else bundle.parent.parent
+    suffixes = bundle.name.partition(".")[2]
     for mine in receipts:
         for other in receipts_of_images(folder, mine.name):
             if other != mine:
                 if other.parent != folder:
-                    of_bundle = f"{other.parent.name}{bundle.name.removeprefix(bundle.stem)}"
+                    of_bundle = f"{other.parent.name}.{suffixes}"
                     other.parent.with_name(of_bundle).unlink(missing_ok=True)
                 other.unlink()
