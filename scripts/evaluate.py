@@ -8,6 +8,9 @@ with job_log(snakemake.log[0]):
     in_turn(
         evaluate_image,
         snakemake.params.images,
+        output=snakemake.output.table,
+        made="table",
+        finish=join_tables,
         calibration=snakemake.input.calibration,
         kind=snakemake.params.kind,
         classes=snakemake.params.classes,
@@ -16,4 +19,3 @@ with job_log(snakemake.log[0]):
         labelling=snakemake.params.labelling,
         threads=snakemake.threads,
     )
-    join_tables([each["table"] for each in snakemake.params.images], snakemake.output.table)

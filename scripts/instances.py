@@ -8,7 +8,7 @@ with job_log(snakemake.log[0]):
     in_turn(
         write_instances,
         snakemake.params.images,
-        bundle=snakemake.output.receipt,
+        output=snakemake.output.receipt,
         calibration=snakemake.input.calibration,
         classes=snakemake.params.classes,
         threshold=snakemake.params.threshold,

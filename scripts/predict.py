@@ -8,7 +8,7 @@ with job_log(snakemake.log[0]):
     in_turn(
         predict_store,
         snakemake.params.images,
-        bundle=snakemake.output.receipt,
+        output=snakemake.output.receipt,
         models=snakemake.input.models,
         **snakemake.params.predict,
         threads=snakemake.threads,

@@ -8,7 +8,7 @@ with job_log(snakemake.log[0]):
     in_turn(
         prepare_image,
         snakemake.params.images,
-        bundle=snakemake.output.receipt,
+        output=snakemake.output.receipt,
         max_unreadable=snakemake.params.max_unreadable,
         threads=snakemake.threads,
         code=snakemake.params.code,

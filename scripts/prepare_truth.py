@@ -8,6 +8,6 @@ with job_log(snakemake.log[0]):
     in_turn(
         prepare_truth,
         snakemake.params.images,
-        bundle=snakemake.output.receipt,
+        output=snakemake.output.receipt,
         code=snakemake.params.code,
     )

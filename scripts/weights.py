@@ -8,7 +8,7 @@ with job_log(snakemake.log[0]):
     in_turn(
         write_weights,
         snakemake.params.images,
-        bundle=snakemake.output.receipt,
+        output=snakemake.output.receipt,
         w0=snakemake.params.w0,
         sigma_px=snakemake.params.sigma_px,
         threads=snakemake.threads,

@@ -22,7 +22,7 @@ from torch import nn
 
 from unetflow.errors import ModelError, SlideError, StoreError
 from unetflow.foreground import BEGIN, END, _can_have, no_larger_than_needed, write_foreground
-from unetflow.forward import Normalised, resolve_precision
+from unetflow.forward import Normalised, cores, resolve_precision
 from unetflow.kept import KeptChunks
 from unetflow.models import load_model, save_model
 from unetflow.networks import build
@@ -182,7 +182,11 @@ def test_normalising_uses_each_channels_own_mean() -> None:
 @pytest.fixture
 def job(tmp_path: Path) -> dict[str, Any]:
     """Arguments of `predict_store` for a 1300x1500 image, three by three shards of 512 px."""
-    pixels = np.random.default_rng(1).integers(0, 255, (1, 1300, 1500), dtype=np.uint8)
+    return job_in(tmp_path, 1300, 1500)
+
+
+def job_in(tmp_path: Path, height_px: int, width_px: int) -> dict[str, Any]:
+    pixels = np.random.default_rng(1).integers(0, 255, (1, height_px, width_px), dtype=np.uint8)
     axes = ("c", "y", "x")
     write_group(
         tmp_path / "i.ome.zarr", "", ome_image("i", axes, {"0": [1, 0.5, 0.5]}, unit="micrometer")
@@ -232,6 +236,13 @@ def test_the_stored_foreground_is_that_of_the_whole_array(job: dict[str, Any]) -
     wanted = predict_array(network, Normalised(pixels, description["intensity"]), write_px=512)
     # uint8 rounds to the nearest of 255 steps, and tiles of another size differ in their last bits.
     assert np.abs(read_foreground(job["store"]) - wanted[1:]).max() < 0.5 / 255 + 1e-5
+
+
+@pytest.mark.skipif(cores() < 2, reason="one core")
+def test_a_small_image_takes_one_thread_whatever_its_job_is_granted(tmp_path: Path) -> None:
+    job = job_in(tmp_path, 300, 400)
+    predict_store(**job | {"threads": 2})
+    assert read_array(job["store"], "foreground").attrs["unetflow"]["chosen"]["threads"] == 1
 
 
 def test_viewers_find_coarser_levels(job: dict[str, Any]) -> None:

@@ -285,9 +285,11 @@ def test_images_that_share_jobs_give_the_same_and_nothing_is_made_twice(
     folder = tmp_path / "copy"
     shutil.copytree(finished.parent, folder)
     results = folder / "results"
-    made = {path: path.stat().st_mtime_ns for path in results.rglob("c/*/*") if path.is_file()}
+    made = {path: path.stat().st_mtime_ns for path in results.rglob("c/**/*") if path.is_file()}
     made |= {path: path.stat().st_mtime_ns for path in results.rglob("checkpoints/*")}
-    assert made
+    arrays = "images/slide.ome.zarr/0", "predictions/unet/fold0/slide.ome.zarr/foreground"
+    for array in (*arrays, "weights/paper/train_00.zarr", "models/unet/fold0/checkpoints"):
+        assert any(path.is_relative_to(results / array) for path in made), array
     config = yaml.safe_load((folder / "config" / "config.yaml").read_text())
     config["datasets"]["cells"]["images_per_job"] = 2
     write_config(folder, config)
@@ -303,4 +305,24 @@ def test_images_that_share_jobs_give_the_same_and_nothing_is_made_twice(
     alone = finished / "predictions/unet/fold0" / receipt.format("")
     assert with_others.read_bytes() == alone.read_bytes()
     assert not (results / "predictions/unet/fold0" / receipt.format("")).exists()
+    records = Counter(path.name for path in results.glob("images/**/*.run.json"))
+    assert records["slide.run.json"] == 1
     assert "Nothing to be done" in (lambda d: d.stdout + d.stderr)(snakemake(folder=folder))
+    told = snakemake("-n", "results/images/slide.json", folder=folder)
+    wanted = "slide: shares its jobs with other images; ask for bundles/cells-test-0"
+    assert wanted in told.stdout + told.stderr
+
+
+def test_an_export_asks_for_time_by_the_size_of_its_slide(
+    finished: Path, snakemake: Snakemake
+) -> None:
+    receipt = finished / "images" / "unlabelled.json"
+    before, times = receipt.read_text(), receipt.stat()
+    large = json.loads(before)
+    large["levels"][0]["shape"] = [3, 100_000, 100_000]
+    receipt.write_text(json.dumps(large))
+    export = "results/exports/unet/fold0/unlabelled.geojson.gz"
+    done = snakemake("-n", "--forcerun", "export_geojson", "--", export)
+    receipt.write_text(before)
+    os.utime(receipt, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert "runtime=630" in done.stdout + done.stderr

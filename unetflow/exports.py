@@ -16,6 +16,7 @@ import tifffile
 from skimage.segmentation import find_boundaries
 
 from unetflow.arrays import StoredArray
+from unetflow.objects import read_objects
 from unetflow.ome import UM_PER, spatial_scale
 from unetflow.receipts import read_receipt, renamed_at_end
 from unetflow.stores import read_array, read_foreground
@@ -52,7 +53,7 @@ def export_geojson(
     ):
         packed.write(b'{"type": "FeatureCollection", "features": [')
         between = b"\n"
-        for row, geometry in _polygons(labels, pd.read_parquet(table)):
+        for row, geometry in _polygons(labels, read_objects(table)):
             geometry = shapely.transform(geometry, lambda xy: xy * scale_yx[::-1])
             feature = _feature(row, geometry, colours[row["class"]])
             packed.write(between + json.dumps(feature).encode())

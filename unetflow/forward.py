@@ -6,6 +6,7 @@ Shape suffixes: B batch, C channels, K classes, H W of a tile, Y X of a level.
 import copy
 import logging
 import os
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -75,8 +76,13 @@ def resolve_device(*, gpu: bool, require_gpu: bool = False) -> str:
             + ("PyTorch finds no GPU" if gpu else "this job was given none (--resources gpu=0)")
             + ". Run on a machine with one, or set require_gpu to false to use the CPU."
         )
-    log.info("no GPU here: running on the CPU")
+    _say_once("no GPU here: running on the CPU")
     return "cpu"
+
+
+@cache
+def _say_once(what: str) -> None:
+    log.info(what)
 
 
 def resolve_precision(wanted: str, device: str) -> str:

@@ -11,16 +11,19 @@ TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library keep large blocks that are freed, instead of giving them to the system.
+    """Let the C library keep large blocks that are freed from now on, and give back those it has.
 
     A network frees and takes the same activations for every tile, and new pages of the system
     cost more than a convolution of few channels. To be called before threads are started; False
-    where the C library is not glibc. Peak memory is what it was, but stays taken to the end.
+    where the C library is not glibc. Peak memory is what it was, but stays taken until the next
+    call, with which each image of a job begins: its tile does not depend on those before.
     """
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        library = ctypes.CDLL(None)
+        mallopt, give_back = library.mallopt, library.malloc_trim
     except (OSError, AttributeError, TypeError):
         return False
+    give_back(0)
     no_limit = -1  # as a size
     return bool(
         mallopt(MMAP_MAX, 0) and mallopt(TRIM_THRESHOLD, no_limit) and mallopt(ARENA_MAX, 1)

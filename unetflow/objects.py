@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from unetflow.errors import StoreError
 from unetflow.ome import UM_PER
 from unetflow.pieces import Sums
 from unetflow.receipts import write_whole
@@ -44,6 +45,19 @@ def write_objects(
     write_whole(path, content.getvalue())
     text = frame.to_csv(index=False, lineterminator="\n", float_format="%.6g")
     write_whole(Path(path).with_suffix(".csv"), text.encode())
+
+
+def read_objects(path: str | Path) -> pd.DataFrame:
+    """The table of objects of a pipeline's image. Raises StoreError where it cannot be read."""
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        path = Path(path)
+        raise StoreError(
+            f"{path}: not readable ({error}). Delete the receipt of image {path.stem}, or of its "
+            f"bundle, in {path.parent.with_name('instances')}, and run the same command again: the "
+            "table is written anew."
+        ) from error
 
 
 def _frame(name: str, first_id: int, sums: Sums) -> pd.DataFrame:

@@ -18,7 +18,8 @@ from unetflow.models import check_image, load_model, warn_of_other_intensities
 from unetflow.ome import spatial_scale
 from unetflow.receipts import RunRecord, digest_of_file, read_receipt, write_receipt
 from unetflow.runners import mean_probabilities, turns_of
-from unetflow.stores import read_array
+from unetflow.stores import SHARD_PX, read_array
+from unetflow.tiles import squares
 from unetflow.tissue import read_tissue
 
 
@@ -62,6 +63,7 @@ def predict_store(
     store: str | Path,
     receipt: str | Path,
     code: str,
+    threads: int,
     share: Share | None = None,
     **how: Any,
 ) -> None:
@@ -69,7 +71,8 @@ def predict_store(
 
     Of several models the mean of their probabilities. `how` are the options of `write_foreground`.
     A run that was killed goes on with the shards that are missing. Several jobs may do an image:
-    one begins the array (`BEGIN`), each does its `share`, one ends it (`END`).
+    one begins the array (`BEGIN`), each does its `share`, one ends it (`END`). An image takes a
+    thread for each 1024 px square, whatever the larger ones of its job are granted.
     """
     record = RunRecord(receipt)
     prepared = read_receipt(image_receipt)
@@ -93,6 +96,7 @@ def predict_store(
             "code": code,
         },
         share=share,
+        threads=min(threads, squares(pixels.shape[1:], SHARD_PX)),
         **how,
     )
     content = {
@@ -103,7 +107,7 @@ def predict_store(
     made: dict[str, Any] = {"share": share}
     if share in (None, END):
         made = {"digest": foreground.content_digest()}
-        write_foreground_levels(store, foreground, made["digest"], how["threads"])
+        write_foreground_levels(store, foreground, made["digest"], threads)
     write_receipt(receipt, {**content, **made})
     record.write(**foreground.chosen)
 

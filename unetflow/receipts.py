@@ -102,14 +102,25 @@ def receipts_of_images(folder: Path, name: str) -> list[Path]:
     return sorted([*folder.glob(name), *folder.glob(f"{BUNDLES}/*/{name}")])
 
 
+def bundle_of(receipt: Path) -> Path:
+    """The receipt that Snakemake knows: the bundle's, where images share jobs, else itself."""
+    folder, ending = receipt.parent, receipt.name.partition(".")[2]
+    return folder.with_name(f"{folder.name}.{ending}") if folder.parent.name == BUNDLES else receipt
+
+
+def record_of(receipt: Path) -> Path:
+    """The run record beside a receipt."""
+    return receipt.with_suffix(".run.json")
+
+
 def read_receipt(path: str | Path) -> dict[str, Any]:
     """The content of a receipt. Raises StoreError where it cannot be read."""
     try:
         content: dict[str, Any] = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise StoreError(
-            f"{path}: not a readable receipt ({error}). Delete it and run the same command again: "
-            "the stage checks what is there and writes a new one."
+            f"{path}: not a readable receipt ({error}). Delete {bundle_of(Path(path))} and run the "
+            "same command again: the stage checks what is there and writes a new one."
         ) from error
     return content
 
@@ -118,7 +129,7 @@ class RunRecord:
     """Times a stage and writes `{name}.run.json` beside its receipt."""
 
     def __init__(self, receipt: str | Path) -> None:
-        self._path = Path(receipt).with_suffix(".run.json")
+        self._path = record_of(Path(receipt))
         self._started_s = time.monotonic()
 
     def write(self, **facts: Any) -> None:

@@ -32,7 +32,7 @@ PREDICTION = "predictions/{experiment}/fold{fold}/{image}.ome.zarr"
 FOREGROUNDS = "predictions/{experiment}/fold{fold}/foreground"  # folders of receipts
 INSTANCES = "predictions/{experiment}/fold{fold}/instances"
 TRUTHS = "truth"
-RUN_RECORD = ".run.json"  # instead of the receipt's suffix
+RUN_RECORD = ".run.json"  # instead of the receipt's suffix: `unetflow.receipts.record_of`
 STAGES = {
     "prepare image": "images",
     "prepare truth": "truth",

@@ -12,6 +12,7 @@ pixels (the network returns 516 of 700) are cut at the end of each axis.
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,11 @@ class Tile:
 
     write: Region  # [px], inside the level; write regions partition it
     read: Region  # [px], one shape for all tiles; may leave the level (mirrored)
+
+
+def squares(shape_px: Sequence[int], side_px: int) -> int:
+    """How many squares of a side an image has, begun ones with them."""
+    return math.prod(-(-size // side_px) for size in shape_px)
 
 
 def _output_or_none(input_px: int, depth: int) -> int | None:

@@ -14,10 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unetflow.errors import UnetflowError
+from unetflow.errors import StoreError, UnetflowError
 from unetflow.jobs.resources import shapes_of
 from unetflow.jobs.sheet import Image
-from unetflow.receipts import BUNDLES, digest_of_file, receipts_of_images, write_receipt
+from unetflow.receipts import (
+    BUNDLES,
+    bundle_of,
+    digest_of_file,
+    read_receipt,
+    record_of,
+    write_receipt,
+)
 
 log = logging.getLogger(__name__)
 
@@ -50,66 +57,93 @@ def bundles_of(
     return bundles
 
 
+def write_bundle(receipts: Sequence[Path], output: Path) -> None:
+    """The receipt of a bundle, which follows from those of its images."""
+    images = {
+        image_of(receipt): {"digest": digest_of_file(receipt), "shape": shapes_of(receipt)[0]}
+        for receipt in receipts
+    }
+    write_receipt(output, {"images": images})
+
+
 def in_turn(
     do: Callable[..., None],
-    images: Sequence[Mapping[str, Any]],
+    images: Mapping[str, Mapping[str, Any]],
     *,
-    bundle: str | Path | None = None,
+    output: str | Path,
+    made: str = "receipt",
+    finish: Callable[[Sequence[Path], Path], None] = write_bundle,
     **common: Any,
 ) -> None:
-    """Do each image of a bundle, then write the bundle's receipt.
+    """Do each image of a bundle, then make the bundle's output of theirs.
 
-    `images` are the arguments that each image has for itself, `common` those of all. One that
-    fails does not keep the others from being done; an error that names all of them follows.
-    Without a `bundle` no receipt is written.
+    `images` are by name the arguments that each has for itself, among them `made`, its file;
+    `common` are those of all. One that fails does not keep the others from being done; an error
+    that names all of them follows.
     """
-    if bundle:
-        _take_over(images, Path(bundle))
-    if len(images) == 1:
-        do(**images[0], **common)
+    output = Path(output)
+    files = [Path(of[made]) for of in images.values()]
+    _take_over(files, output)
+    if files == [output]:  # its own bundle
+        (alone,) = images.values()
+        do(**alone, **common)
     else:
         _do_all(do, images, common)
-    if bundle and str(bundle) != str(images[0]["receipt"]):
-        told = {Path(each["receipt"]).stem: _told(each["receipt"]) for each in images}
-        write_receipt(bundle, {"images": told})
+        finish(files, output)
 
 
 def _do_all(
-    do: Callable[..., None], images: Sequence[Mapping[str, Any]], common: Mapping[str, Any]
+    do: Callable[..., None], images: Mapping[str, Mapping[str, Any]], common: Mapping[str, Any]
 ) -> None:
-    errors = []
-    for each in images:
+    failed: list[str] = []
+    kind: type[Exception] = UnetflowError
+    for number, (name, of) in enumerate(images.items(), start=1):
+        log.info("%d of %d: %s", number, len(images), name)
         try:
-            do(**each, **common)
-        except Exception as error:
-            log.exception("%s", error)
-            errors.append(error)
-    unforeseen = [error for error in errors if not isinstance(error, UnetflowError)]
-    if unforeseen:
-        raise unforeseen[0]
-    if errors:
-        raise UnetflowError(
-            f"{len(errors)} of {len(images)} images failed, the others are finished:\n"
-            + "\n".join(map(str, errors))
+            do(**of, **common)
+        except Exception as error:  # nothing of it is kept: its frames hold arrays
+            log.exception("%s: %s", name, error)
+            failed.append(f"{name}: {error}")
+            kind = kind if isinstance(error, UnetflowError) else RuntimeError
+    if failed:
+        raise kind(
+            f"{len(failed)} of {len(images)} images failed. None of the {len(images)} goes on "
+            "until they are mended or taken out of the sheet; with images_per_job: 1 the others "
+            "do.\n" + "\n".join(failed)
         )
 
 
-def _told(receipt: str | Path) -> dict[str, Any]:
-    return {"digest": digest_of_file(receipt), "shape": shapes_of(receipt)[0]}
+def _take_over(files: Sequence[Path], output: Path) -> None:
+    """Remove what jobs of another division into bundles left of these images.
 
-
-def _take_over(images: Sequence[Mapping[str, Any]], bundle: Path) -> None:
-    """Remove the receipts of other bundles, of another `images_per_job`, that had these images.
-
-    They would say that an image is finished as they left it, whatever is made of it now.
+    Their receipts would say that an image is finished as they left it, whatever is made of it now.
     """
-    receipts = [Path(each["receipt"]) for each in images]
-    folder = bundle.parent if bundle in receipts else bundle.parent.parent
-    suffixes = bundle.name.partition(".")[2]
-    for mine in receipts:
-        for other in receipts_of_images(folder, mine.name):
-            if other != mine:
-                if other.parent != folder:
-                    of_bundle = f"{other.parent.name}.{suffixes}"
-                    other.parent.with_name(of_bundle).unlink(missing_ok=True)
-                other.unlink()
+    stage = output.parent if files == [output] else output.parent.parent
+    names, ending = {image_of(file) for file in files}, _ending(output)
+    left = {stage / f"{name}.{ending}" for name in names}
+    for folder in stage.glob(f"{BUNDLES}/*/"):
+        there = {file for file in folder.iterdir() if _ending(file) == ending}
+        of_mine = {file for file in there if image_of(file) in names}
+        left |= there if folder == files[0].parent else of_mine
+    for file in left - set(files):
+        bundle = bundle_of(file)
+        if bundle != output and _tells_of(bundle, image_of(file)):
+            bundle.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
+        record_of(file).unlink(missing_ok=True)
+
+
+def image_of(file: Path) -> str:
+    """The image whose receipt or table it is: names have no dots."""
+    return file.name.partition(".")[0]
+
+
+def _ending(file: Path) -> str:
+    return file.name.partition(".")[2]
+
+
+def _tells_of(bundle: Path, image: str) -> bool:
+    try:
+        return image in read_receipt(bundle)["images"]
+    except (StoreError, KeyError, TypeError):
+        return False

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from unetflow.tiles import squares
+
 GIGA = 1e9
 SHARD_PX = 1024  # as `unetflow.stores`, which takes half a second to load
 GPU_FILES = (  # of NVIDIA, AMD, and either under WSL
@@ -37,8 +39,7 @@ def for_shards(most: int, *, of: str = "images") -> Callable[..., int]:
 
     def threads(wildcards: Any, input: Any) -> int:
         shapes = shapes_of(getattr(input, of))
-        squares = [math.prod(-(-size // SHARD_PX) for size in shape[-2:]) for shape in shapes]
-        return min(most, max(squares, default=most))
+        return min(most, max((squares(shape[-2:], SHARD_PX) for shape in shapes), default=most))
 
     return threads
 
@@ -66,8 +67,9 @@ def pixels_of(receipt: str | Path) -> int:
 
 def shapes_of(receipt: str | Path) -> list[list[int]]:
     """Of the image, or a bundle's images, that a receipt tells of; empty before it is there."""
+    path = Path(receipt)
     try:
-        return _shapes(json.loads(Path(receipt).read_text()))
+        return _shapes(json.loads(path.read_text()))
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         return []
 

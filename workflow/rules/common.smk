@@ -76,33 +76,42 @@ def paths(pattern, images, **wildcards):
 
 def each_of(wildcards):
     """The wildcards of each image of a bundle."""
+    if wildcards.bundle not in SETTINGS.bundles:
+        there = BUNDLE_OF.get(wildcards.bundle)
+        raise WorkflowError(
+            f"{wildcards.bundle}: shares its jobs with other images; ask for {there} in its place"
+            if there
+            else f"{wildcards.bundle}: no image of {SETTINGS.config['images']}, nor a bundle of them"
+        )
     for image in SETTINGS.bundles[wildcards.bundle]:
         yield SimpleNamespace(**{**dict(wildcards.items()), **names_of(image)})
 
 
 def of_each(**params):
-    """Function of wildcards: params for each image of the bundle, made as those of one image."""
+    """Function of wildcards: by image of the bundle its params, made as those of one image."""
 
     def value(each, param):
         return param(each) if callable(param) else param.format(**vars(each))
 
-    return lambda wildcards: [
-        {key: value(each, param) for key, param in params.items()} for each in each_of(wildcards)
-    ]
+    return lambda wildcards: {
+        each.image: {key: value(each, param) for key, param in params.items()}
+        for each in each_of(wildcards)
+    }
 
 
 def in_bundle(function):
-    """Function of wildcards: what an input function gives for each image of the bundle, if any."""
+    """Function of wildcards: what a function gives for each image of the bundle."""
+    return lambda wildcards: [function(each) for each in each_of(wildcards)]
 
-    def files(wildcards):
-        return list(dict.fromkeys(filter(None, map(function, each_of(wildcards)))))
 
-    return files
+def files_of(function):
+    """Function of wildcards: the files that a function gives for the bundle's images, each once."""
+    return lambda wildcards: list(dict.fromkeys(filter(None, in_bundle(function)(wildcards))))
 
 
 def bundle_with(pattern):
     """Function of wildcards: a path for the bundle that has the image."""
-    return lambda wildcards: paths(pattern, [wildcards.image], **run_of(wildcards))
+    return lambda wildcards: paths(pattern, [wildcards.image], **run_of(wildcards))[0]
 
 
 def receipt_of_image(wildcards):

@@ -28,8 +28,8 @@ if "demo" in SETTINGS.config:
 
 rule prepare_image:
     input:
-        sources=in_bundle(raw_file("path")),
-        masks=in_bundle(tissue_mask),
+        sources=files_of(raw_file("path")),
+        masks=files_of(tissue_mask),
     output:
         receipt="<results>/images/{bundle}.json",
     log:
@@ -91,7 +91,7 @@ rule integrity:
 
 rule prepare_truth:
     input:
-        sources=in_bundle(raw_file("truth")),
+        sources=files_of(raw_file("truth")),
         images="<results>/images/{bundle}.json",
     output:
         receipt="<results>/truth/{bundle}.json",
