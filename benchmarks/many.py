@@ -6,6 +6,7 @@ that what is measured is the jobs and not the network.
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -59,15 +60,18 @@ def config(folder: Path, images_per_job: int) -> dict[str, Any]:
     }
 
 
-def snakemake(file: Path, *options: str) -> float:
-    """Seconds of a call in the project's folder."""
+def snakemake(file: Path, *options: str) -> tuple[float, str]:
+    """Seconds of a call in the project's folder, and what it printed."""
     started = time.perf_counter()
-    subprocess.run(
+    done = subprocess.run(
         ["snakemake", "--configfile", str(file), "--cores", *options],
-        **{"cwd": ROOT, "check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE},
+        **{"cwd": ROOT, "capture_output": True, "text": True},
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    return time.perf_counter() - started
+    seconds, printed = time.perf_counter() - started, done.stdout + done.stderr
+    if done.returncode:
+        raise SystemExit(printed)
+    return seconds, printed
 
 
 def main() -> int:
@@ -78,8 +82,8 @@ def main() -> int:
     parser.add_argument("--cores", default="2")
     parser.add_argument("--run-at-most", type=int, default=100, help="jobs of one image each")
     options = parser.parse_args()
-    print("| images | images_per_job | graph [s] | everything [s] | again, nothing to do [s] |")
-    print("| --- | --- | --- | --- | --- |")
+    columns = ("images", "images_per_job", "jobs", "graph [s]", "everything [s]", "again [s]")
+    print("| " + " | ".join(columns) + " |\n|" + " --- |" * len(columns))
     for count in options.images:
         with tempfile.TemporaryDirectory(prefix="unetflow-many-") as name:
             folder = Path(name)
@@ -87,11 +91,12 @@ def main() -> int:
             for together in options.images_per_job:
                 file = folder / "config.yaml"
                 file.write_text(yaml.safe_dump(config(folder, together)))
-                times = [f"{snakemake(file, options.cores, '--dry-run', '--quiet'):.1f}", "", ""]
+                graph_s, printed = snakemake(file, options.cores, "--dry-run")
+                jobs = re.findall(r"^total +(\d+)", printed, re.MULTILINE)[0]
+                cells = [f"{count:,}", f"{together}", jobs, f"{graph_s:.1f}", "not run", ""]
                 if together > 1 or count <= options.run_at_most:
-                    times[1] = f"{snakemake(file, options.cores):.0f}"
-                    times[2] = f"{snakemake(file, options.cores):.1f}"
-                print(f"| {count:,} | {together} | {' | '.join(times)} |", flush=True)
+                    cells[4:] = [f"{snakemake(file, options.cores)[0]:.1f}" for _ in range(2)]
+                print("| " + " | ".join(cells) + " |", flush=True)
     return 0
 
 

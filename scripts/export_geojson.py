@@ -7,6 +7,7 @@ with job_log(snakemake.log[0]):
     export_geojson(
         store=snakemake.params.store,
         table=snakemake.params.table,
+        instances=snakemake.input.instances,
         image_receipt=snakemake.params.image_receipt,
         classes=snakemake.params.classes,
         output=snakemake.output.file,

@@ -13,6 +13,7 @@ import tifffile
 from prepared import prepare
 from scipy import ndimage
 
+from unetflow.errors import StoreError
 from unetflow.exports import (
     export_geojson,
     export_labels,
@@ -22,6 +23,7 @@ from unetflow.exports import (
 )
 from unetflow.geojson import read_polygons
 from unetflow.instances import write_instances
+from unetflow.objects import read_objects
 from unetflow.ome import ome_image, write_group
 from unetflow.receipts import read_receipt, write_receipt
 from unetflow.slides import Slide
@@ -82,11 +84,17 @@ def test_the_table_says_where_the_objects_are(case: dict[str, Any]) -> None:
     assert len(text) == len(table)
 
 
+def test_a_missing_table_names_what_to_delete(case: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"none.parquet: not readable .* Delete b.json and run"):
+        read_objects(tmp_path / "none.parquet", "b.json")
+
+
 def test_polygons_come_back_as_the_same_pixels(case: dict[str, Any]) -> None:
     path = case["folder"] / "o.geojson.gz"
     export_geojson(
         store=case["store"],
         table=case["folder"] / "objects.parquet",
+        instances=case["folder"] / "instances.json",
         image_receipt=case["folder"] / "i.json",
         classes=["a", "b"],
         output=path,
@@ -107,6 +115,7 @@ def test_polygons_come_back_as_the_same_pixels(case: dict[str, Any]) -> None:
     export_geojson(
         store=case["store"],
         table=case["folder"] / "objects.parquet",
+        instances=case["folder"] / "instances.json",
         image_receipt=case["folder"] / "i.json",
         classes=["a", "b"],
         output=path,

@@ -44,17 +44,34 @@ def test_images_of_a_dataset_and_split_share_jobs() -> None:
         *(image("s", dataset="slides"), image("t", "test"), image("0", "3")),
         *(image("p", "predict", truth=False), image("q", "predict")),
     ]
-    found = bundles_of({row.name: row for row in rows}, {"cells": 2, "slides": 1})
-    assert found == {
-        "bundles/cells-train-0": ["a", "b"],
-        "bundles/cells-train-1": ["c", "d"],
-        "bundles/cells-train-2": ["e"],
+    found = bundles_of({row.name: row for row in rows}, {"cells": 1000, "slides": 1})
+    assert {bundle.rpartition("-")[0] or bundle: names for bundle, names in found.items()} == {
+        "bundles/cells-train": [*"abcde"],
         "s": ["s"],
-        "bundles/cells-test-0": ["t"],
-        "bundles/cells-3-0": ["0"],
-        "bundles/cells-predict-0": ["p"],  # without a truth, the next with one
-        "bundles/cells-predict-1": ["q"],
-    }
+        "bundles/cells-test": ["t"],
+        "bundles/cells-3": ["0"],
+        "bundles/cells-predict": ["q"],
+    } | {"bundles/cells-predict": ["q"]}
+    assert ["p"] in found.values()  # without a truth, apart from q
+    few = bundles_of({row.name: row for row in rows}, {"cells": 2, "slides": 1})
+    assert sorted(name for names in few.values() for name in names) == sorted("abcdest0pq")
+    assert max(map(len, few.values())) == 2
+
+
+def test_a_row_more_changes_the_bundles_around_it_only() -> None:
+    names = [f"image-{number}" for number in range(1000)]
+
+    def bundles(names: list[str]) -> dict[str, list[str]]:
+        return bundles_of({name: image(name) for name in names}, {"cells": 32})
+
+    before = bundles(names)
+    assert len(before) < 60
+    assert [name for of in before.values() for name in of] == names
+    for at in (0, 500):
+        more = bundles([*names[:at], "new", *names[at:]])
+        assert 1 <= len(set(more) - set(before)) <= 4
+        less = bundles([*names[:at], *names[at + 1 :]])
+        assert 1 <= len(set(less) - set(before)) <= 4
 
 
 def test_a_slide_has_one_receipt(tmp_path: Path) -> None:
@@ -107,13 +124,10 @@ class Stage:
             self._run(arguments(self.folder, name), self.folder / f"{name}.json")
 
     def together(self, *bundles: str) -> None:
-        """Jobs one after the other; "ab" stands for images a and b."""
-        for number, names in enumerate(bundles):
-            self.together_as(number, names)
-
-    def together_as(self, number: int, names: str) -> None:
-        bundle = self.folder / f"bundles/cells-train-{number}"
-        self._run(arguments(bundle, *names), bundle_of(bundle / "any.json"))
+        """Jobs one after the other; "ab" stands for images a and b, and names their bundle."""
+        for names in bundles:
+            bundle = self.folder / "bundles" / names
+            self._run(arguments(bundle, *names), bundle_of(bundle / "any.json"))
 
     def _run(self, images: dict[str, dict[str, Any]], output: Path) -> None:
         output.unlink(missing_ok=True)  # as Snakemake does
@@ -122,50 +136,52 @@ class Stage:
             write_receipt(record_of(each["receipt"]), {"seconds": 1})
 
     def left(self) -> str:
-        """Images by receipt of Snakemake's: of bundles by number, then those with their own."""
-        found = []
-        for folder in sorted(self.folder.glob("bundles/*/")):
-            told = bundle_of(folder / "any.json")
-            images = "".join(sorted(file.stem for file in folder.glob("?.json")))
-            assert {file.name[0] for file in folder.glob("*.run.json")} == set(images)
-            if told.exists():
-                assert "".join(read_receipt(told)["images"]) == images
-            found.append(images if told.exists() else f"({images})")
-        own = "".join(sorted(file.stem for file in self.folder.glob("?.json")))
-        assert {file.name[0] for file in self.folder.glob("*.run.json")} == set(own)
-        return " ".join([*found, own])
-
-
-def test_receipts_of_another_division_are_removed(tmp_path: Path) -> None:
-    stage = Stage(tmp_path / "images")
-    stage.alone("a", "b", "s")
-    stage.together("a", "b")
-    assert stage.left() == "a b s"
-    stage.together("ab")
-    assert stage.left() == "ab () s"
-    stage.alone("b")  # the bundle's receipt would say that b is finished as it was
-    assert stage.left() == "(a) () bs"
+        """What Snakemake knows; all that images left has its receipt there."""
+        known = sorted(self.folder.glob("bundles/*.json"))
+        own = sorted(self.folder.glob("?.json"))
+        told = [bundle.stem for bundle in known] + [receipt.stem for receipt in own]
+        left = [path.name.partition(".")[0] for path in self.folder.glob("**/*.run.json")]
+        assert sorted(left) == sorted(set("".join(told)))
+        assert len(list(self.folder.glob("bundles/*/?.json"))) + len(own) == len(left)
+        return " ".join(told)
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        (["ab", "cd", "ef"], ["0a", "bc", "de", "f"]),  # a row more at the top
-        (["0a", "bc", "de", "f"], ["ab", "cd", "ef", ""]),  # and gone again
-        (["abcd", "efgh"], ["ab", "cd", "ef", "gh"]),
-        (["ab", "cd", "ef", "gh"], ["abcd", "efgh", "", ""]),
+        ("a b", "ab"),
+        ("ab cd ef", "ax bc de f"),  # a row more
+        ("abcd efgh", "ab cd ef gh"),
+        ("ab cd ef gh", "abcd efgh"),
+        ("abcd", "b acd"),  # b is on the other side of the split now
     ],
 )
-@pytest.mark.parametrize("backwards", [False, True])
-def test_receipts_that_were_just_made_are_kept(
-    tmp_path: Path, before: list[str], after: list[str], backwards: bool
+@pytest.mark.parametrize("turned", [False, True])
+def test_receipts_of_another_division_are_removed_and_new_ones_kept(
+    tmp_path: Path, before: str, after: str, turned: bool
 ) -> None:
     stage = Stage(tmp_path / "images")
-    stage.together(*before)
-    jobs = [(number, names) for number, names in enumerate(after) if names]
-    for number, names in reversed(jobs) if backwards else jobs:
-        stage.together_as(number, names)
-    assert stage.left() == " ".join([n or "()" for n in after] + [""])
+    stage.alone("s")
+    stage.together(*before.split())
+    jobs = after.split()
+    stage.together(*(reversed(jobs) if turned else jobs))
+    assert stage.left() == f"{' '.join(sorted(jobs))} s"
+    stage.together(*before.split())  # and back
+    known = {path.stem for path in stage.folder.glob("bundles/*.json")}
+    assert known == set(before.split())
+
+
+def test_a_bundle_that_another_took_an_image_of_is_not_finished(tmp_path: Path) -> None:
+    stage = Stage(tmp_path / "images")
+    stage.together("ab")
+    stage.alone("b")
+    assert not (stage.folder / "bundles" / "ab.json").exists()
+    assert [path.name for path in stage.folder.glob("bundles/ab/?.json")] == ["a.json"]
+
+
+def test_an_output_that_is_not_the_bundles_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is not what the bundle"):
+        in_turn(do, arguments(tmp_path / AB, "a", "b"), output=tmp_path / "images" / "a.json")
 
 
 def test_tables_are_joined_and_old_ones_removed(tmp_path: Path) -> None:
@@ -183,9 +199,11 @@ def test_tables_are_joined_and_old_ones_removed(tmp_path: Path) -> None:
 
     assert run(tmp_path, tmp_path / "a.csv", "a") == "a"
     write_receipt(tmp_path / "a.run.json", {})
-    bundle = tmp_path / "bundles" / "cells-test-0"
-    assert run(bundle, bundle.with_name("cells-test-0.csv"), "a", "b") == "ab"
+    bundle, other = tmp_path / "bundles" / "one", tmp_path / "bundles" / "two"
+    assert run(bundle, bundle.with_name("one.csv"), "a", "b") == "ab"
     assert not list(tmp_path.glob("a.*"))
+    assert run(other, other.with_name("two.csv"), "b", "c") == "bc"
+    assert not bundle.with_name("one.csv").exists()
 
 
 def test_what_cannot_be_read_names_what_snakemake_knows(tmp_path: Path) -> None:

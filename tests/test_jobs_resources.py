@@ -22,6 +22,14 @@ def test_a_resource_grows_with_pixels_and_attempts(tmp_path: Path) -> None:
     assert growing(2000)(None, names, 2) == 4000
 
 
+def test_a_bundle_asks_for_more_by_image(tmp_path: Path) -> None:
+    names: Any = SimpleNamespace(images=str(tmp_path / "none.json"))
+    minutes = growing(30, each=2, bundles={"bundles/a": [*"abcde"], "s": ["s"]})
+    assert minutes(SimpleNamespace(bundle="bundles/a"), names, 2) == 2 * (30 + 4 * 2)
+    assert minutes(SimpleNamespace(bundle="s"), names, 1) == 30
+    assert minutes(SimpleNamespace(fold="0"), names, 1) == 30
+
+
 def test_receipts_of_predictions_and_broken_ones(tmp_path: Path) -> None:
     write_receipt(tmp_path / "p.json", {"shape": (1, 300, 200)})
     assert pixels_of(tmp_path / "p.json") == 60_000

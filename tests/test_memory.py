@@ -68,6 +68,27 @@ def test_here_something_is_left() -> None:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_kept_blocks_are_given_back_by_the_next_call() -> None:
+    program = """
+from pathlib import Path
+import numpy as np
+from unetflow.memory import keep_freed_memory
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+keep_freed_memory()
+before = resident()
+blocks = [np.ones(2**25, np.uint8) for _ in range(8)]
+del blocks
+kept = resident() - before
+keep_freed_memory()
+print(kept, resident() - before)
+"""
+    kept, left = map(int, subprocess.check_output([sys.executable, "-c", program]).split())
+    assert kept > 7 * 2**25
+    assert left < 2**25
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_freed_blocks_are_kept() -> None:
     program = """
 import resource, sys

@@ -291,25 +291,26 @@ def test_images_that_share_jobs_give_the_same_and_nothing_is_made_twice(
     for array in (*arrays, "weights/paper/train_00.zarr", "models/unet/fold0/checkpoints"):
         assert any(path.is_relative_to(results / array) for path in made), array
     config = yaml.safe_load((folder / "config" / "config.yaml").read_text())
-    config["datasets"]["cells"]["images_per_job"] = 2
+    config["datasets"]["cells"]["images_per_job"] = 3
+    config["predict"]["parts"] = 2
     write_config(folder, config)
     jobs = planned(snakemake("-n", folder=folder))
     assert (jobs["prepare_image"], jobs["predict"], jobs["evaluate"]) == (4, 3, 1)
+    assert (jobs["predict_begin"], jobs["predict_part"]) == (3, 6)
     done = snakemake(folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert made == {path: path.stat().st_mtime_ns for path in made}
     for path in ("evaluation/metrics.csv", "integrity.csv", "models/unet/fold0/model.safetensors"):
         assert (results / path).read_bytes() == (finished / path).read_bytes()
-    receipt = "instances/{}slide.json"
-    with_others = results / "predictions/unet/fold0" / receipt.format("bundles/cells-test-0/")
-    alone = finished / "predictions/unet/fold0" / receipt.format("")
-    assert with_others.read_bytes() == alone.read_bytes()
-    assert not (results / "predictions/unet/fold0" / receipt.format("")).exists()
+    receipts = "predictions/unet/fold0/instances"
+    (with_others,) = (results / receipts).glob("bundles/*/slide.json")
+    assert with_others.read_bytes() == (finished / receipts / "slide.json").read_bytes()
+    assert not (results / receipts / "slide.json").exists()
     records = Counter(path.name for path in results.glob("images/**/*.run.json"))
     assert records["slide.run.json"] == 1
     assert "Nothing to be done" in (lambda d: d.stdout + d.stderr)(snakemake(folder=folder))
     told = snakemake("-n", "results/images/slide.json", folder=folder)
-    wanted = "slide: shares its jobs with other images; ask for bundles/cells-test-0"
+    wanted = "slide: shares its jobs with other images; ask for bundles/cells-test-"
     assert wanted in told.stdout + told.stderr
 
 

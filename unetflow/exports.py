@@ -32,6 +32,7 @@ def export_geojson(
     *,
     store: str | Path,
     table: str | Path,
+    instances: str | Path,
     image_receipt: str | Path,
     classes: Sequence[str],
     output: str | Path,
@@ -39,7 +40,8 @@ def export_geojson(
     """Instances as polygons for QuPath, gzipped GeoJSON: detections with class and colour.
 
     Outlines run along the edges of pixels, holes are kept; coordinates (x, y) are pixels of the
-    finest level of the image's file. `table` is the one of `unetflow.objects`.
+    finest level of the image's file. `table` is the one of `unetflow.objects`, which the job left
+    whose receipt is `instances`.
     """
     labels = read_array(store, "labels/instances/0")
     size_px = read_receipt(image_receipt)["levels_of_file"][0]["shape"]
@@ -53,7 +55,7 @@ def export_geojson(
     ):
         packed.write(b'{"type": "FeatureCollection", "features": [')
         between = b"\n"
-        for row, geometry in _polygons(labels, read_objects(table)):
+        for row, geometry in _polygons(labels, read_objects(table, instances)):
             geometry = shapely.transform(geometry, lambda xy: xy * scale_yx[::-1])
             feature = _feature(row, geometry, colours[row["class"]])
             packed.write(between + json.dumps(feature).encode())

@@ -97,6 +97,8 @@ def write_instances(
     the other options of `label_instances`. As `label_store`.
     """
     record = RunRecord(receipt)
+    for written in (Path(table), Path(table).with_suffix(".csv")):
+        written.unlink(missing_ok=True)
     calibrated = read_receipt(calibration)["instances"]
     thresholds = [
         calibrated[name]["threshold"] if threshold is None else threshold for name in classes

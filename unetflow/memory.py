@@ -11,12 +11,13 @@ TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library keep large blocks that are freed from now on, and give back those it has.
+    """Let the C library give back the large blocks it has, and keep those freed from now on.
 
     A network frees and takes the same activations for every tile, and new pages of the system
-    cost more than a convolution of few channels. To be called before threads are started; False
-    where the C library is not glibc. Peak memory is what it was, but stays taken until the next
-    call, with which each image of a job begins: its tile does not depend on those before.
+    cost more than a convolution of few channels. To be called first before threads are started;
+    False where the C library is not glibc. Peak memory is what it was, but stays taken until the
+    next call, with which each image of a job begins: what is left to it is hardly less for those
+    before.
     """
     try:
         library = ctypes.CDLL(None)

@@ -47,15 +47,13 @@ def write_objects(
     write_whole(Path(path).with_suffix(".csv"), text.encode())
 
 
-def read_objects(path: str | Path) -> pd.DataFrame:
-    """The table of objects of a pipeline's image. Raises StoreError where it cannot be read."""
+def read_objects(path: str | Path, receipt: str | Path) -> pd.DataFrame:
+    """The table of objects that a job with this receipt left. Raises StoreError where broken."""
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        path = Path(path)
         raise StoreError(
-            f"{path}: not readable ({error}). Delete the receipt of image {path.stem}, or of its "
-            f"bundle, in {path.parent.with_name('instances')}, and run the same command again: the "
+            f"{path}: not readable ({error}). Delete {receipt} and run the same command again: the "
             "table is written anew."
         ) from error
 

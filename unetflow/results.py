@@ -1,4 +1,4 @@
-"""What a results folder holds, read for the report: the only place that knows its layout."""
+"""What a results folder holds, read for the report."""
 
 import json
 import statistics
@@ -14,7 +14,7 @@ from unetflow.annotation import Annotation, read_class_lazily
 from unetflow.errors import StoreError
 from unetflow.instances import instances_of_class
 from unetflow.ome import UM_PER, spatial_scale
-from unetflow.receipts import read_receipt, receipts_of_images
+from unetflow.receipts import read_receipt, receipts_of_images, record_of
 from unetflow.seams import Seams, audit_seams
 from unetflow.stores import read_array, read_foreground, read_lazily
 
@@ -32,7 +32,6 @@ PREDICTION = "predictions/{experiment}/fold{fold}/{image}.ome.zarr"
 FOREGROUNDS = "predictions/{experiment}/fold{fold}/foreground"  # folders of receipts
 INSTANCES = "predictions/{experiment}/fold{fold}/instances"
 TRUTHS = "truth"
-RUN_RECORD = ".run.json"  # instead of the receipt's suffix: `unetflow.receipts.record_of`
 STAGES = {
     "prepare image": "images",
     "prepare truth": "truth",
@@ -206,7 +205,7 @@ def open_run(results: Path, experiment: str, fold: str, scores: pd.DataFrame) ->
     model = results / MODEL.format(**names)
     mine = scores[(scores["experiment"] == experiment) & (scores["fold"] == fold)]
     image = mine["image"].iloc[0] if len(mine) else ""
-    predicted = receipts_of_images(results / FOREGROUNDS.format(**names), image + RUN_RECORD)
+    predicted = receipts_of_images(results / FOREGROUNDS.format(**names), f"{image}.json")
     return Run(
         results=results,
         experiment=experiment,
@@ -215,8 +214,8 @@ def open_run(results: Path, experiment: str, fold: str, scores: pd.DataFrame) ->
         model=read_receipt(model),
         calibration=read_receipt(results / CALIBRATION.format(**names)),
         history=_read_history(results / HISTORY.format(**names)),
-        training=read_record(model.with_suffix(RUN_RECORD)),
-        prediction=read_record(predicted[0]) if predicted else {},
+        training=read_record(record_of(model)),
+        prediction=read_record(record_of(predicted[0])) if predicted else {},
     )
 
 
@@ -267,7 +266,7 @@ def records_by_stage(results: Path) -> dict[str, list[Record]]:
         stage: [
             read_record(path)
             for folder in sorted(results.glob(folders))
-            for path in receipts_of_images(folder, f"*{RUN_RECORD}")
+            for path in receipts_of_images(folder, "*.run.json")
         ]
         for stage, folders in STAGES.items()
     }

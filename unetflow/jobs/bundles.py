@@ -1,27 +1,27 @@
 """Bundles: images that share their jobs.
 
-A slide has jobs of its own. Small images share theirs, as many as their dataset's `images_per_job`,
-since each job takes seconds to start. Each image has its receipt; that of the bundle, which is the
-one that Snakemake knows, is written last.
+A slide has jobs of its own. Small images share theirs, at most as many as their dataset's
+`images_per_job`, since each job takes seconds to start. Each image has its receipt; that of the
+bundle, which is the one that Snakemake knows, is written last.
 
-    images/slide.json                       a slide, its own bundle
-    images/bundles/nuclei-train-0.json      a bundle
-    images/bundles/nuclei-train-0/a.json    one of its images
+    images/slide.json                              a slide, its own bundle
+    images/bundles/nuclei-train-3fa1c04e7b.json    a bundle, named after the images in it
+    images/bundles/nuclei-train-3fa1c04e7b/a.json  one of them
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unetflow.errors import StoreError, UnetflowError
+from unetflow.errors import UnetflowError
 from unetflow.jobs.resources import shapes_of
 from unetflow.jobs.sheet import Image
 from unetflow.receipts import (
     BUNDLES,
     bundle_of,
+    digest_of,
     digest_of_file,
-    read_receipt,
     record_of,
     write_receipt,
 )
@@ -37,24 +37,36 @@ def bundles_of(
     Images with a truth and such without one are apart. Where one image has a job, the bundle has
     the image's name.
     """
-    alike: dict[tuple[str, str], dict[bool, list[str]]] = {}
-    bundles: dict[str, list[str]] = {}
+    alike: dict[tuple[str, str, bool], list[str]] = {}
     for image in images.values():
-        if images_per_job.get(image.dataset, 1) == 1:
-            bundles[image.name] = [image.name]
+        key = image.dataset, image.split, image.truth is not None
+        alike.setdefault(key, []).append(image.name)
+    bundles: dict[str, list[str]] = {}
+    for (dataset, split, _), names in alike.items():
+        most = images_per_job.get(dataset, 1)
+        if most == 1:
+            bundles |= {name: [name] for name in names}
         else:
-            kinds = alike.setdefault((image.dataset, image.split), {})
-            kinds.setdefault(image.truth is not None, []).append(image.name)
-    for (dataset, split), kinds in alike.items():
-        most = images_per_job[dataset]
-        parts = [
-            names[start : start + most]
-            for names in kinds.values()
-            for start in range(0, len(names), most)
-        ]
-        for number, names in enumerate(parts):
-            bundles[f"{BUNDLES}/{dataset}-{split}-{number}"] = names
+            for run in _runs(names, most):
+                bundles[f"{BUNDLES}/{dataset}-{split}-{digest_of(run)[:10]}"] = run
     return bundles
+
+
+def _runs(names: Sequence[str], most: int) -> Iterator[list[str]]:
+    """Names in runs of at most so many.
+
+    A run that is half full also ends at a name whose digest says so: a row that is put into the
+    sheet or taken out changes the runs around it, not all that follow.
+    """
+    run: list[str] = []
+    for name in names:
+        run.append(name)
+        ends = int(digest_of(name), 16) % max(2, most // 2) == 0
+        if len(run) == most or (ends and 2 * len(run) >= most):
+            yield run
+            run = []
+    if run:
+        yield run
 
 
 def write_bundle(receipts: Sequence[Path], output: Path) -> None:
@@ -83,6 +95,8 @@ def in_turn(
     """
     output = Path(output)
     files = [Path(of[made]) for of in images.values()]
+    if {bundle_of(file) for file in files} != {output}:
+        raise ValueError(f"{output} is not what the bundle of {', '.join(map(str, files))} makes")
     _take_over(files, output)
     if files == [output]:  # its own bundle
         (alone,) = images.values()
@@ -114,36 +128,22 @@ def _do_all(
 
 
 def _take_over(files: Sequence[Path], output: Path) -> None:
-    """Remove what jobs of another division into bundles left of these images.
+    """Remove what jobs of another division into bundles left of these images, and those bundles'.
 
     Their receipts would say that an image is finished as they left it, whatever is made of it now.
     """
+    names, own = {file.name for file in files}, files[0].parent
     stage = output.parent if files == [output] else output.parent.parent
-    names, ending = {image_of(file) for file in files}, _ending(output)
-    left = {stage / f"{name}.{ending}" for name in names}
+    left = {stage / name for name in names}
     for folder in stage.glob(f"{BUNDLES}/*/"):
-        there = {file for file in folder.iterdir() if _ending(file) == ending}
-        of_mine = {file for file in there if image_of(file) in names}
-        left |= there if folder == files[0].parent else of_mine
-    for file in left - set(files):
-        bundle = bundle_of(file)
-        if bundle != output and _tells_of(bundle, image_of(file)):
-            bundle.unlink(missing_ok=True)
-        file.unlink(missing_ok=True)
-        record_of(file).unlink(missing_ok=True)
+        left |= {file for file in folder.iterdir() if file.name in names}
+    for file in left:
+        if file.parent != own:
+            bundle_of(file).unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
+            record_of(file).unlink(missing_ok=True)
 
 
 def image_of(file: Path) -> str:
-    """The image whose receipt or table it is: names have no dots."""
+    """The image whose receipt it is: names have no dots."""
     return file.name.partition(".")[0]
-
-
-def _ending(file: Path) -> str:
-    return file.name.partition(".")[2]
-
-
-def _tells_of(bundle: Path, image: str) -> bool:
-    try:
-        return image in read_receipt(bundle)["images"]
-    except (StoreError, KeyError, TypeError):
-        return False

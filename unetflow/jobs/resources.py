@@ -3,8 +3,9 @@
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from unetflow.tiles import squares
@@ -17,16 +18,25 @@ GPU_FILES = (  # of NVIDIA, AMD, and either under WSL
 )
 
 
-def growing(least: float, *, per_gpx: float = 0, of: str = "images") -> Callable[..., int]:
-    """A resource for Snakemake: `least`, and `per_gpx` more for each gigapixel, per attempt.
+def growing(
+    least: float,
+    *,
+    each: float = 0,
+    per_gpx: float = 0,
+    of: str = "images",
+    bundles: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Callable[..., int]:
+    """A resource for Snakemake: `least`, and more by further image and gigapixel, per attempt.
 
-    `of` names the input whose receipt says how large the image is. Before it is there the least
-    is asked; Snakemake asks again when the job is ready.
+    `each` is for one of the images that `bundles` has by name. `of` names the input whose receipt
+    says how large they are. Before it is there none are counted; Snakemake asks again when the job
+    is ready.
     """
 
     def amount(wildcards: Any, input: Any, attempt: int) -> int:
+        further = len(bundles.get(getattr(wildcards, "bundle", ""), "1")) - 1
         pixels = pixels_of(getattr(input, of)) if per_gpx else 0
-        return math.ceil(attempt * (least + per_gpx * pixels / GIGA))
+        return math.ceil(attempt * (least + each * further + per_gpx * pixels / GIGA))
 
     return amount
 

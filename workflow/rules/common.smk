@@ -1,6 +1,6 @@
 # Settings and the functions that the rules' inputs, params and resources use.
 import atexit
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,6 +54,9 @@ def under_results(path):
     return f"{RESULTS}/{path}"
 
 
+growing = partial(growing, bundles=SETTINGS.bundles)
+
+
 # Images and the bundles that share jobs: patterns name an {image}, its {bundle}, its {receipt}
 
 BUNDLE_OF = {image: bundle for bundle, images in SETTINGS.bundles.items() for image in images}
@@ -88,10 +91,13 @@ def each_of(wildcards):
 
 
 def of_each(**params):
-    """Function of wildcards: by image of the bundle its params, made as those of one image."""
+    """Function of wildcards: by image of the bundle its params, made as those of one image.
+
+    A text is a path under the results.
+    """
 
     def value(each, param):
-        return param(each) if callable(param) else param.format(**vars(each))
+        return param(each) if callable(param) else f"{RESULTS}/{param}".format(**vars(each))
 
     return lambda wildcards: {
         each.image: {key: value(each, param) for key, param in params.items()}
@@ -109,14 +115,9 @@ def files_of(function):
     return lambda wildcards: list(dict.fromkeys(filter(None, in_bundle(function)(wildcards))))
 
 
-def bundle_with(pattern):
-    """Function of wildcards: a path for the bundle that has the image."""
+def of_image(pattern):
+    """Function of wildcards: the path of an image or of its bundle."""
     return lambda wildcards: paths(pattern, [wildcards.image], **run_of(wildcards))[0]
-
-
-def receipt_of_image(wildcards):
-    """The receipt of one prepared image."""
-    return paths("images/{receipt}.json", [wildcards.image])[0]
 
 
 def run_of(wildcards):
@@ -237,13 +238,16 @@ def gpus_of_job(count):
 
 
 def predict_params(share, receipt):
-    """Params of the rules that predict; `share` says which shards, as `unetflow.foreground.Share`."""
+    """Params of the rules that predict.
+
+    `share` says which shards, as `unetflow.foreground.Share`, `receipt` where an image's is written.
+    """
     return {
         "images": of_each(
-            image=under_results("images/{image}.ome.zarr"),
-            image_receipt=under_results("images/{receipt}.json"),
-            store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
-            receipt=under_results(f"predictions/{{experiment}}/fold{{fold}}/{receipt}"),
+            image="images/{image}.ome.zarr",
+            image_receipt="images/{receipt}.json",
+            store="predictions/{experiment}/fold{fold}/{image}.ome.zarr",
+            receipt=f"predictions/{{experiment}}/fold{{fold}}/{receipt}",
         ),
         "predict": PREDICT,
         "require_gpu": SETTINGS.config["require_gpu"],

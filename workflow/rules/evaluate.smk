@@ -18,15 +18,13 @@ rule evaluate:
         "../../envs/unetflow.yaml"
     resources:
         mem_mb=growing(4000, per_gpx=500),
-        runtime=growing(30, per_gpx=20),
+        runtime=growing(30, each=2, per_gpx=20),
     params:
         images=of_each(
-            image=under_results("images/{image}.ome.zarr"),
-            prediction=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
-            instances=under_results(
-                "predictions/{experiment}/fold{fold}/instances/{receipt}.json"
-            ),
-            table=under_results("evaluation/{experiment}/fold{fold}/{receipt}.csv"),
+            image="images/{image}.ome.zarr",
+            prediction="predictions/{experiment}/fold{fold}/{image}.ome.zarr",
+            instances="predictions/{experiment}/fold{fold}/instances/{receipt}.json",
+            table="evaluation/{experiment}/fold{fold}/{receipt}.csv",
             facts=image_facts,
         ),
         kind=dataset("truth"),

@@ -3,8 +3,8 @@
 
 rule export_geojson:
     input:
-        images=bundle_with("images/{bundle}.json"),
-        instances=bundle_with("predictions/{experiment}/fold{fold}/instances/{bundle}.json"),
+        images=of_image("images/{bundle}.json"),
+        instances=of_image("predictions/{experiment}/fold{fold}/instances/{bundle}.json"),
     output:
         file="<results>/exports/{experiment}/fold{fold}/{image}.geojson.gz",
     log:
@@ -19,7 +19,7 @@ rule export_geojson:
     params:
         store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
         table=under_results("predictions/{experiment}/fold{fold}/objects/{image}.parquet"),
-        image_receipt=receipt_of_image,
+        image_receipt=of_image("images/{receipt}.json"),
         classes=dataset("classes"),
         code=code("export_geojson"),
     script:
@@ -28,7 +28,7 @@ rule export_geojson:
 
 rule export_labels:
     input:
-        instances=bundle_with("predictions/{experiment}/fold{fold}/instances/{bundle}.json"),
+        instances=of_image("predictions/{experiment}/fold{fold}/instances/{bundle}.json"),
     output:
         file="<results>/exports/{experiment}/fold{fold}/{image}.labels.tif",
     log:
@@ -49,8 +49,8 @@ rule export_labels:
 
 rule export_overlay:
     input:
-        images=bundle_with("images/{bundle}.json"),
-        instances=bundle_with("predictions/{experiment}/fold{fold}/instances/{bundle}.json"),
+        images=of_image("images/{bundle}.json"),
+        instances=of_image("predictions/{experiment}/fold{fold}/instances/{bundle}.json"),
     output:
         file="<results>/exports/{experiment}/fold{fold}/{image}.overlay.ome.tif",
     log:
@@ -64,7 +64,7 @@ rule export_overlay:
         runtime=growing(10, per_gpx=30),
     params:
         image=under_results("images/{image}.ome.zarr"),
-        image_receipt=receipt_of_image,
+        image_receipt=of_image("images/{receipt}.json"),
         store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
         code=code("export_overlay"),
     script:

@@ -18,7 +18,7 @@ rule predict:
     resources:
         gpu=gpus_of_job(1) if PARTS == 1 else 0,
         mem_mb=growing(6000),
-        runtime=growing(30, per_gpx=35),
+        runtime=growing(30, each=2, per_gpx=35),
     params:
         **predict_params(None if PARTS == 1 else END, "foreground/{receipt}.json"),
     script:
@@ -41,7 +41,7 @@ use rule predict as predict_begin with:
     resources:
         gpu=gpus_of_job(1),
         mem_mb=growing(6000),
-        runtime=growing(10),
+        runtime=growing(10, each=0.5),
     params:
         **predict_params(BEGIN, "parts/{receipt}.begun.json"),
 
@@ -60,7 +60,7 @@ use rule predict as predict_part with:
     resources:
         gpu=gpus_of_job(1),
         mem_mb=growing(6000),
-        runtime=growing(30, per_gpx=35 / PARTS),
+        runtime=growing(30, each=2 / PARTS, per_gpx=35 / PARTS),
     params:
         **predict_params(
             lambda wildcards: (int(wildcards.part), int(wildcards.parts)),
@@ -111,15 +111,13 @@ rule instances:
     threads: for_shards(2, of="foregrounds")
     resources:
         mem_mb=growing(2000, per_gpx=500, of="foregrounds"),
-        runtime=growing(20, per_gpx=10, of="foregrounds"),
+        runtime=growing(20, each=1, per_gpx=10, of="foregrounds"),
     params:
         images=of_each(
-            store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
-            foreground_receipt=under_results(
-                "predictions/{experiment}/fold{fold}/foreground/{receipt}.json"
-            ),
-            receipt=under_results("predictions/{experiment}/fold{fold}/instances/{receipt}.json"),
-            table=under_results("predictions/{experiment}/fold{fold}/objects/{image}.parquet"),
+            store="predictions/{experiment}/fold{fold}/{image}.ome.zarr",
+            foreground_receipt="predictions/{experiment}/fold{fold}/foreground/{receipt}.json",
+            receipt="predictions/{experiment}/fold{fold}/instances/{receipt}.json",
+            table="predictions/{experiment}/fold{fold}/objects/{image}.parquet",
         ),
         classes=dataset("classes"),
         threshold=SETTINGS.config["instances"]["threshold"],

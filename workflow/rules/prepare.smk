@@ -40,13 +40,13 @@ rule prepare_image:
         "../../envs/unetflow.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(60),
+        runtime=growing(60, each=1),
     params:
         images=of_each(
             path=sheet("path"),
             fingerprint=fingerprint("path"),
-            store=under_results("images/{image}.ome.zarr"),
-            receipt=under_results("images/{receipt}.json"),
+            store="images/{image}.ome.zarr",
+            receipt="images/{receipt}.json",
             plane=sheet("plane"),
             time=sheet("time"),
             axes=sheet("axes"),
@@ -103,14 +103,14 @@ rule prepare_truth:
         "../../envs/unetflow.yaml"
     resources:
         mem_mb=growing(4000),
-        runtime=growing(60),
+        runtime=growing(60, each=1),
     params:
         images=of_each(
             path=sheet("truth"),
             fingerprint=fingerprint("truth"),
-            store=under_results("images/{image}.ome.zarr"),
-            image_receipt=under_results("images/{receipt}.json"),
-            receipt=under_results("truth/{receipt}.json"),
+            store="images/{image}.ome.zarr",
+            image_receipt="images/{receipt}.json",
+            receipt="truth/{receipt}.json",
             plane=sheet("plane"),
             time=sheet("time"),
             axes=sheet("axes"),

@@ -14,13 +14,13 @@ rule weights:
         "../../envs/unetflow.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(10, per_gpx=10, of="truths"),
+        runtime=growing(10, each=1, per_gpx=10, of="truths"),
     params:
         images=of_each(
-            truth=under_results("images/{image}.ome.zarr"),
-            truth_receipt=under_results("truth/{receipt}.json"),
-            store=under_results("weights/{weighting}/{image}.zarr"),
-            receipt=under_results("weights/{weighting}/{receipt}.json"),
+            truth="images/{image}.ome.zarr",
+            truth_receipt="truth/{receipt}.json",
+            store="weights/{weighting}/{image}.zarr",
+            receipt="weights/{weighting}/{receipt}.json",
             kind=dataset("truth"),
         ),
         w0=weighting("w0"),
