@@ -1,0 +1,158 @@
+# Which files the rules take: of a job's images and models, of all that is run, for exports.
+from itertools import chain
+
+
+def images_of(pattern, *roles):
+    """Function of wildcards: a path for each image with one of the roles in the fold."""
+    return lambda wildcards: paths(
+        pattern,
+        SETTINGS.images_of(wildcards.experiment, wildcards.fold, *roles),
+        **run_of(wildcards),
+    )
+
+
+def judged(pattern):
+    """Function of wildcards: a path for each image that the fold's thresholds are chosen on."""
+
+    def judged_paths(wildcards):
+        name = wildcards.experiment
+        pairs = SETTINGS.judged(name, wildcards.fold)
+        found = (paths(pattern, [image], experiment=name, fold=fold) for image, fold in pairs)
+        return list(dict.fromkeys(chain.from_iterable(found)))
+
+    return judged_paths
+
+
+def models(wildcards):
+    """The model file of the fold, or those of all folds for their mean."""
+    name, fold = wildcards.experiment, wildcards.fold
+    folds = SETTINGS.folds(name) if fold == "ensemble" else [fold]
+    return [f"{RESULTS}/models/{name}/fold{each}/model.safetensors" for each in folds]
+
+
+def shares_of_bundle(wildcards):
+    """Receipts of the parts that images are predicted in, none where one job does them."""
+    if PARTS == 1:
+        return []
+    folder = f"{RESULTS}/predictions/{wildcards.experiment}/fold{wildcards.fold}/parts"
+    return [f"{folder}/{wildcards.bundle}.{part}of{PARTS}.json" for part in range(PARTS)]
+
+
+def weight_maps(pattern):
+    """Function of wildcards: the training images' weight maps, none without a weighting."""
+
+    def maps(wildcards):
+        name = SETTINGS.config["experiments"][wildcards.experiment]["weighting"]
+        return images_of(f"weights/{name}/{pattern}", "train")(wildcards) if name else []
+
+    return maps
+
+
+def training_receipts(wildcards):
+    """Receipts of all images, truths and weight maps that a network learns from."""
+    roles = "train", "validation"
+    images = images_of("images/{receipt}.json", *roles)(wildcards)
+    truths = images_of("truth/{receipt}.json", *roles)(wildcards)
+    return [*images, *truths, *weight_maps("{receipt}.json")(wildcards)]
+
+
+def pretrained(wildcards):
+    """The model file that the experiment starts from, if it names one."""
+    return experiment("pretrained")(wildcards) or []
+
+
+def slices_of(pattern, roles=("test",)):
+    """Function of wildcards: a path for each slice of the stack."""
+
+    def slices(wildcards):
+        stacks = SETTINGS.stacks_of(wildcards.experiment, wildcards.fold, *roles)
+        return paths(pattern, stacks[wildcards.stack], **run_of(wildcards))
+
+    return slices
+
+
+# Everything that is run, for the aggregates
+
+
+def runs():
+    """All (experiment, fold) of the config."""
+    return [
+        (name, fold) for name in SETTINGS.config["experiments"] for fold in SETTINGS.folds(name)
+    ]
+
+
+def run_paths(pattern):
+    """A path for each experiment and fold."""
+    return [f"{RESULTS}/{pattern}".format(experiment=name, fold=fold) for name, fold in runs()]
+
+
+def image_paths(pattern, *roles):
+    """A path for each experiment, fold and image with one of the roles."""
+    judged = [role for role in roles if role != "predict"]
+    pairs = [
+        (name, fold, image)
+        for name, fold in runs()
+        for image in SETTINGS.images_of(name, fold, *judged)
+    ]
+    if "predict" in roles:
+        pairs += [
+            (name, fold, image)
+            for name in SETTINGS.config["experiments"]
+            for fold in SETTINGS.segmenting(name)
+            for image in SETTINGS.images_of(name, fold, "predict")
+        ]
+    found = (paths(pattern, [image], experiment=name, fold=fold) for name, fold, image in pairs)
+    return list(dict.fromkeys(chain.from_iterable(found)))
+
+
+def stack_paths(pattern):
+    """A path for each experiment, fold and stack of test images."""
+    return [
+        f"{RESULTS}/{pattern}".format(experiment=name, fold=fold, stack=stack)
+        for name, fold in runs()
+        for stack in SETTINGS.stacks_of(name, fold, "test")
+    ]
+
+
+def every_image(pattern, *, annotated=False):
+    """A path for each image of the sheet, or for each that has a truth."""
+    images = SETTINGS.images.values()
+    return paths(pattern, [image.name for image in images if image.truth or not annotated])
+
+
+def segmented_receipts(wildcards):
+    """Receipts of the instances of images that are only to be segmented."""
+    return image_paths("predictions/{experiment}/fold{fold}/instances/{bundle}.json", "predict")
+
+
+# Exports
+
+EXPORTS = {
+    "geojson": "exports/{experiment}/fold{fold}/{image}.geojson.gz",
+    "labels": "exports/{experiment}/fold{fold}/{image}.labels.tif",
+    "overlay": "exports/{experiment}/fold{fold}/{image}.overlay.ome.tif",
+}
+
+
+def exports(wildcards):
+    """All files that the config wants exported."""
+    wanted = SETTINGS.config["export"]
+    files = [
+        path
+        for name, pattern in EXPORTS.items()
+        if name in wanted["formats"]
+        for path in image_paths(pattern, *wanted["splits"])
+    ]
+    if "stack" in wanted["formats"]:
+        files += [
+            f"{RESULTS}/exports/{name}/fold{fold}/{stack}.stack.tif"
+            for name in SETTINGS.config["experiments"]
+            for fold in dict.fromkeys([*SETTINGS.folds(name), *SETTINGS.segmenting(name)])
+            for stack in SETTINGS.stacks_of(name, fold, *wanted["splits"])
+        ]
+    return files
+
+
+def exported_slices(pattern):
+    """Function of wildcards: a path for each slice of a stack that is exported."""
+    return slices_of(pattern, SETTINGS.config["export"]["splits"])
