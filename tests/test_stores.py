@@ -174,7 +174,7 @@ def test_a_receipt_is_the_same_to_the_byte_when_its_content_is(tmp_path: Path) -
 
 def test_a_broken_receipt_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
-    with pytest.raises(StoreError, match="not a readable receipt .* Delete it"):
+    with pytest.raises(StoreError, match="not a readable receipt .* Delete .*a.json and run"):
         read_receipt(tmp_path / "a.json")
 
 
