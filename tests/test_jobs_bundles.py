@@ -11,7 +11,7 @@ from unetflow.errors import SlideError, StoreError, UnetflowError
 from unetflow.jobs.bundles import bundles_of, in_turn
 from unetflow.jobs.resources import for_shards, pixels_of
 from unetflow.jobs.sheet import Image
-from unetflow.receipts import bundle_of, read_receipt, receipts_of_images, record_of, write_receipt
+from unetflow.receipts import read_receipt, receipts_of_images, record_of, write_receipt
 
 AB = "images/bundles/cells-train-0"
 
@@ -127,7 +127,7 @@ class Stage:
         """Jobs one after the other; "ab" stands for images a and b, and names their bundle."""
         for names in bundles:
             bundle = self.folder / "bundles" / names
-            self._run(arguments(bundle, *names), bundle_of(bundle / "any.json"))
+            self._run(arguments(bundle, *names), bundle.with_name(f"{names}.json"))
 
     def _run(self, images: dict[str, dict[str, Any]], output: Path) -> None:
         output.unlink(missing_ok=True)  # as Snakemake does
@@ -179,6 +179,13 @@ def test_a_bundle_that_another_took_an_image_of_is_not_finished(tmp_path: Path) 
     assert [path.name for path in stage.folder.glob("bundles/ab/?.json")] == ["a.json"]
 
 
+def test_results_may_be_called_bundles(tmp_path: Path) -> None:
+    stage = Stage(tmp_path / "bundles" / "images")
+    stage.alone("s")
+    stage.together("ab")
+    assert stage.left() == "ab s"
+
+
 def test_an_output_that_is_not_the_bundles_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is not what the bundle"):
         in_turn(do, arguments(tmp_path / AB, "a", "b"), output=tmp_path / "images" / "a.json")
@@ -207,9 +214,11 @@ def test_tables_are_joined_and_old_ones_removed(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_names_what_snakemake_knows(tmp_path: Path) -> None:
+    write_receipt(tmp_path / f"{AB}.json", {})
+    write_receipt(tmp_path / "parts/bundles/c-0.begun.json", {})
     with pytest.raises(StoreError, match=r"Delete \S*images/bundles/cells-train-0.json and run"):
         read_receipt(tmp_path / AB / "a.json")
     with pytest.raises(StoreError, match=r"Delete \S*parts/bundles/c-0.begun.json and run"):
         read_receipt(tmp_path / "parts/bundles/c-0/a.begun.json")
-    with pytest.raises(StoreError, match=r"Delete \S*images/a.json and run"):
-        read_receipt(tmp_path / "images/a.json")
+    with pytest.raises(StoreError, match=r"Delete \S*bundles/images/a.json and run"):
+        read_receipt(tmp_path / "bundles/images/a.json")  # the results are called so

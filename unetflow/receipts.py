@@ -105,7 +105,8 @@ def receipts_of_images(folder: Path, name: str) -> list[Path]:
 def bundle_of(receipt: Path) -> Path:
     """The receipt that Snakemake knows: the bundle's, where images share jobs, else itself."""
     folder, ending = receipt.parent, receipt.name.partition(".")[2]
-    return folder.with_name(f"{folder.name}.{ending}") if folder.parent.name == BUNDLES else receipt
+    bundle = folder.with_name(f"{folder.name}.{ending}")
+    return bundle if folder.parent.name == BUNDLES and bundle.exists() else receipt
 
 
 def record_of(receipt: Path) -> Path:

@@ -19,7 +19,6 @@ from unetflow.jobs.resources import shapes_of
 from unetflow.jobs.sheet import Image
 from unetflow.receipts import (
     BUNDLES,
-    bundle_of,
     digest_of,
     digest_of_file,
     record_of,
@@ -95,7 +94,8 @@ def in_turn(
     """
     output = Path(output)
     files = [Path(of[made]) for of in images.values()]
-    if {bundle_of(file) for file in files} != {output}:
+    folder = output.parent / image_of(output)
+    if files != [output] and {file.parent for file in files} != {folder}:
         raise ValueError(f"{output} is not what the bundle of {', '.join(map(str, files))} makes")
     _take_over(files, output)
     if files == [output]:  # its own bundle
@@ -132,18 +132,18 @@ def _take_over(files: Sequence[Path], output: Path) -> None:
 
     Their receipts would say that an image is finished as they left it, whatever is made of it now.
     """
-    names, own = {file.name for file in files}, files[0].parent
+    names, ending = {file.name for file in files}, output.name.partition(".")[2]
     stage = output.parent if files == [output] else output.parent.parent
     left = {stage / name for name in names}
     for folder in stage.glob(f"{BUNDLES}/*/"):
-        left |= {file for file in folder.iterdir() if file.name in names}
-    for file in left:
-        if file.parent != own:
-            bundle_of(file).unlink(missing_ok=True)
-            file.unlink(missing_ok=True)
-            record_of(file).unlink(missing_ok=True)
+        of_mine = {file for file in folder.iterdir() if file.name in names} - set(files)
+        if of_mine:
+            left |= {*of_mine, folder.with_name(f"{folder.name}.{ending}")}
+    for file in left - set(files):
+        file.unlink(missing_ok=True)
+        record_of(file).unlink(missing_ok=True)
 
 
 def image_of(file: Path) -> str:
-    """The image whose receipt it is: names have no dots."""
+    """The image, or the bundle, whose receipt it is: names have no dots."""
     return file.name.partition(".")[0]
