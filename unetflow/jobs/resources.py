@@ -34,7 +34,7 @@ def growing(
     """
 
     def amount(wildcards: Any, input: Any, attempt: int) -> int:
-        further = len(bundles.get(getattr(wildcards, "bundle", ""), "1")) - 1
+        further = max(0, len(bundles.get(getattr(wildcards, "bundle", ""), ())) - 1)
         pixels = pixels_of(getattr(input, of)) if per_gpx else 0
         return math.ceil(attempt * (least + each * further + per_gpx * pixels / GIGA))
 
