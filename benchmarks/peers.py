@@ -18,6 +18,7 @@ from monai.inferers import sliding_window_inference
 from prediction import draw_slide
 from torch import Tensor, nn
 
+from unetflow.ensemble import Ensemble
 from unetflow.foreground import write_foreground
 from unetflow.forward import as_batch, normalised, ready
 from unetflow.memory import keep_freed_memory
@@ -85,7 +86,7 @@ def main() -> None:
         def ours() -> np.ndarray:
             store = Path(folder) / f"p{time.monotonic_ns()}.ome.zarr"
             write_foreground(
-                [(network, {"classes": ["cell"], "channels": 1, "intensity": intensity})],
+                Ensemble([(network, {"classes": ["cell"], "channels": 1, "intensity": intensity})]),
                 pixels,
                 store,
                 **{"scale": [1, 1], "unit": None, "tissue": None, "decided_by": {}},

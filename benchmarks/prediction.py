@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unetflow.ensemble import Ensemble
 from unetflow.foreground import write_foreground
 from unetflow.forward import ready, tile_logits
 from unetflow.instances import label_store
@@ -87,7 +88,7 @@ def run_case(folder: Path, options: argparse.Namespace) -> None:
         network = network_of(options.base)
     started = time.perf_counter()
     foreground = write_foreground(
-        [(network, description)],
+        Ensemble([(network, description)]),
         pixels,
         folder / "p.ome.zarr",
         scale=[0.5, 0.5],

@@ -1,5 +1,6 @@
 """The foreground of images."""
 
+from unetflow.ensemble import Ensemble
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
 from unetflow.predict import predict_store
@@ -9,7 +10,7 @@ with job_log(snakemake.log[0]):
         predict_store,
         snakemake.params.images,
         output=snakemake.output.receipt,
-        models=snakemake.input.models,
+        ensemble=Ensemble.load(snakemake.input.models),
         **snakemake.params.predict,
         threads=snakemake.threads,
         gpu=snakemake.resources.gpu > 0,

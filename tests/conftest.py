@@ -1,12 +1,15 @@
 """What several tests share: folders of real data, drawn images, prepared stores."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from unetflow.ensemble import Ensemble
 from unetflow.ome import ome_image, write_group, write_labels
+from unetflow.predict import predict_store
 from unetflow.receipts import write_receipt
 from unetflow.stores import Layout, open_array
 
@@ -22,6 +25,11 @@ def real_data() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip("no ../shared/data beside the project: real images are not tested")
     return SHARED / "data"
+
+
+def predict(*, models: list[Path], **job: Any) -> None:
+    """Rule predict: `predict_store` with these model files."""
+    predict_store(ensemble=Ensemble.load(models), **job)
 
 
 def write_prepared(folder: Path, name: str, pixels: np.ndarray, labels: np.ndarray) -> Path:

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import torch
 import zarr
-from conftest import needs_gpu
+from conftest import needs_gpu, predict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from unetflow.ensemble import Ensemble
 from unetflow.errors import ModelError, SlideError, StoreError
 from unetflow.foreground import BEGIN, END, _can_have, no_larger_than_needed, write_foreground
 from unetflow.forward import Normalised, cores, resolve_precision
@@ -30,7 +31,7 @@ from unetflow.ome import ome_image, write_group
 from unetflow.predict import predict_array, predict_store
 from unetflow.pyramid import halved
 from unetflow.receipts import read_receipt, write_receipt
-from unetflow.runners import TURNS, fitting_tile, tiles_at_once
+from unetflow.runners import TURNS
 from unetflow.stores import Layout, ShardedArray, open_array, read_array, read_foreground
 from unetflow.tiles import Tile, read_mirrored, valid_input_px
 
@@ -230,7 +231,7 @@ def job_in(tmp_path: Path, height_px: int, width_px: int) -> dict[str, Any]:
 
 
 def test_the_stored_foreground_is_that_of_the_whole_array(job: dict[str, Any]) -> None:
-    predict_store(**job)
+    predict(**job)
     network, description = load_model(job["models"][0])
     pixels = np.random.default_rng(1).integers(0, 255, (1, 1300, 1500), dtype=np.uint8)
     wanted = predict_array(network, Normalised(pixels, description["intensity"]), write_px=512)
@@ -241,12 +242,12 @@ def test_the_stored_foreground_is_that_of_the_whole_array(job: dict[str, Any]) -
 @pytest.mark.skipif(cores() < 2, reason="one core")
 def test_a_small_image_takes_one_thread_whatever_its_job_is_granted(tmp_path: Path) -> None:
     job = job_in(tmp_path, 300, 400)
-    predict_store(**job | {"threads": 2})
+    predict(**job | {"threads": 2})
     assert read_array(job["store"], "foreground").attrs["unetflow"]["chosen"]["threads"] == 1
 
 
 def test_viewers_find_coarser_levels(job: dict[str, Any]) -> None:
-    predict_store(**job)
+    predict(**job)
     ome = zarr.open_group(job["store"], mode="r").attrs["ome"]["multiscales"][0]["datasets"]
     found = {of["path"]: of["coordinateTransformations"][0]["scale"] for of in ome}
     assert found == {
@@ -275,20 +276,23 @@ def finished_shards(store: Path) -> dict[Path, int]:
 
 def run_in_process(job: dict[str, Any], *, slowly: bool) -> "subprocess.Popen[bytes]":
     program = (
-        "import json, sys, time, unetflow.predict as p, unetflow.runners as r\n"
+        "import json, sys, time, unetflow.runners as r\n"
+        "from conftest import predict\n"
         "one = r.tile_logits\n"
         "def slow(*args):\n    time.sleep(0.2)\n    return one(*args)\n"
         f"r.tile_logits = slow if {slowly} else one\n"
-        "p.predict_store(**json.loads(sys.argv[1]))\n"
+        "predict(**json.loads(sys.argv[1]))\n"
     )
-    return subprocess.Popen([sys.executable, "-c", program, json.dumps(job, default=str)])
+    return subprocess.Popen(
+        [sys.executable, "-c", program, json.dumps(job, default=str)], cwd=Path(__file__).parent
+    )
 
 
 def test_kill_9_at_any_moment_keeps_finished_shards_and_the_same_bytes(
     job: dict[str, Any], tmp_path: Path
 ) -> None:
     undisturbed = {**job, "store": tmp_path / "u" / "i.ome.zarr", "receipt": tmp_path / "u/i.json"}
-    predict_store(**undisturbed)
+    predict(**undisturbed)
     kept: dict[Path, int] = {}
     for wanted in (3, 5):
         process = run_in_process(job, slowly=True)
@@ -311,16 +315,16 @@ def test_kill_9_at_any_moment_keeps_finished_shards_and_the_same_bytes(
 def test_on_a_gpu_the_foreground_is_that_of_the_cpu_and_restarts_give_the_same_bytes(
     job: dict[str, Any], tmp_path: Path
 ) -> None:
-    predict_store(**job | {"dtype": "float32"})
+    predict(**job | {"dtype": "float32"})
     wanted = read_foreground(job["store"])
     there = {**job, "dtype": "float32", "gpu": True, "threads": 4, "store": tmp_path / "g.ome.zarr"}
-    predict_store(**there)
+    predict(**there)
     np.testing.assert_allclose(read_foreground(there["store"]), wanted, atol=1e-4)
     before = all_bytes(there["store"])
     shards = sorted((there["store"] / "foreground/c/0").glob("*/*"))
     for shard in shards[::2]:
         shard.unlink()
-    predict_store(**there)
+    predict(**there)
     assert all_bytes(there["store"]) == before
 
 
@@ -331,40 +335,52 @@ def test_a_network_that_is_not_seamless_is_blended_the_same_for_any_shards(
     description["network"]["norm"] = "instance"
     network = build(**description["network"]).eval()
     save_model(job["models"][0], network, description)
-    predict_store(**job | {"dtype": "float32"})
+    predict(**job | {"dtype": "float32"})
     assert "Tiles overlap by 128 px and are blended" in caplog.text
     found = read_foreground(job["store"])
     pixels = Normalised(np.asarray(read_array(job["image"], "0")[:]), description["intensity"])
     wanted = predict_array(network, pixels, write_px=256)[1:]
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     large = {**job, "shard_px": 1024, "store": tmp_path / "large.ome.zarr", "dtype": "float32"}
-    predict_store(**large)
+    predict(**large)
     np.testing.assert_allclose(read_foreground(large["store"]), found, atol=1e-5)
     steps = np.abs(np.diff(found[0], axis=1)).mean(axis=0)
     assert steps[255::256].max() < 1.3 * np.median(steps)  # no edge where tiles meet
 
 
+def test_an_image_after_another_of_its_job_is_as_it_is_alone(
+    job: dict[str, Any], tmp_path: Path
+) -> None:
+    ensemble = Ensemble.load(job["models"])
+    own = {name: value for name, value in job.items() if name != "models"}
+    for write_px in (128, 256):
+        after = {**own, "write_px": write_px, "store": tmp_path / f"{write_px}.ome.zarr"}
+        predict_store(ensemble=ensemble, **after)
+    predict(**job)
+    assert all_bytes(tmp_path / "256.ome.zarr") == all_bytes(job["store"])
+
+
 def test_another_model_starts_the_array_anew(job: dict[str, Any]) -> None:
-    predict_store(**job)
+    predict(**job)
     before = read_foreground(job["store"])
     network, description = load_model(job["models"][0])
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(1.1)
     save_model(job["models"][0], network, description)
-    predict_store(**job)
+    predict(**job)
     assert not np.array_equal(read_foreground(job["store"]), before)
 
 
 def test_what_cannot_be_is_an_error_with_its_remedy(job: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match="shard_px = 768 px is no multiple of write_px = 512 px"):
-        predict_store(**{**job, "shard_px": 768, "write_px": 512})
+        predict(**{**job, "shard_px": 768, "write_px": 512})
     if not torch.cuda.is_available():
         with pytest.raises(ModelError, match="require_gpu is true, but PyTorch finds no GPU"):
-            predict_store(**{**job, "gpu": True, "require_gpu": True})
+            predict(**{**job, "gpu": True, "require_gpu": True})
     job["models"][0].write_bytes(b"no model")
     with pytest.raises(ModelError, match="not a whole model file of unetflow"):
-        predict_store(**job)
+        predict(**job)
 
 
 def test_a_model_of_other_channels_is_refused(job: dict[str, Any]) -> None:
@@ -373,7 +389,7 @@ def test_a_model_of_other_channels_is_refused(job: dict[str, Any]) -> None:
     description["network"]["in_channels"] = description["channels"] = 3
     save_model(job["models"][0], network, description)
     with pytest.raises(ModelError, match="has 1 channels, but the model was trained on 3"):
-        predict_store(**job)
+        predict(**job)
 
 
 def flip_a_byte(path: Path) -> None:
@@ -385,17 +401,17 @@ def flip_a_byte(path: Path) -> None:
 def test_a_damaged_shard_of_the_image_is_named(job: dict[str, Any]) -> None:
     flip_a_byte(job["image"] / "0/c/0/1/0")
     with pytest.raises(StoreError, match=r"i.ome.zarr/0: damaged at .*Delete the receipt"):
-        predict_store(**job)
+        predict(**job)
     assert len(read_array(job["store"], "foreground").attrs) == 1  # begun, and to be gone on with
 
 
 def test_a_damaged_foreground_is_named_and_done_again(job: dict[str, Any]) -> None:
-    predict_store(**job)
+    predict(**job)
     whole = all_bytes(job["store"])
     flip_a_byte(job["store"] / "foreground/c/0/1/2")
     with pytest.raises(StoreError, match="foreground: damaged at"):
         read_foreground(job["store"])
-    predict_store(**job)
+    predict(**job)
     assert all_bytes(job["store"]) == whole
 
 
@@ -404,18 +420,17 @@ def test_a_damaged_model_is_found_by_its_checksum(job: dict[str, Any]) -> None:
     content[-100] ^= 0x01  # the last bit of a weight
     job["models"][0].write_bytes(content)
     with pytest.raises(ModelError, match="damaged: their checksum"):
-        predict_store(**job)
+        predict(**job)
 
 
 def test_nan_in_an_image_is_an_error_and_not_a_result(job: dict[str, Any], tmp_path: Path) -> None:
     pixels = image_of(600, 700)
     pixels[0, 595, 20] = np.nan
-    network, description = load_model(job["models"][0])
     names = ("write_px", "shard_px", "dtype", "average", "precision", "threads", "gpu")
     how: dict[str, Any] = {name: job[name] for name in (*names, "require_gpu")}
     with pytest.raises(SlideError, match="NaN .*rows 512 to 600, columns 0 to 256"):
         write_foreground(
-            [(network, description)],
+            Ensemble.load(job["models"]),
             pixels,
             tmp_path / "n.ome.zarr",
             scale=[1, 1],
@@ -471,7 +486,7 @@ def test_each_job_runs_with_the_threads_it_was_granted(
         return torch.zeros(1, 2, 260, 260)
 
     monkeypatch.setattr("unetflow.runners.tile_logits", noted)
-    predict_store(**{**job, "threads": threads, "shard_px": shard_px})
+    predict(**{**job, "threads": threads, "shard_px": shard_px})
     assert {threads for threads, _ in seen} == {each}
     assert max(running for _, running in seen) == together
 
@@ -479,29 +494,30 @@ def test_each_job_runs_with_the_threads_it_was_granted(
 def test_the_number_of_threads_does_not_change_the_bytes(
     job: dict[str, Any], tmp_path: Path
 ) -> None:
-    predict_store(**job)
+    predict(**job)
     two = {
         **job,
         "threads": 2,
         "store": tmp_path / "t/i.ome.zarr",
         "receipt": tmp_path / "t/i.json",
     }
-    predict_store(**two)
+    predict(**two)
     assert all_bytes(tmp_path / "t") == all_bytes(tmp_path / "p")
 
 
 def test_fewer_tiles_together_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of(2)
+    ensemble = Ensemble([(network, {})])
     needed = network.bytes_of_tile(valid_input_px(256, 2), 4)
-    monkeypatch.setattr("unetflow.runners.available_bytes", lambda: 4 * needed)
+    monkeypatch.setattr("unetflow.ensemble.available_bytes", lambda: 4 * needed)
     chosen = {"write_px": 256, "device": "cpu", "precision": "fp32"}
-    assert tiles_at_once(network, chosen, 8) == 3  # of 80 % of what is left
-    assert tiles_at_once(network, chosen | {"precision": "bf16"}, 8) == 6
-    assert tiles_at_once(network, chosen, 8, held_bytes=needed) == 1
-    assert tiles_at_once(network, chosen, 2) == 2
-    assert tiles_at_once(network, chosen | {"device": "cuda"}, 8) == 8  # one is computed
-    monkeypatch.setattr("unetflow.runners.available_bytes", lambda: 0)
-    assert tiles_at_once(network, chosen, 8) == 1
+    assert ensemble.tiles_at_once(chosen, 8) == 3  # of 80 % of what is left
+    assert ensemble.tiles_at_once(chosen | {"precision": "bf16"}, 8) == 6
+    assert ensemble.tiles_at_once(chosen, 8, held_bytes=needed) == 1
+    assert ensemble.tiles_at_once(chosen, 2) == 2
+    assert ensemble.tiles_at_once(chosen | {"device": "cuda"}, 8) == 8  # one is computed
+    monkeypatch.setattr("unetflow.ensemble.available_bytes", lambda: 0)
+    assert ensemble.tiles_at_once(chosen, 8) == 1
 
 
 def test_several_models_are_averaged_each_with_its_own_intensities(
@@ -513,7 +529,7 @@ def test_several_models_are_averaged_each_with_its_own_intensities(
     other = {**description, "intensity": {"mean": [90.0], "deviation": [30.0]}}
     save_model(tmp_path / "second.safetensors", second, other)
     models = [*job["models"], tmp_path / "second.safetensors"]
-    predict_store(**{**job, "models": models, "dtype": "float32"})
+    predict(**{**job, "models": models, "dtype": "float32"})
     pixels = np.asarray(read_array(job["image"], "0")[:])
     wanted = [
         predict_array(network, Normalised(pixels, of["intensity"]), write_px=256)[1:]
@@ -544,7 +560,7 @@ def test_shards_are_done_strip_by_strip(
         "unetflow.foreground.dask.compute",
         lambda *tasks, **how: compute(*tasks, scheduler="synchronous"),
     )
-    predict_store(**job)
+    predict(**job)
     assert len(done) == 9
     assert done == sorted(done, key=lambda at: at[::-1])
 
@@ -554,42 +570,42 @@ def test_another_precision_begins_the_array_anew(
     job: dict[str, Any], caplog: pytest.LogCaptureFixture, finished: bool
 ) -> None:
     caplog.set_level(logging.INFO)
-    predict_store(**job)
+    predict(**job)
     if not finished:
         (job["store"] / "foreground" / "c" / "0" / "0" / "0").unlink()
-    predict_store(**{**job, "precision": "bf16"})
+    predict(**{**job, "precision": "bf16"})
     assert "starting anew, because of another parameters" in caplog.text
     assert read_receipt(job["receipt"])["precision"] == "bf16"
 
 
 def test_shares_in_any_order_make_the_bytes_of_one_job(job: dict[str, Any], tmp_path: Path) -> None:
     alone = {**job, "store": tmp_path / "a" / "i.ome.zarr", "receipt": tmp_path / "a/i.json"}
-    predict_store(**alone)
+    predict(**alone)
     with pytest.raises(StoreError, match="cannot be joined, because it is not there"):
-        predict_store(**job, share=(0, 2))
-    predict_store(**job | {"receipt": tmp_path / "begun.json"}, share=BEGIN)
+        predict(**job, share=(0, 2))
+    predict(**job | {"receipt": tmp_path / "begun.json"}, share=BEGIN)
     shards = job["store"] / "foreground" / "c" / "0"
     for number in (1, 0):
         receipt = tmp_path / f"{number}.json"
-        predict_store(**job | {"receipt": receipt}, share=(number, 2))
+        predict(**job | {"receipt": receipt}, share=(number, 2))
         assert read_receipt(receipt)["share"] == [number, 2]
         assert len(list(shards.glob("*/*"))) == (4 if number else 9)
     # what ends it is granted no GPU, as it needs none
-    predict_store(**job | {"gpu": False, "require_gpu": True}, share=END)
+    predict(**job | {"gpu": False, "require_gpu": True}, share=END)
     assert all_bytes(tmp_path / "p") == all_bytes(tmp_path / "a")
 
 
 def test_a_share_of_another_making_is_refused_and_clears_nothing(
     job: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    predict_store(**job)
+    predict(**job)
     with pytest.raises(StoreError, match="cannot be joined, because of another code"):
-        predict_store(**{**job, "code": "other"}, share=(0, 2))
+        predict(**{**job, "code": "other"}, share=(0, 2))
     missing = job["store"] / "foreground" / "c" / "0" / "0" / "0"
     missing.unlink()
     monkeypatch.setattr("unetflow.foreground.resolve_precision", lambda wanted, device: "bf16")
     with pytest.raises(ModelError, match="Give all jobs of an image the same kind of machine"):
-        predict_store(**job, share=END)
+        predict(**job, share=END)
     assert len(list((job["store"] / "foreground" / "c" / "0").glob("*/*"))) == 8
 
 
@@ -615,12 +631,13 @@ def test_a_small_image_has_a_small_tile() -> None:
 
 def test_tiles_are_halved_until_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of(2)
+    ensemble = Ensemble([(network, {})])
     needed = network.bytes_of_tile(valid_input_px(256, 2), 4)
-    monkeypatch.setattr("unetflow.runners.available_bytes", lambda: 2 * needed)
-    assert fitting_tile([network], TURNS[:1], 256, "cpu", "fp32") == 256
-    assert fitting_tile([network], TURNS[:1], 1024, "cpu", "fp32") == 256
-    assert fitting_tile([network], TURNS[:1], 512, "cpu", "bf16") == 256
-    assert fitting_tile([network], TURNS[:1], 1004, "cpu", "fp32") == 252  # 1004, 504, 252
-    monkeypatch.setattr("unetflow.runners.available_bytes", lambda: 1000)
+    monkeypatch.setattr("unetflow.ensemble.available_bytes", lambda: 2 * needed)
+    assert ensemble.fitting_tile(TURNS[:1], 256, "cpu", "fp32") == 256
+    assert ensemble.fitting_tile(TURNS[:1], 1024, "cpu", "fp32") == 256
+    assert ensemble.fitting_tile(TURNS[:1], 512, "cpu", "bf16") == 256
+    assert ensemble.fitting_tile(TURNS[:1], 1004, "cpu", "fp32") == 252  # 1004, 504, 252
+    monkeypatch.setattr("unetflow.ensemble.available_bytes", lambda: 1000)
     with pytest.raises(ModelError, match="not even a tile of 4 px fits into the memory"):
-        fitting_tile([network], TURNS[:1], 64, "cpu", "fp32")
+        ensemble.fitting_tile(TURNS[:1], 64, "cpu", "fp32")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import needs_gpu
 
+from unetflow.ensemble import Ensemble
 from unetflow.forward import ready
 from unetflow.networks import build
 from unetflow.runners import TURNS, Captured, Direct, Turns, mean_probabilities, runner_for
@@ -114,6 +115,36 @@ def test_a_gpu_without_graphs_takes_tile_after_tile(
     assert isinstance(run, Direct)
     assert run._in_network._value == 1
     assert "too much" in caplog.text
+
+
+def test_images_share_what_was_made_ready_as_long_as_their_tiles_are_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Any] = []
+
+    def noted(networks: Any, turns: Turns, read_px: int, at_once: int) -> Any:
+        made.append((id(networks[0]), read_px))
+        return object()
+
+    tried: list[int] = []
+
+    def tries(networks: Any, inputs: list[torch.Tensor], turns: Turns) -> torch.Tensor:
+        tried.append(inputs[0].shape[-1])
+        return inputs[0]
+
+    monkeypatch.setattr("unetflow.ensemble.runner_for", noted)
+    monkeypatch.setattr("unetflow.ensemble.mean_probabilities", tries)
+    monkeypatch.setattr("unetflow.ensemble.ready", lambda network, **_: network)
+    ensemble = Ensemble([(build("unet", base_channels=4, depth=1), {})])
+    runners = []
+    for write_px in (16, 16, 32, 32, 16):
+        assert ensemble.fitting_tile(TURNS, write_px, "mps", "fp32") == write_px
+        chosen = {"device": "mps", "precision": "fp32", "write_px": write_px}
+        runners.append(ensemble.runner(chosen, TURNS, at_once=2))
+    assert runners[0] is runners[1]
+    assert runners[2] is runners[3]
+    assert tried == [read_px for _, read_px in made] == [32, 48, 32]
+    assert len({network for network, _ in made}) == 1
 
 
 @needs_gpu

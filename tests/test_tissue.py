@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from conftest import predict
 from prepared import prepare, truth
 
 from unetflow.errors import SlideError
 from unetflow.models import save_model
 from unetflow.networks import build
-from unetflow.predict import predict_store
 from unetflow.receipts import read_receipt
 from unetflow.slides import Slide
 from unetflow.stores import read_array, read_foreground
@@ -202,10 +202,10 @@ def test_prediction_is_the_same_inside_and_zero_outside(tmp_path: Path) -> None:
     pixels = slide_of(235, 120)[2048:, 2048:]
     prepare(tmp_path, pixels)
     job = job_of(tmp_path)
-    predict_store(**job)
+    predict(**job)
     everywhere = read_foreground(job["store"])
     prepare(tmp_path, pixels, tissue="threshold")
-    predict_store(**job)
+    predict(**job)
     tissue = read_tissue(job["image"], read_receipt(tmp_path / "i.json")["tissue"])
     assert tissue is not None
     inside = tissue.inside(slice(0, 2048), slice(0, 2048))
@@ -226,7 +226,7 @@ def test_no_tissue_is_a_result_without_the_network(
 
     monkeypatch.setattr("unetflow.runners.tile_logits", never)
     job = job_of(tmp_path)
-    predict_store(**job)
+    predict(**job)
     assert not read_foreground(job["store"]).any()
 
 

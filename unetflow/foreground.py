@@ -12,8 +12,8 @@ from typing import Any
 
 import dask
 import numpy as np
-from torch import nn
 
+from unetflow.ensemble import Ensemble
 from unetflow.errors import ModelError, SlideError
 from unetflow.forward import (
     as_batch,
@@ -22,8 +22,6 @@ from unetflow.forward import (
     cut,
     normalised,
     overlap_px,
-    read_px_of,
-    ready,
     resolve_device,
     resolve_precision,
     tiles_for,
@@ -34,7 +32,7 @@ from unetflow.memory import keep_freed_memory
 from unetflow.ome import ome_image, spatial_scale, write_group
 from unetflow.progress import progress
 from unetflow.pyramid import halved, level_shapes, write_coarser
-from unetflow.runners import Turns, fitting_tile, runner_for, tiles_at_once, turns_of
+from unetflow.runners import Turns, turns_of
 from unetflow.stores import Index, Layout, ShardedArray, join_array, open_array
 from unetflow.tiles import Region, Tile, blend_weights, common, read_mirrored, shard_grid, within
 from unetflow.tissue import Tissue
@@ -50,7 +48,7 @@ END: Share = (-1, 1)  # what is still missing: nothing, where all shares are don
 
 
 def write_foreground(
-    models: Sequence[tuple[nn.Module, dict[str, Any]]],
+    ensemble: Ensemble,
     pixels: Pixels,
     store: str | Path,
     *,
@@ -70,15 +68,15 @@ def write_foreground(
 ) -> ShardedArray:
     """Array `foreground` (K, Y, X) of a store: P(pixel belongs to an object), a plane per class.
 
-    Of `pixels` (C, Y, X) as they are stored, by networks with their descriptions, whose
-    probabilities are averaged; as uint8 255 is 1.0. Outside the tissue, if that is known, it is 0
-    and no network is run. Finished shards of the same making are kept. Tiles are smaller than
-    `write_px` where memory is short. `share` says which shards are done; without one all of them.
+    Of `pixels` (C, Y, X) as they are stored; as uint8 255 is 1.0. Outside the tissue, if that is
+    known, it is 0 and no network is run. Finished shards of the same making are kept. Tiles are
+    smaller than `write_px` where memory is short. `share` says which shards are done; without one
+    all of them.
     Raises ModelError where nothing fits, and where a share cannot be done as the array was begun.
     """
     _check_shard_px(shard_px, write_px)
     turns = turns_of(average)
-    layout = Layout((len(models[0][1]["classes"]), *pixels.shape[1:]), dtype, AXES, shard_px)
+    layout = Layout((len(ensemble.classes), *pixels.shape[1:]), dtype, AXES, shard_px)
     parameters = {"write_px": write_px, "average": average, "precision": precision}
     decided_by = {**decided_by, "parameters": parameters}
     joined = None
@@ -90,9 +88,9 @@ def write_foreground(
     device = resolve_device(gpu=gpu, require_gpu=require_gpu)
     granted = use_threads(threads)
     now = _chosen(
-        [network for network, _ in models],
+        ensemble,
         turns,
-        no_larger_than_needed(write_px, pixels.shape[1:], models[0][0]),
+        no_larger_than_needed(write_px, pixels.shape[1:], ensemble.network),
         device=device,
         precision=resolve_precision(precision, device),
         granted=granted,
@@ -106,7 +104,7 @@ def write_foreground(
                 f"{store}: was begun with {foreground.chosen}, this job has {now}. Give all jobs "
                 "of an image the same kind of machine, or set predict: parts to 1."
             )
-        _finish(foreground, missing, models, pixels, turns, granted, tissue)
+        _finish(foreground, missing, ensemble, pixels, turns, granted, tissue)
     return foreground
 
 
@@ -166,7 +164,7 @@ def _begun(
 
 
 def _chosen(
-    networks: Sequence[nn.Module],
+    ensemble: Ensemble,
     turns: Turns,
     write_px: int,
     *,
@@ -184,17 +182,17 @@ def _chosen(
     """
     chosen: dict[str, Any] = {
         **{"device": device, "precision": precision, "memory_format": "channels_last"},
-        "write_px": fitting_tile(networks, turns, write_px, device, precision),
+        "write_px": ensemble.fitting_tile(turns, write_px, device, precision),
         "average": len(turns),
     }
-    if overlap := overlap_px(networks[0], chosen["write_px"]):
+    if overlap := overlap_px(ensemble.network, chosen["write_px"]):
         chosen["blended_px"] = overlap
         log.warning(
             "the network is not seamless: what it says of a pixel depends on the tile. Tiles "
             "overlap by %d px and are blended; the result is not that of the whole image.",
             2 * overlap,
         )
-    at_once = tiles_at_once(networks[0], chosen, min(granted, shards), held_bytes)
+    at_once = ensemble.tiles_at_once(chosen, min(granted, shards), held_bytes)
     return {**chosen, "threads": granted // at_once}
 
 
@@ -216,7 +214,7 @@ def _of_share(foreground: ShardedArray, share: Share | None) -> list[Index]:
 def _finish(
     foreground: ShardedArray,
     missing: Sequence[Index],
-    models: Sequence[tuple[nn.Module, dict[str, Any]]],
+    ensemble: Ensemble,
     pixels: Pixels,
     turns: Turns,
     granted: int,
@@ -228,16 +226,12 @@ def _finish(
     """
     chosen = foreground.chosen
     write_px, threads = chosen["write_px"], chosen["threads"]
-    networks: list[Any] = [
-        ready(network, device=chosen["device"], precision=chosen["precision"])
-        for network, _ in models
-    ]
     shard_px = foreground.array.shards[-1]
     held_bytes = bytes_around(pixels, shard_px)
-    at_once = tiles_at_once(networks[0], chosen, granted // threads, held_bytes)
-    network, dtype = networks[0], foreground.array.dtype
+    network, dtype = ensemble.network, foreground.array.dtype
+    at_once = ensemble.tiles_at_once(chosen, granted // threads, held_bytes)
     image = KeptChunks(pixels, at_once + 1, shard_px)
-    run = runner_for(networks, turns, read_px_of(network, write_px), at_once)
+    run = ensemble.runner(chosen, turns, at_once)
     total = sum(_pixels_of(foreground.region(index)) for index in missing)
     with progress("predict", total=total, pixels=True) as tick:
 
@@ -255,7 +249,10 @@ def _finish(
             for tile in tiles:
                 stored_CHW = _finite(read_mirrored(image, tile.read), tile.write)
                 probabilities_KHW = run(
-                    [as_batch(normalised(stored_CHW, of["intensity"])) for _, of in models]
+                    [
+                        as_batch(normalised(stored_CHW, of["intensity"]))
+                        for of in ensemble.descriptions
+                    ]
                 )
                 objects_KHW = _stored(cut(probabilities_KHW, tile)[1:].numpy(), block.dtype)
                 put_tile(block, region, objects_KHW, tile, network, write_px, image.shape[1:])

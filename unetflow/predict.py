@@ -5,18 +5,18 @@ Shape suffixes: K classes, H W of a tile, Y X of a level.
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import nn
 
+from unetflow.ensemble import Ensemble
 from unetflow.foreground import END, Share, put_tile, write_foreground, write_foreground_levels
 from unetflow.forward import ImageLike, cut, read_tile, ready, tiles_for
-from unetflow.models import check_image, load_model, warn_of_other_intensities
+from unetflow.models import check_image, warn_of_other_intensities
 from unetflow.ome import spatial_scale
-from unetflow.receipts import RunRecord, digest_of_file, read_receipt, write_receipt
+from unetflow.receipts import RunRecord, read_receipt, write_receipt
 from unetflow.runners import mean_probabilities, turns_of
 from unetflow.stores import SHARD_PX, read_array
 from unetflow.tiles import squares
@@ -59,7 +59,7 @@ def predict_store(
     *,
     image: str | Path,
     image_receipt: str | Path,
-    models: Sequence[str | Path],
+    ensemble: Ensemble,
     store: str | Path,
     receipt: str | Path,
     code: str,
@@ -69,21 +69,20 @@ def predict_store(
 ) -> None:
     """Rule predict: the foreground of one image into its store, shard by shard, then the receipt.
 
-    Of several models the mean of their probabilities. `how` are the options of `write_foreground`.
+    `how` are the options of `write_foreground`.
     A run that was killed goes on with the shards that are missing. Several jobs may do an image:
     one begins the array (`BEGIN`), each does its `share`, one ends it (`END`). An image takes a
     thread for each 1024 px square, whatever the larger ones of its job are granted.
     """
     record = RunRecord(receipt)
     prepared = read_receipt(image_receipt)
-    loaded = [load_model(model) for model in models]
     pixels = read_array(image, "0")
-    for _, description in loaded:
+    for description in ensemble.descriptions:
         check_image(description, pixels.shape[0], prepared["levels"][0].get("mpp"), image)
         warn_of_other_intensities(description, prepared["pixels"]["mean"], image)
     scale, unit = spatial_scale(image)
     foreground = write_foreground(
-        loaded,
+        ensemble,
         pixels,
         store,
         scale=scale,
@@ -92,7 +91,7 @@ def predict_store(
         decided_by={
             "image": prepared["levels"][0]["digest"],
             "tissue": prepared["tissue"] and prepared["tissue"]["digest"],
-            "models": [digest_of_file(model) for model in models],
+            "models": ensemble.digests,
             "code": code,
         },
         share=share,

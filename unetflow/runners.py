@@ -8,21 +8,18 @@ Shape suffixes: B batch, C channels, K classes, H W of a tile.
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from unetflow.errors import ModelError
-from unetflow.forward import check_write_px, read_px_of, ready, tile_logits
-from unetflow.memory import available_bytes
+from unetflow.forward import tile_logits
 
 log = logging.getLogger(__name__)
 
-SHARE_OF_MEMORY = 0.8  # of what is left, for the activations of tiles
 WARM_UP = 3  # tiles before a graph is captured: libraries choose their kernels then
 
 Turns = tuple[tuple[int, bool], ...]
@@ -184,71 +181,3 @@ class _Slot:
         self.result = torch.empty(output.shape, pin_memory=True)
         self.arrived, self.computed = torch.cuda.Event(), torch.cuda.Event()
         self.returned = torch.cuda.Event(blocking=True)  # waiting for it leaves the core to others
-
-
-def fitting_tile(
-    networks: Sequence[Any], turns: Turns, write_px: int, device: str, precision: str
-) -> int:
-    """The write region of a tile that memory is enough for: `write_px`, or that halved.
-
-    On a GPU a tile is tried, on the CPU its memory is estimated. Raises ModelError where even the
-    smallest is too large, ValueError where `write_px` is no multiple of 2**depth.
-    """
-    depth = networks[0].depth
-    check_write_px(networks[0], write_px)
-    wanted = write_px
-    while True:
-        read_px = read_px_of(networks[0], write_px)
-        needed = _bytes_of_tile(networks[0], write_px, precision)
-        log.info("needs %.2f GB: tile %d px, %s, %s", needed / 1e9, read_px, precision, device)
-        if device == "cpu":
-            fits = needed < SHARE_OF_MEMORY * available_bytes()
-        else:
-            fits = _fits_on_gpu(networks, turns, read_px, device, precision)
-        if fits:
-            return write_px
-        if write_px == 2**depth:
-            raise ModelError(
-                f"predict: not even a tile of {write_px} px fits into the memory that is left "
-                f"(wanted: {wanted} px). Ask for more, or use a network with a smaller "
-                "base_channels."
-            )
-        log.warning("write regions of %d px do not fit into memory: halving them", write_px)
-        write_px = -(-write_px // 2**depth // 2) * 2**depth
-
-
-def tiles_at_once(network: Any, chosen: Mapping[str, Any], most: int, held_bytes: int = 0) -> int:
-    """How many tiles may be on their way together, 1 to `most`.
-
-    On a CPU as many as memory allows, each with `held_bytes` of its image; on a GPU all, of which
-    one is computed. `chosen` has the tile's `write_px`, `device` and `precision`.
-    """
-    if chosen["device"] != "cpu":
-        return max(1, most)
-    needed = _bytes_of_tile(network, chosen["write_px"], chosen["precision"]) + held_bytes
-    return max(1, min(most, int(SHARE_OF_MEMORY * available_bytes() / needed)))
-
-
-def _bytes_of_tile(network: Any, write_px: int, precision: str) -> int:
-    read_px = read_px_of(network, write_px)
-    needed: int = network.bytes_of_tile(read_px, 4 if precision == "fp32" else 2)
-    return needed
-
-
-def _fits_on_gpu(
-    networks: Sequence[Any], turns: Turns, read_px: int, device: str, precision: str
-) -> bool:
-    try:
-        trial = [ready(network, device=device, precision=precision) for network in networks]
-        inputs = [
-            torch.zeros(1, next(network.parameters()).shape[1], read_px, read_px)
-            for network in trial
-        ]
-        mean_probabilities(trial, inputs, turns).cpu()
-    except torch.OutOfMemoryError:
-        return False
-    finally:
-        trial = []
-        if device == "cuda":
-            torch.cuda.empty_cache()
-    return True

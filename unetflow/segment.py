@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from unetflow.ensemble import Ensemble
 from unetflow.errors import UnetflowError
 from unetflow.foreground import write_foreground, write_foreground_levels
 from unetflow.instances import label_store
-from unetflow.models import check_channels, load_model, warn_of_other_intensities
+from unetflow.models import check_channels, warn_of_other_intensities
 from unetflow.paths import fingerprint_of
-from unetflow.receipts import digest_of, digest_of_file, read_receipt, write_receipt
+from unetflow.receipts import digest_of, read_receipt, write_receipt
 from unetflow.sampling import Lost, Source, source_at
 from unetflow.slides import Slide
 
@@ -80,20 +81,21 @@ def segment_file(
     says. `how` are the options of `unetflow.foreground.write_foreground`. The same call goes on
     where a killed one stopped. Raises SlideError and ModelError.
     """
-    network, description = load_model(model)
+    ensemble = Ensemble.load([model])
+    (description,) = ensemble.descriptions
     with Slide(image, plane=plane, mpp=mpp) as slide:
         known = slide.levels[0].mpp is not None
         source = source_at(slide, level, description.get("mpp") if known else None)
         picked = list(channels) if channels is not None else list(range(slide.channels))
         check_channels(description, len(picked), image)
         decided_by = {
-            **{"image": fingerprint_of(image), "model": digest_of_file(model)},
+            **{"image": fingerprint_of(image), "model": ensemble.digests[0]},
             **{"shape": source.shape_px, "level": source.level, "plane": plane, "channels": picked},
         }
         notes = Path(output) / "unreadable.json"
         pixels = SourcePixels(source, picked, notes, digest_of(decided_by))
         foreground = write_foreground(
-            [(network, description)],
+            ensemble,
             pixels,
             output,
             scale=[source.mpp or 1.0] * 2,
