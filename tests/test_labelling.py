@@ -11,7 +11,8 @@ from skimage.measure import regionprops
 
 from unetflow.instances import label_instances
 from unetflow.labelling import find_objects
-from unetflow.pieces import Labelling, Sums
+from unetflow.pieces import Labelling, Sums, find_pieces, sums_of, touching_pieces
+from unetflow.settled import settle
 from unetflow.tiles import shard_grid, shard_region
 
 
@@ -102,3 +103,55 @@ def test_nothing_has_no_objects() -> None:
     found, objects = by_blocks(np.zeros((9, 11)), (4, 4), fill_holes=True)
     assert objects.count == 0
     assert not found.any()
+
+
+def settled(drawing: str, min_area_px: int, *, fill_holes: bool = True) -> tuple[Any, np.ndarray]:
+    """Groups of a block, and the image of them."""
+    mask = np.array([[pixel == "1" for pixel in row] for row in drawing.split()])
+    how = Labelling(min_area_px, fill_holes, 1)
+    pieces = find_pieces(mask, how)
+    labels = pieces.painted()
+    sums, is_object = sums_of(labels, pieces.count, mask, mask.astype("u1"), (0, 0), mask.shape)
+    touching = touching_pieces(labels, pieces.count, mask, 1)
+    found = settle(labels, sums, is_object, touching if fill_holes else touching[:0], how)
+    return found, found.of_piece[labels]
+
+
+BLOCK = """
+00000000
+01110010
+01010000
+01110011
+00000011
+"""
+
+
+@pytest.mark.parametrize(("min_area_px", "groups"), [(0, 4), (2, 3), (9, 3), (10, 2)])
+def test_groups_of_a_block_are_what_its_neighbours_cannot_change(
+    min_area_px: int, groups: int
+) -> None:
+    found, image = settled(BLOCK, min_area_px)
+    assert len(found.is_object) == groups
+    ground, ring, corner = image[0, 0], image[1, 1], image[4, 7]
+    assert image[2, 2] == ring  # its hole, in any case
+    assert (image[1, 6] == ground) == (min_area_px > 1)  # the single pixel
+    assert (ring == ground) == (min_area_px > 9)
+    assert found.is_object[[ground - 1, corner - 1]].tolist() == [False, True]
+    assert found.sums.area_px.sum() == image.size
+    others = sorted({ring, corner, image[1, 6]} - {ground})
+    assert found.touching.tolist() == [[ground - 1, other - 1] for other in others]
+
+
+def test_what_is_too_small_belongs_to_no_group_where_holes_are_not_filled() -> None:
+    found, image = settled(BLOCK, 9, fill_holes=False)
+    assert found.sums.area_px.tolist() == [4]  # the ring has 8 pixels, the corner may go on
+    assert image[4, 7] == 1
+    assert image.sum() == 4
+
+
+def test_a_speck_between_two_backgrounds_is_kept_apart() -> None:
+    found, image = settled("00100 00100 00010 00100 00100", 9)
+    left, speck, right = image[2, 0], image[2, 3], image[2, 4]
+    assert len({left, speck, right}) == 3
+    assert found.is_object[[left - 1, speck - 1, right - 1]].tolist() == [False, True, False]
+    assert {(left - 1, speck - 1), (right - 1, speck - 1)} < set(map(tuple, found.touching))

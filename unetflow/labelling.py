@@ -17,12 +17,14 @@ import numpy as np
 from unetflow.pieces import (
     Labelling,
     Sums,
+    add_up,
     find_pieces,
     roots,
     sums_of,
     touching_pieces,
     unite,
 )
+from unetflow.settled import Settled, settle
 from unetflow.tiles import Region, shard_grid, shard_region
 
 AHEAD = 2  # blocks per thread that are labelled before they are merged
@@ -37,8 +39,8 @@ class Objects:
     """The objects of an image: to which the pieces of each block belong, and their sums."""
 
     sums: Sums  # of objects 1, 2, ...
-    _numbers: np.ndarray  # uint32, of each piece of all blocks; 0: none
-    _starts: dict[Index, int]  # of a block in `_numbers`
+    _numbers: np.ndarray  # uint32, of each group of all blocks; 0: none
+    _blocks: dict[Index, tuple[int, np.ndarray]]  # where its groups begin, and `Settled.of_piece`
     _how: Labelling
 
     @property
@@ -47,10 +49,10 @@ class Objects:
 
     def draw(self, index: Index, mask: np.ndarray) -> np.ndarray:
         """Numbers of the objects (uint32) in a block with this mask."""
-        pieces = find_pieces(mask, self._how)
-        own = np.zeros(pieces.count + 1, np.uint32)
-        own[1:] = self._numbers[self._starts[index] :][: pieces.count]
-        return pieces.painted(own)
+        start, of_piece = self._blocks[index]
+        own = np.zeros(of_piece.max() + 1, np.uint32)
+        own[1:] = self._numbers[start:][: len(own) - 1]
+        return find_pieces(mask, self._how).painted(own[of_piece])
 
 
 def find_objects(
@@ -62,29 +64,27 @@ def find_objects(
     they touch. Objects under `min_area_px` are left out.
     """
     merged = _Merged(tuple(shape), how)
-    for index, region, labels, sums, is_object, touching in _blocks(
-        read, shape, block, how, threads
-    ):
-        merged.add(index, region, labels, sums, is_object, touching)
+    for index, region, labels, settled in _blocks(read, shape, block, how, threads):
+        merged.add(index, region, labels, settled)
     return merged.objects()
 
 
 @dataclass
 class _Merged:
-    """Pieces of the blocks so far, in raster order of the blocks, and what is known of them.
+    """Groups of the blocks so far, in raster order of the blocks, and what is known of them.
 
-    On a face of a block a pixel is 1 + number of the piece, negative for background, 0 for none.
+    On a face of a block a pixel is 1 + number of the group, negative for background, 0 for none.
     """
 
     shape: tuple[int, ...]
     how: Labelling
     total: int = 0
-    starts: dict[Index, int] = field(default_factory=dict)
+    blocks: dict[Index, tuple[int, np.ndarray]] = field(default_factory=dict)
     sums: list[Sums] = field(default_factory=list)
     is_object: list[np.ndarray] = field(default_factory=list)
-    joined: list[np.ndarray] = field(default_factory=list)  # pieces (N, 2) that are one
+    joined: list[np.ndarray] = field(default_factory=list)  # groups (N, 2) that are one
     touching: list[np.ndarray] = field(default_factory=list)  # background and object (N, 2)
-    at_border: list[np.ndarray] = field(default_factory=list)  # pieces of background
+    at_border: list[np.ndarray] = field(default_factory=list)  # groups of background
 
     def __post_init__(self) -> None:
         # of each axis, over the whole image along the axes after it: where the layer of blocks
@@ -92,23 +92,17 @@ class _Merged:
         nothing = [np.zeros(0, np.int64)] * len(self.shape)
         self._before, self._begins, self._ends = nothing, nothing.copy(), nothing.copy()
 
-    def add(
-        self,
-        index: Index,
-        region: Region,
-        labels: np.ndarray,
-        sums: Sums,
-        is_object: np.ndarray,
-        touching: np.ndarray,
-    ) -> None:
+    def add(self, index: Index, region: Region, labels: np.ndarray, settled: Settled) -> None:
         """The next block; a layer of blocks is joined with the one before when it is complete."""
-        named = np.concatenate([[0], np.where(is_object, 1, -1) * np.arange(1, len(is_object) + 1)])
-        named += np.sign(named) * self.total
-        self.starts[index] = self.total
-        self.sums.append(sums)
-        self.is_object.append(is_object)
-        self.touching.append(touching + self.total)
-        self.total += len(is_object)
+        count = len(settled.is_object)
+        signs = np.where(settled.is_object, 1, -1)
+        named = np.concatenate([[0], signs * np.arange(self.total + 1, self.total + count + 1)])
+        named = named[settled.of_piece]
+        self.blocks[index] = self.total, settled.of_piece
+        self.sums.append(settled.sums)
+        self.is_object.append(settled.is_object)
+        self.touching.append(settled.touching + self.total)
+        self.total += count
         for axis, part in enumerate(region):
             after, sizes = region[axis + 1 :], self.shape[axis + 1 :]
             if all(each.start == 0 for each in after):
@@ -150,7 +144,7 @@ class _Merged:
             self.touching.append(np.abs(np.sort(mixed, axis=1)) - 1)  # negative: background first
 
     def objects(self) -> Objects:
-        """All pieces as objects, numbered."""
+        """All groups as objects, numbered."""
         inside = _joined(self.is_object, bool)
         parent = np.arange(self.total)
         unite(parent, _joined(self.joined, np.int64).reshape(-1, 2))
@@ -163,16 +157,16 @@ class _Merged:
             unite(parent, touching[hole[touching[:, 0]]])
             inside |= hole
         root, of = np.unique(roots(parent)[inside], return_inverse=True)
-        # one kind of sum after the other: of noise there are very many pieces
+        # one kind of sum after the other: there may be very many groups
         sums = Sums(
             *(
-                _summed(
-                    np.concatenate([of_block[k] for of_block in self.sums])[inside],
+                add_up(
+                    name,
+                    np.concatenate([getattr(of_block, name) for of_block in self.sums])[inside],
                     of,
                     len(root),
-                    k,
                 )
-                for k in range(len(Sums._fields))
+                for name in Sums._fields
             )
         )
         kept = np.flatnonzero(sums.area_px >= max(self.how.min_area_px, 1))
@@ -181,27 +175,26 @@ class _Merged:
         number_of[order] = np.arange(1, len(order) + 1)
         numbers = np.zeros(self.total, np.uint32)
         numbers[inside] = number_of[of]
-        return Objects(Sums(*(part[order] for part in sums)), numbers, self.starts, self.how)
+        return Objects(Sums(*(part[order] for part in sums)), numbers, self.blocks, self.how)
 
 
 def _blocks(
     read: Read, shape: Sequence[int], block: Sequence[int], how: Labelling, threads: int
-) -> Iterator[tuple[Index, Region, np.ndarray, Sums, np.ndarray, np.ndarray]]:
-    """Each block labelled, in raster order, several at a time."""
+) -> Iterator[tuple[Index, Region, np.ndarray, Settled]]:
+    """The pieces of each block, settled, in raster order of the blocks, several at a time."""
 
-    def label(region: Region) -> tuple[np.ndarray, Sums, np.ndarray, np.ndarray]:
+    def label(region: Region) -> tuple[np.ndarray, Settled]:
         mask, foreground = read(region)
         pieces = find_pieces(mask, how)
         labels = pieces.painted()
         origin = [part.start for part in region]
         sums, is_object = sums_of(labels, pieces.count, mask, foreground, origin, shape)
-        if not how.fill_holes:
-            return labels, sums, is_object, np.zeros((0, 2), np.int64)
-        touching = touching_pieces(labels, pieces.count, mask, how.connectivity)
-        return labels, sums, is_object, touching
+        touching = np.zeros((0, 2), np.int64)
+        if how.fill_holes:
+            touching = touching_pieces(labels, pieces.count, mask, how.connectivity)
+        return labels, settle(labels, sums, is_object, touching, how)
 
-    waiting: deque[tuple[Index, Region, Future[tuple[np.ndarray, Sums, np.ndarray, np.ndarray]]]]
-    waiting = deque()
+    waiting: deque[tuple[Index, Region, Future[tuple[np.ndarray, Settled]]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for index in shard_grid(shape, block):
             region = shard_region(index, shape, block)
@@ -218,16 +211,3 @@ def _joined(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:
     return np.concatenate([np.zeros(0, dtype), *(part.ravel() for part in parts)]).astype(
         dtype, copy=False
     )
-
-
-def _summed(pieces: np.ndarray, of: np.ndarray, count: int, field: int) -> np.ndarray:
-    """Sums of one kind of the objects, from those of their pieces; `of` is a piece's object."""
-    name = Sums._fields[field]
-    shape = (count, *pieces.shape[1:])
-    if name in ("first", "start"):
-        total = np.full(shape, np.iinfo(np.int64).max, pieces.dtype)
-        np.minimum.at(total, of, pieces)
-    else:
-        total = np.zeros(shape, pieces.dtype)
-        (np.maximum if name == "stop" else np.add).at(total, of, pieces)
-    return total

@@ -67,7 +67,11 @@ def touching_pieces(
 ) -> np.ndarray:
     """Pairs (background, object) of pieces that touch in a block, from 0: (N, 2)."""
     steps = _steps_back(mask.ndim, connectivity)
-    pairs = _touching(_as_volume(labels), count, _as_volume(mask), steps) - 1
+    return distinct(_touching(_as_volume(labels), count, _as_volume(mask), steps) - 1, count)
+
+
+def distinct(pairs: np.ndarray, count: int) -> np.ndarray:
+    """Pairs (N, 2) of numbers below `count`, each once."""
     return np.stack(np.divmod(np.unique(pairs @ (count, 1)), max(count, 1)), axis=1)
 
 
@@ -108,6 +112,17 @@ def no_sums(axes: int) -> Sums:
     """Sums of no pieces at all."""
     empty = np.zeros((1, 0, 0), np.int32).reshape((1,) * (axes - 1) + (0,))
     return sums_of(empty, 0, empty != 0, empty, (0,) * axes, empty.shape)[0]
+
+
+def add_up(name: str, values: np.ndarray, of: np.ndarray, count: int) -> np.ndarray:
+    """One of the `Sums`, of `count` groups, from that of pieces; `of` is a piece's group from 0."""
+    sign = {"first": -1, "start": -1, "stop": 1}.get(name, 0)
+    total = np.zeros((count, *values.shape[1:]), values.dtype)
+    if sign < 0:
+        total += np.iinfo(values.dtype).max
+    if len(values):
+        _add_up(values.reshape(len(values), -1), of, total.reshape(count, -1), sign)
+    return total
 
 
 def _as_volume(array: np.ndarray) -> np.ndarray:
@@ -293,6 +308,20 @@ def _sums(labels, mask, foreground, count, origin, image):
                 for x in range(left, right):
                     light[k] += foreground[i, j, x]
     return area, first, start, stop, at, light, is_object
+
+
+@njit(cache=True, nogil=True)
+def _add_up(values, of, total, sign):
+    """Add values to their groups, or keep the least (`sign` -1) or the greatest (1) of each."""
+    for piece in range(len(values)):
+        group = of[piece]
+        for k in range(values.shape[1]):
+            if sign < 0:
+                total[group, k] = min(total[group, k], values[piece, k])
+            elif sign > 0:
+                total[group, k] = max(total[group, k], values[piece, k])
+            else:
+                total[group, k] += values[piece, k]
 
 
 @njit(cache=True, nogil=True)
