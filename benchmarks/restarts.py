@@ -102,8 +102,8 @@ def main() -> None:
             if age_s is None:
                 sys.exit(f"it ended before kill {number}: more --steps are needed")
             print(
-                f"kill {number} of a run that {other.went_on_from()}; its checkpoint was {age_s:.1f} s "
-                f"old, of every {options.checkpoint_s:g} s",
+                f"kill {number} of a run that {other.went_on_from()}; its checkpoint was "
+                f"{age_s:.1f} s old, of every {options.checkpoint_s:g} s",
                 flush=True,
             )
         print(f"last run: {finish(other):.0f} s, {other.went_on_from()}")
