@@ -348,16 +348,23 @@ def test_a_network_that_is_not_seamless_is_blended_the_same_for_any_shards(
     assert steps[255::256].max() < 1.3 * np.median(steps)  # no edge where tiles meet
 
 
-def test_an_image_after_another_of_its_job_is_as_it_is_alone(
-    job: dict[str, Any], tmp_path: Path
+@pytest.mark.parametrize("gpu", [False, pytest.param(True, marks=needs_gpu)])
+def test_an_image_after_others_of_its_job_is_as_it_is_alone(
+    job: dict[str, Any], tmp_path: Path, gpu: bool
 ) -> None:
-    ensemble = Ensemble.load(job["models"])
-    own = {name: value for name, value in job.items() if name != "models"}
-    for write_px in (128, 256):
-        after = {**own, "write_px": write_px, "store": tmp_path / f"{write_px}.ome.zarr"}
-        predict_store(ensemble=ensemble, **after)
-    predict(**job)
-    assert all_bytes(tmp_path / "256.ome.zarr") == all_bytes(job["store"])
+    ensemble = Ensemble.load(job.pop("models"))
+    for number, write_px in enumerate((128, 256, 128)):
+        own = {"write_px": write_px, "store": tmp_path / f"{number}.ome.zarr", "gpu": gpu}
+        predict_store(ensemble=ensemble, **job | own)
+    alone = Ensemble.load([tmp_path / "model.safetensors"])
+    predict_store(ensemble=alone, **job | {"write_px": 128, "gpu": gpu})
+    assert all_bytes(tmp_path / "2.ome.zarr") == all_bytes(job["store"])
+
+
+def test_networks_without_digests_are_in_no_store(job: dict[str, Any]) -> None:
+    ensemble = Ensemble([load_model(path) for path in job.pop("models")])
+    with pytest.raises(ValueError, match="use Ensemble.load"):
+        predict_store(ensemble=ensemble, **job)
 
 
 def test_another_model_starts_the_array_anew(job: dict[str, Any]) -> None:

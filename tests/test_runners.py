@@ -11,6 +11,7 @@ import torch
 from conftest import needs_gpu
 
 from unetflow.ensemble import Ensemble
+from unetflow.errors import ModelError
 from unetflow.forward import ready
 from unetflow.networks import build
 from unetflow.runners import TURNS, Captured, Direct, Turns, mean_probabilities, runner_for
@@ -117,34 +118,86 @@ def test_a_gpu_without_graphs_takes_tile_after_tile(
     assert "too much" in caplog.text
 
 
-def test_images_share_what_was_made_ready_as_long_as_their_tiles_are_alike(
+class Noted:
+    """An ensemble whose GPU is pretended: what is copied, tried and captured for its images."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.copied: list[str] = []
+        self.tried: list[int] = []
+        self.captured: list[int] = []
+        self.largest_px, self.captures = 1000, True
+        for name in ("ready", "runner_for", "mean_probabilities"):
+            monkeypatch.setattr(f"unetflow.ensemble.{name}", getattr(self, name))
+        network = build("unet", base_channels=4, depth=1)
+        self.ensemble = Ensemble([(network, {})])
+
+    def ready(self, network: Any, *, device: str, precision: str) -> Any:
+        self.copied.append(precision)
+        return network
+
+    def mean_probabilities(self, networks: Any, inputs: list[Any], turns: Turns) -> torch.Tensor:
+        self.tried.append(inputs[0].shape[-1])
+        if inputs[0].shape[-1] > self.largest_px:
+            raise torch.OutOfMemoryError("too large")
+        return torch.zeros(1)
+
+    def runner_for(self, networks: Any, turns: Turns, read_px: int, at_once: int) -> Any:
+        self.captured.append(read_px)
+        if not self.captures:
+            return Direct(networks, turns, 1)
+        made = object.__new__(Captured)
+        made.slots = at_once
+        return made
+
+    def image(self, write_px: int, at_once: int = 2, turns: Turns = TURNS, to: str = "fp32") -> Any:
+        write_px = self.ensemble.fitting_tile(turns, write_px, "mps", to)
+        chosen = {"device": "mps", "precision": to, "write_px": write_px}
+        return self.ensemble.runner(chosen, turns, at_once)
+
+
+def test_images_share_a_graph_as_long_as_their_tiles_are_alike(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    made: list[Any] = []
-
-    def noted(networks: Any, turns: Turns, read_px: int, at_once: int) -> Any:
-        made.append((id(networks[0]), read_px))
-        return object()
-
-    tried: list[int] = []
-
-    def tries(networks: Any, inputs: list[torch.Tensor], turns: Turns) -> torch.Tensor:
-        tried.append(inputs[0].shape[-1])
-        return inputs[0]
-
-    monkeypatch.setattr("unetflow.ensemble.runner_for", noted)
-    monkeypatch.setattr("unetflow.ensemble.mean_probabilities", tries)
-    monkeypatch.setattr("unetflow.ensemble.ready", lambda network, **_: network)
-    ensemble = Ensemble([(build("unet", base_channels=4, depth=1), {})])
-    runners = []
-    for write_px in (16, 16, 32, 32, 16):
-        assert ensemble.fitting_tile(TURNS, write_px, "mps", "fp32") == write_px
-        chosen = {"device": "mps", "precision": "fp32", "write_px": write_px}
-        runners.append(ensemble.runner(chosen, TURNS, at_once=2))
+    noted = Noted(monkeypatch)
+    runners = [noted.image(write_px) for write_px in (16, 16, 32, 32, 16)]
     assert runners[0] is runners[1]
     assert runners[2] is runners[3]
-    assert tried == [read_px for _, read_px in made] == [32, 48, 32]
-    assert len({network for network, _ in made}) == 1
+    assert noted.tried == noted.captured == [32, 48, 32]
+    assert noted.image(16, at_once=1) is runners[4]  # slots enough
+    assert noted.image(16, at_once=3) is not runners[4]
+    assert noted.copied == ["fp32"]
+    assert noted.captured == [32, 48, 32, 32]
+    noted.image(16, at_once=3, turns=TURNS[:1])
+    noted.image(16, at_once=3, turns=TURNS[:1], to="bf16")
+    assert noted.copied == ["fp32", "bf16"]
+    assert noted.captured == [32, 48, 32, 32, 32, 32]
+
+
+def test_where_no_graph_could_be_captured_the_next_image_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noted = Noted(monkeypatch)
+    noted.captures = False
+    assert isinstance(noted.image(16), Direct)
+    noted.captures = True
+    assert isinstance(noted.image(16), Captured)
+    assert noted.tried == [32, 32]  # what is not captured holds no memory
+
+
+def test_a_tile_too_large_for_a_gpu_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    noted = Noted(monkeypatch)
+    noted.largest_px = 48
+    noted.image(64)
+    assert noted.tried == [80, 48]
+    assert noted.captured == [48]
+    noted.largest_px = 10
+    with pytest.raises(ModelError, match="not even a tile of 2 px fits"):
+        noted.image(16, turns=TURNS[:1])
+
+
+def test_an_ensemble_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="no model predicts nothing"):
+        Ensemble([])
 
 
 @needs_gpu

@@ -19,7 +19,8 @@ from unetflow.networks import build
 from unetflow.receipts import read_receipt
 from unetflow.slides import Slide
 from unetflow.stores import read_array, read_foreground
-from unetflow.tissue import CELL_PX, Coarse, Tissue, read_tissue, tissue_by_threshold
+from unetflow.tissue import CELL_PX, Coarse, Tissue, read_tissue
+from unetflow.tissue_finding import tissue_by_threshold
 
 SIDE = 4096
 SPACING = 40

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -13,28 +13,39 @@ from unetflow.forward import check_write_px, read_px_of, ready
 from unetflow.memory import available_bytes
 from unetflow.models import load_model
 from unetflow.receipts import digest_of_file
-from unetflow.runners import Runner, Turns, mean_probabilities, runner_for
+from unetflow.runners import Captured, Runner, Turns, mean_probabilities, runner_for
 
 log = logging.getLogger(__name__)
 
 SHARE_OF_MEMORY = 0.8  # of what is left, for the activations of tiles
 
 
+class _Tile(NamedTuple):
+    """What a graph of a GPU is captured for."""
+
+    turns: Turns
+    read_px: int
+    device: str
+    precision: str
+
+
 class Ensemble:
     """Networks with their descriptions, whose probabilities are averaged.
 
-    What takes time is done once for all images of a job: loading, the copies on the device and, as
-    long as tiles are of one size, the graph of a GPU.
+    What takes time is done once for all images of a job: loading and the copies on the device. The
+    graph of a GPU is kept until an image has tiles of another size.
     """
 
     def __init__(
         self, models: Sequence[tuple[nn.Module, dict[str, Any]]], digests: Sequence[str] = ()
     ) -> None:
+        if not models:
+            raise ValueError("an ensemble of no model predicts nothing")
         self.descriptions = [description for _, description in models]
         self.digests = list(digests)  # of the model files
         self._loaded: list[Any] = [network for network, _ in models]
-        self._ready: tuple[Any, list[nn.Module]] | None = None
-        self._runner: tuple[Any, Runner] | None = None
+        self._ready: dict[tuple[str, str], list[nn.Module]] = {}  # of one device and precision
+        self._captured: dict[_Tile, Captured] = {}  # one at most: each holds the memory of a tile
 
     @classmethod
     def load(cls, paths: Sequence[str | Path]) -> "Ensemble":
@@ -67,7 +78,7 @@ class Ensemble:
             if device == "cpu":
                 fits = needed < SHARE_OF_MEMORY * available_bytes()
             else:
-                fits = self._fits_on_gpu(turns, read_px, device, precision)
+                fits = self._fits_on_gpu(_Tile(turns, read_px, device, precision))
             if fits:
                 return write_px
             if write_px == step:
@@ -87,19 +98,22 @@ class Ensemble:
         """
         if chosen["device"] != "cpu":
             return max(1, most)
+        self._on(chosen["device"], chosen["precision"])  # what they take is not left to tiles
         needed = self._bytes_of_tile(chosen["write_px"], chosen["precision"]) + held_bytes
         return max(1, min(most, int(SHARE_OF_MEMORY * available_bytes() / needed)))
 
     def runner(self, chosen: Mapping[str, Any], turns: Turns, at_once: int) -> Runner:
         """What padded tiles are given to, by `at_once` threads or more; `chosen` as above."""
         device, precision = chosen["device"], chosen["precision"]
-        read_px = read_px_of(self.network, chosen["write_px"])
-        wanted = (turns, read_px, device, precision), at_once
-        if self._runner is None or self._runner[0] != wanted:
-            self._runner = None  # its memory is free before the next one takes its own
-            networks = self._on(device, precision)
-            self._runner = wanted, runner_for(networks, turns, read_px, at_once)
-        return self._runner[1]
+        tile = _Tile(turns, read_px_of(self.network, chosen["write_px"]), device, precision)
+        captured = self._captured.get(tile)
+        if captured is not None and captured.slots >= at_once:
+            return captured
+        self._captured.clear()  # its memory is free before the next one takes its own
+        found = runner_for(self._on(device, precision), turns, tile.read_px, at_once)
+        if isinstance(found, Captured):
+            self._captured[tile] = found
+        return found
 
     def _bytes_of_tile(self, write_px: int, precision: str) -> int:
         read_px = read_px_of(self.network, write_px)
@@ -108,25 +122,26 @@ class Ensemble:
 
     def _on(self, device: str, precision: str) -> list[nn.Module]:
         """The networks, ready on a device."""
-        if self._ready is None or self._ready[0] != (device, precision):
+        if (device, precision) not in self._ready:
+            self._ready.clear()
             networks = [ready(of, device=device, precision=precision) for of in self._loaded]
-            self._ready = (device, precision), networks
-        return self._ready[1]
+            self._ready[device, precision] = networks
+        return self._ready[device, precision]
 
-    def _fits_on_gpu(self, turns: Turns, read_px: int, device: str, precision: str) -> bool:
-        if self._runner is not None and self._runner[0][0] == (turns, read_px, device, precision):
-            return True  # tiles like it are in work
-        self._runner = None
+    def _fits_on_gpu(self, tile: _Tile) -> bool:
+        if tile in self._captured:
+            return True  # its memory is taken already
+        self._captured.clear()
         try:
-            networks = self._on(device, precision)
+            networks = self._on(tile.device, tile.precision)
             inputs = [
-                torch.zeros(1, next(network.parameters()).shape[1], read_px, read_px)
+                torch.zeros(1, next(network.parameters()).shape[1], tile.read_px, tile.read_px)
                 for network in networks
             ]
-            mean_probabilities(networks, inputs, turns).cpu()
+            mean_probabilities(networks, inputs, tile.turns).cpu()
         except torch.OutOfMemoryError:
             return False
         finally:
-            if device == "cuda":
+            if tile.device == "cuda":
                 torch.cuda.empty_cache()
         return True

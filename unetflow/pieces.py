@@ -32,6 +32,10 @@ class Sums(NamedTuple):
     foreground: np.ndarray  # float64, summed over the pixels
 
 
+# Of each of them: the least of several is kept (-1), the greatest (1), or all are added (0).
+_KEEPS = dict(zip(Sums._fields, (0, -1, -1, 1, 0, 0), strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """The pieces of a block: numbers 1 to `count` in raster order, of each run (`_runs`)."""
@@ -67,10 +71,10 @@ def touching_pieces(
 ) -> np.ndarray:
     """Pairs (background, object) of pieces that touch in a block, from 0: (N, 2)."""
     steps = _steps_back(mask.ndim, connectivity)
-    return distinct(_touching(_as_volume(labels), count, _as_volume(mask), steps) - 1, count)
+    return distinct_pairs(_touching(_as_volume(labels), count, _as_volume(mask), steps) - 1, count)
 
 
-def distinct(pairs: np.ndarray, count: int) -> np.ndarray:
+def distinct_pairs(pairs: np.ndarray, count: int) -> np.ndarray:
     """Pairs (N, 2) of numbers below `count`, each once."""
     return np.stack(np.divmod(np.unique(pairs @ (count, 1)), max(count, 1)), axis=1)
 
@@ -116,7 +120,7 @@ def no_sums(axes: int) -> Sums:
 
 def add_up(name: str, values: np.ndarray, of: np.ndarray, count: int) -> np.ndarray:
     """One of the `Sums`, of `count` groups, from that of pieces; `of` is a piece's group from 0."""
-    sign = {"first": -1, "start": -1, "stop": 1}.get(name, 0)
+    sign = _KEEPS[name]
     total = np.zeros((count, *values.shape[1:]), values.dtype)
     if sign < 0:
         total += np.iinfo(values.dtype).max

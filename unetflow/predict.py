@@ -74,6 +74,8 @@ def predict_store(
     one begins the array (`BEGIN`), each does its `share`, one ends it (`END`). An image takes a
     thread for each 1024 px square, whatever the larger ones of its job are granted.
     """
+    if len(ensemble.digests) != len(ensemble.descriptions):
+        raise ValueError("an array must know the digests of its models: use Ensemble.load")
     record = RunRecord(receipt)
     prepared = read_receipt(image_receipt)
     pixels = read_array(image, "0")

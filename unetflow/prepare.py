@@ -18,7 +18,8 @@ from unetflow.receipts import RunRecord, write_receipt
 from unetflow.sampling import Lost, Source, source_at
 from unetflow.slides import Slide
 from unetflow.stores import Layout, ShardedArray, clear, open_array
-from unetflow.tissue import COARSE, Coarse, Ground, coarse_level, find_tissue, write_tissue
+from unetflow.tissue import Coarse, Ground, write_tissue
+from unetflow.tissue_finding import COARSE, coarse_level, find_tissue
 
 log = logging.getLogger(__name__)
 

@@ -116,6 +116,7 @@ class Captured:
     def __init__(
         self, networks: Sequence[nn.Module], turns: Turns, read_px: int, slots: int
     ) -> None:
+        self.slots = slots
         self._networks = networks  # whose weights the graph reads
         self._device = device = next(networks[0].parameters()).device
         self._stream = torch.cuda.Stream(device)

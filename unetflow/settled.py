@@ -6,14 +6,15 @@
     . 1 1 1 . . 3 3        it (2) will be part of that: of a hole, or of nothing
     . . . . . . 3 3
 
-Of the noise of a poor network few groups are left, of which all blocks' must be in memory.
+Where small objects are left out, few groups remain of the noise of a poor network; those of all
+blocks must be in memory.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from unetflow.pieces import Labelling, Sums, add_up, distinct, roots, unite
+from unetflow.pieces import Labelling, Sums, add_up, distinct_pairs, roots, unite
 
 
 class Settled(NamedTuple):
@@ -32,39 +33,59 @@ def settle(
     touching: np.ndarray,
     how: Labelling,
 ) -> Settled:
-    """Groups of the pieces 1 to n of a block, as `unetflow.pieces` finds them."""
+    """Groups of the pieces 1 to n of a block, as `unetflow.pieces` finds them.
+
+    Where holes are not filled there are no pieces of background, and what is too small and reaches
+    no face is in no group.
+    """
     count = len(is_object)
-    reaches_face = np.zeros(count + 1, bool)
-    for axis in range(labels.ndim):
-        for end in (0, -1):
-            reaches_face[np.take(labels, end, axis)] = True
-    goes_on = reaches_face[1:]
+    goes_on = _reach_a_face(labels, count)
     hole = ~is_object & ~goes_on
     in_hole = hole[touching[:, 0]]
     parent = np.arange(count)
     unite(parent, touching[in_hole])
-    root = roots(parent)
-    small = add_up("area_px", sums.area_px, root, count) < max(how.min_area_px, 1)
-    small[root[goes_on]] = False
-    touching = touching[~in_hole]
-    kept = np.ones(count, bool)
+    joined = roots(parent)
+    small = add_up("area_px", sums.area_px, joined, count) < max(how.min_area_px, 1)
+    small[joined[goes_on]] = False
+    outer = touching[~in_hole]
     if how.fill_holes:
-        around, piece = touching.T
-        first, last = np.full(count, count), np.full(count, -1)
-        np.minimum.at(first, root[piece], around)
-        np.maximum.at(last, root[piece], around)
-        absorbed = small & (first == last)
-        unite(parent, np.stack([first, np.arange(count)], axis=1)[absorbed])
-        is_object = is_object & ~absorbed[root]
-        root = roots(parent)
+        around, absorbed = _one_background(outer, joined, small)
+        unite(parent, np.stack([around, absorbed], axis=1))
+        kept = np.ones(count, bool)
+        own = is_object & ~np.isin(joined, absorbed)
     else:
-        kept = ~small[root]
-    groups, of = np.unique(root[kept], return_inverse=True)
+        kept = ~small[joined]
+        own = is_object & kept
+    groups, of = np.unique(roots(parent)[kept], return_inverse=True)
     of_piece = np.zeros(count + 1, np.int32)
     of_piece[1:][kept] = of + 1
     objects = np.zeros(len(groups), bool)
-    objects[of_piece[1:][is_object & kept] - 1] = True
-    pairs = of_piece[1:][touching] - 1
-    pairs = distinct(pairs[objects[pairs[:, 1]]], len(groups))
-    own = (add_up(name, part[kept], of, len(groups)) for name, part in sums._asdict().items())
-    return Settled(of_piece, objects, Sums(*own), pairs)
+    objects[of_piece[1:][own] - 1] = True
+    pairs = of_piece[1:][outer] - 1
+    return Settled(
+        of_piece,
+        objects,
+        Sums(*(add_up(name, part[kept], of, len(groups)) for name, part in sums._asdict().items())),
+        distinct_pairs(pairs[objects[pairs[:, 1]]], len(groups)),
+    )
+
+
+def _reach_a_face(labels: np.ndarray, count: int) -> np.ndarray:
+    """Whether each piece reaches a face of its block: it may go on in the next one."""
+    found = np.zeros(count + 1, bool)
+    for axis in range(labels.ndim):
+        for end in (0, -1):
+            found[np.take(labels, end, axis)] = True
+    return found[1:]
+
+
+def _one_background(
+    touching: np.ndarray, joined: np.ndarray, small: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Small groups that touch one background alone: that, and the group."""
+    background, piece = touching.T
+    first, last = np.full(len(joined), len(joined)), np.full(len(joined), -1)
+    np.minimum.at(first, joined[piece], background)
+    np.maximum.at(last, joined[piece], background)
+    found = np.flatnonzero(small & (first == last))
+    return first[found], found

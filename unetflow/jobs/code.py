@@ -20,7 +20,8 @@ def code_digest(script: str | Path, *others: str) -> str:
 
     `others` are further modules, such as that of the network named in the config, or files of the
     package such as "unetflow/report.html". A name imported from a package counts as the module
-    that it comes from. Comments and docstrings do not count.
+    that it comes from. Comments and docstrings do not count, nor what a module does where it is
+    run as a command of its own.
     """
     root = _root_of_package()
     script = Path(script)
@@ -63,7 +64,19 @@ def _is_module(module: str) -> bool:
 
 @cache
 def _parsed(path: Path, modified_ns: int) -> ast.Module:
-    return ast.parse(path.read_bytes(), filename=str(path))
+    return _without_command(path)
+
+
+def _without_command(path: Path) -> ast.Module:
+    """The syntax tree of a file without what it does under `if __name__ == "__main__"`."""
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    command = ast.dump(ast.parse('__name__ == "__main__"', mode="eval").body)
+    tree.body = [
+        node
+        for node in tree.body
+        if not (isinstance(node, ast.If) and ast.dump(node.test) == command)
+    ]
+    return tree
 
 
 def _tree(path: Path) -> ast.Module:
@@ -72,7 +85,7 @@ def _tree(path: Path) -> ast.Module:
 
 @cache
 def _digest_at(path: Path, modified_ns: int) -> str:
-    tree = ast.parse(path.read_bytes(), filename=str(path))
+    tree = _without_command(path)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if (
