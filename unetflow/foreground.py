@@ -71,8 +71,8 @@ def write_foreground(
     Of `pixels` (C, Y, X) as they are stored; as uint8 255 is 1.0. Outside the tissue, if that is
     known, it is 0 and no network is run. Finished shards of the same making are kept. Tiles are
     smaller than `write_px` where memory is short. `share` says which shards are done; without one
-    all of them.
-    Raises ModelError where nothing fits, and where a share cannot be done as the array was begun.
+    all of them. Raises ModelError where nothing fits, and where a share cannot be done as the array
+    was begun.
     """
     _check_shard_px(shard_px, write_px)
     turns = turns_of(average)

@@ -69,10 +69,10 @@ def predict_store(
 ) -> None:
     """Rule predict: the foreground of one image into its store, shard by shard, then the receipt.
 
-    `how` are the options of `write_foreground`.
-    A run that was killed goes on with the shards that are missing. Several jobs may do an image:
-    one begins the array (`BEGIN`), each does its `share`, one ends it (`END`). An image takes a
-    thread for each 1024 px square, whatever the larger ones of its job are granted.
+    `how` are the options of `write_foreground`. A run that was killed goes on with the shards that
+    are missing. Several jobs may do an image: one begins the array (`BEGIN`), each does its
+    `share`, one ends it (`END`). An image takes a thread for each 1024 px square, whatever the
+    larger ones of its job are granted.
     """
     if len(ensemble.digests) != len(ensemble.descriptions):
         raise ValueError("an array must know the digests of its models: use Ensemble.load")
