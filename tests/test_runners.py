@@ -1,6 +1,7 @@
 """Tiles through networks: side by side on a CPU, by a captured graph on a GPU."""
 
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -126,6 +127,8 @@ class Noted:
         self.tried: list[int] = []
         self.captured: list[int] = []
         self.largest_px, self.captures = 1000, True
+        self.alive = 0  # graphs that held their memory when the last one was captured
+        self._made: list[weakref.ref[Captured]] = []
         for name in ("ready", "runner_for", "mean_probabilities"):
             monkeypatch.setattr(f"unetflow.ensemble.{name}", getattr(self, name))
         network = build("unet", base_channels=4, depth=1)
@@ -143,10 +146,12 @@ class Noted:
 
     def runner_for(self, networks: Any, turns: Turns, read_px: int, at_once: int) -> Any:
         self.captured.append(read_px)
+        self.alive = sum(each() is not None for each in self._made)
         if not self.captures:
             return Direct(networks, turns, 1)
         made = object.__new__(Captured)
         made.slots = at_once
+        self._made.append(weakref.ref(made))
         return made
 
     def image(self, write_px: int, at_once: int = 2, turns: Turns = TURNS, to: str = "fp32") -> Any:
@@ -171,6 +176,14 @@ def test_images_share_a_graph_as_long_as_their_tiles_are_alike(
     noted.image(16, at_once=3, turns=TURNS[:1], to="bf16")
     assert noted.copied == ["fp32", "bf16"]
     assert noted.captured == [32, 48, 32, 32, 32, 32]
+
+
+def test_a_graph_is_gone_before_the_next_one_is_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+    noted = Noted(monkeypatch)
+    for write_px, at_once in ((16, 1), (16, 2), (32, 2)):
+        noted.image(write_px, at_once)
+        assert noted.alive == 0
+    assert noted.captured == [32, 32, 48]
 
 
 def test_where_no_graph_could_be_captured_the_next_image_tries_again(

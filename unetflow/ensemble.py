@@ -106,9 +106,8 @@ class Ensemble:
         """What padded tiles are given to, by `at_once` threads or more; `chosen` as above."""
         device, precision = chosen["device"], chosen["precision"]
         tile = _Tile(turns, read_px_of(self.network, chosen["write_px"]), device, precision)
-        captured = self._captured.get(tile)
-        if captured is not None and captured.slots >= at_once:
-            return captured
+        if tile in self._captured and self._captured[tile].slots >= at_once:
+            return self._captured[tile]
         self._captured.clear()  # its memory is free before the next one takes its own
         found = runner_for(self._on(device, precision), turns, tile.read_px, at_once)
         if isinstance(found, Captured):
