@@ -2,27 +2,34 @@
 
     python benchmarks/training.py --base 16 --steps 40
 
-Both in one run, in turns, on images that are drawn; prints medians and their ratio.
+All in one run, in turns, on images that are drawn; prints medians and ratios. The plain step is in
+fp32 with the memory format and the optimizer that PyTorch has by default.
 """
 
 import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from unetflow.forward import resolve_device, resolve_precision
 from unetflow.loop import TrainingRun
 from unetflow.losses import combined_loss
+from unetflow.memory import keep_freed_memory
+from unetflow.networks import build
 from unetflow.patches import TrainingImage
 from unetflow.recipes import recipe_from
 from unetflow.synthetic import draw_region
 from unetflow.train import _fabric
 
 SIDE_PX = 1024
+Backward = Callable[[Tensor], None]
 
 
 def drawn_image(seed: int) -> TrainingImage:
@@ -36,11 +43,13 @@ def drawn_image(seed: int) -> TrainingImage:
     )
 
 
-def bare_steps(run: TrainingRun, tile_px: int, output_px: int, steps: int) -> list[float]:
+def bare_steps(
+    network: Any, optimizer: torch.optim.Optimizer, backward: Backward, tile_px: int, steps: int
+) -> list[float]:
     """Seconds of forward, backward and optimizer step on one patch that is there already."""
-    device, network, optimizer = run.fabric.device, run._wrapped, run.optimizer
+    device = next(network.parameters()).device
+    output_px = network.check_input_px(tile_px)
     image = torch.randn(1, 1, tile_px, tile_px, device=device)
-    image = image.contiguous(memory_format=torch.channels_last)
     target = torch.randint(0, 2, (1, output_px, output_px), device=device)
     weight = torch.ones(1, output_px, output_px, device=device)
     network.train()
@@ -49,12 +58,12 @@ def bare_steps(run: TrainingRun, tile_px: int, output_px: int, steps: int) -> li
         started = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
         logits = network(image).float()
-        run.fabric.backward(combined_loss({"cross_entropy": 1.0}, logits, target, weight))
+        backward(combined_loss({"cross_entropy": 1.0}, logits, target, weight))
         optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - started)
-    return seconds
+    return seconds[2:]
 
 
 def main() -> None:
@@ -68,11 +77,13 @@ def main() -> None:
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="fp32")
     parser.add_argument("--workers", type=int, default=1, help="threads that draw patches")
     options = parser.parse_args()
+    keep_freed_memory()
     device = resolve_device(gpu=options.gpu, require_gpu=options.gpu)
     precision = resolve_precision(options.precision, device)
     images = [drawn_image(seed) for seed in range(4)]
     ours: list[float] = []
     bare: list[float] = []
+    plain: list[float] = []
     waited = 0.0
     for turn in range(options.rounds):
         recipe = recipe_from(
@@ -93,12 +104,18 @@ def main() -> None:
         elapsed = [row["elapsed_s"] for row in run.history]
         ours += np.diff(elapsed[2:]).tolist()
         waited += run.waited_s
-        output_px = run.network.check_input_px(options.tile)  # type: ignore[operator]
-        bare += bare_steps(run, options.tile, output_px, options.steps)[2:]
+        bare += bare_steps(
+            run._wrapped, run.optimizer, run.fabric.backward, options.tile, options.steps
+        )
+        untouched = build(**network).to(run.fabric.device)
+        adam = torch.optim.AdamW(untouched.parameters())
+        plain += bare_steps(untouched, adam, Tensor.backward, options.tile, options.steps)
     total = sum(ours)
+    print(f"plain step: {statistics.median(plain):.3f} s (median; fp32, plane by plane)")
     print(f"bare step: {statistics.median(bare):.3f} s (median)")
     print(f"our step:  {statistics.median(ours):.3f} s (median)")
-    print(f"ratio of the means: {statistics.mean(ours) / statistics.mean(bare):.3f}")
+    print(f"ours / bare, means:  {statistics.mean(ours) / statistics.mean(bare):.3f}")
+    print(f"plain / bare, means: {statistics.mean(plain) / statistics.mean(bare):.3f}")
     print(f"waited for patches: {waited / total:.2%} of {total:.0f} s")
 
 

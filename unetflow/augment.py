@@ -65,8 +65,8 @@ def sample(image_CYX: Tensor, coordinates_2HW: Tensor, mode: str) -> Tensor:
     Beyond the image it is mirrored, the edge pixel not repeated, as in inference.
     """
     sizes = torch.tensor(image_CYX.shape[-2:], dtype=torch.float32) - 1
-    unit_2HW = 2 * coordinates_2HW / sizes.clamp(min=1)[:, None, None] - 1
-    grid_HW2 = torch.stack([unit_2HW[1], unit_2HW[0]], dim=-1)  # grid_sample wants (x, y)
+    unit_2HW = (coordinates_2HW * (2 / sizes.clamp(min=1))[:, None, None]).sub_(1)
+    grid_HW2 = unit_2HW.flip(0).permute(1, 2, 0)  # grid_sample wants (x, y)
     return torch.nn.functional.grid_sample(
         image_CYX[None], grid_HW2[None], mode=mode, padding_mode="reflection", align_corners=True
     )[0]
@@ -76,8 +76,8 @@ def mirrored(coordinates_2HW: Tensor, shape_YX: tuple[int, ...]) -> Tensor:
     """Coordinates beyond an image, folded into it: the edge pixel is not repeated."""
     last = torch.tensor([max(n - 1, 0) for n in shape_YX], dtype=torch.float32)[:, None, None]
     period = (2 * last).clamp(min=1)
-    folded = coordinates_2HW.abs() % period
-    return torch.minimum(torch.minimum(folded, period - folded), last)
+    folded = coordinates_2HW.abs().remainder_(period)
+    return (last - folded.sub_(last).abs_()).clamp_(min=0)  # 0 where the image is one pixel wide
 
 
 def blurred(image_CHW: Tensor, deviation_px: float) -> Tensor:

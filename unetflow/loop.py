@@ -283,5 +283,9 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     trained = [weights for weights in network.parameters() if weights.requires_grad]
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(trained, lr=recipe.learning_rate, momentum=recipe.momentum)
-    return torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        return torch.optim.SGD(
+            trained, lr=recipe.learning_rate, momentum=recipe.momentum, fused=True
+        )
+    return torch.optim.AdamW(
+        trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+    )

@@ -126,6 +126,10 @@ def _centre(features_BCHW: Tensor, like_BCHW: Tensor) -> Tensor:
     height, width = like_BCHW.shape[-2:]
     top = (features_BCHW.shape[-2] - height) // 2
     left = (features_BCHW.shape[-1] - width) // 2
+    if features_BCHW.requires_grad:
+        # The gradient of a slice comes plane by plane, and all that is below it then lays the
+        # channels side by side again; that of a negative border keeps the layout.
+        return nn.functional.pad(features_BCHW, (-left, -left, -top, -top))
     return features_BCHW[..., top : top + height, left : left + width]
 
 
