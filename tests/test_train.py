@@ -22,7 +22,7 @@ from unetflow.models import check_image, load_model
 from unetflow.networks import build
 from unetflow.patches import generator
 from unetflow.receipts import read_receipt, write_receipt
-from unetflow.recipes import PRESETS, recipe_from
+from unetflow.recipes import PRESETS, Recipe, recipe_from
 from unetflow.start import centre_filters, start_from
 from unetflow.synthetic import draw_region
 from unetflow.tiles import output_size_px
@@ -56,7 +56,8 @@ def job_in(folder: Path, steps: int = 12) -> dict[str, Any]:
         "patches": made / "patches.npz",
         "receipt": made / "model.json",
         "network": {"name": "unet", "base_channels": 4, "depth": 1, "dropout": 0.3},
-        "recipe": {"preset": "default", "tile_px": 60, "steps": steps, "validate_every": 5},
+        "recipe": {"preset": "default", "tile_px": 60, "steps": steps, "validate_every": 5}
+        | {"precision": "fp32"},
         "kind": "instances",
         "classes": ["cell"],
         "mpp": 0.5,
@@ -155,6 +156,29 @@ def test_a_finished_checkpoint_ends_in_a_moment_and_another_recipe_starts_anew(
     job["recipe"]["seed"] = 2
     train_network(**job)
     assert job["model"].read_bytes() != first
+
+
+def test_another_machine_goes_on_and_says_what_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = job_in(tmp_path) | {"checkpoint_s": 0}
+    job["recipe"]["precision"] = "auto"
+
+    def die_at_step_7(recipe: Recipe, step: int) -> float:
+        if step == 7:
+            raise KeyboardInterrupt
+        return 1e-3
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("unetflow.loop.learning_rate", die_at_step_7)
+        patch.setattr("unetflow.train.resolve_precision", lambda *_: "fp32")
+        train_network(**job)
+    with monkeypatch.context() as patch, caplog.at_level("INFO"):
+        patch.setattr("unetflow.train.resolve_precision", lambda *_: "bf16")
+        train_network(**job)
+    assert "written with precision fp32, this run has bf16: the weights will differ" in caplog.text
+    assert "going on from step 7 of 12" in caplog.text
+    assert len(pd.read_csv(job["history"])) == 12
 
 
 def test_a_diverging_loss_is_named_with_its_remedy(tmp_path: Path) -> None:

@@ -236,8 +236,7 @@ class TrainingRun:
             return
         state = {
             "digest": self._digest,
-            "threads": self.threads,
-            "processes": self.fabric.world_size,
+            "machine": self._machine(),
             "step": self.step,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -248,17 +247,23 @@ class TrainingRun:
         }
         save_checkpoint(self._path, state)
 
+    def _machine(self) -> dict[str, Any]:
+        """What the bits depend on, beside the recipe and its data."""
+        return {
+            **{"device": self.fabric.device.type, "precision": self.precision},
+            **{"processes": self.fabric.world_size, "threads": self.threads},
+        }
+
     def _resume(self) -> None:
         state = load_checkpoint(self._path, self._digest)
         if state is None:
             return
-        now = {"threads": self.threads, "processes": self.fabric.world_size}
-        for name, number in now.items():
-            if state[name] != number:
+        for name, here in self._machine().items():
+            if (before := state["machine"][name]) != here:
                 log.warning(
-                    "the checkpoint was written with %d %s, this run has %d: the weights will "
+                    "the checkpoint was written with %s %s, this run has %s: the weights will "
                     "differ from those of an undisturbed run",
-                    *(state[name], name, number),
+                    *(name, before, here),
                 )
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])

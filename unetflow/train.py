@@ -84,7 +84,7 @@ def train_network(
     device = resolve_device(gpu=gpu, require_gpu=require_gpu)
     precision = resolve_precision(plan.precision, device)
     fabric = _fabric(device, precision)
-    decided_by = [description, inputs, measured["class_weights"], start, device, precision]
+    decided_by = [description, inputs, measured["class_weights"], start]
     _determine(plan, device)
     run = TrainingRun(
         description,
