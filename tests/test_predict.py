@@ -166,8 +166,16 @@ def test_the_network_given_is_not_changed() -> None:
     assert next(network.parameters()).dtype == torch.float32
 
 
-def test_a_wanted_precision_is_not_overruled() -> None:
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_precision_is_what_was_wanted_or_what_the_processor_has(
+    has_bf16: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("unetflow.forward._processor_has_bf16", lambda: has_bf16)
+    monkeypatch.setattr("unetflow.forward._say_once", logging.warning)
     assert resolve_precision("bf16", "cpu") == "bf16"
+    assert ("bf16 takes more than ten times as long" in caplog.text) is not has_bf16
+    assert resolve_precision("fp32", "cpu") == "fp32"
+    assert resolve_precision("auto", "cpu") == ("bf16" if has_bf16 else "fp32")
     assert resolve_precision("auto", "mps") == "fp32"
 
 

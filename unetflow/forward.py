@@ -87,13 +87,19 @@ def _say_once(what: str) -> None:
 
 def resolve_precision(wanted: str, device: str) -> str:
     """fp32 or bf16; "auto" is bf16 where the hardware multiplies in it, else fp32."""
+    if wanted == "bf16" and device == "cpu" and not _processor_has_bf16():
+        _say_once(
+            "bf16 takes more than ten times as long as fp32 on this processor, which has none"
+        )
     if wanted != "auto":
         return wanted
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    # Where a processor only emulates bf16 it is more than ten times slower than fp32.
-    has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" if device == "cpu" and has_bf16 else "fp32"
+    return "bf16" if device == "cpu" and _processor_has_bf16() else "fp32"
+
+
+def _processor_has_bf16() -> bool:
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def cores() -> int:
