@@ -61,9 +61,9 @@ class Training:
 
     def killed(self) -> str:
         """Make it ready to be run again; what there is to tell."""
+        age_s = time.time() - self._checkpoint.stat().st_mtime
         command = [*self._command[:-1], "--unlock"]
         subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-        age_s = time.time() - self._checkpoint.stat().st_mtime
         return f"{self.ended()}; its checkpoint was {age_s:.1f} s old"
 
     def ended(self) -> str:
@@ -77,13 +77,14 @@ class Segmentation:
     def __init__(self, folder: Path, name: str, options: argparse.Namespace) -> None:
         model = (options.model or folder / "model.safetensors").resolve()
         image = folder / "slide.tif"
-        if not image.exists():
+        if options.model is None and not model.exists():
             torch.manual_seed(0)
             network = {"name": "unet", "base_channels": 16}
             description = {"network": network, "channels": 1, "classes": ["cell"], "mpp": None}
             intensity = {"mean": [128.0], "deviation": [8.0]}
             random_weights = networks.build(**network)
             save_model(model, random_weights, description | {"intensity": intensity})
+        if not image.exists():
             block = draw_region(slice(0, 1024), slice(0, 1024), seed=1)[0]
             times = options.side // 1024
             tifffile.imwrite(image, np.tile(block, (times, times)), tile=(256, 256))
@@ -151,7 +152,7 @@ def main() -> None:
     parser.add_argument("--of", choices=("training", "segmentation"), default="training")
     parser.add_argument("--kills", type=int, default=4)
     parser.add_argument("--steps", type=int, default=160, help="of the training")
-    parser.add_argument("--checkpoint-s", type=float, default=5)
+    parser.add_argument("--checkpoint-s", type=float, default=5, help="longest time to a kill")
     parser.add_argument("--side", type=int, default=8192, help="of the slide [px]")
     parser.add_argument("--model", type=Path, help="model.safetensors; else random weights")
     options = parser.parse_args()
@@ -163,7 +164,7 @@ def main() -> None:
         other = kind(Path(folder), "killed", options)
         for number in range(1, options.kills + 1):
             if not kill(other, chance.uniform(0, options.checkpoint_s)):
-                sys.exit(f"it ended before kill {number}: it takes more to do")
+                sys.exit(f"it ended or failed before kill {number}")
             print(f"kill {number}: {other.killed()}", flush=True)
         print(f"last run: {finish(other):.0f} s, {other.ended()}")
         same = content(one.written) == content(other.written)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from unetflow.networks import build
+from unetflow.networks.unet import _centre
 from unetflow.tiles import halo_px
 
 
@@ -67,3 +68,16 @@ def test_an_unknown_name_or_option_lists_those_there_are() -> None:
         build("unet", width=3)
     with pytest.raises(ValueError, match="dropout is in"):
         build("unet", dropout=1.5)
+
+
+def test_the_crop_keeps_the_layout_of_its_gradient() -> None:
+    features = torch.randn(1, 3, 9, 12).to(memory_format=torch.channels_last).requires_grad_()
+    like = torch.empty(1, 3, 4, 6)
+    cropped = _centre(features, like)
+    assert torch.equal(cropped, _centre(features.detach(), like))
+    (cropped * cropped).sum().backward()
+    assert features.grad is not None
+    assert features.grad.is_contiguous(memory_format=torch.channels_last)
+    wanted = torch.zeros_like(features)
+    wanted[..., 2:6, 3:9] = 2 * cropped.detach()
+    torch.testing.assert_close(features.grad, wanted)

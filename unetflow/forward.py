@@ -88,9 +88,7 @@ def _say_once(what: str) -> None:
 def resolve_precision(wanted: str, device: str) -> str:
     """fp32 or bf16; "auto" is bf16 where the hardware multiplies in it, else fp32."""
     if wanted == "bf16" and device == "cpu" and not _processor_has_bf16():
-        _say_once(
-            "bf16 takes more than ten times as long as fp32 on this processor, which has none"
-        )
+        _say_once("no instructions for bf16 are known of this processor: fp32 may be far faster")
     if wanted != "auto":
         return wanted
     if device == "cuda":

@@ -248,9 +248,13 @@ class TrainingRun:
         save_checkpoint(self._path, state)
 
     def _machine(self) -> dict[str, Any]:
-        """What the bits depend on, beside the recipe and its data."""
+        """What the bits depend on, as far as known here, beside the recipe and its data."""
+        device = self.fabric.device
+        instructions = torch.backends.cpu.get_cpu_capability()
+        model = torch.cuda.get_device_name(device) if device.type == "cuda" else instructions
         return {
-            **{"device": self.fabric.device.type, "precision": self.precision},
+            **{"device": device.type, "processor": model, "PyTorch": str(torch.__version__)},
+            **{"precision": self.precision},
             **{"processes": self.fabric.world_size, "threads": self.threads},
         }
 
@@ -258,19 +262,19 @@ class TrainingRun:
         state = load_checkpoint(self._path, self._digest)
         if state is None:
             return
-        for name, here in self._machine().items():
-            if (before := state["machine"][name]) != here:
-                log.warning(
-                    "the checkpoint was written with %s %s, this run has %s: the weights will "
-                    "differ from those of an undisturbed run",
-                    *(name, before, here),
-                )
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self._averaged is not None:
             self._averaged.load_state_dict(state["averaged"])
         self.step, self.history, self.best = state["step"], state["history"], state["best"]
         self._best_weights = state["best_weights"]
+        for name, here in self._machine().items():
+            if not self.ended and (before := state["machine"][name]) != here:
+                log.warning(
+                    "the checkpoint was written with %s %s, this run has %s: the weights will "
+                    "differ from those of an undisturbed run",
+                    *(name, before, here),
+                )
         log.info("going on from step %d of %d", self.step, self.recipe.steps)
 
 

@@ -129,7 +129,9 @@ def _centre(features_BCHW: Tensor, like_BCHW: Tensor) -> Tensor:
     if features_BCHW.requires_grad:
         # The gradient of a slice comes plane by plane, and all that is below it then lays the
         # channels side by side again; that of a negative border keeps the layout.
-        return nn.functional.pad(features_BCHW, (-left, -left, -top, -top))
+        bottom = features_BCHW.shape[-2] - height - top
+        right = features_BCHW.shape[-1] - width - left
+        return nn.functional.pad(features_BCHW, (-left, -right, -top, -bottom))
     return features_BCHW[..., top : top + height, left : left + width]
 
 
