@@ -96,7 +96,8 @@ def main() -> None:
                 pixels,
                 store,
                 **{"scale": [1, 1], "unit": None, "tissue": None, "decided_by": {}},
-                **{"write_px": options.write_px, "shard_px": 1024, "dtype": "uint8"},
+                **{"write_px": options.write_px, "shard_px": max(1024, options.write_px)},
+                **{"dtype": "uint8"},
                 **{"average": 1, "precision": options.precision, "threads": options.threads},
                 **{"gpu": False, "require_gpu": False},
             )

@@ -166,10 +166,10 @@ def test_another_machine_goes_on_and_says_what_differs(
 
     def die_at_step_7(recipe: Recipe, step: int) -> float:
         if step == 7:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("killed before step 8")
         return 1e-3
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="step 8"):
         patch.setattr("unetflow.loop.learning_rate", die_at_step_7)
         patch.setattr("unetflow.train.resolve_precision", lambda *_: "fp32")
         train_network(**job)
