@@ -3,7 +3,7 @@
 Same weights, same image, in turns in one run; with --precision bf16 MONAI runs in both precisions.
 It needs outputs as large as its patches, so it runs the same convolutions with zero padding, as its
 own networks have it. Needs MONAI: pip install --no-deps monai==1.6.1 (it needs nothing that is not
-here already).
+here already), and MALLOC_ARENA_MAX=1 in the environment, as our jobs have it from their start.
 """
 
 import argparse
@@ -22,13 +22,13 @@ from torch import Tensor, nn
 
 from unetflow.ensemble import Ensemble
 from unetflow.foreground import write_foreground
-from unetflow.forward import as_batch, normalised, ready
+from unetflow.forward import as_batch, normalised, ready, usual_write_px
 from unetflow.memory import keep_freed_memory
 from unetflow.models import load_model
 from unetflow.networks import build
 from unetflow.networks.unet import UNet
 from unetflow.predict import predict_array
-from unetflow.stores import read_array, read_foreground
+from unetflow.stores import SHARD_PX, read_array, read_foreground
 from unetflow.tiles import valid_input_px
 
 
@@ -54,11 +54,12 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="model.safetensors; else random weights")
     parser.add_argument("--base", type=int, default=16)
     parser.add_argument("--side", type=int, default=4096)
-    parser.add_argument("--write-px", type=int, default=512)
+    parser.add_argument("--write-px", type=int, help="default: ours, by the precision")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     options = parser.parse_args()
+    write_px = options.write_px or usual_write_px(SHARD_PX, options.precision)
     keep_freed_memory()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
@@ -67,7 +68,7 @@ def main() -> None:
     if options.model:
         network, description = load_model(options.model)
         intensity = description["intensity"]
-    tile_px = valid_input_px(options.write_px, network.depth)
+    tile_px = valid_input_px(write_px, network.depth)
     patch_px = tile_px // 16 * 16
     plain = padded(network).eval()
     fast = {
@@ -96,7 +97,7 @@ def main() -> None:
                 pixels,
                 store,
                 **{"scale": [1, 1], "unit": None, "tissue": None, "decided_by": {}},
-                **{"write_px": options.write_px, "shard_px": max(1024, options.write_px)},
+                **{"write_px": write_px, "shard_px": max(SHARD_PX, write_px)},
                 **{"dtype": "uint8"},
                 **{"average": 1, "precision": options.precision, "threads": options.threads},
                 **{"gpu": False, "require_gpu": False},

@@ -7,6 +7,7 @@ costs: reading, tiling, writing.
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from unetflow.networks import build
 from unetflow.ome import ome_image, write_group
 from unetflow.stores import Layout, open_array, read_array
 from unetflow.synthetic import draw_region
-from unetflow.tiles import halo_px, output_size_px, valid_input_px
+from unetflow.tiles import halo_px, output_size_px, squares, valid_input_px
 
 BLOCK_PX = 1024
 
@@ -96,7 +97,7 @@ def run_case(folder: Path, options: argparse.Namespace) -> None:
         tissue=None,
         decided_by={},
         write_px=options.write_px,
-        shard_px=max(1024, options.write_px),
+        shard_px=max(1024, options.write_px or 0),
         dtype="uint8",
         average=1,
         precision=options.precision,
@@ -155,7 +156,7 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, default=0.6, help="of the instances")
     parser.add_argument("--split-px", type=float, help="take clumps apart")
     parser.add_argument("--sides", type=int, nargs="+", default=[4096], metavar="PX")
-    parser.add_argument("--write-px", type=int, default=512)
+    parser.add_argument("--write-px", type=int, help="default: ours, by the precision")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="fp32")
@@ -173,20 +174,21 @@ def main() -> None:
             done = subprocess.run(
                 [
                     *(sys.executable, __file__, "--folder", folder),
-                    *("--base", str(options.base), "--write-px", str(options.write_px)),
-                    *("--threads", str(options.threads), "--threshold", str(options.threshold)),
-                    *("--precision", options.precision),
+                    *("--base", str(options.base), "--threshold", str(options.threshold)),
+                    *("--threads", str(options.threads), "--precision", options.precision),
+                    *(("--write-px", str(options.write_px)) if options.write_px else ()),
                     *(("--gpu",) if options.gpu else ()),
                     *(("--model", options.model) if options.model else ()),
                     *(("--split-px", str(options.split_px)) if options.split_px else ()),
                 ],
+                env={**os.environ, "MALLOC_ARENA_MAX": "1"},  # as jobs have it from their start
                 capture_output=True,
                 text=True,
                 check=True,
             )
         of = json.loads(done.stdout.splitlines()[-1])
         million = side_px**2 / 1e6
-        tiles = (-(-side_px // options.write_px)) ** 2
+        tiles = squares((side_px, side_px), of["write_px"])
         print(
             f"| {side_px} | {of['predict_s']:.1f} | {million / of['predict_s']:.2f} | "
             f"{tiles * of['tiles_s'] / of['predict_s']:.0%} | {of['predict_mb']:.0f} | "

@@ -89,15 +89,20 @@ print(kept, resident() - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
-def test_freed_blocks_are_kept() -> None:
+def test_freed_blocks_are_kept_in_all_threads() -> None:
     program = """
-import resource, sys
+import resource, sys, threading
 import numpy as np
 from unetflow.memory import keep_freed_memory
 assert sys.argv[1] == "as it is" or keep_freed_memory()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):
-    np.ones(2**25, np.uint8)
+def take():
+    for _ in range(20):
+        np.ones(2**27, np.uint8)  # more than an arena of a thread's own can keep
+for _ in range(2):
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     faults = [

@@ -23,7 +23,7 @@ from torch import nn
 from unetflow.ensemble import Ensemble
 from unetflow.errors import ModelError, SlideError, StoreError
 from unetflow.foreground import BEGIN, END, _can_have, no_larger_than_needed, write_foreground
-from unetflow.forward import Normalised, cores, resolve_precision
+from unetflow.forward import Normalised, cores, resolve_precision, usual_write_px
 from unetflow.kept import KeptChunks
 from unetflow.models import load_model, save_model
 from unetflow.networks import build
@@ -245,6 +245,29 @@ def test_the_stored_foreground_is_that_of_the_whole_array(job: dict[str, Any]) -
     wanted = predict_array(network, Normalised(pixels, description["intensity"]), write_px=512)
     # uint8 rounds to the nearest of 255 steps, and tiles of another size differ in their last bits.
     assert np.abs(read_foreground(job["store"]) - wanted[1:]).max() < 0.5 / 255 + 1e-5
+
+
+@pytest.mark.parametrize("precision, write_px", [("fp32", 512), ("bf16", 1024)])
+def test_tiles_suit_the_precision_where_their_size_is_left_open(
+    tmp_path: Path, precision: str, write_px: int
+) -> None:
+    job = job_in(tmp_path, 8, 1100)
+    predict(**job | {"write_px": None, "shard_px": 1024, "precision": precision})
+    chosen = read_array(job["store"], "foreground").attrs["unetflow"]["chosen"]
+    assert chosen["write_px"] == write_px
+    assert usual_write_px(1536, precision) == 512
+
+
+def test_no_more_is_read_than_the_end_of_an_image_needs(tmp_path: Path) -> None:
+    job = job_in(tmp_path, 300, 530)
+    given: set[tuple[int, ...]] = set()
+    ensemble = Ensemble.load(job.pop("models"))
+    ensemble.network.register_forward_hook(lambda _, inputs, found: given.add(inputs[0].shape[2:]))
+    predict_store(ensemble=ensemble, **job)
+    written = {256: 348, 44: 132, 18: 108}  # rows 256 + 44, columns 256 + 256 + 18
+    assert given == {
+        (written[rows], written[columns]) for rows in (256, 44) for columns in (256, 18)
+    }
 
 
 @pytest.mark.skipif(cores() < 2, reason="one core")

@@ -20,12 +20,14 @@ from unetflow.forward import (
     check_write_px,
     cores,
     cut,
+    no_more_than_written,
     normalised,
     overlap_px,
     resolve_device,
     resolve_precision,
     tiles_for,
     use_threads,
+    usual_write_px,
 )
 from unetflow.kept import KeptChunks, Pixels, bytes_around
 from unetflow.memory import keep_freed_memory
@@ -56,7 +58,7 @@ def write_foreground(
     unit: str | None,
     tissue: Tissue | None,
     decided_by: dict[str, Any],
-    write_px: int,
+    write_px: int | None,
     shard_px: int,
     dtype: str,
     average: int,
@@ -69,12 +71,13 @@ def write_foreground(
     """Array `foreground` (K, Y, X) of a store: P(pixel belongs to an object), a plane per class.
 
     Of `pixels` (C, Y, X) as they are stored; as uint8 255 is 1.0. Outside the tissue, if that is
-    known, it is 0 and no network is run. Finished shards of the same making are kept. Tiles are
-    smaller than `write_px` where memory is short. `share` says which shards are done; without one
-    all of them. Raises ModelError where nothing fits, and where a share cannot be done as the array
-    was begun.
+    known, it is 0 and no network is run. Finished shards of the same making are kept. Tiles write
+    `write_px` px, if that is None as many as suit the precision, and fewer where memory is short.
+    `share` says which shards are done; without one all of them. Raises ModelError where nothing
+    fits, and where a share cannot be done as the array was begun.
     """
-    _check_shard_px(shard_px, write_px)
+    if write_px is not None:
+        _check_shard_px(shard_px, write_px)
     turns = turns_of(average)
     layout = Layout((len(ensemble.classes), *pixels.shape[1:]), dtype, AXES, shard_px)
     parameters = {"write_px": write_px, "average": average, "precision": precision}
@@ -86,13 +89,16 @@ def write_foreground(
             return joined
     keep_freed_memory()
     device = resolve_device(gpu=gpu, require_gpu=require_gpu)
+    precision = resolve_precision(precision, device)
     granted = use_threads(threads)
+    if write_px is None:
+        write_px = usual_write_px(shard_px, precision)
     now = _chosen(
         ensemble,
         turns,
         no_larger_than_needed(write_px, pixels.shape[1:], ensemble.network),
         device=device,
-        precision=resolve_precision(precision, device),
+        precision=precision,
         granted=granted,
         shards=len(shard_grid(layout.shape, layout.shards)),
         held_bytes=bytes_around(pixels, shard_px),
@@ -244,6 +250,8 @@ def _finish(
                 for tile in tiles_for(network, image.shape[1:], write_px, region)
                 if tissue is None or tissue.reaches(*tile.write)
             ]
+            if network.seamless and chosen["device"] == "cpu":  # a graph has tiles of one size
+                tiles = [no_more_than_written(tile, network) for tile in tiles]
             sizes = (classes.stop, *(part.stop - part.start for part in region))
             block = np.zeros(sizes, dtype if network.seamless else np.float32)
             for tile in tiles:

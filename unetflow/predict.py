@@ -14,6 +14,7 @@ from torch import nn
 from unetflow.ensemble import Ensemble
 from unetflow.foreground import END, Share, put_tile, write_foreground, write_foreground_levels
 from unetflow.forward import ImageLike, cut, read_tile, ready, tiles_for
+from unetflow.memory import keep_freed_memory
 from unetflow.models import check_image, warn_of_other_intensities
 from unetflow.ome import spatial_scale
 from unetflow.receipts import RunRecord, read_receipt, write_receipt
@@ -114,6 +115,7 @@ def predict_store(
 
 
 if __name__ == "__main__":
+    keep_freed_memory()  # before pandas starts threads
     from unetflow.segment import main
 
     sys.exit(main())

@@ -132,7 +132,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        made = segment_file(**vars(options), shard_px=max(1024, options.write_px), dtype="uint8")
+        made = segment_file(
+            **vars(options), shard_px=max(1024, options.write_px or 0), dtype="uint8"
+        )
     except UnetflowError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -158,7 +160,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--level", type=int, help="of a pyramid, instead of the model's resolution")
     add("--plane", type=int, help="of a stack")
     add("--channels", type=int, nargs="+", help="which, in which order")
-    add("--write-px", type=int, default=512, choices=(128, 256, 512, 1024, 2048), help="of a tile")
+    sizes = (128, 256, 512, 1024, 2048)
+    add("--write-px", type=int, choices=sizes, help="of a tile (default: by the precision)")
     add("--average", type=int, choices=(1, 7, 8), default=1, help="flips and rotations")
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     add("--threads", type=int, default=os.cpu_count() or 1, help="default: all cores")

@@ -209,6 +209,8 @@ def _experiment_problems(settings: Settings, name: str) -> list[str]:
     except (ConfigError, ValueError) as error:
         problems.append(f"{where}.recipe.tile_px: {error}")
     write_px, shard_px = config["predict"]["write_px"], config["predict"]["shard_px"]
+    if write_px is None:
+        return problems
     if write_px % 2**depth:
         problems.append(
             f"config: predict.write_px: {write_px} px is no multiple of {2**depth} px, as the "
