@@ -143,7 +143,7 @@ def test_training_lowers_the_loss_and_keeps_the_best_weights(tmp_path: Path) -> 
 
 
 def test_a_finished_checkpoint_ends_in_a_moment_and_another_recipe_starts_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = job_in(tmp_path)
     train_network(**job)
@@ -153,31 +153,67 @@ def test_a_finished_checkpoint_ends_in_a_moment_and_another_recipe_starts_anew(
         patch.setattr("unetflow.loop.combined_loss", None)  # no step may be done
         train_network(**job)
     assert job["model"].read_bytes() == first
-    job["recipe"]["seed"] = 2
-    train_network(**job)
-    assert job["model"].read_bytes() != first
+    for other in ({"seed": 2}, {"precision": "bf16"}):
+        job["recipe"] |= other
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            train_network(**job)
+        assert "is of another recipe, data or code: training starts anew" in caplog.text
+        assert job["model"].read_bytes() != first
+
+
+def train_seven_steps(job: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train until something ends the process before step 8, with a checkpoint after each step."""
+
+    def die_at_step_7(recipe: Recipe, step: int) -> float:
+        if step == 7:
+            raise KeyboardInterrupt("killed before step 8")
+        return learning_rate(recipe, step)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="step 8"):
+        patch.setattr("unetflow.loop.learning_rate", die_at_step_7)
+        train_network(**job | {"checkpoint_s": 0})
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"optimizer": "sgd", "momentum": 0.9},
+        {"ema": 0.9},
+        {"batch": 2, "accumulate": 2, "schedule": "constant"},
+        {"precision": "bf16"},
+    ],
+    ids=str,
+)
+def test_whatever_a_recipe_keeps_from_step_to_step_is_gone_on_with(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed, disturbed = (job_in(tmp_path / name) for name in ("u", "d"))
+    for job in (undisturbed, disturbed):
+        job["recipe"] |= recipe
+    train_network(**undisturbed)
+    train_seven_steps(disturbed, monkeypatch)
+    train_network(**disturbed)
+    assert undisturbed["model"].read_bytes() == disturbed["model"].read_bytes()
 
 
 def test_another_machine_goes_on_and_says_what_differs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    job = job_in(tmp_path) | {"checkpoint_s": 0}
+    job = job_in(tmp_path)
     job["recipe"]["precision"] = "auto"
-
-    def die_at_step_7(recipe: Recipe, step: int) -> float:
-        if step == 7:
-            raise KeyboardInterrupt("killed before step 8")
-        return 1e-3
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="step 8"):
-        patch.setattr("unetflow.loop.learning_rate", die_at_step_7)
+    with monkeypatch.context() as patch:
         patch.setattr("unetflow.train.resolve_precision", lambda *_: "fp32")
-        train_network(**job)
+        train_seven_steps(job, monkeypatch)
     with monkeypatch.context() as patch, caplog.at_level("INFO"):
         patch.setattr("unetflow.train.resolve_precision", lambda *_: "bf16")
         train_network(**job)
     assert "written with precision fp32, this run has bf16: the weights will differ" in caplog.text
     assert "going on from step 7 of 12" in caplog.text
+    assert load_model(job["model"])[1]["training"]["precision"] == "fp32, bf16"
+    record = read_receipt(job["receipt"].with_suffix(".run.json"))
+    parts = [(of["from_step"], of["precision"]) for of in record["machines"]]
+    assert parts == [(1, "fp32"), (8, "bf16")] and record["precision"] == "fp32, bf16"
     assert len(pd.read_csv(job["history"])) == 12
 
 

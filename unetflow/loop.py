@@ -70,7 +70,9 @@ class TrainingRun:
         self.waited_s = 0.0  # for batches, in this process
         self.best: dict[str, Any] = {"step": 0, "validation_iou": None}
         self._best_weights: dict[str, Any] | None = None
+        self.machines: list[dict[str, Any]] = []  # each with the first step that it did
         self._resume()
+        self._note_machine()
 
     @property
     def ended(self) -> bool:
@@ -236,7 +238,7 @@ class TrainingRun:
             return
         state = {
             "digest": self._digest,
-            "machine": self._machine(),
+            "machines": self.machines,
             "step": self.step,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -267,15 +269,23 @@ class TrainingRun:
         if self._averaged is not None:
             self._averaged.load_state_dict(state["averaged"])
         self.step, self.history, self.best = state["step"], state["history"], state["best"]
-        self._best_weights = state["best_weights"]
-        for name, here in self._machine().items():
-            if not self.ended and (before := state["machine"][name]) != here:
-                log.warning(
-                    "the checkpoint was written with %s %s, this run has %s: the weights will "
-                    "differ from those of an undisturbed run",
-                    *(name, before, here),
-                )
+        self._best_weights, self.machines = state["best_weights"], state["machines"]
         log.info("going on from step %d of %d", self.step, self.recipe.steps)
+
+    def _note_machine(self) -> None:
+        """If steps are left, this machine does them; what differs from the last one is said."""
+        if self.ended:
+            return
+        before, here = self.machines[-1] if self.machines else {}, self._machine()
+        others = [name for name in here if name in before and before[name] != here[name]]
+        for name in others:
+            log.warning(
+                "the checkpoint was written with %s %s, this run has %s: the weights will "
+                "differ from those of an undisturbed run",
+                *(name, before[name], here[name]),
+            )
+        if others or not before:
+            self.machines = [*self.machines, {"from_step": self.step + 1, **here}]
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:

@@ -14,7 +14,7 @@ import platform
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,11 @@ class RunRecord:
             "commit": _commit(),
         }
         write_receipt(self._path, record)
+
+
+def distinct(values: Iterable[Any]) -> str:
+    """The different values, in their order, as text."""
+    return ", ".join(dict.fromkeys(str(value) for value in values if value))
 
 
 def _versions() -> dict[str, str]:

@@ -14,7 +14,7 @@ from unetflow.annotation import Annotation, read_class_lazily
 from unetflow.errors import StoreError
 from unetflow.instances import instances_of_class
 from unetflow.ome import UM_PER, spatial_scale
-from unetflow.receipts import read_receipt, receipts_of_images, record_of
+from unetflow.receipts import distinct, read_receipt, receipts_of_images, record_of
 from unetflow.seams import Seams, audit_seams
 from unetflow.stores import read_array, read_foreground, read_lazily
 
@@ -306,11 +306,6 @@ def describe_environment(records: dict[str, list[Record]]) -> dict[str, str]:
         "hosts": distinct(record.get("host") for record in every) or "not known",
         **{name: ", ".join(sorted(found)) for name, found in versions.items()},
     }
-
-
-def distinct(values: Iterable[Any]) -> str:
-    """The different values, in their order, as text."""
-    return ", ".join(dict.fromkeys(str(value) for value in values if value))
 
 
 def _read_history(path: Path) -> pd.DataFrame:

@@ -25,6 +25,7 @@ from unetflow.receipts import (
     RunRecord,
     digest_of,
     digest_of_file,
+    distinct,
     read_receipt,
     write_receipt,
     write_whole,
@@ -107,8 +108,9 @@ def train_network(
     trained = run.best_network()
     output_px: int = trained.check_input_px(plan.tile_px)  # type: ignore[operator]
     _write_patches(patches, training, plan, output_px)
+    used = {key: distinct(of[key] for of in run.machines) for key in ("device", "precision")}
     summary = {
-        **{"best": run.best, "steps": run.step},
+        **{"best": run.best, "steps": run.step, "precision": used["precision"]},
         **{"training_images": len(images), "validation_images": len(validation_images)},
     }
     save_model(model, trained, {**description, "training": summary})
@@ -118,8 +120,8 @@ def train_network(
     write_receipt(receipt, {**description, **summary, **facts})
     elapsed_s = run.history[-1]["elapsed_s"]
     record.write(
-        **{"device": device, "precision": precision, "threads": threads},
-        **{"processes": fabric.world_size, "training_s": elapsed_s, "waited_s": run.waited_s},
+        **{**used, "threads": threads, "processes": fabric.world_size},
+        **{"machines": run.machines, "training_s": elapsed_s, "waited_s": run.waited_s},
     )
 
 
