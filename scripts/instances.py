@@ -3,7 +3,9 @@
 from unetflow.instances import write_instances
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
+from unetflow.memory import keep_freed_memory
 
+keep_freed_memory()
 with job_log(snakemake.log[0]):
     in_turn(
         write_instances,

@@ -110,11 +110,10 @@ def settled(drawing: str, min_area_px: int, *, fill_holes: bool = True) -> tuple
     mask = np.array([[pixel == "1" for pixel in row] for row in drawing.split()])
     how = Labelling(min_area_px, fill_holes, 1)
     pieces = find_pieces(mask, how)
-    labels = pieces.painted()
-    sums, is_object = sums_of(labels, pieces.count, mask, mask.astype("u1"), (0, 0), mask.shape)
-    touching = touching_pieces(labels, pieces.count, mask, 1)
-    found = settle(labels, sums, is_object, touching if fill_holes else touching[:0], how)
-    return found, found.of_piece[labels]
+    sums = sums_of(pieces, mask.astype("u1"), (0, 0), mask.shape)
+    touching = touching_pieces(pieces, 1) if fill_holes else np.zeros((0, 2), np.int64)
+    found = settle(pieces.faces(), sums, pieces.are_objects(), touching, how)
+    return found, pieces.painted(found.of_piece)
 
 
 BLOCK = """

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from unetflow.pieces import (
+    Faces,
     Labelling,
     Sums,
     add_up,
@@ -64,8 +65,8 @@ def find_objects(
     they touch. Objects under `min_area_px` are left out.
     """
     merged = _Merged(tuple(shape), how)
-    for index, region, labels, settled in _blocks(read, shape, block, how, threads):
-        merged.add(index, region, labels, settled)
+    for index, region, faces, settled in _blocks(read, shape, block, how, threads):
+        merged.add(index, region, faces, settled)
     return merged.objects()
 
 
@@ -92,7 +93,7 @@ class _Merged:
         nothing = [np.zeros(0, np.int64)] * len(self.shape)
         self._before, self._begins, self._ends = nothing, nothing.copy(), nothing.copy()
 
-    def add(self, index: Index, region: Region, labels: np.ndarray, settled: Settled) -> None:
+    def add(self, index: Index, region: Region, faces: Faces, settled: Settled) -> None:
         """The next block; a layer of blocks is joined with the one before when it is complete."""
         count = len(settled.is_object)
         signs = np.where(settled.is_object, 1, -1)
@@ -103,16 +104,18 @@ class _Merged:
         self.is_object.append(settled.is_object)
         self.touching.append(settled.touching + self.total)
         self.total += count
-        for axis, part in enumerate(region):
+        before: tuple[int, ...] = ()
+        for axis, (part, (begins, ends)) in enumerate(zip(region, faces, strict=True)):
             after, sizes = region[axis + 1 :], self.shape[axis + 1 :]
             if all(each.start == 0 for each in after):
-                whole = (*labels.shape[:axis], *sizes)
-                self._begins[axis], self._ends[axis] = np.zeros((2, *whole), np.int64)
+                whole = (2, *before, *sizes)
+                self._begins[axis], self._ends[axis] = np.zeros(whole, np.int64)
             where: tuple[Any, ...] = (..., *after)
-            self._begins[axis][where] = named[np.take(labels, 0, axis)]
-            self._ends[axis][where] = named[np.take(labels, -1, axis)]
+            self._begins[axis][where] = named[begins]
+            self._ends[axis][where] = named[ends]
             if all(each.stop == size for each, size in zip(after, sizes, strict=True)):
                 self._complete(axis, part)
+            before = (*before, part.stop - part.start)
 
     def _complete(self, axis: int, part: slice) -> None:
         """A layer of blocks along an axis is whole."""
@@ -180,21 +183,20 @@ class _Merged:
 
 def _blocks(
     read: Read, shape: Sequence[int], block: Sequence[int], how: Labelling, threads: int
-) -> Iterator[tuple[Index, Region, np.ndarray, Settled]]:
+) -> Iterator[tuple[Index, Region, Faces, Settled]]:
     """The pieces of each block, settled, in raster order of the blocks, several at a time."""
 
-    def label(region: Region) -> tuple[np.ndarray, Settled]:
+    def label(region: Region) -> tuple[Faces, Settled]:
         mask, foreground = read(region)
         pieces = find_pieces(mask, how)
-        labels = pieces.painted()
-        origin = [part.start for part in region]
-        sums, is_object = sums_of(labels, pieces.count, mask, foreground, origin, shape)
+        faces = pieces.faces()
+        sums = sums_of(pieces, foreground, [part.start for part in region], shape)
         touching = np.zeros((0, 2), np.int64)
         if how.fill_holes:
-            touching = touching_pieces(labels, pieces.count, mask, how.connectivity)
-        return labels, settle(labels, sums, is_object, touching, how)
+            touching = touching_pieces(pieces, how.connectivity)
+        return faces, settle(faces, sums, pieces.are_objects(), touching, how)
 
-    waiting: deque[tuple[Index, Region, Future[tuple[np.ndarray, Settled]]]] = deque()
+    waiting: deque[tuple[Index, Region, Future[tuple[Faces, Settled]]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for index in shard_grid(shape, block):
             region = shard_region(index, shape, block)

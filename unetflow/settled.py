@@ -10,11 +10,12 @@ Where small objects are left out, few groups remain of the noise of a poor netwo
 blocks must be in memory.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 
-from unetflow.pieces import Labelling, Sums, add_up, distinct_pairs, roots, unite
+from unetflow.pieces import Faces, Labelling, Sums, add_up, distinct_pairs, roots, unite
 
 
 class Settled(NamedTuple):
@@ -27,19 +28,15 @@ class Settled(NamedTuple):
 
 
 def settle(
-    labels: np.ndarray,
-    sums: Sums,
-    is_object: np.ndarray,
-    touching: np.ndarray,
-    how: Labelling,
+    faces: Faces, sums: Sums, is_object: np.ndarray, touching: np.ndarray, how: Labelling
 ) -> Settled:
     """Groups of the pieces 1 to n of a block, as `unetflow.pieces` finds them.
 
-    Where holes are not filled there are no pieces of background, and what is too small and reaches
-    no face is in no group.
+    `faces` are those of the block, as of `Pieces.faces`. Where holes are not filled there are no
+    pieces of background, and what is too small and reaches no face is in no group.
     """
     count = len(is_object)
-    goes_on = _reach_a_face(labels, count)
+    goes_on = _on(faces, count)
     hole = ~is_object & ~goes_on
     in_hole = hole[touching[:, 0]]
     parent = np.arange(count)
@@ -70,12 +67,11 @@ def settle(
     )
 
 
-def _reach_a_face(labels: np.ndarray, count: int) -> np.ndarray:
+def _on(faces: Faces, count: int) -> np.ndarray:
     """Whether each piece reaches a face of its block: it may go on in the next one."""
     found = np.zeros(count + 1, bool)
-    for axis in range(labels.ndim):
-        for end in (0, -1):
-            found[np.take(labels, end, axis)] = True
+    for face in itertools.chain(*faces):
+        found[face] = True
     return found[1:]
 
 
