@@ -228,7 +228,7 @@ def _finish(
 ) -> None:
     """One Dask task per missing shard: read its tiles, run them, write it whole.
 
-    One worker more than tiles may be on their way together reads or writes meanwhile.
+    Two workers more than tiles may be on their way together read or write meanwhile.
     """
     chosen = foreground.chosen
     write_px, threads = chosen["write_px"], chosen["threads"]
@@ -236,7 +236,8 @@ def _finish(
     held_bytes = bytes_around(pixels, shard_px)
     network, dtype = ensemble.network, foreground.array.dtype
     at_once = ensemble.tiles_at_once(chosen, granted // threads, held_bytes)
-    image = KeptChunks(pixels, at_once + 1, shard_px)
+    workers = at_once + 2
+    image = KeptChunks(pixels, workers, shard_px)
     run = ensemble.runner(chosen, turns, at_once)
     total = sum(_pixels_of(foreground.region(index)) for index in missing)
     with progress("predict", total=total, pixels=True) as tick:
@@ -275,7 +276,7 @@ def _finish(
             dask.delayed(finish_shard)(index, dask_key_name=f"shard {len(in_order) - number:09d}")
             for number, index in enumerate(in_order)
         ]
-        dask.compute(*tasks, scheduler="threads", num_workers=at_once + 1)
+        dask.compute(*tasks, scheduler="threads", num_workers=workers)
 
 
 def put_tile(
@@ -316,5 +317,6 @@ def _pixels_of(region: Region) -> int:
 
 def _stored(probabilities: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if dtype == np.uint8:
-        return np.rint(probabilities * 255).astype(np.uint8)
+        scaled = probabilities * 255
+        return np.rint(scaled, out=scaled).astype(np.uint8)
     return probabilities.astype(dtype)
