@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -514,13 +515,15 @@ def test_each_job_runs_with_the_threads_it_was_granted(
     each: int,
     together: int,
 ) -> None:
-    seen, running = set(), [0]
+    seen, running, counting = set(), [0], threading.Lock()
 
     def noted(network: nn.Module, tile_BCHW: torch.Tensor) -> torch.Tensor:
-        running[0] += 1
+        with counting:
+            running[0] += 1
         time.sleep(0.02)
-        seen.add((torch.get_num_threads(), running[0]))
-        running[0] -= 1
+        with counting:
+            seen.add((torch.get_num_threads(), running[0]))
+            running[0] -= 1
         return torch.zeros(1, 2, 260, 260)
 
     monkeypatch.setattr("unetflow.runners.tile_logits", noted)
