@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from unetflow.ensemble import Ensemble
 from unetflow.foreground import write_foreground
-from unetflow.forward import as_batch, normalised, ready, usual_write_px
+from unetflow.forward import as_batch, normalised, ready
 from unetflow.memory import keep_freed_memory
 from unetflow.models import load_model
 from unetflow.networks import build
@@ -59,7 +59,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     options = parser.parse_args()
-    write_px = options.write_px or usual_write_px(SHARD_PX, options.precision)
     keep_freed_memory()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
@@ -68,6 +67,8 @@ def main() -> None:
     if options.model:
         network, description = load_model(options.model)
         intensity = description["intensity"]
+    usual = (SHARD_PX, "cpu", options.precision, options.threads, 0)
+    write_px = options.write_px or Ensemble([(network, {})]).usual_tile(*usual)
     tile_px = valid_input_px(write_px, network.depth)
     patch_px = tile_px // 16 * 16
     plain = padded(network).eval()

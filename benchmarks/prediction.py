@@ -2,7 +2,8 @@
 
 Each case runs in a process of its own, whose peak memory is read from the system. The network is
 the paper's at any width; with --base 0 it copies its input, which leaves what the stage itself
-costs: reading, tiling, writing.
+costs: reading, tiling, writing. The share of the bare network is right for sides that whole tiles
+fill: those at an image's end are smaller.
 """
 
 import argparse

@@ -49,7 +49,7 @@ def add(row: str) -> None:
 
 def test_defaults_are_filled_in_and_paths_resolved(config: dict[str, Any]) -> None:
     settings = read(config)
-    assert settings.config["predict"]["shard_px"] == 1024
+    assert settings.config["predict"]["write_px"] is None
     assert settings.config["experiments"]["unet"]["network"]["base_channels"] == 64
     assert settings.images["a"].path == "./a.tif"
     assert settings.images_of("unet", 0, "train", "test") == ["a", "c"]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from torch import nn
 from unetflow.ensemble import Ensemble
 from unetflow.errors import ModelError, SlideError, StoreError
 from unetflow.foreground import BEGIN, END, _can_have, no_larger_than_needed, write_foreground
-from unetflow.forward import Normalised, cores, resolve_precision, usual_write_px
+from unetflow.forward import Normalised, cores, resolve_precision
 from unetflow.kept import KeptChunks
 from unetflow.models import load_model, save_model
 from unetflow.networks import build
@@ -256,19 +257,34 @@ def test_tiles_suit_the_precision_where_their_size_is_left_open(
     predict(**job | {"write_px": None, "shard_px": 1024, "precision": precision})
     chosen = read_array(job["store"], "foreground").attrs["unetflow"]["chosen"]
     assert chosen["write_px"] == write_px
-    assert usual_write_px(1536, precision) == 512
+
+
+def test_tiles_are_no_larger_than_lets_all_threads_have_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = network_of(4, base_channels=16)
+    usual = partial(Ensemble([(network, {})]).usual_tile, 1024, "cpu", "bf16", held_bytes=0)
+    large = network.bytes_of_tile(valid_input_px(1024), 2)
+    monkeypatch.setattr("unetflow.ensemble.available_bytes", lambda: int(2 * large / 0.8) + 8)
+    assert [usual(threads) for threads in (1, 2, 3)] == [1024, 1024, 512]
+    assert Ensemble([(network, {})]).usual_tile(1536, "cpu", "bf16", 1, 0) == 512
 
 
 def test_no_more_is_read_than_the_end_of_an_image_needs(tmp_path: Path) -> None:
     job = job_in(tmp_path, 300, 530)
-    given: set[tuple[int, ...]] = set()
     ensemble = Ensemble.load(job.pop("models"))
-    ensemble.network.register_forward_hook(lambda _, inputs, found: given.add(inputs[0].shape[2:]))
-    predict_store(ensemble=ensemble, **job)
-    written = {256: 348, 44: 132, 18: 108}  # rows 256 + 44, columns 256 + 256 + 18
-    assert given == {
-        (written[rows], written[columns]) for rows in (256, 44) for columns in (256, 18)
-    }
+    given: list[tuple[int, ...]] = []
+    hook = ensemble.network.register_forward_hook(
+        lambda _, inputs, found: given.append(tuple(sorted(inputs[0].shape[2:])))
+    )
+    predict_store(ensemble=ensemble, **job | {"average": 8, "dtype": "float32"})
+    # rows 256 + 44, columns 256 + 256 + 18, each with its halo, in eight turns
+    assert set(given) == {(348, 348), (132, 348), (108, 348), (108, 132)}
+    hook.remove()
+    pixels = np.asarray(read_array(job["image"], "0")[:])
+    image = Normalised(pixels, ensemble.descriptions[0]["intensity"])
+    wanted = predict_array(ensemble.network, image, write_px=256, average=8)[1:]
+    np.testing.assert_allclose(read_foreground(job["store"]), wanted, atol=1e-5)
 
 
 @pytest.mark.skipif(cores() < 2, reason="one core")
@@ -467,6 +483,7 @@ def test_nan_in_an_image_is_an_error_and_not_a_result(job: dict[str, Any], tmp_p
     pixels[0, 595, 20] = np.nan
     names = ("write_px", "shard_px", "dtype", "average", "precision", "threads", "gpu")
     how: dict[str, Any] = {name: job[name] for name in (*names, "require_gpu")}
+    before = set(threading.enumerate())
     with pytest.raises(SlideError, match="NaN .*rows 512 to 600, columns 0 to 256"):
         write_foreground(
             Ensemble.load(job["models"]),
@@ -478,6 +495,7 @@ def test_nan_in_an_image_is_an_error_and_not_a_result(job: dict[str, Any], tmp_p
             decided_by={},
             **how,
         )
+    assert not set(threading.enumerate()) - before  # what was in work is finished
 
 
 def test_a_model_file_is_the_same_to_the_byte_and_comes_back(tmp_path: Path) -> None:
@@ -655,9 +673,11 @@ def test_what_another_machine_began_is_continued_where_it_can_be_had(
 ) -> None:
     monkeypatch.setattr("unetflow.foreground.cores", lambda: 2)
     now = {"device": "cpu", "precision": "fp32", "threads": 1, "write_px": 512}
-    assert _can_have(now | {"threads": 2, "write_px": 256}, now)
-    for other in ({"device": "cuda"}, {"precision": "bf16"}, {"threads": 3}, {"write_px": 1024}):
-        assert not _can_have(now | other, now)
+    fits = (256, 1024).__contains__
+    assert _can_have(now | {"threads": 2, "write_px": 256}, now, fits)
+    assert _can_have(now | {"write_px": 1024}, now, fits)
+    for other in ({"device": "cuda"}, {"precision": "bf16"}, {"threads": 3}, {"write_px": 2048}):
+        assert not _can_have(now | other, now, fits)
 
 
 def test_a_small_image_has_a_small_tile() -> None:

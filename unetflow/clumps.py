@@ -18,7 +18,8 @@ import numpy as np
 from numba import njit
 from scipy import ndimage
 
-from unetflow.pieces import Sums, no_sums, root_of, sums_of_labels
+from unetflow.pieces import Sums, labelled_pieces, no_sums, sums_of
+from unetflow.runs import root_of
 from unetflow.tiles import Region, common, shard_region, within
 
 log = logging.getLogger(__name__)
@@ -185,7 +186,7 @@ def _take_apart(
         light_YX = light_KYX[int(np.searchsorted(ends, number))][within(box, window)]
         parts = _parts(mask, split_px, connectivity)
         origin = (box[0].start, box[1].start)
-        found.append(sums_of_labels(parts, light_YX, origin, labels.shape))
+        found.append(sums_of(labelled_pieces(parts), light_YX, origin, labels.shape))
     return np.array([len(of.first) for of in found[1:]], np.int64), _in_a_row(found)
 
 

@@ -1,6 +1,7 @@
 """Trained networks that predict together, ready for one image after another."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from unetflow.runners import Captured, Runner, Turns, mean_probabilities, runner
 log = logging.getLogger(__name__)
 
 SHARE_OF_MEMORY = 0.8  # of what is left, for the activations of tiles
+READERS = 2  # workers that read and write shards while others compute
 
 
 class _Tile(NamedTuple):
@@ -65,22 +67,13 @@ class Ensemble:
     def fitting_tile(self, turns: Turns, write_px: int, device: str, precision: str) -> int:
         """The write region of a tile that memory is enough for: `write_px`, or that halved.
 
-        On a GPU a tile is tried, on the CPU its memory is estimated. Raises ModelError where even
-        the smallest is too large, ValueError where `write_px` is no multiple of 2**depth.
+        Raises ModelError where even the smallest is too large, ValueError where `write_px` is no
+        multiple of 2**depth.
         """
         step = 2**self.network.depth
         check_write_px(self.network, write_px)
         wanted = write_px
-        while True:
-            read_px = read_px_of(self.network, write_px)
-            needed = self._bytes_of_tile(write_px, precision)
-            log.info("needs %.2f GB: tile %d px, %s, %s", needed / 1e9, read_px, precision, device)
-            if device == "cpu":
-                fits = needed < SHARE_OF_MEMORY * available_bytes()
-            else:
-                fits = self._fits_on_gpu(_Tile(turns, read_px, device, precision))
-            if fits:
-                return write_px
+        while not self.fits(turns, write_px, device, precision):
             if write_px == step:
                 raise ModelError(
                     f"predict: not even a tile of {write_px} px fits into the memory that is left "
@@ -89,18 +82,49 @@ class Ensemble:
                 )
             log.warning("write regions of %d px do not fit into memory: halving them", write_px)
             write_px = -(-write_px // step // 2) * step
+        return write_px
+
+    def fits(self, turns: Turns, write_px: int, device: str, precision: str) -> bool:
+        """Whether memory is enough for a tile: tried on a GPU, estimated on the CPU."""
+        read_px = read_px_of(self.network, write_px)
+        needed = self._bytes_of_tile(write_px, precision)
+        log.info("needs %.2f GB: tile %d px, %s, %s", needed / 1e9, read_px, precision, device)
+        if device == "cpu":
+            return needed < SHARE_OF_MEMORY * available_bytes()
+        return self._fits_on_gpu(_Tile(turns, read_px, device, precision))
+
+    def usual_tile(
+        self, shard_px: int, device: str, precision: str, most: int, held_bytes: int
+    ) -> int:
+        """The write region of a tile where none is wanted: 512 px, or 1024 px in bf16.
+
+        Larger tiles compute less of their halos twice. In fp32 on a CPU that gains nothing
+        (`benchmarks/results/prediction.md`), nor where memory is enough for fewer of them together.
+        """
+        small, large = math.gcd(512, shard_px), math.gcd(1024, shard_px)
+        if precision != "bf16":
+            return small
+        together = [
+            self.tiles_at_once(
+                {"write_px": px, "device": device, "precision": precision}, most, held_bytes
+            )
+            for px in (small, large)
+        ]
+        return large if together[1] == together[0] else small
 
     def tiles_at_once(self, chosen: Mapping[str, Any], most: int, held_bytes: int = 0) -> int:
         """How many tiles may be on their way together, 1 to `most`.
 
-        On a CPU as many as memory allows, each with `held_bytes` of its image; on a GPU all, of
-        which one is computed. `chosen` has the tile's `write_px`, `device` and `precision`.
+        On a CPU as many as memory allows, each with `held_bytes` of its image, as the `READERS`
+        have; on a GPU all, of which one is computed. `chosen` has the tile's `write_px`, `device`
+        and `precision`.
         """
         if chosen["device"] != "cpu":
             return max(1, most)
         self._on(chosen["device"], chosen["precision"])  # what they take is not left to tiles
         needed = self._bytes_of_tile(chosen["write_px"], chosen["precision"]) + held_bytes
-        return max(1, min(most, int(SHARE_OF_MEMORY * available_bytes() / needed)))
+        left = SHARE_OF_MEMORY * available_bytes() - READERS * held_bytes
+        return max(1, min(most, int(left / needed)))
 
     def runner(self, chosen: Mapping[str, Any], turns: Turns, at_once: int) -> Runner:
         """What padded tiles are given to, by `at_once` threads or more; `chosen` as above."""

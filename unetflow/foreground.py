@@ -6,14 +6,16 @@ together. Shape suffixes: C channels, K classes, H W of a tile, Y X of a level.
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dask
 import numpy as np
 
-from unetflow.ensemble import Ensemble
+from unetflow.ensemble import READERS, Ensemble
 from unetflow.errors import ModelError, SlideError
 from unetflow.forward import (
     as_batch,
@@ -27,7 +29,6 @@ from unetflow.forward import (
     resolve_precision,
     tiles_for,
     use_threads,
-    usual_write_px,
 )
 from unetflow.kept import KeptChunks, Pixels, bytes_around
 from unetflow.memory import keep_freed_memory
@@ -89,23 +90,22 @@ def write_foreground(
             return joined
     keep_freed_memory()
     device = resolve_device(gpu=gpu, require_gpu=require_gpu)
-    precision = resolve_precision(precision, device)
     granted = use_threads(threads)
-    if write_px is None:
-        write_px = usual_write_px(shard_px, precision)
     now = _chosen(
         ensemble,
         turns,
-        no_larger_than_needed(write_px, pixels.shape[1:], ensemble.network),
+        layout,
+        write_px,
         device=device,
-        precision=precision,
+        precision=resolve_precision(precision, device),
         granted=granted,
-        shards=len(shard_grid(layout.shape, layout.shards)),
         held_bytes=bytes_around(pixels, shard_px),
     )
-    foreground = joined or _begun(store, layout, decided_by, now, [1, *scale], unit)
+    fits = partial(ensemble.fits, turns, device=device, precision=now["precision"])
+    can_have = partial(_can_have, now=now, fits=fits)
+    foreground = joined or _begun(store, layout, decided_by, now, can_have, [1, *scale], unit)
     if missing := _of_share(foreground, share):
-        if not _can_have(foreground.chosen, now):
+        if not can_have(foreground.chosen):
             raise ModelError(
                 f"{store}: was begun with {foreground.chosen}, this job has {now}. Give all jobs "
                 "of an image the same kind of machine, or set predict: parts to 1."
@@ -154,6 +154,7 @@ def _begun(
     layout: Layout,
     decided_by: dict[str, Any],
     now: dict[str, Any],
+    can_have: Callable[[Mapping[str, Any]], bool],
     scale: Sequence[float],
     unit: str | None,
 ) -> ShardedArray:
@@ -165,19 +166,19 @@ def _begun(
         layout,
         decided_by=decided_by,
         chosen=now,
-        can_have=lambda chosen: _can_have(chosen, now),
+        can_have=can_have,
     )
 
 
 def _chosen(
     ensemble: Ensemble,
     turns: Turns,
-    write_px: int,
+    layout: Layout,
+    write_px: int | None,
     *,
     device: str,
     precision: str,
     granted: int,
-    shards: int,
     held_bytes: int,
 ) -> dict[str, Any]:
     """What this machine would choose: tile, and threads of each network.
@@ -186,6 +187,10 @@ def _chosen(
     bits whatever their number; they get several where there are fewer shards than threads, or
     where memory is short.
     """
+    most = min(granted, len(shard_grid(layout.shape, layout.shards)))
+    if write_px is None:
+        write_px = ensemble.usual_tile(layout.shard_px, device, precision, most, held_bytes)
+    write_px = no_larger_than_needed(write_px, layout.shape[1:], ensemble.network)
     chosen: dict[str, Any] = {
         **{"device": device, "precision": precision, "memory_format": "channels_last"},
         "write_px": ensemble.fitting_tile(turns, write_px, device, precision),
@@ -198,14 +203,21 @@ def _chosen(
             "overlap by %d px and are blended; the result is not that of the whole image.",
             2 * overlap,
         )
-    at_once = ensemble.tiles_at_once(chosen, min(granted, shards), held_bytes)
+    at_once = ensemble.tiles_at_once(chosen, most, held_bytes)
     return {**chosen, "threads": granted // at_once}
 
 
-def _can_have(chosen: dict[str, Any], now: dict[str, Any]) -> bool:
-    """Can an array that was begun with `chosen` be continued here, to the same bits?"""
+def _can_have(
+    chosen: Mapping[str, Any], now: Mapping[str, Any], fits: Callable[[int], bool]
+) -> bool:
+    """Can an array that was begun with `chosen` be continued here, to the same bits?
+
+    `fits` says whether memory is enough for a tile that writes so many pixels.
+    """
     same = all(chosen[key] == now[key] for key in ("device", "precision"))
-    return same and chosen["threads"] <= cores() and chosen["write_px"] <= now["write_px"]
+    if not same or chosen["threads"] > cores():
+        return False
+    return chosen["write_px"] <= now["write_px"] or fits(chosen["write_px"])
 
 
 def _of_share(foreground: ShardedArray, share: Share | None) -> list[Index]:
@@ -228,7 +240,7 @@ def _finish(
 ) -> None:
     """One Dask task per missing shard: read its tiles, run them, write it whole.
 
-    Two workers more than tiles may be on their way together read or write meanwhile.
+    `READERS` workers more than tiles may be on their way together read or write meanwhile.
     """
     chosen = foreground.chosen
     write_px, threads = chosen["write_px"], chosen["threads"]
@@ -236,7 +248,7 @@ def _finish(
     held_bytes = bytes_around(pixels, shard_px)
     network, dtype = ensemble.network, foreground.array.dtype
     at_once = ensemble.tiles_at_once(chosen, granted // threads, held_bytes)
-    workers = at_once + 2
+    workers = at_once + READERS
     image = KeptChunks(pixels, workers, shard_px)
     run = ensemble.runner(chosen, turns, at_once)
     total = sum(_pixels_of(foreground.region(index)) for index in missing)
@@ -251,7 +263,7 @@ def _finish(
                 for tile in tiles_for(network, image.shape[1:], write_px, region)
                 if tissue is None or tissue.reaches(*tile.write)
             ]
-            if network.seamless and chosen["device"] == "cpu":  # a graph has tiles of one size
+            if network.seamless and chosen["device"] == "cpu":  # GPUs have tiles of one size
                 tiles = [no_more_than_written(tile, network) for tile in tiles]
             sizes = (classes.stop, *(part.stop - part.start for part in region))
             block = np.zeros(sizes, dtype if network.seamless else np.float32)
@@ -276,7 +288,8 @@ def _finish(
             dask.delayed(finish_shard)(index, dask_key_name=f"shard {len(in_order) - number:09d}")
             for number, index in enumerate(in_order)
         ]
-        dask.compute(*tasks, scheduler="threads", num_workers=workers)
+        with ThreadPoolExecutor(workers) as pool:  # after an error, what is in work is finished
+            dask.compute(*tasks, scheduler="threads", pool=pool)
 
 
 def put_tile(

@@ -5,7 +5,6 @@ Shape suffixes: B batch, C channels, K classes, H W of a tile, Y X of a level.
 
 import copy
 import logging
-import math
 import os
 from functools import cache
 from typing import Any, Protocol
@@ -146,18 +145,8 @@ def tiles_for(network: Any, shape_YX: tuple[int, ...], write_px: int, region: Re
     return grid_for(network, sizes_px, write_px, tuple(part.start for part in region))
 
 
-def usual_write_px(shard_px: int, precision: str) -> int:
-    """The write region of a tile where none is wanted: a tile takes about as much memory in each.
-
-    Larger ones compute less of their halos twice; 1024 px are a tenth faster in bf16, and not at
-    all in fp32 on a CPU (`benchmarks/results/prediction.md`).
-    """
-    wanted = 1024 if precision == "bf16" else 512
-    return math.gcd(wanted, shard_px)
-
-
 def no_more_than_written(tile: Tile, network: Any) -> Tile:
-    """The tile that reads no more than its write region needs, where an image ends within it."""
+    """The tile, reading no more than its write region needs: of use where an image ends."""
     sizes_px = [valid_input_px(part.stop - part.start, network.depth) for part in tile.write]
     read = [
         slice(part.start, part.start + size) for part, size in zip(tile.read, sizes_px, strict=True)

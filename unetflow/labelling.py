@@ -20,11 +20,10 @@ from unetflow.pieces import (
     Sums,
     add_up,
     find_pieces,
-    roots,
     sums_of,
     touching_pieces,
-    unite,
 )
+from unetflow.runs import roots, unite
 from unetflow.settled import Settled, settle
 from unetflow.tiles import Region, shard_grid, shard_region
 

@@ -285,7 +285,11 @@ def describe_stages(records: dict[str, list[Record]]) -> list[Record]:
                 "total_s": sum(seconds),
                 "median_s": statistics.median(seconds),
                 "max_s": max(seconds),
-                "devices": distinct(record.get("device") for record in of),
+                "devices": distinct(
+                    machine.get("device")
+                    for record in of
+                    for machine in record.get("machines", [record])
+                ),
             }
         )
     return rows

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unetflow.pieces import Faces, Labelling, Sums, add_up, distinct_pairs, roots, unite
+from unetflow.pieces import Faces, Labelling, Sums, add_up, distinct_pairs
+from unetflow.runs import roots, unite
 
 
 class Settled(NamedTuple):
@@ -36,7 +37,7 @@ def settle(
     pieces of background, and what is too small and reaches no face is in no group.
     """
     count = len(is_object)
-    goes_on = _on(faces, count)
+    goes_on = _reach_a_face(faces, count)
     hole = ~is_object & ~goes_on
     in_hole = hole[touching[:, 0]]
     parent = np.arange(count)
@@ -67,7 +68,7 @@ def settle(
     )
 
 
-def _on(faces: Faces, count: int) -> np.ndarray:
+def _reach_a_face(faces: Faces, count: int) -> np.ndarray:
     """Whether each piece reaches a face of its block: it may go on in the next one."""
     found = np.zeros(count + 1, bool)
     for face in itertools.chain(*faces):

@@ -31,7 +31,7 @@ class Tile:
     """
 
     write: Region  # [px], inside the level; write regions partition it
-    read: Region  # [px], one shape for all tiles; may leave the level (mirrored)
+    read: Region  # [px], one shape for all tiles of a grid; may leave the level (mirrored)
 
 
 def squares(shape_px: Sequence[int], side_px: int) -> int:

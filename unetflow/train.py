@@ -120,7 +120,8 @@ def train_network(
     write_receipt(receipt, {**description, **summary, **facts})
     elapsed_s = run.history[-1]["elapsed_s"]
     record.write(
-        **{**used, "threads": threads, "processes": fabric.world_size},
+        **used,
+        **{name: run.machines[-1][name] for name in ("threads", "processes")},
         **{"machines": run.machines, "training_s": elapsed_s, "waited_s": run.waited_s},
     )
 

@@ -209,14 +209,12 @@ def _experiment_problems(settings: Settings, name: str) -> list[str]:
     except (ConfigError, ValueError) as error:
         problems.append(f"{where}.recipe.tile_px: {error}")
     write_px, shard_px = config["predict"]["write_px"], config["predict"]["shard_px"]
-    if write_px is None:
-        return problems
-    if write_px % 2**depth:
+    if write_px is not None and write_px % 2**depth:
         problems.append(
             f"config: predict.write_px: {write_px} px is no multiple of {2**depth} px, as the "
             f"depth {depth} of experiment {name} needs; use 512 or 1024"
         )
-    if shard_px % write_px:
+    if write_px is not None and shard_px % write_px:
         problems.append(
             f"config: predict.shard_px: {shard_px} px is no multiple of write_px = {write_px} px"
         )
