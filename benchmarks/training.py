@@ -3,11 +3,15 @@
     python benchmarks/training.py --base 16 --steps 40
 
 All in one run, in turns, on images that are drawn; prints medians and ratios. The plain step is in
-fp32 with the memory format and the optimizer that PyTorch has by default.
+fp32 with the memory format and the optimizer that PyTorch has by default; with `--plain-memory` in
+a process of its own that gives freed memory back, as processes do by default.
 """
 
 import argparse
+import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -66,6 +70,14 @@ def bare_steps(
     return seconds[2:]
 
 
+def plain_steps(options: argparse.Namespace) -> list[float]:
+    """`bare_steps` as PyTorch comes."""
+    device = resolve_device(gpu=options.gpu, require_gpu=options.gpu)
+    network = build("unet", base_channels=options.base, depth=options.depth).to(device)
+    adam = torch.optim.AdamW(network.parameters())
+    return bare_steps(network, adam, Tensor.backward, options.tile, options.steps)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--base", type=int, default=16)
@@ -76,7 +88,12 @@ def main() -> None:
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="fp32")
     parser.add_argument("--workers", type=int, default=1, help="threads that draw patches")
+    parser.add_argument("--plain-memory", action="store_true", help="for the plain step")
+    parser.add_argument("--plain-only", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.plain_only:
+        print(json.dumps(plain_steps(options)))
+        return
     keep_freed_memory()
     device = resolve_device(gpu=options.gpu, require_gpu=options.gpu)
     precision = resolve_precision(options.precision, device)
@@ -107,9 +124,11 @@ def main() -> None:
         bare += bare_steps(
             run._wrapped, run.optimizer, run.fabric.backward, options.tile, options.steps
         )
-        untouched = build(**network).to(run.fabric.device)
-        adam = torch.optim.AdamW(untouched.parameters())
-        plain += bare_steps(untouched, adam, Tensor.backward, options.tile, options.steps)
+        if options.plain_memory:
+            command = [sys.executable, *sys.argv, "--plain-only"]
+            plain += json.loads(subprocess.check_output(command, text=True))
+        else:
+            plain += plain_steps(options)
     total = sum(ours)
     print(f"plain step: {statistics.median(plain):.3f} s (median; fp32, plane by plane)")
     print(f"bare step: {statistics.median(bare):.3f} s (median)")
