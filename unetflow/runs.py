@@ -35,17 +35,24 @@ def roots(parent):
 
 
 @njit(cache=True, nogil=True)
-def of_mask(mask):
-    """The runs of a mask (Z, Y, X): begin and ends."""
-    depth, height, width = mask.shape
+def _begin(image, empty):
+    """Where the runs of each row begin: one for each value in turn, and `empty` (Z, Y) ones."""
+    depth, height, width = image.shape
     begin = np.zeros(depth * height + 1, np.int64)
     for z in range(depth):
         for y in range(height):
-            count = 1 + mask[z, y, 0]
+            count = 1 + empty[z, y]
             for x in range(1, width):
-                count += mask[z, y, x] != mask[z, y, x - 1]
+                count += image[z, y, x] != image[z, y, x - 1]
             begin[z * height + y + 1] = count
-    begin = np.cumsum(begin)
+    return np.cumsum(begin)
+
+
+@njit(cache=True, nogil=True)
+def of_mask(mask):
+    """The runs of a mask (Z, Y, X): begin and ends."""
+    depth, height, width = mask.shape
+    begin = _begin(mask, mask[:, :, 0].astype(np.int64))
     ends = np.empty(begin[-1], np.int32)
     k = 0
     for z in range(depth):
@@ -148,14 +155,7 @@ def are_objects(begin, pieces, count):
 def of_labels(labels):
     """Runs of one label each of a label image (Z, Y, X): begin, ends and their labels."""
     depth, height, width = labels.shape
-    begin = np.zeros(depth * height + 1, np.int64)
-    for z in range(depth):
-        for y in range(height):
-            count = 1
-            for x in range(1, width):
-                count += labels[z, y, x] != labels[z, y, x - 1]
-            begin[z * height + y + 1] = count
-    begin = np.cumsum(begin)
+    begin = _begin(labels, np.zeros((depth, height), np.int64))
     ends, of_run = np.empty(begin[-1], np.int32), np.empty(begin[-1], labels.dtype)
     k = 0
     for z in range(depth):
