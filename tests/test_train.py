@@ -147,7 +147,7 @@ def test_a_finished_checkpoint_ends_in_a_moment_and_another_recipe_starts_anew(
 ) -> None:
     job = job_in(tmp_path)
     train_network(**job)
-    first = job["model"].read_bytes()
+    first, before = job["model"].read_bytes(), weights_of(job)
     job["model"].unlink()
     with monkeypatch.context() as patch:
         patch.setattr("unetflow.loop.combined_loss", None)  # no step may be done
@@ -159,6 +159,8 @@ def test_a_finished_checkpoint_ends_in_a_moment_and_another_recipe_starts_anew(
         with caplog.at_level("INFO"):
             train_network(**job)
         assert "is of another recipe, data or code: training starts anew" in caplog.text
+        assert not torch.equal(weights_of(job), before)
+        before = weights_of(job)
 
 
 def train_seven_steps(job: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,14 +187,19 @@ def train_seven_steps(job: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> N
     ids=str,
 )
 def test_whatever_a_recipe_keeps_from_step_to_step_is_gone_on_with(
-    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     undisturbed, disturbed = (job_in(tmp_path / name) for name in ("u", "d"))
     for job in (undisturbed, disturbed):
         job["recipe"] |= recipe
     train_network(**undisturbed)
     train_seven_steps(disturbed, monkeypatch)
-    train_network(**disturbed)
+    with caplog.at_level("INFO"):
+        train_network(**disturbed)
+    assert "going on from step 7 of 12" in caplog.text
     assert undisturbed["model"].read_bytes() == disturbed["model"].read_bytes()
     assert len(read_receipt(disturbed["receipt"].with_suffix(".run.json"))["machines"]) == 1
 

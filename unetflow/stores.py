@@ -151,7 +151,8 @@ def open_array(
                 log.info("%s: kept %d of %d shards", path, total - missing, total)
                 return sharded
             reason = f"it was begun with {found['chosen']}, which cannot be had here now"
-            log.warning("%s: %d finished shards are lost", path, total - missing)
+            if total > missing:
+                log.warning("%s: %d finished shards are lost", path, total - missing)
         log.info("%s: starting anew, because %s", path, reason)
     clear(path)
     made = {"decided_by": wanted, "chosen": dict(chosen or {}), "layout": _described(layout)}
