@@ -5,7 +5,7 @@ from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
 from unetflow.memory import keep_freed_memory
 
-keep_freed_memory()  # pandas has threads already, but blocks of labels are small
+keep_freed_memory()
 with job_log(snakemake.log[0]):
     in_turn(
         write_instances,

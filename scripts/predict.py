@@ -3,10 +3,8 @@
 from unetflow.ensemble import Ensemble
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
-from unetflow.memory import keep_freed_memory
 from unetflow.predict import predict_store
 
-keep_freed_memory()  # before threads read the first image
 with job_log(snakemake.log[0]):
     in_turn(
         predict_store,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,25 @@ SHEET = "image dataset path truth split tissue"
 IMAGES = (("train_00", "train"), ("train_01", "train"), ("validation_00", "validation"))
 TESTED = (("test_00", "test", ".tif"), ("slide", "test", ".ome.tif"))
 SLURM = {"sacct", "sacctmgr", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun"}
+
+# Each Python process that Snakemake starts says how many arenas of glibc it had.
+COUNTS_ARENAS = """
+import atexit, ctypes, os, re, sys, tempfile
+
+def write_arenas():
+    library = ctypes.CDLL(None)
+    library.fopen.restype = ctypes.c_void_p
+    with tempfile.NamedTemporaryFile("r") as file:
+        stream = ctypes.c_void_p(library.fopen(file.name.encode(), b"w"))
+        library.malloc_info(0, stream)
+        library.fclose(stream)
+        arenas = len(re.findall("<heap nr", file.read()))
+    script = re.sub(".*[.]", "", sys.argv[0].removesuffix(".py"))
+    with open(os.path.join(os.path.dirname(__file__), "arenas.txt"), "a") as counts:
+        counts.write(f"{script} {arenas}\\n")
+
+atexit.register(write_arenas)
+"""
 
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -65,6 +85,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config["export"] = {"formats": ["geojson", "labels", "overlay"], "splits": ["predict"]}
     config["calibrate"]["thresholds"] = config["evaluate"]["thresholds"] = [0.3, 0.5]
     write_config(folder, config)
+    if platform.libc_ver()[0] == "glibc":
+        (folder / "sitecustomize.py").write_text(COUNTS_ARENAS)
     return folder
 
 
@@ -136,6 +158,16 @@ def test_every_declared_result_is_there(finished: Path) -> None:
     assert set(metrics["image"]) == {"test_00", "slide"}
     assert set(metrics["method"]) == {"unet", "otsu"}
     assert "report: results/report/index.html" in (finished / "report/headline.txt").read_text()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_threads_of_a_job_share_one_arena(project: Path, finished: Path) -> None:
+    lines = (project / "arenas.txt").read_text().splitlines()
+    counts = {tuple(line.split()) for line in lines}
+    of_network = {"train", "predict", "instances"}
+    assert {(job, of) for job, of in counts if job in of_network} == {
+        (job, "1") for job in of_network
+    }
 
 
 def test_an_image_without_tissue_is_a_result(finished: Path) -> None:

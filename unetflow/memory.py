@@ -14,9 +14,10 @@ def keep_freed_memory() -> bool:
     """Let the C library give back the large blocks it has, and keep those freed from now on.
 
     A network frees and takes the same activations for every tile, and new pages of the system
-    cost more than a convolution of few channels. To be called first before threads are started:
-    where some have arenas of their own, later threads share those, and an arena takes and gives
-    back blocks over 64 MB each time. False where the C library is not glibc. Peak memory is what it
+    cost more than a convolution of few channels. To be called first before threads are started, or
+    with MALLOC_ARENA_MAX=1 in the environment, as the pipeline's jobs have it: where some have
+    arenas of their own, later threads share those, and an arena takes and gives back blocks over
+    64 MB each time. False where the C library is not glibc. Peak memory is what it
     was, but stays taken until the next call, with which each image of a job begins: what is left to
     it is hardly less for those before.
     """

@@ -1,5 +1,6 @@
 # Settings, and the functions that the rules' params and resources use; paths are in paths.smk.
 import atexit
+import os
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,9 @@ from unetflow.jobs.sources import Sources
 from unetflow.paths import split_dataset
 
 BASE = Path(str(workflow.current_basedir)).parents[1]
+
+# Threads share one arena of glibc from a job's start: `unetflow.memory` has the reason.
+os.environ.setdefault("MALLOC_ARENA_MAX", "1")
 
 try:
     SETTINGS = read_settings(config, BASE / "workflow" / "schemas", BASE)
