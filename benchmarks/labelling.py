@@ -31,8 +31,8 @@ def main() -> None:
     foreground = np.tile(cells.astype(np.uint8) * 255, (options.side // DRAWN_PX,) * 2)
     block = (options.block, options.block)
 
-    def read(region: Region) -> tuple[np.ndarray, np.ndarray]:
-        return foreground[region] > 127, foreground[region]
+    def read(region: Region) -> tuple[np.ndarray, np.ndarray, None]:
+        return foreground[region] > 127, foreground[region], None
 
     def ours(how: Labelling) -> np.ndarray:
         objects = find_objects(read, foreground.shape, block, how, options.threads)

@@ -10,7 +10,7 @@ with job_log(snakemake.log[0]):
         predict_store,
         snakemake.params.images,
         output=snakemake.output.receipt,
-        ensemble=Ensemble.load(snakemake.input.models),
+        ensemble=Ensemble.load(snakemake.input.models, snakemake.resources.get("mem_mb")),
         **snakemake.params.predict,
         threads=snakemake.threads,
         gpu=snakemake.resources.gpu > 0,

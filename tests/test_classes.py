@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from prepared import prepare, truth
+from scipy import ndimage
 
 from unetflow.aggregate import read_scores
 from unetflow.annotation import Annotation
 from unetflow.calibration import calibrate
 from unetflow.errors import LabelsError, ModelError
 from unetflow.evaluation import evaluate_image
-from unetflow.instances import write_instances
+from unetflow.instances import label_store, write_instances
 from unetflow.labels import class_target, read_truth
 from unetflow.ome import ome_image, write_group
 from unetflow.patches import open_image
@@ -225,6 +227,46 @@ def test_a_hole_may_hold_an_object_of_another_class(tmp_path: Path) -> None:
     stored = np.asarray(read_array(tmp_path / "p.ome.zarr", "labels/instances/0")[:])
     assert (stored[15:20, 15:20] == 2).all()
     assert (stored[25:28, 25:28] == 1).all()
+
+
+@pytest.mark.parametrize("fill_holes", [False, True])
+def test_the_table_says_what_is_drawn(tmp_path: Path, *, fill_holes: bool) -> None:
+    """Holes with other classes in them do not count, nor for the smallest area."""
+    random = np.random.default_rng(5)
+    smooth = ndimage.gaussian_filter(random.normal(size=(2, 1100, 1200)), (0, 4, 4))
+    planes = np.clip(128 + 100 * smooth / smooth.std(), 0, 255).astype(np.uint8)
+    write_foreground(tmp_path / "p.ome.zarr", planes)
+    how = LABELLING | {"min_area_px": 60, "fill_holes": fill_holes}
+    table = tmp_path / "objects.parquet"
+    label_store(
+        *(tmp_path / "p.ome.zarr", {"tumour": 0.6, "stroma": 0.5}, how),
+        table=table,
+        threads=2,
+        decided_by={},
+    )
+    stored = np.asarray(read_array(tmp_path / "p.ome.zarr", "labels/instances/0")[:])
+    rows = pd.read_parquet(table)
+    assert len(rows) == stored.max() > 500
+    assert rows["area_px"].min() >= 60
+    np.testing.assert_array_equal(rows["area_px"], np.bincount(stored.ravel())[1:])
+    number = rows["class"].map({"tumour": 0, "stroma": 1}).to_numpy()
+    light = [ndimage.mean(plane / 255, stored, rows["id"]) for plane in planes]
+    np.testing.assert_allclose(rows["mean_foreground"], np.choose(number, light), rtol=1e-6)
+    centres = np.array(ndimage.center_of_mass(stored > 0, stored, rows["id"]))
+    np.testing.assert_allclose(rows[["row_px", "column_px"]], centres, rtol=1e-9)
+
+
+def test_a_pixel_goes_to_the_highest_class_that_is_above_its_threshold(tmp_path: Path) -> None:
+    planes = np.zeros((2, 40, 40), np.uint8)
+    planes[:, 5:35, 5:35] = np.array([150, 90])[:, None, None]  # 0.59 and 0.35
+    write_foreground(tmp_path / "p.ome.zarr", planes)
+    _, made = label_store(
+        *(tmp_path / "p.ome.zarr", {"tumour": 0.7, "stroma": 0.3}, LABELLING),
+        table=tmp_path / "objects.parquet",
+        threads=1,
+        decided_by={},
+    )
+    assert [of["instances"] for of in made.values()] == [0, 1]
 
 
 def test_values_beyond_the_classes_are_refused() -> None:

@@ -19,8 +19,8 @@ from unetflow.tiles import shard_grid, shard_region
 def by_blocks(
     foreground: np.ndarray, block: tuple[int, ...], threads: int = 1, **how: Any
 ) -> tuple[np.ndarray, Any]:
-    def read(region: Any) -> tuple[np.ndarray, np.ndarray]:
-        return foreground[region] > 0.5, foreground[region]
+    def read(region: Any) -> tuple[np.ndarray, np.ndarray, None]:
+        return foreground[region] > 0.5, foreground[region], None
 
     objects = find_objects(read, foreground.shape, block, Labelling(**how), threads)
     labels = np.zeros(foreground.shape, np.uint32)

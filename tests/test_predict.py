@@ -2,7 +2,9 @@
 
 import json
 import logging
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,12 +29,13 @@ from unetflow.errors import ModelError, SlideError, StoreError
 from unetflow.foreground import BEGIN, END, _can_have, no_larger_than_needed, write_foreground
 from unetflow.forward import Normalised, cores, resolve_precision
 from unetflow.kept import KeptChunks
+from unetflow.memory import MIB
 from unetflow.models import load_model, save_model
 from unetflow.networks import build
 from unetflow.ome import ome_image, write_group
 from unetflow.predict import predict_array, predict_store
 from unetflow.pyramid import halved
-from unetflow.receipts import read_receipt, write_receipt
+from unetflow.receipts import read_receipt, record_of, write_receipt
 from unetflow.runners import TURNS
 from unetflow.stores import Layout, ShardedArray, open_array, read_array, read_foreground
 from unetflow.tiles import Tile, read_mirrored, valid_input_px
@@ -571,13 +574,26 @@ def test_fewer_tiles_together_where_memory_is_short(monkeypatch: pytest.MonkeyPa
     needed = network.bytes_of_tile(valid_input_px(256, 2), 4)
     monkeypatch.setattr("unetflow.ensemble.available_bytes", lambda: 4 * needed)
     chosen = {"write_px": 256, "device": "cpu", "precision": "fp32"}
-    assert ensemble.tiles_at_once(chosen, 8) == 3  # of 80 % of what is left
-    assert ensemble.tiles_at_once(chosen | {"precision": "bf16"}, 8) == 6
+    assert ensemble.tiles_at_once(chosen, 9) == 3  # of 80 % of what is left
+    assert ensemble.tiles_at_once(chosen, 8) == 2  # of four threads: three of two leave two idle
+    assert ensemble.tiles_at_once(chosen | {"precision": "bf16"}, 12) == 6
     assert ensemble.tiles_at_once(chosen, 8, held_bytes=needed) == 1
     assert ensemble.tiles_at_once(chosen, 2) == 2
     assert ensemble.tiles_at_once(chosen | {"device": "cuda"}, 8) == 8  # one is computed
+    granted = Ensemble([(network, {})], memory_mb=math.ceil(2 * needed / MIB))
+    assert granted.tiles_at_once(chosen, 8) == 1
+    assert granted.tiles_at_once(chosen | {"precision": "bf16"}, 9) == 3
     monkeypatch.setattr("unetflow.ensemble.available_bytes", lambda: 0)
     assert ensemble.tiles_at_once(chosen, 8) == 1
+
+
+def test_the_memory_that_is_needed_is_said_before_the_start(
+    job: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    predict(**job)
+    (said,) = (line for line in caplog.messages if line.startswith("needs "))
+    assert re.fullmatch(r"needs 0[.]\d\d GB: 1 at once of tile \d+ px, base 4, fp32, cpu", said)
 
 
 def test_several_models_are_averaged_each_with_its_own_intensities(
@@ -653,6 +669,50 @@ def test_shares_in_any_order_make_the_bytes_of_one_job(job: dict[str, Any], tmp_
     # what ends it is granted no GPU, as it needs none
     predict(**job | {"gpu": False, "require_gpu": True}, share=END)
     assert all_bytes(tmp_path / "p") == all_bytes(tmp_path / "a")
+
+
+def test_the_job_that_ends_an_image_does_what_was_damaged(
+    job: dict[str, Any], tmp_path: Path
+) -> None:
+    predict(**job | {"receipt": tmp_path / "begun.json"}, share=BEGIN)
+    predict(**job | {"receipt": tmp_path / "0.json"}, share=(0, 1))
+    before = all_bytes(job["store"] / "foreground")
+    shard = job["store"] / "foreground" / "c" / "0" / "1" / "1"
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 255
+    shard.write_bytes(content)
+    zarr_json = job["store"] / "foreground" / "zarr.json"
+    as_begun = zarr_json.read_text()
+    zarr_json.write_text(as_begun.replace('"device": "cpu"', '"device": "cuda"'))
+    with pytest.raises(StoreError, match="1 shards are missing .* Delete the image's [*].begun"):
+        predict(**job | {"gpu": False, "require_gpu": True}, share=END)
+    zarr_json.write_text(as_begun)
+    predict(**job, share=END)
+    assert all_bytes(job["store"] / "foreground") == before
+
+
+def test_another_processor_is_said(
+    job: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict(**job)
+    (job["store"] / "foreground" / "c" / "0" / "1" / "1").unlink()
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "another")
+    predict(**job)
+    assert re.search(r"was begun with processor \w+ and goes on with another", caplog.text)
+    record = read_receipt(record_of(Path(job["receipt"])))
+    assert record["ended_on"]["processor"] == "another" != record["processor"]
+
+
+@pytest.mark.parametrize("damaged", ["", "\0\0\0", "{}"])
+def test_metadata_that_a_power_loss_damaged_are_written_anew(
+    job: dict[str, Any], damaged: str
+) -> None:
+    predict(**job)
+    root = job["store"] / "zarr.json"
+    whole = root.read_bytes()
+    root.write_text(damaged)
+    predict(**job)
+    assert root.read_bytes() == whole
 
 
 def test_a_share_of_another_making_is_refused_and_clears_nothing(

@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 import tifffile
 import torch
+from prepared import prepare
 
 from unetflow.forward import Normalised
-from unetflow.models import save_model
+from unetflow.models import load_model, save_model
 from unetflow.networks import build
+from unetflow.ome import write_group
 from unetflow.predict import predict_array
 from unetflow.segment import main, segment_file
 from unetflow.stores import read_array, read_foreground
@@ -101,7 +103,96 @@ def test_a_run_that_goes_on_knows_what_the_one_before_could_not_read(
     for _ in range(2):
         caplog.clear()
         assert main(files) == 0
-        assert "rows [0, 256], columns [0, 256] could not be read" in caplog.text
+        assert caplog.text.count("rows [0, 256], columns [0, 256] could not be read") == 1
+        shards = (folder / "o.ome.zarr/foreground/c/0").glob("*/*")
+        next(shards).unlink()  # its place is read again
+
+
+def test_it_writes_over_nothing_but_its_own(
+    case: tuple[Path, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = case
+    model, image = str(folder / "m.safetensors"), str(folder / "i.tif")
+    other = folder / "other.ome.zarr"
+    write_group(other, "", {"ome": {"version": "0.5"}})
+    (folder / "file").write_text("a file")
+    store = prepare(folder, PIXELS)
+    before = (store / "zarr.json").read_bytes(), (other / "zarr.json").read_bytes()
+    for given, output, why in (
+        (image, other, "there is something else already"),
+        (image, folder / "file", "there is a file of this name"),
+        (image, image, "it lies in the image"),
+        (store, store, "it lies in the image"),
+        (store, store / "labels", "it lies in the image"),
+    ):
+        assert main([model, str(given), str(output)]) == 1
+        assert f"is no place for the result, because {why}" in capsys.readouterr().err
+    assert before == ((store / "zarr.json").read_bytes(), (other / "zarr.json").read_bytes())
+    (folder / "o.ome.zarr").mkdir()
+    for _ in range(2):
+        assert main([model, image, str(folder / "o.ome.zarr")]) == 0
+
+
+def test_other_code_begins_anew(
+    case: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, _ = case
+    caplog.set_level("INFO")
+    files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
+    assert main(files) == 0
+    monkeypatch.setattr("unetflow.segment.code_digest", lambda *files: "other")
+    assert main(files) == 0
+    for array in ("foreground", "labels/instances/0"):
+        assert f"{array}: starting anew, because of another code" in caplog.text
+
+
+def test_an_image_of_another_resolution_is_refused_or_warned_of(
+    case: tuple[Path, Any],
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, network = case
+    _, description = load_model(folder / "m.safetensors")
+    save_model(folder / "m.safetensors", network, description | {"mpp": 0.5})
+    files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
+    assert main(files) == 0
+    assert "as if it had the 0.5 um/px that the model was trained at" in caplog.text
+    assert main([*files, "--mpp", "2", "--level", "0"]) == 1
+    assert "has 2 um/px, but the model was trained at 0.5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        (["--threads", "0"], "0 is not in the range 1 to"),
+        (["--threshold", "7"], "7 is not in the range 0 to 1"),
+        (["--split-px", "-1"], "-1 is not in the range"),
+        (["--mpp", "0"], "0 is not in the range 0.05 to 50"),
+        (["--min-area-px", "x"], "invalid int value: 'x'"),
+        (["--channels", "5"], "has channels 0 to 0, but 5 were asked for"),
+        (["--level", "3"], "has no level 3"),
+    ],
+)
+def test_what_was_mistyped_is_named(
+    case: tuple[Path, Any], wrong: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = case
+    files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
+    try:
+        status = main([*files, *wrong])
+    except SystemExit as end:
+        status = int(str(end.code))
+    assert status in (1, 2)
+    assert said in capsys.readouterr().err
+    assert not Path(files[2]).exists()
+
+
+def test_a_model_that_is_not_there_is_said(
+    case: tuple[Path, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = case
+    assert main([str(folder / "none"), str(folder / "i.tif"), str(folder / "o.ome.zarr")]) == 1
+    assert "none: there is no such file" in capsys.readouterr().err
 
 
 def test_what_cannot_be_is_one_line(case: tuple[Path, Any]) -> None:

@@ -3,10 +3,12 @@
 An object is flooded from its innermost pixels outwards. Two basins that meet become one unless
 both are at least `split_px` deeper inside than the place where they meet (the *dynamics* of
 Grimaud 1992, as in h-maxima): two discs of radius 10 px that share a neck of half the width 6 px
-are two objects up to `split_px` 4. Each object is looked at alone, in its box, so that the result
+are two objects up to `split_px` 4. Parts that are too small for an object stay with the one beside
+them. Each object is looked at alone, in its box, so that the result
 does not depend on how an image is cut into blocks.
 """
 
+import heapq
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,11 +29,14 @@ log = logging.getLogger(__name__)
 MOST_PX = 2048  # side of the box of an object that is looked at: larger ones stay as they are
 
 
-def split_object(mask: np.ndarray, split_px: float, connectivity: int = 1) -> np.ndarray:
+def split_object(
+    mask: np.ndarray, split_px: float, connectivity: int = 1, min_area_px: int = 0
+) -> np.ndarray:
     """The parts of one object, 1 to n in scanning order of their first pixels: int32.
 
     `mask` (bool, any number of axes) holds the object alone; outside it is background.
-    `connectivity` as of `unetflow.instances.label_instances`.
+    `connectivity` as of `unetflow.instances.label_instances`. A part under `min_area_px` becomes
+    one with the part beside it that it shares most of its border with, the smallest first.
     """
     if min(mask.shape) + 1 <= 2 * split_px:  # nowhere deeper than half the box
         return mask.astype(np.int32)
@@ -42,25 +47,68 @@ def split_object(mask: np.ndarray, split_px: float, connectivity: int = 1) -> np
     inside = np.flatnonzero(padded)
     order = inside[np.argsort(-depth.ravel()[inside], kind="stable")]
     parts = _flood(depth.ravel(), order, offsets, split_px)
+    areas_px = np.bincount(parts)
+    if areas_px[1:].min() < min_area_px and len(areas_px) > 2:
+        parts = _in_scanning_order(_with_neighbours(parts, inside, offsets, min_area_px))
     inner = (slice(1, -1),) * mask.ndim
     return parts.reshape(padded.shape)[inner]
 
 
-def split_labels(labels: np.ndarray, split_px: float, connectivity: int = 1) -> np.ndarray:
+def _with_neighbours(
+    parts: np.ndarray, inside: np.ndarray, offsets: np.ndarray, min_area_px: int
+) -> np.ndarray:
+    """Parts (flat) with those under `min_area_px` joined to one beside them."""
+    own = np.repeat(parts[inside], len(offsets))
+    beside = parts[inside[:, None] + offsets].ravel()
+    touch = (beside != 0) & (beside != own)
+    pairs, lengths = np.unique(np.stack([own[touch], beside[touch]]), axis=1, return_counts=True)
+    borders: dict[int, dict[int, int]] = {}
+    for a, b, length in zip(*pairs.tolist(), lengths.tolist(), strict=True):
+        borders.setdefault(a, {})[b] = length
+    areas_px = np.bincount(parts).tolist()
+    into = np.arange(len(areas_px), dtype=parts.dtype)
+    small = [(area, part) for part, area in enumerate(areas_px) if part and area < min_area_px]
+    heapq.heapify(small)
+    while small:
+        area, part = heapq.heappop(small)
+        if part not in borders or area != areas_px[part] or not borders[part]:
+            continue  # it is another's now, has grown since, or is all there is
+        around = borders.pop(part)
+        other = max(around, key=lambda of: (around[of], -of))
+        into[into == part] = other
+        areas_px[other] += area
+        for third, length in around.items():
+            del borders[third][part]
+            if third != other:
+                for a, b in ((third, other), (other, third)):
+                    borders[a][b] = borders[a].get(b, 0) + length
+        if areas_px[other] < min_area_px:
+            heapq.heappush(small, (areas_px[other], other))
+    return into[parts]
+
+
+def _in_scanning_order(parts: np.ndarray) -> np.ndarray:
+    """New numbers 1 to n for parts, in scanning order of their first pixels."""
+    numbers, first = np.unique(parts, return_index=True)
+    first, numbers = first[numbers != 0], numbers[numbers != 0]
+    new = np.zeros(int(parts.max(initial=0)) + 1, parts.dtype)
+    new[numbers[np.argsort(first)]] = np.arange(1, len(numbers) + 1)
+    return new[parts]
+
+
+def split_labels(
+    labels: np.ndarray, split_px: float, connectivity: int = 1, min_area_px: int = 0
+) -> np.ndarray:
     """Labels with every object taken apart; new numbers in scanning order: int64."""
     parts, total = np.zeros(labels.shape, np.int64), 0
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
         mask = labels[box] == number
-        found = _parts(mask, split_px, connectivity)
+        found = _parts(mask, split_px, connectivity, min_area_px)
         parts[box][mask] = found[mask] + total
         total += int(found.max())
-    numbers, first = np.unique(parts, return_index=True)
-    first, numbers = first[numbers != 0], numbers[numbers != 0]
-    new = np.zeros(total + 1, np.int64)
-    new[numbers[np.argsort(first)]] = np.arange(1, len(numbers) + 1)
-    return new[parts]
+    return _in_scanning_order(parts)
 
 
 @cache
@@ -70,11 +118,11 @@ def _steps(axes: int, connectivity: int) -> np.ndarray:
     return steps[np.any(steps != 0, axis=1)]
 
 
-def _parts(mask: np.ndarray, split_px: float, connectivity: int) -> np.ndarray:
+def _parts(mask: np.ndarray, split_px: float, connectivity: int, min_area_px: int) -> np.ndarray:
     """As `split_object`, but an object in too large a box stays whole."""
     if max(mask.shape) > MOST_PX:
         return mask.astype(np.int32)
-    return split_object(mask, split_px, connectivity)
+    return split_object(mask, split_px, connectivity, min_area_px)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +134,7 @@ class Parts:
     boxes: np.ndarray  # of the objects 1, 2, ...: top, left, bottom, right; (N, 4)
     split_px: float
     connectivity: int
+    min_area_px: int
     sums: list[Sums]  # of the parts, by class, in scanning order of their first pixels
     counts: np.ndarray  # parts of each object, (N + 1,) as there is none with number 0
     starts: np.ndarray  # where they begin in `numbers`
@@ -102,7 +151,7 @@ class Parts:
         for number in objects:
             box = _box(self.boxes, number)
             mask = seen_YX[within(box, window)] == number
-            parts = _parts(mask, self.split_px, self.connectivity)
+            parts = _parts(mask, self.split_px, self.connectivity, self.min_area_px)
             shared = common(box, region)
             parts = parts[within(shared, box)]
             own = parts != 0
@@ -119,6 +168,7 @@ def find_parts(
     block: Sequence[int],
     split_px: float,
     connectivity: int = 1,
+    min_area_px: int = 0,
     threads: int = 1,
 ) -> Parts:
     """Take the objects of an image apart; as `split_labels`, but class after class.
@@ -132,7 +182,8 @@ def find_parts(
     if too_large.any():
         log.warning("%d objects of more than %d px are not taken apart", too_large.sum(), MOST_PX)
 
-    take_apart = partial(_take_apart, labels, foreground_KYX, ends, boxes, split_px, connectivity)
+    how = (split_px, connectivity, min_area_px)
+    take_apart = partial(_take_apart, labels, foreground_KYX, ends, boxes, how)
     groups = [of[~too_large[of - 1]] for of in _by_block(boxes, labels.shape, block)]
     with ThreadPoolExecutor(threads) as pool:
         done = list(pool.map(take_apart, groups))
@@ -157,6 +208,7 @@ def find_parts(
         boxes=boxes,
         split_px=split_px,
         connectivity=connectivity,
+        min_area_px=min_area_px,
         sums=[
             Sums(*(values[in_order][of_class[in_order] == k] for values in sums))
             for k in range(len(classes))
@@ -172,8 +224,7 @@ def _take_apart(
     foreground_KYX: Any,
     ends: np.ndarray,
     boxes: np.ndarray,
-    split_px: float,
-    connectivity: int,
+    how: tuple[float, int, int],
     objects: np.ndarray,
 ) -> tuple[np.ndarray, Sums]:
     """How many parts each of these objects has, and the sums of the parts."""
@@ -184,7 +235,7 @@ def _take_apart(
         box = _box(boxes, number)
         mask = seen_YX[within(box, window)] == number
         light_YX = light_KYX[int(np.searchsorted(ends, number))][within(box, window)]
-        parts = _parts(mask, split_px, connectivity)
+        parts = _parts(mask, *how)
         origin = (box[0].start, box[1].start)
         found.append(sums_of(labelled_pieces(parts), light_YX, origin, labels.shape))
     return np.array([len(of.first) for of in found[1:]], np.int64), _in_a_row(found)

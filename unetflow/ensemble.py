@@ -11,7 +11,7 @@ from torch import nn
 
 from unetflow.errors import ModelError
 from unetflow.forward import check_write_px, read_px_of, ready
-from unetflow.memory import available_bytes
+from unetflow.memory import MIB, available_bytes
 from unetflow.models import load_model
 from unetflow.receipts import digest_of_file
 from unetflow.runners import Captured, Runner, Turns, mean_probabilities, runner_for
@@ -39,20 +39,28 @@ class Ensemble:
     """
 
     def __init__(
-        self, models: Sequence[tuple[nn.Module, dict[str, Any]]], digests: Sequence[str] = ()
+        self,
+        models: Sequence[tuple[nn.Module, dict[str, Any]]],
+        digests: Sequence[str] = (),
+        memory_mb: int | None = None,
     ) -> None:
         if not models:
             raise ValueError("an ensemble of no model predicts nothing")
         self.descriptions = [description for _, description in models]
         self.digests = list(digests)  # of the model files
+        self._granted_bytes = math.inf if memory_mb is None else memory_mb * MIB
         self._loaded: list[Any] = [network for network, _ in models]
         self._ready: dict[tuple[str, str], list[nn.Module]] = {}  # of one device and precision
         self._captured: dict[_Tile, Captured] = {}  # one at most: each holds the memory of a tile
 
     @classmethod
-    def load(cls, paths: Sequence[str | Path]) -> "Ensemble":
-        """Of model files. Raises ModelError where one is none, or is damaged."""
-        return cls([load_model(path) for path in paths], [digest_of_file(path) for path in paths])
+    def load(cls, paths: Sequence[str | Path], memory_mb: int | None = None) -> "Ensemble":
+        """Of model files. Raises ModelError where one is none, or is damaged.
+
+        `memory_mb` is what the job was granted, if it is less than what is left to it.
+        """
+        models = [load_model(path) for path in paths]
+        return cls(models, [digest_of_file(path) for path in paths], memory_mb)
 
     @property
     def network(self) -> Any:
@@ -86,12 +94,11 @@ class Ensemble:
 
     def fits(self, turns: Turns, write_px: int, device: str, precision: str) -> bool:
         """Whether memory is enough for a tile: tried on a GPU, estimated on the CPU."""
-        read_px = read_px_of(self.network, write_px)
-        needed = self._bytes_of_tile(write_px, precision)
-        log.info("needs %.2f GB: tile %d px, %s, %s", needed / 1e9, read_px, precision, device)
         if device == "cpu":
-            return needed < SHARE_OF_MEMORY * available_bytes()
-        return self._fits_on_gpu(_Tile(turns, read_px, device, precision))
+            return self._bytes_of_tile(write_px, precision) < self._usable_bytes()
+        return self._fits_on_gpu(
+            _Tile(turns, read_px_of(self.network, write_px), device, precision)
+        )
 
     def usual_tile(
         self, shard_px: int, device: str, precision: str, most: int, held_bytes: int
@@ -123,8 +130,24 @@ class Ensemble:
             return max(1, most)
         self._on(chosen["device"], chosen["precision"])  # what they take is not left to tiles
         needed = self._bytes_of_tile(chosen["write_px"], chosen["precision"]) + held_bytes
-        left = SHARE_OF_MEMORY * available_bytes() - READERS * held_bytes
-        return max(1, min(most, int(left / needed)))
+        left = self._usable_bytes() - READERS * held_bytes
+        fitting = max(1, min(most, int(left / needed)))
+        # no thread is idle: of 8, two tiles have four each, where three would have two
+        return max(range(1, fitting + 1), key=lambda number: (most // number * number, number))
+
+    def needs(self, chosen: Mapping[str, Any], at_once: int, held_bytes: int) -> str:
+        """The memory that prediction takes, and for what: in words, of the device's memory."""
+        on_cpu = chosen["device"] == "cpu"
+        tiles = at_once if on_cpu else 1
+        held = (at_once + READERS) * held_bytes if on_cpu else 0
+        needed = tiles * self._bytes_of_tile(chosen["write_px"], chosen["precision"]) + held
+        network = self.descriptions[0].get("network", {})
+        base = f"base {network['base_channels']}, " if "base_channels" in network else ""
+        return (
+            f"{needed / 1e9:.2f} GB: {tiles} at once of tile "
+            f"{read_px_of(self.network, chosen['write_px'])} px, {base}{chosen['precision']}, "
+            f"{chosen['device']}"
+        )
 
     def runner(self, chosen: Mapping[str, Any], turns: Turns, at_once: int) -> Runner:
         """What padded tiles are given to, by `at_once` threads or more; `chosen` as above."""
@@ -137,6 +160,9 @@ class Ensemble:
         if isinstance(found, Captured):
             self._captured[tile] = found
         return found
+
+    def _usable_bytes(self) -> float:
+        return SHARE_OF_MEMORY * min(available_bytes(), self._granted_bytes)
 
     def _bytes_of_tile(self, write_px: int, precision: str) -> int:
         read_px = read_px_of(self.network, write_px)

@@ -14,14 +14,16 @@ from typing import Any
 
 import dask
 import numpy as np
+import torch
 
 from unetflow.ensemble import READERS, Ensemble
-from unetflow.errors import ModelError, SlideError
+from unetflow.errors import ModelError, SlideError, StoreError
 from unetflow.forward import (
     as_batch,
     check_write_px,
     cores,
     cut,
+    machine_of,
     no_more_than_written,
     normalised,
     overlap_px,
@@ -32,7 +34,7 @@ from unetflow.forward import (
 )
 from unetflow.kept import KeptChunks, Pixels, bytes_around
 from unetflow.memory import keep_freed_memory
-from unetflow.ome import ome_image, spatial_scale, write_group
+from unetflow.ome import ome_image, read_attributes, spatial_scale, write_group
 from unetflow.progress import progress
 from unetflow.pyramid import halved, level_shapes, write_coarser
 from unetflow.runners import Turns, turns_of
@@ -86,10 +88,20 @@ def write_foreground(
     joined = None
     if share not in (None, BEGIN):
         joined = join_array(store, "foreground", layout, decided_by=decided_by)
-        if not _of_share(joined, share):  # no device is needed, none may have been granted
+        if share == END:
+            joined.drop_unreadable()
+        if not (missing := _of_share(joined, share)):  # no device is needed, or was granted
             return joined
+        if share == END and joined.chosen["device"] != "cpu" and not gpu:
+            raise StoreError(
+                f"{store}: {len(missing)} shards are missing or were damaged, and this job, which "
+                "ends the image, has no GPU to do them. Delete the image's *.begun.json in "
+                f"{Path(store).parent / 'parts'} and run the same command again: all others are "
+                "kept."
+            )
     keep_freed_memory()
     device = resolve_device(gpu=gpu, require_gpu=require_gpu)
+    torch.backends.cudnn.deterministic = True  # the same shard has the same bits each time
     granted = use_threads(threads)
     now = _chosen(
         ensemble,
@@ -110,6 +122,7 @@ def write_foreground(
                 f"{store}: was begun with {foreground.chosen}, this job has {now}. Give all jobs "
                 "of an image the same kind of machine, or set predict: parts to 1."
             )
+        _warn_of_another_machine(store, foreground.chosen, now)
         _finish(foreground, missing, ensemble, pixels, turns, granted, tissue)
     return foreground
 
@@ -159,8 +172,7 @@ def _begun(
     unit: str | None,
 ) -> ShardedArray:
     """The array of a foreground, with the shards that it has already."""
-    write_group(store, "", ome_image("foreground", AXES, {"foreground": scale}, unit=unit))
-    return open_array(
+    foreground = open_array(
         store,
         "foreground",
         layout,
@@ -168,6 +180,9 @@ def _begun(
         chosen=now,
         can_have=can_have,
     )
+    if foreground.missing() or not read_attributes(store):  # else coarser levels are there too
+        write_group(store, "", ome_image("foreground", AXES, {"foreground": scale}, unit=unit))
+    return foreground
 
 
 def _chosen(
@@ -195,6 +210,7 @@ def _chosen(
         **{"device": device, "precision": precision, "memory_format": "channels_last"},
         "write_px": ensemble.fitting_tile(turns, write_px, device, precision),
         "average": len(turns),
+        **machine_of(device),
     }
     if overlap := overlap_px(ensemble.network, chosen["write_px"]):
         chosen["blended_px"] = overlap
@@ -212,12 +228,25 @@ def _can_have(
 ) -> bool:
     """Can an array that was begun with `chosen` be continued here, to the same bits?
 
-    `fits` says whether memory is enough for a tile that writes so many pixels.
+    To rounding, where the processor or PyTorch is another. `fits` says whether memory is enough for
+    a tile that writes so many pixels.
     """
     same = all(chosen[key] == now[key] for key in ("device", "precision"))
     if not same or chosen["threads"] > cores():
         return False
     return chosen["write_px"] <= now["write_px"] or fits(chosen["write_px"])
+
+
+def _warn_of_another_machine(
+    store: str | Path, begun: Mapping[str, Any], now: Mapping[str, Any]
+) -> None:
+    for name in machine_of(now["device"]):
+        if begun[name] != now[name]:
+            log.warning(
+                "%s: was begun with %s %s and goes on with %s: what is done now will differ by "
+                "rounding from an undisturbed run",
+                *(store, name, begun[name], now[name]),
+            )
 
 
 def _of_share(foreground: ShardedArray, share: Share | None) -> list[Index]:
@@ -250,6 +279,7 @@ def _finish(
     at_once = ensemble.tiles_at_once(chosen, granted // threads, held_bytes)
     workers = at_once + READERS
     image = KeptChunks(pixels, workers, shard_px)
+    log.info("needs %s", ensemble.needs(chosen, at_once, held_bytes))
     run = ensemble.runner(chosen, turns, at_once)
     total = sum(_pixels_of(foreground.region(index)) for index in missing)
     with progress("predict", total=total, pixels=True) as tick:

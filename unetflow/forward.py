@@ -85,6 +85,13 @@ def _say_once(what: str) -> None:
     log.info(what)
 
 
+def machine_of(device: str) -> dict[str, str]:
+    """What rounding depends on, as far as known, beside precision and number of threads."""
+    processor = torch.backends.cpu.get_cpu_capability()
+    name = torch.cuda.get_device_name() if device == "cuda" else processor
+    return {"processor": name, "PyTorch": str(torch.__version__)}
+
+
 def resolve_precision(wanted: str, device: str) -> str:
     """fp32 or bf16; "auto" is bf16 where the hardware multiplies in it, else fp32."""
     if wanted == "bf16" and device == "cpu" and not _processor_has_bf16():

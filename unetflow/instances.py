@@ -56,7 +56,8 @@ def label_instances(
     Any number of axes. `connectivity` 1 joins pixels by their edges, as many axes as there are
     also by their corners. Holes (background that does not reach the border, by edges) are filled
     before, pieces under `min_area_px` removed after. Then clumps are taken apart where they are
-    `split_px` thinner than on both sides (`unetflow.clumps`). Numbers are consecutive in scanning
+    `split_px` thinner than on both sides (`unetflow.clumps`), into parts of `min_area_px` or more.
+    Numbers are consecutive in scanning
     order.
     """
     mask = foreground.astype(np.float64) > threshold  # as the metrics binarise
@@ -71,7 +72,7 @@ def label_instances(
         labels = np.where(keep, np.cumsum(keep), 0)[labels]
         count = int(keep.sum())
     if split_px is not None:
-        labels = split_labels(labels, split_px, connectivity)
+        labels = split_labels(labels, split_px, connectivity, min_area_px)
         count = int(labels.max(initial=0))
     if count > UINT32_MAX:
         raise StoreError(f"{count} instances do not fit uint32: raise min_area_px")
@@ -135,9 +136,10 @@ def label_store(
 ) -> tuple[ShardedArray, dict[str, dict[str, Any]]]:
     """Array `labels/instances` of a store with a foreground, and what is said of each class.
 
-    `thresholds` are by class. Of several classes a pixel belongs to the one with the highest
-    foreground; the ids of each class are consecutive, class after class. Images of any size are
-    labelled block by block, to the same numbers. The table is written as Parquet, to the path
+    `thresholds` are by class. Of several classes that are above theirs a pixel belongs to the one
+    with the highest foreground, and a hole is filled but for what belongs to another class. The ids
+    of each class are consecutive, class after class. Images of any size are labelled block by
+    block, to the same numbers. The table is written as Parquet, to the path
     `table`, and as CSV beside it; its columns are `unetflow.objects.COLUMNS`.
     """
     foreground = read_array(store, "foreground")
@@ -147,30 +149,24 @@ def label_store(
     write_labels(store, "instances", scale, unit, levels=levels)
     decided_by = {**decided_by, "parameters": {"thresholds": dict(thresholds), **labelling}}
     array = open_array(store, "labels/instances/0", layout, decided_by=decided_by)
-    masks = _Masks(foreground, list(thresholds.values()))
     simply = {name: value for name, value in labelling.items() if name != "split_px"}
-    found = [
-        find_objects(
-            partial(masks.read, number), layout.shape, layout.shards, Labelling(**simply), threads
-        )
-        for number in range(len(thresholds))
-    ]
-    sums = [objects.sums for objects in found]
+    classes = _Classes(foreground, list(thresholds.values()), layout.shards)
+    sums = classes.find(Labelling(**simply), threads)
     made = _described(thresholds, sums)
-    draw = partial(_draw, masks, found, made)
+    draw = partial(_draw, classes, [of["first_id"] for of in made.values()])
     split_px = labelling.get("split_px")
     if split_px is not None:
         whole = open_array(store, UNSPLIT, layout, decided_by=decided_by)
-        _write(whole, lambda index: draw(index, whole.region(index)), threads)
+        _write(whole, lambda index: draw(whole.region(index)), threads)
         parts = find_parts(
             *(whole.array, foreground, sums, layout.shards),
-            *(split_px, labelling["connectivity"], threads),
+            *(split_px, labelling["connectivity"], labelling["min_area_px"], threads),
         )
         sums = parts.sums
         made = _described(thresholds, sums)
         _write(array, parts.draw, threads)
     else:
-        _write(array, lambda index: draw(index, array.region(index)), threads)
+        _write(array, lambda index: draw(array.region(index)), threads)
     clear(Path(store) / UNSPLIT)
     write_coarser(
         store,
@@ -194,21 +190,55 @@ def instances_of_class(labels: "da.Array", made: Mapping[str, int]) -> "da.Array
     return labels * ((labels >= first) & (labels < first + made["instances"]))
 
 
-class _Masks:
-    """Which pixels of a stored foreground (K, Y, X) are above the thresholds, region by region."""
+class _Classes:
+    """The pixels and the objects of each class of a stored foreground (K, Y, X), block by block.
 
-    def __init__(self, foreground: StoredArray, thresholds: Sequence[float]) -> None:
-        self._foreground, self._thresholds = foreground, thresholds
+    A hole of an object is filled but for what belongs to another class. Where it lies in holes of
+    several classes it belongs to the last of them, so the last class is found first.
+    """
+
+    def __init__(
+        self, foreground: StoredArray, thresholds: Sequence[float], block: tuple[int, ...]
+    ) -> None:
+        self._foreground, self._thresholds, self._block = foreground, thresholds, block
         # of each stored byte, whether it is above; other types are compared one by one
         bytes_ = as_probability(np.arange(256, dtype=np.uint8)).astype(np.float64)
         self._above = [bytes_ > threshold for threshold in thresholds]
+        self._found: dict[int, Objects] = {}
 
-    def read(self, number: int, region: Region) -> tuple[np.ndarray, np.ndarray]:
-        """Mask (Y, X) of a class, and its foreground as it is stored."""
-        masks, stored_KYX = self.of_all(region)
-        return masks[number], stored_KYX[number]
+    def find(self, how: Labelling, threads: int) -> list[Sums]:
+        """The objects of all classes; returns their sums, class by class."""
+        shape = self._foreground.shape[1:]
+        for number in reversed(range(len(self._thresholds))):
+            read = partial(self._read, number)
+            self._found[number] = find_objects(read, shape, self._block, how, threads)
+        return [self._found[number].sums for number in sorted(self._found)]
 
-    def of_all(self, region: Region) -> tuple[list[np.ndarray], np.ndarray]:
+    def drawn(self, region: Region) -> dict[int, np.ndarray]:
+        """Of each class that was found the numbers (uint32) of its objects in a block."""
+        above, _ = self._masks(region)
+        return self._drawn(above, region)
+
+    def _read(
+        self, number: int, region: Region
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Mask (Y, X) of a class, its foreground as it is stored, and what belongs to others."""
+        above, stored_KYX = self._masks(region)
+        drawn = self._drawn(above, region)
+        return above[number], stored_KYX[number], _of_others(above, drawn, number)
+
+    def _drawn(self, above: Sequence[np.ndarray], region: Region) -> dict[int, np.ndarray]:
+        index = tuple(part.start // size for part, size in zip(region, self._block, strict=True))
+        drawn: dict[int, np.ndarray] = {}
+        for number, objects in self._found.items():  # from the last class on
+            numbers_YX = objects.draw(index, above[number])
+            of_others = _of_others(above, drawn, number)
+            if of_others is not None:
+                numbers_YX[of_others] = 0
+            drawn[number] = numbers_YX
+        return drawn
+
+    def _masks(self, region: Region) -> tuple[list[np.ndarray], np.ndarray]:
         """Masks of all classes, which exclude one another, and the foreground as it is stored."""
         stored_KYX = np.asarray(self._foreground[(slice(None), *region)])
         if stored_KYX.dtype == np.uint8:
@@ -219,9 +249,17 @@ class _Masks:
                 for plane, threshold in zip(stored_KYX, self._thresholds, strict=True)
             ]
         if len(above) > 1:
-            highest_YX = stored_KYX.argmax(axis=0)
+            highest_YX = (stored_KYX * above).argmax(axis=0)
             above = [mask_YX & (highest_YX == k) for k, mask_YX in enumerate(above)]
         return above, stored_KYX
+
+
+def _of_others(
+    above: Sequence[np.ndarray], drawn: Mapping[int, np.ndarray], number: int
+) -> np.ndarray | None:
+    """What belongs to classes before, by their masks, or after, as drawn; None: there are none."""
+    others = [*above[:number], *(numbers_YX != 0 for numbers_YX in drawn.values())]
+    return np.any(others, axis=0) if others else None
 
 
 def _described(thresholds: Mapping[str, float], sums: Sequence[Sums]) -> dict[str, dict[str, Any]]:
@@ -241,19 +279,10 @@ def _write(array: ShardedArray, draw: Callable[[Index], np.ndarray], threads: in
         list(pool.map(lambda index: array.write(index, draw(index)), array.missing()))
 
 
-def _draw(
-    masks: _Masks,
-    found: Sequence[Objects],
-    made: Mapping[str, Mapping[str, Any]],
-    index: Index,
-    region: Region,
-) -> np.ndarray:
+def _draw(classes: _Classes, first_ids: Sequence[int], region: Region) -> np.ndarray:
     """Ids of the objects of all classes in a block."""
-    above, _ = masks.of_all(region)
-    labels_YX = np.zeros(above[0].shape, np.uint32)
-    for mask_YX, objects, of in zip(above, found, made.values(), strict=True):
-        drawn_YX = objects.draw(index, mask_YX)
-        # a hole that was filled may hold an object of another class
-        kept_YX = (drawn_YX != 0) & (mask_YX | ~np.any(above, axis=0))
-        labels_YX[kept_YX] = drawn_YX[kept_YX] + np.uint32(of["first_id"] - 1)
+    labels_YX = np.zeros([part.stop - part.start for part in region], np.uint32)
+    for number, numbers_YX in classes.drawn(region).items():
+        own = numbers_YX != 0
+        labels_YX[own] = numbers_YX[own] + np.uint32(first_ids[number] - 1)
     return labels_YX

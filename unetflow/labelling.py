@@ -30,8 +30,11 @@ from unetflow.tiles import Region, shard_grid, shard_region
 AHEAD = 2  # blocks per thread that are labelled before they are merged
 
 Index = tuple[int, ...]
-Read = Callable[[Region], tuple[np.ndarray, np.ndarray]]
-"""Mask (bool) and foreground (any number) of a region."""
+Read = Callable[[Region], tuple[np.ndarray, np.ndarray, np.ndarray | None]]
+"""Mask (bool) and foreground (any number) of a region, and the pixels (bool) that belong to others.
+
+Those of others are in no sum, also in a hole that is filled; None: there are none.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +189,10 @@ def _blocks(
     """The pieces of each block, settled, in raster order of the blocks, several at a time."""
 
     def label(region: Region) -> tuple[Faces, Settled]:
-        mask, foreground = read(region)
+        mask, foreground, of_others = read(region)
         pieces = find_pieces(mask, how)
         faces = pieces.faces()
-        sums = sums_of(pieces, foreground, [part.start for part in region], shape)
+        sums = sums_of(pieces, foreground, [part.start for part in region], shape, of_others)
         touching = np.zeros((0, 2), np.int64)
         if how.fill_holes:
             touching = touching_pieces(pieces, how.connectivity)

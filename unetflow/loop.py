@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from unetflow import networks
 from unetflow.checkpoints import StopSignal, load_checkpoint, save_checkpoint
 from unetflow.errors import ModelError
+from unetflow.forward import machine_of
 from unetflow.losses import combined_loss
 from unetflow.patches import Batch, Batches, TrainingImage, generator
 from unetflow.progress import progress
@@ -251,12 +252,9 @@ class TrainingRun:
 
     def _machine(self) -> dict[str, Any]:
         """What the bits depend on, as far as known here, beside the recipe and its data."""
-        device = self.fabric.device
-        instructions = torch.backends.cpu.get_cpu_capability()
-        model = torch.cuda.get_device_name(device) if device.type == "cuda" else instructions
+        device = self.fabric.device.type
         return {
-            **{"device": device.type, "processor": model, "PyTorch": str(torch.__version__)},
-            **{"precision": self.precision},
+            **{"device": device, **machine_of(device), "precision": self.precision},
             **{"processes": self.fabric.world_size, "threads": self.threads},
         }
 

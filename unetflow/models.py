@@ -45,6 +45,10 @@ def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
 
     Raises ModelError where the file is no model of unetflow, or is damaged.
     """
+    if not Path(path).is_file():
+        raise ModelError(
+            f"{path}: there is no such file. Name the model.safetensors of a training."
+        )
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             description: dict[str, Any] = json.loads((file.metadata() or {})[KEY])
@@ -78,7 +82,8 @@ def check_image(
     if trained and mpp and abs(mpp / trained - 1) > TOLERANCE:
         raise ModelError(
             f"{image}: has {mpp:.4g} um/px, but the model was trained at {trained:.4g}. Set the "
-            f"mpp of the image's dataset to {trained:.4g}: then it is resampled."
+            f"mpp of the image's dataset to {trained:.4g}, and leave its level out: then it is "
+            "resampled."
         )
 
 

@@ -1,19 +1,34 @@
 """OME-Zarr 0.5 metadata: what lets viewers lay images, labels and predictions on one another."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import zarr
+from unetflow.errors import StoreError
+from unetflow.receipts import write_whole
 
 UM_PER = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
 
 
 def write_group(store: str | Path, name: str, attributes: Mapping[str, Any]) -> None:
-    """Make group `name` of a store ("" for the root) if it is not there, and set its attributes."""
-    group = zarr.open_group(Path(store) / name, mode="a", zarr_format=3)
-    if dict(group.attrs) != dict(attributes):
-        group.attrs.put(dict(attributes))
+    """Make group `name` of a store ("" for the root) with these attributes, whole or not at all.
+
+    One that is there already gets them instead of its own, damaged or not. Raises StoreError where
+    the disk refuses it.
+    """
+    if read_attributes(store, name) != attributes:
+        group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+        write_whole(Path(store) / name / "zarr.json", json.dumps(group, indent=2).encode())
+
+
+def read_attributes(store: str | Path, name: str = "") -> dict[str, Any]:
+    """Attributes of group `name` of a store, none where it is not there or damaged."""
+    try:
+        group = json.loads((Path(store) / name / "zarr.json").read_text())
+        return dict(group["attributes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def ome_image(
@@ -56,16 +71,21 @@ def write_labels(
     scales = {str(k): [step * 2**k for step in scale] for k in range(levels)}
     attributes = ome_image(name, axes, scales, unit=unit, label=True)
     write_group(store, f"labels/{name}", attributes)
-    group = zarr.open_group(Path(store) / "labels", mode="a", zarr_format=3)
-    listed = dict(group.attrs.get("ome", {})).get("labels", [])
-    names = sorted({*listed, name})
-    if names != listed:
-        group.attrs.put({"ome": {"version": "0.5", "labels": names}})
+    listed = read_attributes(store, "labels").get("ome", {}).get("labels", [])
+    write_group(store, "labels", {"ome": {"version": "0.5", "labels": sorted({*listed, name})}})
 
 
 def spatial_scale(store: str | Path) -> tuple[list[float], str | None]:
-    """Scale of the spatial axes of the finest level, and its unit (None where it is in pixels)."""
-    ome: Any = zarr.open_group(store, mode="r").attrs["ome"]
+    """Scale of the spatial axes of the finest level, and its unit (None where it is in pixels).
+
+    Raises StoreError where the store does not say it.
+    """
+    ome = read_attributes(store).get("ome")
+    if not ome:
+        raise StoreError(
+            f"{store}: its zarr.json is not there or damaged. Delete the receipts of this store "
+            "and run the same command again: it is written anew."
+        )
     multiscale = ome["multiscales"][0]
     spatial = [axis["type"] == "space" for axis in multiscale["axes"]]
     unit = next((axis["unit"] for axis in multiscale["axes"] if "unit" in axis), None)

@@ -105,9 +105,16 @@ def distinct_pairs(pairs: np.ndarray, count: int) -> np.ndarray:
 
 
 def sums_of(
-    pieces: Pieces, foreground: np.ndarray, origin: Sequence[int], shape: Sequence[int]
+    pieces: Pieces,
+    foreground: np.ndarray,
+    origin: Sequence[int],
+    shape: Sequence[int],
+    without: np.ndarray | None = None,
 ) -> Sums:
-    """Sums of the pieces of a block that starts at `origin` of an image of `shape`."""
+    """Sums of the pieces of a block that starts at `origin` of an image of `shape`.
+
+    Pixels of the mask `without` do not count, but for boxes and first pixels: they lie in holes.
+    """
     axes = foreground.ndim
     if foreground.dtype == np.float16:  # which numba does not have
         foreground = foreground.astype(np.float32)
@@ -117,6 +124,14 @@ def sums_of(
         np.array([0, *origin][-3:], np.int64),
         np.array([1, *shape][-3:], np.int64),
     )
+    if without is not None and without.any():
+        left_out = np.nonzero(without)
+        of = pieces.painted()[left_out].astype(np.int64)
+        area -= np.bincount(of, minlength=pieces.count + 1)[1:]
+        light -= np.bincount(of, foreground[left_out], minlength=pieces.count + 1)[1:]
+        for axis, places in zip((-axes + k for k in range(axes)), left_out, strict=True):
+            there = places + origin[axis]
+            at[:, axis] -= np.bincount(of, there, minlength=pieces.count + 1)[1:]
     return Sums(area, first, start[:, -axes:], stop[:, -axes:], at[:, -axes:], light)
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from unetflow.ensemble import Ensemble
 from unetflow.foreground import END, Share, put_tile, write_foreground, write_foreground_levels
-from unetflow.forward import ImageLike, cut, read_tile, ready, tiles_for
+from unetflow.forward import ImageLike, cut, machine_of, read_tile, ready, tiles_for
 from unetflow.memory import keep_freed_memory
 from unetflow.models import check_image, warn_of_other_intensities
 from unetflow.ome import spatial_scale
@@ -111,7 +111,7 @@ def predict_store(
         made = {"digest": foreground.content_digest()}
         write_foreground_levels(store, foreground, made["digest"], threads)
     write_receipt(receipt, {**content, **made})
-    record.write(**foreground.chosen)
+    record.write(**foreground.chosen, ended_on=machine_of(foreground.chosen["device"]))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from unetflow.ome import ome_image, write_group
 from unetflow.paths import has_changed, replaced
 from unetflow.pyramid import halve, halved, level_shapes
 from unetflow.receipts import RunRecord, write_receipt
-from unetflow.sampling import Lost, Source, source_at
+from unetflow.sampling import Lost, Source, picked_channels, source_at
 from unetflow.slides import Slide
 from unetflow.stores import Layout, ShardedArray, clear, open_array
 from unetflow.tissue import Coarse, Ground, write_tissue
@@ -56,7 +56,7 @@ def prepare_image(
     record = RunRecord(receipt)
     with Slide(path, plane=plane, time=time, axes=axes, mpp=mpp) as slide:
         source = source_at(slide, level, want_mpp)
-        picked = _channels(slide, channels)
+        picked = picked_channels(slide, channels)
         ground = _ground(source, picked, tissue)
         parameters = {
             **{"plane": plane, "time": time, "axes": axes, "level": source.level},
@@ -133,16 +133,6 @@ def _coarse(arrays: Sequence[ShardedArray]) -> Coarse:
         lambda rows, columns: np.asarray(array[:, rows, columns]),
         (array.shape[1], array.shape[2]),
     )
-
-
-def _channels(slide: Slide, channels: Sequence[int] | None) -> list[int]:
-    picked = list(channels) if channels else list(range(slide.channels))
-    if not all(0 <= channel < slide.channels for channel in picked):
-        raise SlideError(
-            f"{slide.path}: has channels 0 to {slide.channels - 1}, but the sheet's channels "
-            f"column says {' '.join(map(str, picked))}."
-        )
-    return picked
 
 
 def _check_lost(path: str | Path, lost: list[Lost], source: Source, most: float) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +78,18 @@ class Source:
                 )
             )
         return found[0], found[1]
+
+
+def picked_channels(slide: Slide, channels: Sequence[int] | None) -> list[int]:
+    """Channels to read, all if none are named. Raises SlideError where the file has others."""
+    picked = list(channels or range(slide.channels))
+    if not all(0 <= channel < slide.channels for channel in picked):
+        asked = " ".join(map(str, picked))
+        raise SlideError(
+            f"{slide.path}: has channels 0 to {slide.channels - 1}, but {asked} were asked for. "
+            "Correct the sheet's channels column."
+        )
+    return picked
 
 
 def source_at(slide: Slide, level: int | None, want_mpp: float | None) -> Source:

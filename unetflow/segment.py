@@ -5,26 +5,30 @@ python -m unetflow.predict model.safetensors image.svs out.ome.zarr
 
 import argparse
 import logging
-import os
+import math
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unetflow.code import code_digest
 from unetflow.ensemble import Ensemble
-from unetflow.errors import UnetflowError
+from unetflow.errors import StoreError, UnetflowError
 from unetflow.foreground import write_foreground, write_foreground_levels
+from unetflow.forward import cores
 from unetflow.instances import label_store
-from unetflow.models import check_channels, warn_of_other_intensities
-from unetflow.paths import fingerprint_of
+from unetflow.models import check_image, warn_of_other_intensities
+from unetflow.paths import fingerprint_of, split_dataset
 from unetflow.receipts import digest_of, read_receipt, write_receipt
-from unetflow.sampling import Lost, Source, source_at
-from unetflow.slides import Slide
+from unetflow.sampling import Lost, Source, picked_channels, source_at
+from unetflow.slides import SENSIBLE_MPP, Slide
 
 log = logging.getLogger(__name__)
+
+MADE_BY = "command.json"  # in a store of the command: what it was asked for
 
 
 class SourcePixels:
@@ -46,9 +50,11 @@ class SourcePixels:
     def __getitem__(self, key: Any) -> np.ndarray:
         _, rows, columns = key
         with self._lock:
-            known = len(self.lost)
-            pixels_CYX = self._source.read(rows, columns, self.lost)[self._channels]
-            if len(self.lost) > known:
+            found: list[Lost] = []
+            pixels_CYX = self._source.read(rows, columns, found)[self._channels]
+            new = [place for place in found if place not in self.lost]
+            if new:
+                self.lost += new
                 write_receipt(self._notes, {"of": self._digest, "lost": self.lost})
             self._sum_C += pixels_CYX.sum(axis=(1, 2), dtype=np.float64)
             self._count += pixels_CYX[0].size
@@ -79,19 +85,29 @@ def segment_file(
 
     The image is read at the model's resolution where both are known; `mpp` overrules what the file
     says. `how` are the options of `unetflow.foreground.write_foreground`. The same call goes on
-    where a killed one stopped. Raises SlideError and ModelError.
+    where a killed one stopped. Raises SlideError and ModelError, and StoreError where something
+    else is at `output`.
     """
     ensemble = Ensemble.load([model])
     (description,) = ensemble.descriptions
+    _check_output(image, Path(output))
     with Slide(image, plane=plane, mpp=mpp) as slide:
         known = slide.levels[0].mpp is not None
         source = source_at(slide, level, description.get("mpp") if known else None)
-        picked = list(channels) if channels is not None else list(range(slide.channels))
-        check_channels(description, len(picked), image)
+        picked = picked_channels(slide, channels)
+        check_image(description, len(picked), source.mpp, image)
+        if description.get("mpp") and not source.mpp:
+            log.warning(
+                "%s: does not say its resolution and is taken as it is, as if it had the %.4g "
+                "um/px that the model was trained at. Give --mpp if it has another.",
+                *(image, description["mpp"]),
+            )
         decided_by = {
             **{"image": fingerprint_of(image), "model": ensemble.digests[0]},
             **{"shape": source.shape_px, "level": source.level, "plane": plane, "channels": picked},
+            "code": _code("foreground.py", description),
         }
+        write_receipt(Path(output) / MADE_BY, {"model": model, "image": image, **decided_by})
         notes = Path(output) / "unreadable.json"
         pixels = SourcePixels(source, picked, notes, digest_of(decided_by))
         foreground = write_foreground(
@@ -122,9 +138,32 @@ def segment_file(
         },
         table=Path(output) / "objects.parquet",
         threads=how["threads"],
-        decided_by={"foreground": digest},
+        decided_by={"foreground": digest, "code": _code("instances.py", description)},
     )
     return made
+
+
+def _check_output(image: str | Path, output: Path) -> None:
+    """Refuse an output that holds anything but what this command has made."""
+    file = split_dataset(Path(image))[0].resolve()
+    if file in (output.resolve(), *output.resolve().parents):
+        what = "it lies in the image"
+    elif output.exists() and not output.is_dir():
+        what = "there is a file of this name"
+    elif output.exists() and not (output / MADE_BY).exists() and any(output.glob("[!.]*")):
+        what = "there is something else already"
+    else:
+        return
+    raise StoreError(
+        f"{output}: is no place for the result, because {what}. Name a folder that is not there "
+        "yet, or one that this command has made, to go on."
+    )
+
+
+def _code(module: str, description: dict[str, Any]) -> str:
+    """Digest of the code that a module of this package and the network are made of."""
+    network = f"unetflow.networks.{description['network']['name']}"
+    return code_digest(Path(__file__).with_name(module), network)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -135,13 +174,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         made = segment_file(
             **vars(options), shard_px=max(1024, options.write_px or 0), dtype="uint8"
         )
-    except UnetflowError as error:
+    except (UnetflowError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for name, of in made.items():
         print(f"{name}: {of['instances']} instances at threshold {of['threshold']:g}")
     print(f"{options.output}: foreground, labels/instances, objects.parquet, objects.csv")
     return 0
+
+
+def _in_range(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
+    """Type of an argument: a number from `least` to `most`."""
+
+    def number(text: str) -> float:
+        value = kind(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not in the range {least:g} to {most:g}")
+        return value
+
+    number.__name__ = kind.__name__  # as argparse names it
+    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -152,19 +204,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("image", help="any file that the pipeline reads")
     parser.add_argument("output", help="OME-Zarr to write, out.ome.zarr")
     add = parser.add_argument
-    add("--threshold", type=float, default=0.5, help="of the instances (default 0.5)")
-    add("--min-area-px", type=int, default=0, help="smaller instances are left out")
+    count, size = _in_range(int, 0, math.inf), _in_range(float, 1e-3, 1e6)
+    add("--threshold", type=_in_range(float, 0, 1), default=0.5, help="of instances (default 0.5)")
+    add("--min-area-px", type=count, default=0, help="smaller instances are left out")
     add("--fill-holes", action="store_true", help="of instances")
-    add("--split-px", type=float, help="take clumps apart at necks this much thinner")
-    add("--mpp", type=float, help="um per pixel, where the file does not say")
-    add("--level", type=int, help="of a pyramid, instead of the model's resolution")
-    add("--plane", type=int, help="of a stack")
-    add("--channels", type=int, nargs="+", help="which, in which order")
+    add("--split-px", type=size, help="take clumps apart at necks this much thinner")
+    add(
+        "--mpp",
+        type=_in_range(float, *SENSIBLE_MPP),
+        help="um per pixel, where the file does not say",
+    )
+    add("--level", type=count, help="of a pyramid, instead of the model's resolution")
+    add("--plane", type=count, help="of a stack")
+    add("--channels", type=count, nargs="+", help="which, in which order")
     sizes = (128, 256, 512, 1024, 2048)
     add("--write-px", type=int, choices=sizes, help="of a tile (default: by the precision)")
     add("--average", type=int, choices=(1, 7, 8), default=1, help="flips and rotations")
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
-    add("--threads", type=int, default=os.cpu_count() or 1, help="default: all cores")
+    add("--threads", type=_in_range(int, 1, 4096), default=cores(), help="default: all cores")
     add("--cpu", dest="gpu", action="store_false", help="do not use a GPU")
     add("--require-gpu", action="store_true", help="no GPU is an error")
     return parser

@@ -168,9 +168,9 @@ def _label_reader(
     from unetflow.labelling import find_objects  # a second of numba, only here
     from unetflow.pieces import Labelling
 
-    def interior(region: Region) -> tuple[np.ndarray, np.ndarray]:
+    def interior(region: Region) -> tuple[np.ndarray, np.ndarray, None]:
         inside = read(*region)[0] != 0
-        return inside, inside
+        return inside, inside, None
 
     block = (SHARD_PX, SHARD_PX)
     numbered = find_objects(interior, shape_px, block, Labelling())

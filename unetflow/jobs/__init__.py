@@ -1,4 +1,4 @@
-"""What only the workflow needs: settings, logs, digests of code and of raw files.
+"""What only the workflow needs: settings, logs, digests of raw files.
 
 Nothing in the package imports this; the scripts and `common.smk` do.
 """

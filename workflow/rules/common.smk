@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 
 from unetflow.errors import ConfigError
-from unetflow.jobs.code import code_digest
+from unetflow.code import code_digest
 from unetflow.jobs.resources import for_shards, gpus, growing
 from unetflow.jobs.settings import read_settings, sources_cache
 from unetflow.jobs.sources import Sources

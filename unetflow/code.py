@@ -12,7 +12,7 @@ from pathlib import Path
 
 PACKAGE = "unetflow"
 # Cannot change a result: they are not followed.
-WITHOUT_EFFECT = {"unetflow.errors", "unetflow.progress", "unetflow.jobs"}
+WITHOUT_EFFECT = {"unetflow.code", "unetflow.errors", "unetflow.progress", "unetflow.jobs"}
 
 
 def code_digest(script: str | Path, *others: str) -> str:
@@ -46,7 +46,7 @@ def code_digest(script: str | Path, *others: str) -> str:
 
 
 def _root_of_package() -> Path:
-    return Path(__file__).parents[2]
+    return Path(__file__).parents[1]
 
 
 def _without_effect(module: str) -> bool:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from unetflow.jobs import code as code_module
-from unetflow.jobs.code import code_digest
+from unetflow import code as code_module
+from unetflow.code import code_digest
 
 
 @pytest.fixture
