@@ -8,5 +8,6 @@ with job_log(snakemake.log[0]):
         image=snakemake.params.image,
         image_receipt=snakemake.params.image_receipt,
         store=snakemake.params.store,
+        instances=snakemake.params.instances,
         output=snakemake.output.file,
     )

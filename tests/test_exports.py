@@ -9,9 +9,12 @@ import numpy as np
 import openslide
 import pandas as pd
 import pytest
+import shapely
 import tifffile
 from prepared import prepare
 from scipy import ndimage
+from shapely.geometry import shape
+from skimage.segmentation import find_boundaries
 
 from unetflow.errors import StoreError
 from unetflow.exports import (
@@ -126,9 +129,35 @@ def test_polygons_come_back_as_the_same_pixels(case: dict[str, Any]) -> None:
 def test_holes_and_corners_keep_their_outline() -> None:
     mask = np.ones((4, 4), bool)
     mask[1, 1] = False
-    outline = outline_of(mask)
+    region = slice(0, 4), slice(0, 4)
+    outline = outline_of(mask, region)
     assert (outline.area, len(outline.interiors)) == (15, 1)
-    assert outline_of(np.eye(3, dtype=bool)).area == 3
+    assert len(outline.exterior.coords) == 5  # corners, and the first again
+    assert outline_of(np.eye(3, dtype=bool), region).area == 3
+
+
+def test_large_objects_are_outlined_block_by_block(
+    case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments: dict[str, Any] = {
+        "store": case["store"],
+        "table": case["folder"] / "objects.parquet",
+        "instances": case["folder"] / "instances.json",
+        "image_receipt": case["folder"] / "i.json",
+        "classes": ["a", "b"],
+    }
+    found = []
+    for large_px in (2048, 30):
+        monkeypatch.setattr("unetflow.exports.LARGE_PX", large_px)
+        export_geojson(**arguments, output=case["folder"] / "o.geojson.gz")
+        content = json.loads(gzip.decompress((case["folder"] / "o.geojson.gz").read_bytes()))
+        found.append([shape(each["geometry"]).normalize() for each in content["features"]])
+    table = pd.read_parquet(case["folder"] / "objects.parquet")
+    assert (table["bottom_px"] // 1024 > table["top_px"] // 1024).any()  # in several blocks
+    assert all(map(shapely.equals, *found))
+    assert [len(shapely.get_coordinates(each)) for each in found[0]] == [
+        len(shapely.get_coordinates(each)) for each in found[1]
+    ]
 
 
 def test_labels_are_a_tiled_tiff(case: dict[str, Any]) -> None:
@@ -146,6 +175,7 @@ def test_the_overlay_is_a_pyramid_for_viewers(case: dict[str, Any]) -> None:
         image=case["image"],
         image_receipt=case["folder"] / "i.json",
         store=case["store"],
+        instances=case["folder"] / "inst.json",
         output=case["folder"] / "o.ome.tif",
     )
     with Slide(case["folder"] / "o.ome.tif") as slide:
@@ -155,6 +185,11 @@ def test_the_overlay_is_a_pyramid_for_viewers(case: dict[str, Any]) -> None:
     coloured = pixels[0] - pixels[2] > 80  # orange lines on gray
     assert coloured[40, 45:75].mean() > 0.9
     assert coloured[62:78, 62:78].mean() < 0.3
+    first_of_b = read_receipt(case["folder"] / "inst.json")["classes"]["b"]["first_id"]
+    drawn = find_boundaries(case["labels"], mode="inner")[:200, :200]
+    blue = drawn & (case["labels"][:200, :200] >= first_of_b)
+    assert (pixels[2] - pixels[0])[blue].mean() > 20
+    assert (pixels[0] - pixels[2])[drawn & ~blue].mean() > 20
     assert openslide.OpenSlide(case["folder"] / "o.ome.tif").level_count >= 1
 
 

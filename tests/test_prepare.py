@@ -77,7 +77,7 @@ def test_channels_are_chosen_and_ordered(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "i.tif", colour, photometric="rgb")
     store = prepare(tmp_path, channels=(2, 0))
     np.testing.assert_array_equal(read_array(store, "0")[:], colour.transpose(2, 0, 1)[[2, 0]])
-    with pytest.raises(SlideError, match="has channels 0 to 2, but .* says 3"):
+    with pytest.raises(SlideError, match="has channels 0 to 2, but 3 were asked for"):
         prepare(tmp_path, channels=(3,))
 
 

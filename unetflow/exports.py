@@ -20,11 +20,12 @@ from unetflow.objects import read_objects
 from unetflow.ome import UM_PER, spatial_scale
 from unetflow.receipts import read_receipt, renamed_at_end
 from unetflow.stores import read_array, read_foreground
-from unetflow.tiles import Region, shard_grid, shard_region, with_halo
+from unetflow.tiles import Region, shard_grid, shard_region, touched, with_halo, within
 
 TILE_PX = 512
+LARGE_PX = 2048  # side of the box of an object that is outlined block by block
 COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 228, 66))
-SPREAD = 2.5  # deviations from the mean that an overlay shows, of images that are not bytes
+SPREAD = 2.5  # deviations from the mean that an overlay shows, of images that are not RGB
 JPEG_QUALITY = 90
 
 
@@ -58,7 +59,7 @@ def export_geojson(
         for row, geometry in _polygons(labels, read_objects(table, instances)):
             geometry = shapely.transform(geometry, lambda xy: xy * scale_yx[::-1])
             feature = _feature(row, geometry, colours[row["class"]])
-            packed.write(between + json.dumps(feature).encode())
+            packed.write(between + feature.encode())
             between = b",\n"
         packed.write(b"\n]}\n")
 
@@ -82,11 +83,20 @@ def export_labels(*, store: str | Path, output: str | Path) -> None:
 
 
 def export_overlay(
-    *, image: str | Path, image_receipt: str | Path, store: str | Path, output: str | Path
+    *,
+    image: str | Path,
+    image_receipt: str | Path,
+    store: str | Path,
+    instances: str | Path,
+    output: str | Path,
 ) -> None:
-    """The image with outlines of its instances as a pyramidal OME-TIFF, RGB in JPEG."""
+    """The image with outlines of its instances as a pyramidal OME-TIFF, RGB in JPEG.
+
+    A colour for each class, as in GeoJSON; `instances` is the receipt of the image's instances.
+    """
     receipt = read_receipt(image_receipt)
-    labels = read_array(store, "labels/instances/0")
+    classes = read_receipt(instances)["classes"].values()
+    first_ids = sorted(of["first_id"] for of in classes)
     levels = [read_array(image, str(k)) for k in range(len(receipt["levels"]))]
     options: dict[str, Any] = {
         **{"dtype": np.uint8, "tile": (TILE_PX, TILE_PX), "photometric": "rgb"},
@@ -98,7 +108,7 @@ def export_overlay(
     ):
         for k, level in enumerate(levels):
             shape = level.shape[1:]
-            draw = _drawing(level, labels, k, receipt)
+            draw = _drawing(level, read_array(store, f"labels/instances/{k}"), first_ids, receipt)
             place = {"subifds": len(levels) - 1} if k == 0 else {"subfiletype": 1}
             metadata = {"axes": "YXS", **_physical_size(image)} if k == 0 else None
             size = {"shape": (*shape, 3), **_resolution(image, k)}
@@ -120,45 +130,68 @@ def _polygons(
     height, width = labels.shards
     shard = [objects["top_px"] // height, objects["left_px"] // width]
     for _, group in objects.groupby(shard, sort=True):
-        top, left = int(group["top_px"].min()), int(group["left_px"].min())
-        bottom, right = int(group["bottom_px"].max()), int(group["right_px"].max())
-        block = np.asarray(labels[top:bottom, left:right])
+        tall = group["bottom_px"] - group["top_px"] > LARGE_PX
+        large = tall | (group["right_px"] - group["left_px"] > LARGE_PX)
+        small = group[~large]
+        window = _around(small) if len(small) else (slice(0, 0), slice(0, 0))
+        block = np.asarray(labels[window])
         rows: list[dict[str, Any]] = group.to_dict("records")  # type: ignore[assignment]
-        for row in rows:
-            box = block[
-                row["top_px"] - top : row["bottom_px"] - top,
-                row["left_px"] - left : row["right_px"] - left,
-            ]
-            corner = np.array([row["left_px"], row["top_px"]])
-            outline = outline_of(box == row["id"])
-            yield row, shapely.transform(outline, lambda xy, corner=corner: xy + corner)
+        for row, is_large in zip(rows, large, strict=True):
+            box = slice(row["top_px"], row["bottom_px"]), slice(row["left_px"], row["right_px"])
+            if is_large:
+                yield row, _outline_by_blocks(labels, box, row["id"])
+            else:
+                yield row, outline_of(block[within(box, window)] == row["id"], box)
 
 
-def outline_of(mask: np.ndarray) -> shapely.Geometry:
-    """The outline (x, y) of a mask (Y, X) along the edges of its pixels, with its holes."""
+def _around(objects: pd.DataFrame) -> Region:
+    """The smallest region that holds these objects."""
+    return (
+        slice(int(objects["top_px"].min()), int(objects["bottom_px"].max())),
+        slice(int(objects["left_px"].min()), int(objects["right_px"].max())),
+    )
+
+
+def _outline_by_blocks(labels: StoredArray, box: Region, number: int) -> shapely.Geometry:
+    """The outline of an object; in memory are one block and the outline itself."""
+    blocks = [
+        shard_region(index, labels.shape, labels.shards) for index in touched(box, labels.shards)
+    ]
+    parts = [outline_of(np.asarray(labels[block]) == number, block) for block in blocks]
+    return shapely.union_all(parts).simplify(0)
+
+
+def outline_of(mask: np.ndarray, region: Region) -> shapely.Geometry:
+    """The outline (x, y) of a mask (Y, X) of a region: along the edges of pixels, with holes."""
     padded = np.pad(mask.astype(np.int8), ((0, 0), (1, 1)))
     change = np.diff(padded, axis=1)
     rows, starts = np.nonzero(change == 1)
     _, ends = np.nonzero(change == -1)
-    return shapely.union_all(shapely.box(starts, rows, ends, rows + 1))
+    top, left = (part.start for part in region)
+    boxes = shapely.box(starts + left, rows + top, ends + left, rows + top + 1)
+    return shapely.union_all(boxes).simplify(0)  # without the ends of rows along straight edges
 
 
-def _feature(
-    row: dict[str, Any], geometry: shapely.Geometry, colour: tuple[int, int, int]
-) -> dict[str, Any]:
-    return {
-        "type": "Feature",
-        "geometry": json.loads(shapely.to_geojson(geometry)),
-        "properties": {
-            "objectType": "detection",
-            "name": str(row["id"]),
-            "classification": {"name": row["class"], "color": list(colour)},
-            "measurements": {
-                "area px": row["area_px"],
-                "mean foreground": round(row["mean_foreground"], 4),
-            },
+def _area_um2(row: dict[str, Any]) -> dict[str, float]:
+    """Of an object, nothing where the size of a pixel is not known."""
+    area = row["area_um2"]
+    return {} if np.isnan(area) else {"area um^2": round(area, 4)}
+
+
+def _feature(row: dict[str, Any], geometry: shapely.Geometry, colour: tuple[int, int, int]) -> str:
+    properties = {
+        "objectType": "detection",
+        "name": str(row["id"]),
+        "classification": {"name": row["class"], "color": list(colour)},
+        "measurements": {
+            "area px": row["area_px"],  # of the segmented image, which may be coarser
+            **_area_um2(row),
+            "mean foreground": round(row["mean_foreground"], 4),
         },
     }
+    # an outline may have millions of corners: it is written as it comes
+    outline = shapely.to_geojson(geometry)
+    return f'{{"type": "Feature", "geometry": {outline}, "properties": {json.dumps(properties)}}}'
 
 
 def _tiles(shape: Sequence[int], read: Callable[[Region], np.ndarray]) -> Iterator[np.ndarray]:
@@ -171,17 +204,18 @@ def _tiles(shape: Sequence[int], read: Callable[[Region], np.ndarray]) -> Iterat
 
 
 def _drawing(
-    level: StoredArray, labels: StoredArray, k: int, receipt: dict[str, Any]
+    level: StoredArray, labels: StoredArray, first_ids: Sequence[int], receipt: dict[str, Any]
 ) -> Callable[[Region], np.ndarray]:
-    """Draws a region of level k as RGB (Y, X, 3), instances outlined."""
-    step = 2**k
+    """Draws a region of a level as RGB (Y, X, 3), instances outlined in the colours of classes."""
+    colours = np.array(COLOURS, np.uint8)
 
     def draw(region: Region) -> np.ndarray:
         rgb = _as_rgb(np.asarray(level[(slice(None), *region)]), receipt)
         wide, inner = with_halo(region, (1, 1), level.shape[1:])
-        every = tuple(slice(part.start * step, part.stop * step, step) for part in wide)
-        outlined = find_boundaries(np.asarray(labels[every]), mode="inner")[inner]
-        rgb[outlined] = COLOURS[0]
+        labels_YX = np.asarray(labels[wide])
+        outlined = find_boundaries(labels_YX, mode="inner")[inner]
+        numbers = np.searchsorted(first_ids, labels_YX[inner][outlined], side="right") - 1
+        rgb[outlined] = colours[numbers % len(colours)]
         return rgb
 
     return draw
@@ -192,7 +226,9 @@ def _as_rgb(image_CYX: np.ndarray, receipt: dict[str, Any]) -> np.ndarray:
     if len(image_CYX) == 3 and image_CYX.dtype == np.uint8:
         return np.moveaxis(image_CYX, 0, -1).copy()
     mean, deviation = np.mean(receipt["pixels"]["mean"]), np.mean(receipt["pixels"]["deviation"])
-    low, span = mean - SPREAD * deviation, max(2 * SPREAD * deviation, 1e-12)
+    low = max(mean - SPREAD * deviation, min(receipt["pixels"]["lowest"]))
+    high = min(mean + SPREAD * deviation, max(receipt["pixels"]["highest"]))
+    span = max(high - low, 1e-12)
     gray_YX = (image_CYX.astype(np.float64).mean(axis=0) - low) / span
     return np.repeat(np.rint(255 * np.clip(gray_YX, 0, 1)).astype(np.uint8)[..., None], 3, axis=2)
 

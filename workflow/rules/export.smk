@@ -14,7 +14,7 @@ rule export_geojson:
     conda:
         "../../envs/unetflow.yaml"
     resources:
-        mem_mb=growing(2000),
+        mem_mb=growing(2000, per_gpx=1000),
         runtime=growing(30, per_gpx=60),
     params:
         store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
@@ -66,6 +66,7 @@ rule export_overlay:
         image=under_results("images/{image}.ome.zarr"),
         image_receipt=of_image("images/{receipt}.json"),
         store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        instances=of_image("predictions/{experiment}/fold{fold}/instances/{receipt}.json"),
         code=code("export_overlay"),
     script:
         "../../scripts/export_overlay.py"
