@@ -94,6 +94,63 @@ def test_an_empty_sheet_and_a_missing_one(config: dict[str, Any]) -> None:
         read(config)
 
 
+def saved(text: str, encoding: str = "utf-8") -> None:
+    Path("images.tsv").write_bytes(text.encode(encoding))
+
+
+def test_what_spreadsheets_save_is_read_or_explained(config: dict[str, Any]) -> None:
+    good = Path("images.tsv").read_text()
+    saved(good.replace("\n", "\r\n") + "\t\t\t\t\t\r\n", "utf-8-sig")  # and an empty row
+    assert len(read(config).images) == 3
+    for wrong in (good.replace("\t", ";"), good.replace("\t", ",")):
+        saved(wrong, "utf-8-sig")
+        with pytest.raises(ConfigError, match="one problem .*\n.*with tabs between them"):
+            read(config)
+    saved(good.replace("split", "part"))
+    with pytest.raises(ConfigError, match="one problem .*\n.*has no column split; its first line"):
+        read(config)
+    saved(good + "ü\n", "latin-1")
+    with pytest.raises(ConfigError, match=r"images\.tsv: is no text in UTF-8 \(byte \d+ is 0xfc\)"):
+        read(config)
+    saved(good, "utf-16")
+    with pytest.raises(ConfigError, match=r"is no text in UTF-8 \(byte 0 is 0xff\)"):
+        read(config)
+
+
+def test_messages_say_what_a_cell_must_be(config: dict[str, Any]) -> None:
+    add("my slide\tcells\t{data}/a.tif\t\tPredict\t")
+    with pytest.raises(ConfigError) as caught:
+        read(config)
+    assert "it must be a name of letters A to Z, digits, _ and -" in str(caught.value)
+    assert "it must be train, validation, test or predict, or the number" in str(caught.value)
+    config["export"] = {"formats": "geojson"}
+    config["experiments"]["unet"]["recipe"] = {"learning_rate": "4e-3"}
+    with pytest.raises(ConfigError) as caught:
+        read(config)
+    assert "formats: 'geojson' is not of type 'array'; write a list: [geojson]" in str(caught.value)
+    assert "write a number as 0.004 or 4.0e-3, without quotes" in str(caught.value)
+
+
+def test_a_folder_of_data_that_is_not_there_is_one_problem(config: dict[str, Any]) -> None:
+    config["data_dir"] = "elsewhere"
+    with pytest.raises(ConfigError, match="one problem .*\n.*data_dir: there is no folder elsewh"):
+        read(config)
+
+
+def test_slices_of_a_stack_lie_in_the_order_of_their_planes(config: dict[str, Any]) -> None:
+    config["export"] = {"formats": ["stack"], "splits": ["test"]}
+    with pytest.raises(ConfigError, match="no image of the splits test is of a stack"):
+        read(config)
+    config["datasets"]["cells"]["truth"] = "interior"
+    tifffile.imwrite("s.tif", np.zeros((12, 9, 7), np.uint8))
+    header = HEADER.replace("\n", "\tplane\n")
+    rows = [f"s{k}\tcells\ts.tif\ts.tif\ttest\tstack\t{k}\n" for k in (10, 2, 7)]
+    before = Path("images.tsv").read_text().splitlines(keepends=True)[1:]
+    saved(header + "".join(before + rows))
+    stacks = read(config).stacks_of("unet", 0, "test")
+    assert stacks["stack"] == ["s2", "s7", "s10"]
+
+
 def test_a_tile_that_is_not_possible_names_the_nearest(config: dict[str, Any]) -> None:
     config["experiments"]["unet"]["recipe"] = {"tile_px": 301}
     with pytest.raises(ConfigError, match=r"recipe\.tile_px: .*301 px.* 300 px and 308 px"):
@@ -133,7 +190,7 @@ def test_every_shipped_config_is_valid(path: Path, monkeypatch: pytest.MonkeyPat
     except ConfigError as error:
         lines = str(error).splitlines()[1:]
         assert lines, error
-        assert all("there is no file data/" in line for line in lines), error
+        assert all("data_dir: there is no folder data/" in line for line in lines), error
     else:
         assert settings.images
 

@@ -111,7 +111,7 @@ def source_at(slide: Slide, level: int | None, want_mpp: float | None) -> Source
     known = [(index, each.mpp) for index, each in enumerate(levels) if each.mpp]
     if not known or not SENSIBLE_MPP[0] <= known[0][1] <= SENSIBLE_MPP[1]:
         raise SlideError(
-            f"{slide.path}: its resolution is {f'{known[0][1]:g}' if known else 'not known'} um/px "
+            f"{slide.path}: its resolution is {f'{known[0][1]:g} um/px' if known else 'not known'} "
             f"(sensible: {SENSIBLE_MPP[0]:g} to {SENSIBLE_MPP[1]:g}), but the dataset wants "
             f"{want_mpp} um/px. Fill in the sheet's mpp column."
         )

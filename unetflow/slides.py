@@ -4,6 +4,7 @@ Never a level at once, formats without tiles (PNG, JPEG) excepted.
 """
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,10 @@ from unetflow.errors import SlideError
 from unetflow.paths import split_dataset
 from unetflow.readers import READABLE, Opened, frame_file, open_file
 
+log = logging.getLogger(__name__)
+
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")  # of a folder that is a store
+NEAR = 0.05  # of a resolution: what two sources may differ by
 SENSIBLE_MPP = (0.05, 50.0)  # [um/px] what is beyond is a unit taken for another
 
 
@@ -60,6 +64,12 @@ class Slide:
         known = [mpp] if mpp else self._opened.mpp[:1]
         listed = [None if mpp else own for own in self._opened.mpp]
         finest_mpp = known[0]
+        own_mpp = self._opened.mpp[0]
+        if mpp and own_mpp and abs(mpp / own_mpp - 1) > NEAR:
+            log.warning(
+                "%s: says %.4g um/px and is taken as %.4g, as given (for its finest level)",
+                *(path, own_mpp, mpp),
+            )
         self.levels = tuple(
             Level(shape, own or (finest_mpp and finest_mpp * shapes[0][1] / shape[1]))
             for shape, own in zip(shapes, listed, strict=True)

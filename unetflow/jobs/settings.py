@@ -66,7 +66,7 @@ class Settings:
         return [*self.folds(experiment)] if chosen == "folds" else [chosen]
 
     def stacks_of(self, experiment: str, fold: int | str, *roles: str) -> dict[str, list[str]]:
-        """Images of a fold whose truth is interiors, by group: slices that belong together."""
+        """Images of a fold whose truth is interiors, by group: slices, in the order of planes."""
         dataset = self.config["experiments"][experiment]["dataset"]
         if self.config["datasets"][dataset]["truth"] != "interior":
             return {}
@@ -74,7 +74,10 @@ class Settings:
         for name in self.images_of(experiment, fold, *roles):
             if group := self.images[name].group:
                 stacks.setdefault(group, []).append(name)
-        return stacks
+        return {group: sorted(names, key=self._plane) for group, names in stacks.items()}
+
+    def _plane(self, name: str) -> int:
+        return self.images[name].plane or 0
 
     def recipe(self, experiment: str) -> Recipe:
         """The recipe of an experiment, its preset and changes resolved."""
@@ -112,6 +115,8 @@ def read_settings(config: Mapping[str, Any], schemas: str | Path, base: str | Pa
         sheet = Path(base) / sheet
     row_schema = yaml.safe_load((Path(schemas) / "images.schema.yaml").read_text())
     images, problems = read_sheet(sheet, row_schema, complete["data_dir"])
+    if not images:  # what would follow from that is no problem of its own
+        _raise_if(problems)
     sizes = {name: dataset["images_per_job"] for name, dataset in complete["datasets"].items()}
     settings = Settings(complete, images, bundles_of(images, sizes))
     problems += _sheet_problems(settings, sheet)
@@ -119,6 +124,8 @@ def read_settings(config: Mapping[str, Any], schemas: str | Path, base: str | Pa
         p for name in complete["experiments"] for p in _experiment_problems(settings, name)
     ]
     problems += [*_dataset_problems(complete), *_file_problems(settings)]
+    if not problems:
+        problems += _export_problems(settings)
     _raise_if(problems)
     return settings
 
@@ -221,6 +228,24 @@ def _experiment_problems(settings: Settings, name: str) -> list[str]:
     return problems
 
 
+def _export_problems(settings: Settings) -> list[str]:
+    """A stack that is asked for and would be of no images."""
+    config = settings.config
+    wanted = config["export"]
+    stacks = [
+        settings.stacks_of(name, fold, *wanted["splits"])
+        for name in config["experiments"]
+        for fold in {*settings.folds(name), *settings.segmenting(name)}
+    ]
+    if "stack" not in wanted["formats"] or any(stacks):
+        return []
+    return [
+        f"config: export.formats: no image of the splits {', '.join(wanted['splits'])} is of a "
+        "stack; a stack is of images with a `group` in the sheet, in a dataset whose truth is "
+        "interior"
+    ]
+
+
 def _file_problems(settings: Settings) -> list[str]:
     """Missing files, and truths of another size than their image; what cannot be opened waits."""
     if "demo" in settings.config:  # the workflow draws them
@@ -231,11 +256,18 @@ def _file_problems(settings: Settings) -> list[str]:
             f"demo: the sheet has {len(slides)} slides with truth (*.ome.tif), the demo draws one; "
             "take `demo` out of the config if the images are real ones"
         ]
+    data_dir = settings.config["data_dir"]
+    if not Path(data_dir).is_dir() and any(
+        path.startswith(data_dir) for image in settings.images.values() for path in _files_of(image)
+    ):
+        return [
+            f"data_dir: there is no folder {data_dir}, which the sheet's {{data}} stands for; set "
+            "it in the config or with --config data_dir=..."
+        ]
     sources = Sources(sources_cache(settings.config["results"]))
     problems = []
     for image in settings.images.values():
-        paths = [path for path in (image.path, image.truth, image.tissue) if path]
-        missing = [path for path in paths if not split_dataset(path)[0].exists()]
+        missing = [path for path in _files_of(image) if not split_dataset(path)[0].exists()]
         problems += [f"image {image.name}: there is no file {path}" for path in missing]
         if missing or not image.truth or settings.config["datasets"][image.dataset]["mpp"]:
             continue
@@ -251,6 +283,10 @@ def _file_problems(settings: Settings) -> list[str]:
             )
     sources.save()
     return problems
+
+
+def _files_of(image: Image) -> list[str]:
+    return [path for path in (image.path, image.truth, image.tissue) if path]
 
 
 def _is_slide(path: str) -> bool:

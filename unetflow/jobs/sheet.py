@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import io
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -48,7 +49,20 @@ def in_words(where: str, error: jsonschema.ValidationError) -> str:
             + (f", did you mean {hint[0]!r}?" if hint else f"; there are: {', '.join(known)}")
             for key, hint in zip(unknown, hints, strict=True)
         )
-    return f"{place}: {error.message}"
+    return f"{place}: {error.message}{_way_out(error)}"
+
+
+def _way_out(error: jsonschema.ValidationError) -> str:
+    rule: Any = error.schema
+    if error.validator == "pattern" and "description" in rule:
+        return f"; it must be {rule['description']}"
+    if error.validator == "type" and isinstance(error.instance, str):
+        wanted = [rule["type"]] if isinstance(rule["type"], str) else rule["type"]
+        if {"number", "integer"} & {*wanted}:
+            return "; write a number as 0.004 or 4.0e-3, without quotes"
+        if "array" in wanted:
+            return f"; write a list: [{error.instance}]"
+    return ""
 
 
 def read_sheet(
@@ -57,13 +71,27 @@ def read_sheet(
     """The images of a sheet by name, `{data}` in their paths replaced, and the problems found."""
     if not sheet.exists():
         return {}, [f"images: there is no sheet {sheet}; give its path in the config"]
-    with sheet.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
+    try:
+        text = sheet.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return {}, [
+            f"{sheet}: is no text in UTF-8 (byte {error.start} is {error.object[error.start]:#x}); "
+            "save it as text in UTF-8 with tabs between the columns"
+        ]
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t")
+    rows = [(table.line_num, row) for row in table]
+    columns = table.fieldnames or []
+    if lacking := [name for name in schema["required"] if name not in columns]:
+        return {}, [
+            f"{sheet}: has no column {', '.join(lacking)}; its first line must name the columns, "
+            f"with tabs between them (not commas or semicolons), but is {text.splitlines()[:1]}"
+        ]
+    rows = [(line, row) for line, row in rows if any(map(_filled, row.values()))]
     if not rows:
         return {}, [f"{sheet}: holds no image; it needs a header and one row per image"]
     images: dict[str, Image] = {}
     problems = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         cells = {key or "": value.strip() for key, value in row.items() if value and key}
         where = f"{sheet} line {line}"
         found = [in_words(where, error) for error in schema_errors(cells, schema)]
@@ -76,6 +104,11 @@ def read_sheet(
         if not found:
             images[cells["image"]] = _image(cells, data_dir)
     return images, problems
+
+
+def _filled(cell: str | list[str] | None) -> bool:
+    """Whether there is anything in a cell, or in those beyond the last column."""
+    return bool("".join(cell or []).strip())
 
 
 def _leaving(where: str, cells: Mapping[str, str], data_dir: str) -> Iterator[str]:
