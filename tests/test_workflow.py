@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import yaml
 from conftest import ROOT
 
@@ -309,6 +310,26 @@ def test_the_networks_that_segment_what_is_not_annotated(
     # of each fold its test and its validation image, and the new one by whom the config says
     assert jobs["predict"] == 6 + segmenting
     assert jobs["instances"] == 3 + segmenting
+
+
+def test_only_large_images_are_shared_by_jobs(finished: Path, snakemake: Snakemake) -> None:
+    config = yaml.safe_load((finished.parent / "config" / "config.yaml").read_text())
+    del config["demo"]
+    config |= {"results": "shared", "images": "config/shared.tsv", "export": {}}
+    config["predict"]["parts"] = 4
+    rows = [
+        f"{name}\tcells\t{{data}}/{name}.tif\t{{data}}/{name}_truth.tif\t{split}"
+        for name, split in IMAGES
+    ]
+    for name, side_px in (("small", 2500), ("larger", 3000), ("large", 5000)):  # shards of 512 px
+        path = finished.parent / "data" / "demo" / f"{name}.tif"
+        tifffile.imwrite(path, np.zeros((side_px, side_px), np.uint8), compression="zlib")
+        rows.append(f"{name}\tcells\t{{data}}/{name}.tif\t\tpredict")
+    header = "image\tdataset\tpath\ttruth\tsplit"
+    (finished.parent / "config" / "shared.tsv").write_text("\n".join([header, *rows]) + "\n")
+    (finished.parent / "config" / "shared.yaml").write_text(yaml.safe_dump(config))
+    jobs = planned(snakemake("-n", "--configfile", "config/shared.yaml"))
+    assert (jobs["predict"], jobs["predict_begin"], jobs["predict_part"]) == (4, 2, 2 + 4)
 
 
 def test_images_that_share_jobs_give_the_same_and_nothing_is_made_twice(

@@ -13,6 +13,7 @@ from unetflow.jobs.resources import for_shards, gpus, growing
 from unetflow.jobs.settings import read_settings, sources_cache
 from unetflow.jobs.sources import Sources
 from unetflow.paths import split_dataset
+from unetflow.tiles import squares
 
 BASE = Path(str(workflow.current_basedir)).parents[1]
 
@@ -32,6 +33,7 @@ LABELLING = {
 }
 PARTS = SETTINGS.config["predict"]["parts"]  # in no digest: any number gives the same bytes
 PREDICT = {key: value for key, value in SETTINGS.config["predict"].items() if key != "parts"}
+LEAST_OF_PART = 16  # shards: with fewer, starting the job takes longer than what is shared
 BEGIN, END = (0, 0), (-1, 1)  # shares, as `unetflow.foreground` has them
 
 
@@ -213,6 +215,31 @@ def gpus_of_job(count):
             or SETTINGS.config["require_gpu"]
         ),
     )
+
+
+def parts_of(wildcards):
+    """Jobs that share the images of a bundle: as many as wanted, fewer of small ones."""
+    if PARTS == 1 or "demo" in SETTINGS.config:  # the demo's files are not drawn yet
+        return PARTS
+    shards = [squares(shape, PREDICT["shard_px"]) for shape in map(raw_shape, each_of(wildcards))]
+    return max(1, min(PARTS, sum(shards) // LEAST_OF_PART))
+
+
+def raw_shape(wildcards):
+    """(Y, X) of an image's level in its raw file; one pixel where it cannot be opened."""
+    image = SETTINGS.images[wildcards.image]
+    chosen = {"plane": image.plane, "time": image.time, "axes": image.axes}
+    return SOURCES.shape_px(image.path, level=image.level or 0, **chosen) or [1, 1]
+
+
+def gpus_of_predict(wildcards):
+    """GPUs of the rule that predicts an image, or ends it after its parts."""
+    return gpus_of_job(1)(wildcards) if parts_of(wildcards) == 1 else 0
+
+
+def share_of_predict(wildcards):
+    """What the rule that predicts an image does of it."""
+    return None if parts_of(wildcards) == 1 else END
 
 
 def predict_params(share, receipt):

@@ -32,10 +32,11 @@ def models(wildcards):
 
 def shares_of_bundle(wildcards):
     """Receipts of the parts that images are predicted in, none where one job does them."""
-    if PARTS == 1:
+    parts = parts_of(wildcards)
+    if parts == 1:
         return []
     folder = f"{RESULTS}/predictions/{wildcards.experiment}/fold{wildcards.fold}/parts"
-    return [f"{folder}/{wildcards.bundle}.{part}of{PARTS}.json" for part in range(PARTS)]
+    return [f"{folder}/{wildcards.bundle}.{part}of{parts}.json" for part in range(parts)]
 
 
 def weight_maps(pattern):

@@ -16,11 +16,11 @@ rule predict:
         "../../envs/unetflow.yaml"
     threads: for_shards(8)
     resources:
-        gpu=gpus_of_job(1) if PARTS == 1 else 0,
+        gpu=gpus_of_predict,
         mem_mb=growing(6000),
         runtime=growing(30, each=2, per_gpx=35),
     params:
-        **predict_params(None if PARTS == 1 else END, "foreground/{receipt}.json"),
+        **predict_params(share_of_predict, "foreground/{receipt}.json"),
     script:
         "../../scripts/predict.py"
 
