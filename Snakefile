@@ -32,5 +32,5 @@ rule all:
     default_target: True
     input:
         "<results>/report/index.html",
-        segmented_receipts,
+        "<results>/segmented.csv",
         exports,

@@ -174,4 +174,4 @@ def test_classes_are_taken_apart_one_by_one(tmp_path: Path) -> None:
 
 def test_nothing_to_take_apart(tmp_path: Path) -> None:
     made = labelled(tmp_path, np.zeros((1, 50, 60), np.uint8), split_px=1)
-    assert made["a"] == {"threshold": 0.5, "instances": 0, "first_id": 1}
+    assert made["a"] == {"threshold": 0.5, "instances": 0, "first_id": 1, "area_px": 0}

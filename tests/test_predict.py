@@ -691,6 +691,16 @@ def test_the_job_that_ends_an_image_does_what_was_damaged(
     assert all_bytes(job["store"] / "foreground") == before
 
 
+def test_an_image_of_another_kind_is_in_the_receipt(job: dict[str, Any]) -> None:
+    predict(**job)
+    assert read_receipt(job["receipt"])["warnings"] == []
+    prepared = read_receipt(job["image_receipt"])
+    write_receipt(job["image_receipt"], prepared | {"pixels": {"mean": [12700.0]}})
+    predict(**job)
+    (warning,) = read_receipt(job["receipt"])["warnings"]
+    assert "has a mean of 1.27e+04, but the model was trained on pixels of 127" in warning
+
+
 def test_another_processor_is_said(
     job: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,6 +142,7 @@ def test_every_declared_result_is_there(finished: Path) -> None:
         "models/unet/fold0/training.csv",
         "calibration/unet/fold0.json",
         "predictions/unet/fold0/objects/test_00.csv",
+        "segmented.csv",
         "exports/unet/fold0/unlabelled.geojson.gz",
         "exports/unet/fold0/unlabelled.labels.tif",
         "exports/unet/fold0/empty.overlay.ome.tif",
@@ -159,6 +160,16 @@ def test_every_declared_result_is_there(finished: Path) -> None:
     assert set(metrics["image"]) == {"test_00", "slide"}
     assert set(metrics["method"]) == {"unet", "otsu"}
     assert "report: results/report/index.html" in (finished / "report/headline.txt").read_text()
+
+
+def test_what_is_only_segmented_has_a_row_each(finished: Path) -> None:
+    table = pd.read_csv(finished / "segmented.csv").set_index("image")
+    assert set(table.index) == {"unlabelled", "empty"}
+    row = table.loc["unlabelled"]
+    objects = pd.read_csv(finished / "predictions/unet/fold0/objects/unlabelled.csv")
+    assert (row["instances"], row["area_px"]) == (len(objects), objects["area_px"].sum())
+    assert row["threshold_by"].startswith("validation, ")
+    assert table.loc["empty", "instances"] == 0
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
@@ -223,7 +234,7 @@ def test_an_edit_in_a_metrics_module_reruns_no_training_and_no_inference(
     jobs = planned(snakemake("-n"))
     path.write_text(before)
     # Instances follow the calibration; with equal thresholds their job ends at once.
-    after = {"calibrate", "instances", "evaluate", "collect", "report"}
+    after = {"calibrate", "instances", "segmented", "evaluate", "collect", "report"}
     assert set(jobs) == after | {"export_geojson", "export_labels", "export_overlay"}
 
 

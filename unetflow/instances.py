@@ -263,11 +263,14 @@ def _of_others(
 
 
 def _described(thresholds: Mapping[str, float], sums: Sequence[Sums]) -> dict[str, dict[str, Any]]:
-    """Of each class: its threshold, how many instances, and the first id."""
+    """Of each class: its threshold, how many instances of which area in all, and the first id."""
     made, first = {}, 1
     for (name, threshold), own in zip(thresholds.items(), sums, strict=True):
         count = len(own.first)
-        made[name] = {"threshold": threshold, "instances": count, "first_id": first}
+        made[name] = {
+            **{"threshold": threshold, "instances": count, "first_id": first},
+            "area_px": int(own.area_px.sum()),
+        }
         first += count
     if first - 1 > UINT32_MAX:
         raise StoreError(f"{first - 1} instances do not fit uint32: raise min_area_px")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,6 @@ from torch import nn
 from unetflow import networks
 from unetflow.errors import ModelError
 from unetflow.receipts import write_whole
-
-log = logging.getLogger(__name__)
 
 FAR = 3.0  # deviations of the training pixels that an image's mean may be off theirs
 TOLERANCE = 0.1  # of a resolution: what a network hardly sees
@@ -96,18 +93,18 @@ def check_channels(description: dict[str, Any], channels: int, image: str | Path
         )
 
 
-def warn_of_other_intensities(
-    description: dict[str, Any], mean_C: Sequence[float], image: str | Path
-) -> None:
-    """A warning in the log where an image's mean gray value is far from that of the training."""
+def other_intensities(description: dict[str, Any], mean_C: Sequence[float]) -> list[str]:
+    """Warnings where an image's mean gray values are far from those of the training."""
     of = description["intensity"]
+    warnings = []
     for channel, (mean, trained, deviation) in enumerate(
         zip(mean_C, of["mean"], of["deviation"], strict=True)
     ):
         if abs(mean - trained) > FAR * deviation:
-            log.warning(
-                "%s: channel %d has a mean of %.4g, but the model was trained on pixels of %.4g "
-                "with a deviation of %.4g. Where the image is of another kind (bright ground "
-                "instead of dark, another stain or bit depth), its result means nothing.",
-                *(image, channel, mean, trained, deviation),
+            warnings.append(
+                f"channel {channel} has a mean of {mean:.4g}, but the model was trained on pixels "
+                f"of {trained:.4g} with a deviation of {deviation:.4g}. Where the image is of "
+                "another kind (bright ground instead of dark, another stain or bit depth), its "
+                "result means nothing."
             )
+    return warnings

@@ -4,6 +4,7 @@ Source of the strategy: Ronneberger et al. 2015, figure 2; of the exact grid: `u
 Shape suffixes: K classes, H W of a tile, Y X of a level.
 """
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,15 @@ from unetflow.ensemble import Ensemble
 from unetflow.foreground import END, Share, put_tile, write_foreground, write_foreground_levels
 from unetflow.forward import ImageLike, cut, machine_of, read_tile, ready, tiles_for
 from unetflow.memory import keep_freed_memory
-from unetflow.models import check_image, warn_of_other_intensities
+from unetflow.models import check_image, other_intensities
 from unetflow.ome import spatial_scale
 from unetflow.receipts import RunRecord, read_receipt, write_receipt
 from unetflow.runners import mean_probabilities, turns_of
 from unetflow.stores import SHARD_PX, read_array
 from unetflow.tiles import squares
 from unetflow.tissue import read_tissue
+
+log = logging.getLogger(__name__)
 
 
 def predict_array(
@@ -80,9 +83,12 @@ def predict_store(
     record = RunRecord(receipt)
     prepared = read_receipt(image_receipt)
     pixels = read_array(image, "0")
+    warnings: dict[str, None] = {}  # in their order, each once
     for description in ensemble.descriptions:
         check_image(description, pixels.shape[0], prepared["levels"][0].get("mpp"), image)
-        warn_of_other_intensities(description, prepared["pixels"]["mean"], image)
+        warnings |= dict.fromkeys(other_intensities(description, prepared["pixels"]["mean"]))
+    for warning in warnings:
+        log.warning("%s: %s", image, warning)
     scale, unit = spatial_scale(image)
     foreground = write_foreground(
         ensemble,
@@ -105,6 +111,7 @@ def predict_store(
         "shape": foreground.array.shape,
         "dtype": str(foreground.array.dtype),
         "precision": foreground.chosen["precision"],
+        "warnings": list(warnings),
     }
     made: dict[str, Any] = {"share": share}
     if share in (None, END):

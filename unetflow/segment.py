@@ -20,7 +20,7 @@ from unetflow.errors import StoreError, UnetflowError
 from unetflow.foreground import write_foreground, write_foreground_levels
 from unetflow.forward import cores
 from unetflow.instances import label_store
-from unetflow.models import check_image, warn_of_other_intensities
+from unetflow.models import check_image, other_intensities
 from unetflow.paths import fingerprint_of, split_dataset
 from unetflow.receipts import digest_of, read_receipt, write_receipt
 from unetflow.sampling import Lost, Source, picked_channels, source_at
@@ -126,7 +126,8 @@ def segment_file(
             *(image, place["rows"], place["columns"], place["why"]),
         )
     if pixels.mean_C is not None:
-        warn_of_other_intensities(description, list(pixels.mean_C), image)
+        for warning in other_intensities(description, list(pixels.mean_C)):
+            log.warning("%s: %s", image, warning)
     digest = foreground.content_digest()
     write_foreground_levels(output, foreground, digest, how["threads"])
     _, made = label_store(

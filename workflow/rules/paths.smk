@@ -87,6 +87,16 @@ def run_paths(pattern):
     return [f"{RESULTS}/{pattern}".format(experiment=name, fold=fold) for name, fold in runs()]
 
 
+def only_segmented():
+    """All (experiment, fold, image) of split predict."""
+    return [
+        (name, fold, image)
+        for name in SETTINGS.config["experiments"]
+        for fold in SETTINGS.segmenting(name)
+        for image in SETTINGS.images_of(name, fold, "predict")
+    ]
+
+
 def image_paths(pattern, *roles):
     """A path for each experiment, fold and image with one of the roles."""
     judged = [role for role in roles if role != "predict"]
@@ -96,12 +106,7 @@ def image_paths(pattern, *roles):
         for image in SETTINGS.images_of(name, fold, *judged)
     ]
     if "predict" in roles:
-        pairs += [
-            (name, fold, image)
-            for name in SETTINGS.config["experiments"]
-            for fold in SETTINGS.segmenting(name)
-            for image in SETTINGS.images_of(name, fold, "predict")
-        ]
+        pairs += only_segmented()
     found = (paths(pattern, [image], experiment=name, fold=fold) for name, fold, image in pairs)
     return list(dict.fromkeys(chain.from_iterable(found)))
 
@@ -121,9 +126,21 @@ def every_image(pattern, *, annotated=False):
     return paths(pattern, [image.name for image in images if image.truth or not annotated])
 
 
-def segmented_receipts(wildcards):
-    """Receipts of the instances of images that are only to be segmented."""
-    return image_paths("predictions/{experiment}/fold{fold}/instances/{bundle}.json", "predict")
+def facts_of_segmented():
+    """Of all images that are only segmented who they are, and the receipts that tell of them."""
+    folder = "predictions/{experiment}/fold{fold}"
+    patterns = {
+        "foreground": f"{folder}/foreground/{{receipt}}.json",
+        "instances": f"{folder}/instances/{{receipt}}.json",
+        "calibration": "calibration/{experiment}/fold{fold}.json",
+    }
+    return [
+        {
+            **{"experiment": name, "fold": fold, "image": image},
+            **{key: paths(of, [image], experiment=name, fold=fold)[0] for key, of in patterns.items()},
+        }
+        for name, fold, image in only_segmented()
+    ]
 
 
 # Exports

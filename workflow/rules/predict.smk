@@ -125,3 +125,29 @@ rule instances:
         code=code("instances"),
     script:
         "../../scripts/instances.py"
+
+
+rule segmented:
+    input:
+        foregrounds=image_paths(
+            "predictions/{experiment}/fold{fold}/foreground/{bundle}.json", "predict"
+        ),
+        instances=image_paths(
+            "predictions/{experiment}/fold{fold}/instances/{bundle}.json", "predict"
+        ),
+    output:
+        table=ensure("<results>/segmented.csv", non_empty=True),
+    log:
+        "<logs>/segmented.log",
+    benchmark:
+        "<benchmarks>/segmented.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(20),
+    params:
+        images=facts_of_segmented(),
+        code=code("segmented"),
+    script:
+        "../../scripts/segmented.py"

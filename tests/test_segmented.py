@@ -1,0 +1,44 @@
+"""The table of images that are only segmented: counts, thresholds and who chose them, warnings."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from unetflow.receipts import write_receipt
+from unetflow.segmented import COLUMNS, write_segmented
+
+
+def case(folder: Path, name: str, threshold: float, warnings: list[str]) -> dict[str, Any]:
+    made = {"threshold": threshold, "instances": 7, "first_id": 1, "area_px": 70}
+    write_receipt(folder / f"i-{name}.json", {"shape": [40, 50], "classes": {"cell": made}})
+    write_receipt(folder / f"f-{name}.json", {"warnings": warnings})
+    receipts = {"instances": folder / f"i-{name}.json", "foreground": folder / f"f-{name}.json"}
+    return {"experiment": "unet", "fold": 0, "image": name, **receipts}
+
+
+@pytest.mark.parametrize(
+    "by, said", [("seg", "validation, seg"), ("default", "default, no validation images")]
+)
+def test_a_row_says_what_was_found_and_what_to_doubt(tmp_path: Path, by: str, said: str) -> None:
+    write_receipt(tmp_path / "c.json", {"instances": {"cell": {"threshold": 0.5, "by": by}}})
+    images = [case(tmp_path, "a", 0.5, []), case(tmp_path, "b", 0.7, ["Dark.", "Small."])]
+    images = [{**image, "calibration": tmp_path / "c.json"} for image in images]
+    write_segmented(images=images, table=tmp_path / "s.csv")
+    table = pd.read_csv(tmp_path / "s.csv", keep_default_na=False)
+    assert table.columns.tolist() == list(COLUMNS)
+    assert table["image"].tolist() == ["a", "b"]
+    assert table["threshold_by"].tolist() == [said, "config"]
+    assert table["warnings"].tolist() == ["", "Dark. Small."]
+    assert table.loc[0, ["instances", "area_px", "height_px", "width_px"]].tolist() == [
+        7,
+        70,
+        40,
+        50,
+    ]
+
+
+def test_no_image_gives_a_header(tmp_path: Path) -> None:
+    write_segmented(images=[], table=tmp_path / "s.csv")
+    assert (tmp_path / "s.csv").read_text().strip() == ",".join(COLUMNS)
