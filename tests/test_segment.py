@@ -133,6 +133,21 @@ def test_it_writes_over_nothing_but_its_own(
         assert main([model, image, str(folder / "o.ome.zarr")]) == 0
 
 
+def test_nothing_is_left_of_a_larger_image(case: tuple[Path, Any]) -> None:
+    folder, _ = case
+    files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
+    coarser = "foreground_1", "labels/instances/1"
+    assert main(files) == 0
+    assert all((Path(files[2]) / name).exists() for name in coarser)
+    store = prepare(folder, PIXELS)
+    assert (store / "1").exists()
+    tifffile.imwrite(files[1], PIXELS[:300, :400], photometric="minisblack")
+    assert main(files) == 0
+    assert not any((Path(files[2]) / name).exists() for name in coarser)
+    prepare(folder)
+    assert not (store / "1").exists()
+
+
 def test_other_code_begins_anew(
     case: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -137,7 +137,7 @@ def write_foreground_levels(
     write_coarser(
         store,
         foreground,
-        names[1:],
+        "foreground_{}",
         halved,
         axes=AXES,
         decided_by={"foreground": digest},

@@ -171,7 +171,7 @@ def label_store(
     write_coarser(
         store,
         array,
-        [f"labels/instances/{k}" for k in range(1, levels)],
+        "labels/instances/{}",
         every_second,
         axes=layout.axes,
         decided_by=decided_by,

@@ -13,7 +13,7 @@ from unetflow.copying import Copying
 from unetflow.errors import SlideError
 from unetflow.ome import ome_image, write_group
 from unetflow.paths import has_changed, replaced
-from unetflow.pyramid import halve, halved, level_shapes
+from unetflow.pyramid import clear_levels, halve, halved, level_shapes
 from unetflow.receipts import RunRecord, write_receipt
 from unetflow.sampling import Lost, Source, picked_channels, source_at
 from unetflow.slides import Slide
@@ -112,6 +112,7 @@ def _open_pyramid(
     unit = "micrometer" if source.mpp else None
     write_group(store, "", ome_image(name, AXES, scales, unit=unit))
     dtype = str(source.slide.dtype)
+    clear_levels(store, "{}", len(sizes_px))
     return [
         open_array(store, str(k), Layout((channels, *size_px), dtype, AXES), decided_by=decided_by)
         for k, size_px in enumerate(sizes_px)

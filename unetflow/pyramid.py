@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from unetflow.stores import Index, Layout, ShardedArray, open_array
+from unetflow.stores import Index, Layout, ShardedArray, clear, open_array
 
 COARSEST_PX = 512  # a pyramid ends with the first level that is no larger
 
@@ -27,26 +27,42 @@ def level_shapes(shape_px: Sequence[int]) -> list[tuple[int, int]]:
 def write_coarser(
     store: str | Path,
     finest: ShardedArray,
-    names: Sequence[str],
+    name: str,
     reduce: Reduce,
     *,
     axes: tuple[str, ...],
     decided_by: Mapping[str, Any],
     threads: int,
 ) -> None:
-    """The levels below `finest`, in arrays of a store with these names; `reduce` halves a block."""
-    leading = finest.array.shape[:-2]
+    """The levels below `finest`, in arrays of a store; `reduce` halves a block.
+
+    `name` is that of an array, with {} for the number of its level.
+    """
+    leading, shapes = finest.array.shape[:-2], level_shapes(finest.array.shape[-2:])
     levels = [finest] + [
         open_array(
             store,
-            name,
+            name.format(k),
             Layout((*leading, *shape_px), str(finest.array.dtype), axes),
             decided_by=decided_by,
         )
-        for name, shape_px in zip(names, level_shapes(finest.array.shape[-2:])[1:], strict=True)
+        for k, shape_px in enumerate(shapes[1:], start=1)
     ]
+    clear_levels(store, name, len(shapes))
     for finer, coarser in itertools.pairwise(levels):
         halve(finer, coarser, reduce, threads)
+
+
+def clear_levels(store: str | Path, name: str, first: int) -> None:
+    """Remove levels from this one on: those of a larger image that was here before.
+
+    `name` is as of `write_coarser`.
+    """
+    for k in itertools.count(first):
+        path = Path(store) / name.format(k)
+        if not path.exists():
+            return
+        clear(path)
 
 
 def halve(finer: ShardedArray, coarser: ShardedArray, reduce: Reduce, threads: int = 1) -> None:

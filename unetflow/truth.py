@@ -17,7 +17,7 @@ from unetflow.labels import class_target, read_truth
 from unetflow.ome import spatial_scale, write_labels
 from unetflow.paths import has_changed, replaced
 from unetflow.progress import progress
-from unetflow.pyramid import every_second, halve
+from unetflow.pyramid import clear_levels, every_second, halve
 from unetflow.receipts import RunRecord, read_receipt, write_receipt
 from unetflow.slides import Slide
 from unetflow.stores import SHARD_PX, Layout, ShardedArray, clear, open_array
@@ -117,6 +117,7 @@ def _open_labels(
             )
             for k, level in enumerate(levels)
         ]
+        clear_levels(store, f"labels/{name}/{{}}", len(levels))
     return arrays
 
 
