@@ -84,7 +84,7 @@ def test_odd_truths_and_images_are_named(check: Any) -> None:
         "only 20% of the annotated pixels are inside: the truth may be inverted"
         in table["inverted"]
     )
-    assert table["deep"] == "type uint16, most of the dataset uint8"
+    assert table["deep"] == "type is uint16, of most of the dataset uint8"
     assert table["holes"] == "1 places cannot be read"
     assert table["good"] == ""
 

@@ -231,3 +231,12 @@ def test_fp32_on_a_gpu_is_fp32() -> None:
     found = through(runner_for(networks_on("cuda"), TURNS[:1], READ_PX, 2), inputs)
     for a, b in zip(found, wanted, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+def test_memory_that_another_program_took_is_a_named_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("unetflow.runners.mean_probabilities", full)
+    with pytest.raises(ModelError, match="other programs took it. Run the same command again"):
+        Direct(networks_on("cpu"), TURNS[:1], 1)([tiles(1)[0]] * 2)

@@ -148,7 +148,8 @@ def _unlike_others(image: Row, usual: Mapping[str, Any]) -> Iterator[str]:
     """Where an image differs from most of its dataset in type, channels or resolution."""
     for name, value in _traits(image).items():
         if name in usual and value != usual[name]:
-            yield f"{name} {value}, most of the dataset {usual[name]}"
+            own, others = ("not known" if each is None else each for each in (value, usual[name]))
+            yield f"{name} is {own}, of most of the dataset {others}"
 
 
 def _duplicates(fact: Mapping[str, Any], same_pixels: Sequence[Mapping[str, Any]]) -> Iterator[str]:

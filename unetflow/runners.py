@@ -16,6 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from unetflow.errors import ModelError
 from unetflow.forward import tile_logits
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,13 @@ class Direct:
 
     def __call__(self, inputs_BCHW: Sequence[Tensor], /) -> Tensor:
         with self._in_network:
-            return mean_probabilities(self._networks, inputs_BCHW, self._turns).cpu()
+            try:
+                return mean_probabilities(self._networks, inputs_BCHW, self._turns).cpu()
+            except torch.OutOfMemoryError as error:
+                raise ModelError(
+                    "the GPU's memory, which was enough for such a tile before, has run out: other "
+                    "programs took it. Run the same command again: finished shards are kept."
+                ) from error
 
 
 class Captured:
