@@ -205,6 +205,8 @@ def test_a_hole_may_hold_an_object_of_another_class(tmp_path: Path) -> None:
     planes = np.zeros((2, 40, 40), np.uint8)
     planes[0, 5:35, 5:35] = 255
     planes[0, 15:20, 15:20] = 0  # with an object of the other class
+    planes[0, 8:11, 8:11] = 0  # with one in its middle: what is around that stays
+    planes[1, 9, 9] = 255
     planes[0, 25:28, 25:28] = 0  # empty: filled
     planes[1, 15:20, 15:20] = 255
     write_foreground(tmp_path / "p.ome.zarr", planes)
@@ -225,7 +227,8 @@ def test_a_hole_may_hold_an_object_of_another_class(tmp_path: Path) -> None:
         labelling=LABELLING,
     )
     stored = np.asarray(read_array(tmp_path / "p.ome.zarr", "labels/instances/0")[:])
-    assert (stored[15:20, 15:20] == 2).all()
+    assert (stored[15:20, 15:20] == 3).all()
+    assert np.unique(stored[8:11, 8:11]).tolist() == [0, 2]
     assert (stored[25:28, 25:28] == 1).all()
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 from skimage.measure import regionprops
 
 from unetflow.instances import label_instances
@@ -17,10 +18,15 @@ from unetflow.tiles import shard_grid, shard_region
 
 
 def by_blocks(
-    foreground: np.ndarray, block: tuple[int, ...], threads: int = 1, **how: Any
+    foreground: np.ndarray,
+    block: tuple[int, ...],
+    threads: int = 1,
+    others: np.ndarray | None = None,
+    **how: Any,
 ) -> tuple[np.ndarray, Any]:
-    def read(region: Any) -> tuple[np.ndarray, np.ndarray, None]:
-        return foreground[region] > 0.5, foreground[region], None
+    def read(region: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        of_others = None if others is None else others[region]
+        return foreground[region] > 0.5, foreground[region], of_others
 
     objects = find_objects(read, foreground.shape, block, Labelling(**how), threads)
     labels = np.zeros(foreground.shape, np.uint32)
@@ -28,6 +34,33 @@ def by_blocks(
         region = shard_region(index, foreground.shape, block)
         labels[region] = objects.draw(index, read(region)[0])
     return labels, objects
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+@given(st.data(), st.sampled_from([0, 2, 4]))
+@settings(deadline=None)
+def test_background_that_holds_others_is_no_hole(
+    axes: int, data: st.DataObject, min_area: int
+) -> None:
+    shapes = hnp.array_shapes(min_dims=axes, max_dims=axes, max_side=14 if axes == 2 else 6)
+    classes = data.draw(hnp.arrays(np.uint8, shapes, elements=st.integers(0, 2)))
+    block = data.draw(st.tuples(*[st.integers(1, 6)] * axes))
+    connectivity = data.draw(st.integers(1, axes))
+    mask, others = classes == 1, classes == 2
+    filled = ndimage.binary_fill_holes(mask)
+    holes, _ = ndimage.label(filled & ~mask)
+    filled &= ~np.isin(holes, np.setdiff1d(holes[others], [0]))
+    wanted = label_instances(filled.astype(float), connectivity=connectivity, min_area_px=min_area)
+    found, objects = by_blocks(
+        mask.astype(float),
+        block,
+        others=others,
+        connectivity=connectivity,
+        fill_holes=True,
+        min_area_px=min_area,
+    )
+    np.testing.assert_array_equal(found, wanted)
+    check_sums(objects.sums, wanted, mask.astype(float))
 
 
 def check_sums(sums: Sums, labels: np.ndarray, foreground: np.ndarray) -> None:
@@ -112,7 +145,8 @@ def settled(drawing: str, min_area_px: int, *, fill_holes: bool = True) -> tuple
     pieces = find_pieces(mask, how)
     sums = sums_of(pieces, mask.astype("u1"), (0, 0), mask.shape)
     touching = touching_pieces(pieces, 1) if fill_holes else np.zeros((0, 2), np.int64)
-    found = settle(pieces.faces(), sums, pieces.are_objects(), touching, how)
+    no_others = np.zeros(pieces.count, bool)
+    found = settle(pieces.faces(), sums, pieces.are_objects(), touching, no_others, how)
     return found, pieces.painted(found.of_piece)
 
 

@@ -1,7 +1,7 @@
 """From foreground to instances: threshold, label, clean, take clumps apart."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -137,7 +137,7 @@ def label_store(
     """Array `labels/instances` of a store with a foreground, and what is said of each class.
 
     `thresholds` are by class. Of several classes that are above theirs a pixel belongs to the one
-    with the highest foreground, and a hole is filled but for what belongs to another class. The ids
+    with the highest foreground, and a hole is filled if it holds nothing of another class. The ids
     of each class are consecutive, class after class. Images of any size are labelled block by
     block, to the same numbers. The table is written as Parquet, to the path
     `table`, and as CSV beside it; its columns are `unetflow.objects.COLUMNS`.
@@ -193,8 +193,7 @@ def instances_of_class(labels: "da.Array", made: Mapping[str, int]) -> "da.Array
 class _Classes:
     """The pixels and the objects of each class of a stored foreground (K, Y, X), block by block.
 
-    A hole of an object is filled but for what belongs to another class. Where it lies in holes of
-    several classes it belongs to the last of them, so the last class is found first.
+    A hole that holds pixels of another class is none, so that no pixel is in holes of two classes.
     """
 
     def __init__(
@@ -204,39 +203,31 @@ class _Classes:
         # of each stored byte, whether it is above; other types are compared one by one
         bytes_ = as_probability(np.arange(256, dtype=np.uint8)).astype(np.float64)
         self._above = [bytes_ > threshold for threshold in thresholds]
-        self._found: dict[int, Objects] = {}
+        self._found: list[Objects] = []
 
     def find(self, how: Labelling, threads: int) -> list[Sums]:
         """The objects of all classes; returns their sums, class by class."""
         shape = self._foreground.shape[1:]
-        for number in reversed(range(len(self._thresholds))):
-            read = partial(self._read, number)
-            self._found[number] = find_objects(read, shape, self._block, how, threads)
-        return [self._found[number].sums for number in sorted(self._found)]
+        self._found = [
+            find_objects(partial(self._read, number), shape, self._block, how, threads)
+            for number in range(len(self._thresholds))
+        ]
+        return [objects.sums for objects in self._found]
 
-    def drawn(self, region: Region) -> dict[int, np.ndarray]:
-        """Of each class that was found the numbers (uint32) of its objects in a block."""
+    def drawn(self, region: Region) -> Iterator[np.ndarray]:
+        """Of each class the numbers (uint32) of its objects in a block."""
+        index = tuple(part.start // size for part, size in zip(region, self._block, strict=True))
         above, _ = self._masks(region)
-        return self._drawn(above, region)
+        for mask_YX, objects in zip(above, self._found, strict=True):
+            yield objects.draw(index, mask_YX)
 
     def _read(
         self, number: int, region: Region
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Mask (Y, X) of a class, its foreground as it is stored, and what belongs to others."""
+        """Mask (Y, X) of a class, its foreground as it is stored, and the mask of all others."""
         above, stored_KYX = self._masks(region)
-        drawn = self._drawn(above, region)
-        return above[number], stored_KYX[number], _of_others(above, drawn, number)
-
-    def _drawn(self, above: Sequence[np.ndarray], region: Region) -> dict[int, np.ndarray]:
-        index = tuple(part.start // size for part, size in zip(region, self._block, strict=True))
-        drawn: dict[int, np.ndarray] = {}
-        for number, objects in self._found.items():  # from the last class on
-            numbers_YX = objects.draw(index, above[number])
-            of_others = _of_others(above, drawn, number)
-            if of_others is not None:
-                numbers_YX[of_others] = 0
-            drawn[number] = numbers_YX
-        return drawn
+        others = above[:number] + above[number + 1 :]
+        return above[number], stored_KYX[number], np.any(others, axis=0) if others else None
 
     def _masks(self, region: Region) -> tuple[list[np.ndarray], np.ndarray]:
         """Masks of all classes, which exclude one another, and the foreground as it is stored."""
@@ -252,14 +243,6 @@ class _Classes:
             highest_YX = (stored_KYX * above).argmax(axis=0)
             above = [mask_YX & (highest_YX == k) for k, mask_YX in enumerate(above)]
         return above, stored_KYX
-
-
-def _of_others(
-    above: Sequence[np.ndarray], drawn: Mapping[int, np.ndarray], number: int
-) -> np.ndarray | None:
-    """What belongs to classes before, by their masks, or after, as drawn; None: there are none."""
-    others = [*above[:number], *(numbers_YX != 0 for numbers_YX in drawn.values())]
-    return np.any(others, axis=0) if others else None
 
 
 def _described(thresholds: Mapping[str, float], sums: Sequence[Sums]) -> dict[str, dict[str, Any]]:
@@ -285,7 +268,7 @@ def _write(array: ShardedArray, draw: Callable[[Index], np.ndarray], threads: in
 def _draw(classes: _Classes, first_ids: Sequence[int], region: Region) -> np.ndarray:
     """Ids of the objects of all classes in a block."""
     labels_YX = np.zeros([part.stop - part.start for part in region], np.uint32)
-    for number, numbers_YX in classes.drawn(region).items():
+    for first_id, numbers_YX in zip(first_ids, classes.drawn(region), strict=True):
         own = numbers_YX != 0
-        labels_YX[own] = numbers_YX[own] + np.uint32(first_ids[number] - 1)
+        labels_YX[own] = numbers_YX[own] + np.uint32(first_id - 1)
     return labels_YX

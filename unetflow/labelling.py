@@ -31,9 +31,9 @@ AHEAD = 2  # blocks per thread that are labelled before they are merged
 
 Index = tuple[int, ...]
 Read = Callable[[Region], tuple[np.ndarray, np.ndarray, np.ndarray | None]]
-"""Mask (bool) and foreground (any number) of a region, and the pixels (bool) that belong to others.
+"""Mask (bool) and foreground (any number) of a region, and what belongs to other objects (bool).
 
-Those of others are in no sum, also in a hole that is filled; None: there are none.
+Background that holds such pixels is no hole; None: there are none.
 """
 
 
@@ -63,8 +63,8 @@ def find_objects(
 ) -> Objects:
     """Number the objects of an image, (Y, X) or (Z, Y, X), in the order of their first pixels.
 
-    Holes are background that does not reach the image's border; they are filled, and join what
-    they touch. Objects under `min_area_px` are left out.
+    Holes are background that neither reaches the image's border nor holds what belongs to others;
+    they are filled, and join what they touch. Objects under `min_area_px` are left out.
     """
     merged = _Merged(tuple(shape), how)
     for index, region, faces, settled in _blocks(read, shape, block, how, threads):
@@ -87,7 +87,7 @@ class _Merged:
     is_object: list[np.ndarray] = field(default_factory=list)
     joined: list[np.ndarray] = field(default_factory=list)  # groups (N, 2) that are one
     touching: list[np.ndarray] = field(default_factory=list)  # background and object (N, 2)
-    at_border: list[np.ndarray] = field(default_factory=list)  # groups of background
+    outside: list[np.ndarray] = field(default_factory=list)  # groups of background, no holes
 
     def __post_init__(self) -> None:
         # of each axis, over the whole image along the axes after it: where the layer of blocks
@@ -105,6 +105,7 @@ class _Merged:
         self.sums.append(settled.sums)
         self.is_object.append(settled.is_object)
         self.touching.append(settled.touching + self.total)
+        self.outside.append(settled.outside + self.total)
         self.total += count
         before: tuple[int, ...] = ()
         for axis, (part, (begins, ends)) in enumerate(zip(region, faces, strict=True)):
@@ -130,7 +131,7 @@ class _Merged:
         self._before[axis] = self._ends[axis]
 
     def _reaches_border(self, face: np.ndarray) -> None:
-        self.at_border.append(np.unique(-face[face < 0] - 1))
+        self.outside.append(np.unique(-face[face < 0] - 1))
 
     def _join(self, one: np.ndarray, other: np.ndarray) -> None:
         """What meets along two faces that lie side by side."""
@@ -156,7 +157,7 @@ class _Merged:
         if self.how.fill_holes:
             root = roots(parent)
             outside = np.zeros(self.total, bool)
-            outside[root[_joined(self.at_border, np.int64)]] = True
+            outside[root[_joined(self.outside, np.int64)]] = True
             hole = ~inside & ~outside[root]
             touching = _joined(self.touching, np.int64).reshape(-1, 2)
             unite(parent, touching[hole[touching[:, 0]]])
@@ -192,11 +193,12 @@ def _blocks(
         mask, foreground, of_others = read(region)
         pieces = find_pieces(mask, how)
         faces = pieces.faces()
-        sums = sums_of(pieces, foreground, [part.start for part in region], shape, of_others)
-        touching = np.zeros((0, 2), np.int64)
+        sums = sums_of(pieces, foreground, [part.start for part in region], shape)
+        touching, kept_open = np.zeros((0, 2), np.int64), np.zeros(pieces.count, bool)
         if how.fill_holes:
             touching = touching_pieces(pieces, how.connectivity)
-        return faces, settle(faces, sums, pieces.are_objects(), touching, how)
+            kept_open = pieces.reach_into(of_others)
+        return faces, settle(faces, sums, pieces.are_objects(), touching, kept_open, how)
 
     waiting: deque[tuple[Index, Region, Future[tuple[Faces, Settled]]]] = deque()
     with ThreadPoolExecutor(threads) as pool:

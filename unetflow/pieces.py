@@ -66,6 +66,13 @@ class Pieces:
         sizes = [self.shape[:axis] + self.shape[axis + 1 :] for axis in range(len(self.shape))]
         return [(a.reshape(n), b.reshape(n)) for (a, b), n in zip(faces, sizes, strict=True)]
 
+    def reach_into(self, mask: np.ndarray | None) -> np.ndarray:
+        """Whether each piece has pixels of a mask of the block."""
+        found = np.zeros(self.count + 1, bool)
+        if mask is not None and mask.any():
+            found[self.painted()[mask]] = True
+        return found[1:]
+
     def _rows(self, rows: np.ndarray, of_run: np.ndarray) -> np.ndarray:
         """Some rows as an image of numbers of their runs."""
         return np.asarray(runs.painted(self.begin, self.ends, of_run, rows, self.shape[-1]))
@@ -109,12 +116,8 @@ def sums_of(
     foreground: np.ndarray,
     origin: Sequence[int],
     shape: Sequence[int],
-    without: np.ndarray | None = None,
 ) -> Sums:
-    """Sums of the pieces of a block that starts at `origin` of an image of `shape`.
-
-    Pixels of the mask `without` do not count, but for boxes and first pixels: they lie in holes.
-    """
+    """Sums of the pieces of a block that starts at `origin` of an image of `shape`."""
     axes = foreground.ndim
     if foreground.dtype == np.float16:  # which numba does not have
         foreground = foreground.astype(np.float32)
@@ -124,14 +127,6 @@ def sums_of(
         np.array([0, *origin][-3:], np.int64),
         np.array([1, *shape][-3:], np.int64),
     )
-    if without is not None and without.any():
-        left_out = np.nonzero(without)
-        of = pieces.painted()[left_out].astype(np.int64)
-        area -= np.bincount(of, minlength=pieces.count + 1)[1:]
-        light -= np.bincount(of, foreground[left_out], minlength=pieces.count + 1)[1:]
-        for axis, places in zip((-axes + k for k in range(axes)), left_out, strict=True):
-            there = places + origin[axis]
-            at[:, axis] -= np.bincount(of, there, minlength=pieces.count + 1)[1:]
     return Sums(area, first, start[:, -axes:], stop[:, -axes:], at[:, -axes:], light)
 
 

@@ -26,19 +26,26 @@ class Settled(NamedTuple):
     is_object: np.ndarray  # bool, of each group
     sums: Sums  # of each group
     touching: np.ndarray  # groups (background, object) that touch, from 0: (N, 2)
+    outside: np.ndarray  # groups of background, from 0, that are no holes
 
 
 def settle(
-    faces: Faces, sums: Sums, is_object: np.ndarray, touching: np.ndarray, how: Labelling
+    faces: Faces,
+    sums: Sums,
+    is_object: np.ndarray,
+    touching: np.ndarray,
+    kept_open: np.ndarray,
+    how: Labelling,
 ) -> Settled:
     """Groups of the pieces 1 to n of a block, as `unetflow.pieces` finds them.
 
-    `faces` are those of the block, as of `Pieces.faces`. Where holes are not filled there are no
+    `faces` are those of the block, as of `Pieces.faces`; background that is `kept_open` (bool, of
+    each piece) is filled nowhere. Where holes are not filled there are no
     pieces of background, and what is too small and reaches no face is in no group.
     """
     count = len(is_object)
     goes_on = _reach_a_face(faces, count)
-    hole = ~is_object & ~goes_on
+    hole = ~is_object & ~goes_on & ~kept_open
     in_hole = hole[touching[:, 0]]
     parent = np.arange(count)
     unite(parent, touching[in_hole])
@@ -65,6 +72,7 @@ def settle(
         objects,
         Sums(*(add_up(name, part[kept], of, len(groups)) for name, part in sums._asdict().items())),
         distinct_pairs(pairs[objects[pairs[:, 1]]], len(groups)),
+        np.unique(of_piece[1:][kept_open & kept & ~is_object] - 1),
     )
 
 
