@@ -33,4 +33,5 @@ rule all:
     input:
         "<results>/report/index.html",
         "<results>/segmented.csv",
+        segmented_receipts,
         exports,

@@ -4,4 +4,8 @@ from unetflow.jobs.logs import job_log
 from unetflow.segmented import write_segmented
 
 with job_log(snakemake.log[0]):
-    write_segmented(images=snakemake.params.images, table=snakemake.output.table)
+    write_segmented(
+        images=snakemake.params.images,
+        threshold=snakemake.params.threshold,
+        table=snakemake.output.table,
+    )

@@ -131,6 +131,26 @@ def test_messages_say_what_a_cell_must_be(config: dict[str, Any]) -> None:
     assert "write a number as 0.004 or 4.0e-3, without quotes" in str(caught.value)
 
 
+def test_a_folder_that_is_not_there_hides_nothing_else(config: dict[str, Any]) -> None:
+    header, *rows = Path("images.tsv").read_text().splitlines(keepends=True)
+    saved(header + "".join(rows).replace("{data}/", ""))
+    config["data_dir"] = "a"  # which paths begin with, but none lies in it
+    assert len(read(config).images) == 3
+    saved(header + "".join(rows) + "new\tcells\tgone.tif\t\tpredict\t\n")
+    with pytest.raises(ConfigError, match="2 problems") as caught:
+        read(config)
+    assert "there is no folder a, which" in str(caught.value)
+    assert "image new: there is no file gone.tif" in str(caught.value)
+
+
+def test_columns_of_one_name_and_empty_cells(config: dict[str, Any]) -> None:
+    add("new\tcells\t{data}/a.tif\t  \tpredict\t")
+    assert read(config).images["new"].truth is None
+    saved(Path("images.tsv").read_text().replace("group", "split"))
+    with pytest.raises(ConfigError, match="names a column twice: split"):
+        read(config)
+
+
 def test_a_folder_of_data_that_is_not_there_is_one_problem(config: dict[str, Any]) -> None:
     config["data_dir"] = "elsewhere"
     with pytest.raises(ConfigError, match="one problem .*\n.*data_dir: there is no folder elsewh"):
@@ -249,7 +269,10 @@ def test_folders_and_datasets_in_files_have_fingerprints(tmp_path: Path) -> None
     (store / "c" / "0").write_bytes(b"PIXELS")
     assert sources.fingerprint(store) != before
     (tmp_path / "i.h5").write_bytes(b"data")
-    assert sources.fingerprint(f"{tmp_path}/i.h5:/raw") == sources.fingerprint(tmp_path / "i.h5")
+    raw, other = (sources.fingerprint(f"{tmp_path}/i.h5:{name}") for name in ("/raw", "/other"))
+    assert raw != other
+    assert raw == sources.fingerprint(f"{tmp_path}/i.h5:raw")
+    assert raw.startswith(sources.fingerprint(tmp_path / "i.h5"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="the folder is empty"):
         sources.fingerprint(tmp_path / "empty")

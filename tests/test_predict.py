@@ -32,7 +32,7 @@ from unetflow.kept import KeptChunks
 from unetflow.memory import MIB
 from unetflow.models import load_model, save_model
 from unetflow.networks import build
-from unetflow.ome import ome_image, write_group
+from unetflow.ome import ome_image, spatial_scale, write_group
 from unetflow.predict import predict_array, predict_store
 from unetflow.pyramid import halved
 from unetflow.receipts import read_receipt, record_of, write_receipt
@@ -684,11 +684,25 @@ def test_the_job_that_ends_an_image_does_what_was_damaged(
     zarr_json = job["store"] / "foreground" / "zarr.json"
     as_begun = zarr_json.read_text()
     zarr_json.write_text(as_begun.replace('"device": "cpu"', '"device": "cuda"'))
-    with pytest.raises(StoreError, match="1 shards are missing .* Delete the image's [*].begun"):
+    with pytest.raises(StoreError, match="1 shards are missing .* Delete the receipts of its parts"):
         predict(**job | {"gpu": False, "require_gpu": True}, share=END)
     zarr_json.write_text(as_begun)
     predict(**job, share=END)
     assert all_bytes(job["store"] / "foreground") == before
+    # where nothing is missing it needs no GPU, not even to say on what it ran
+    zarr_json.write_text(as_begun.replace('"device": "cpu"', '"device": "cuda"'))
+    predict(**job | {"gpu": False, "require_gpu": True}, share=END)
+
+
+def test_a_corrected_resolution_reaches_the_store(job: dict[str, Any]) -> None:
+    predict(**job)
+    shard = job["store"] / "foreground" / "c" / "0" / "1" / "1"
+    made = shard.stat().st_mtime_ns
+    levels = {"0": [1, 0.25, 0.25]}
+    write_group(job["image"], "", ome_image("i", ("c", "y", "x"), levels, unit="micrometer"))
+    predict(**job)
+    assert spatial_scale(job["store"]) == ([0.25, 0.25], "micrometer")
+    assert shard.stat().st_mtime_ns == made
 
 
 def test_an_image_of_another_kind_is_in_the_receipt(job: dict[str, Any]) -> None:

@@ -19,22 +19,29 @@ def case(folder: Path, name: str, threshold: float, warnings: list[str]) -> dict
 
 
 @pytest.mark.parametrize(
-    "by, said", [("seg", "validation, seg"), ("default", "default, no validation images")]
+    "by, threshold, said",
+    [
+        ("seg", None, "validation, seg"),
+        ("default", None, "default, no validation images"),
+        ("default", 0.5, "config"),
+    ],
 )
-def test_a_row_says_what_was_found_and_what_to_doubt(tmp_path: Path, by: str, said: str) -> None:
+def test_a_row_says_what_was_found_and_what_to_doubt(
+    tmp_path: Path, by: str, threshold: float | None, said: str
+) -> None:
     write_receipt(tmp_path / "c.json", {"instances": {"cell": {"threshold": 0.5, "by": by}}})
-    images = [case(tmp_path, "a", 0.5, []), case(tmp_path, "b", 0.7, ["Dark.", "Small."])]
+    images = [case(tmp_path, "a", 0.5, []), case(tmp_path, "b", 0.5, ["Dark.", "Small."])]
     images = [{**image, "calibration": tmp_path / "c.json"} for image in images]
-    write_segmented(images=images, table=tmp_path / "s.csv")
+    write_segmented(images=images, threshold=threshold, table=tmp_path / "s.csv")
     table = pd.read_csv(tmp_path / "s.csv", keep_default_na=False)
     assert table.columns.tolist() == list(COLUMNS)
     assert table["image"].tolist() == ["a", "b"]
-    assert table["threshold_by"].tolist() == [said, "config"]
+    assert table["threshold_by"].tolist() == [said, said]
     assert table["warnings"].tolist() == ["", "Dark. Small."]
     for column, value in {"instances": 7, "area_px": 70, "height_px": 40, "width_px": 50}.items():
         assert (table[column] == value).all()
 
 
 def test_no_image_gives_a_header(tmp_path: Path) -> None:
-    write_segmented(images=[], table=tmp_path / "s.csv")
+    write_segmented(images=[], threshold=None, table=tmp_path / "s.csv")
     assert (tmp_path / "s.csv").read_text().strip() == ",".join(COLUMNS)

@@ -18,6 +18,7 @@ from unetflow.runners import Captured, Runner, Turns, mean_probabilities, runner
 
 log = logging.getLogger(__name__)
 
+LEAST_BUSY = 0.8  # of the threads
 SHARE_OF_MEMORY = 0.8  # of what is left, for the activations of tiles
 READERS = 2  # workers that read and write shards while others compute
 
@@ -48,7 +49,7 @@ class Ensemble:
             raise ValueError("an ensemble of no model predicts nothing")
         self.descriptions = [description for _, description in models]
         self.digests = list(digests)  # of the model files
-        self._granted_bytes = math.inf if memory_mb is None else memory_mb * MIB
+        self._granted_bytes = memory_mb * MIB if memory_mb else math.inf
         self._loaded: list[Any] = [network for network, _ in models]
         self._ready: dict[tuple[str, str], list[nn.Module]] = {}  # of one device and precision
         self._captured: dict[_Tile, Captured] = {}  # one at most: each holds the memory of a tile
@@ -111,8 +112,10 @@ class Ensemble:
         small, large = math.gcd(512, shard_px), math.gcd(1024, shard_px)
         if precision != "bf16":
             return small
+        if device != "cpu":
+            return large
         together = [
-            self.tiles_at_once(
+            self._fitting(
                 {"write_px": px, "device": device, "precision": precision}, most, held_bytes
             )
             for px in (small, large)
@@ -128,12 +131,16 @@ class Ensemble:
         """
         if chosen["device"] != "cpu":
             return max(1, most)
+        fitting = self._fitting(chosen, most, held_bytes)
+        # few threads are idle: of 8, two tiles have four each, where three would have two
+        return max(n for n in range(1, fitting + 1) if most // n * n >= LEAST_BUSY * most)
+
+    def _fitting(self, chosen: Mapping[str, Any], most: int, held_bytes: int) -> int:
+        """How many tiles fit into a CPU's memory together, 1 to `most`."""
         self._on(chosen["device"], chosen["precision"])  # what they take is not left to tiles
         needed = self._bytes_of_tile(chosen["write_px"], chosen["precision"]) + held_bytes
         left = self._usable_bytes() - READERS * held_bytes
-        fitting = max(1, min(most, int(left / needed)))
-        # no thread is idle: of 8, two tiles have four each, where three would have two
-        return max(range(1, fitting + 1), key=lambda number: (most // number * number, number))
+        return max(1, min(most, int(left / needed)))
 
     def needs(self, chosen: Mapping[str, Any], at_once: int, held_bytes: int) -> str:
         """The memory that prediction takes, and for what: in words, of the device's memory."""

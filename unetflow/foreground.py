@@ -34,7 +34,7 @@ from unetflow.forward import (
 )
 from unetflow.kept import KeptChunks, Pixels, bytes_around
 from unetflow.memory import keep_freed_memory
-from unetflow.ome import ome_image, read_attributes, spatial_scale, write_group
+from unetflow.ome import ome_image, write_group
 from unetflow.progress import progress
 from unetflow.pyramid import halved, level_shapes, write_coarser
 from unetflow.runners import Turns, turns_of
@@ -95,9 +95,9 @@ def write_foreground(
         if share == END and joined.chosen["device"] != "cpu" and not gpu:
             raise StoreError(
                 f"{store}: {len(missing)} shards are missing or were damaged, and this job, which "
-                "ends the image, has no GPU to do them. Delete the image's *.begun.json in "
-                f"{Path(store).parent / 'parts'} and run the same command again: all others are "
-                "kept."
+                "ends the image, has no GPU to do them. Delete the receipts of its parts, "
+                f"*of*.json in {Path(store).parent / 'parts'}, and run the same command again: all "
+                "others are kept."
             )
     keep_freed_memory()
     device = resolve_device(gpu=gpu, require_gpu=require_gpu)
@@ -128,10 +128,18 @@ def write_foreground(
 
 
 def write_foreground_levels(
-    store: str | Path, foreground: ShardedArray, digest: str, threads: int
+    store: str | Path,
+    foreground: ShardedArray,
+    digest: str,
+    threads: int,
+    *,
+    scale: Sequence[float],
+    unit: str | None,
 ) -> None:
-    """Coarser levels of a finished foreground with this digest, for viewers, and its metadata."""
-    scale, unit = spatial_scale(store)
+    """Coarser levels of a finished foreground with this digest, for viewers, and its metadata.
+
+    `scale` and `unit` are of its pixels (Y, X); one that was stored before may have been corrected.
+    """
     levels = len(level_shapes(foreground.array.shape[1:]))
     names = ["foreground", *(f"foreground_{k}" for k in range(1, levels))]
     write_coarser(
@@ -180,7 +188,7 @@ def _begun(
         chosen=now,
         can_have=can_have,
     )
-    if foreground.missing() or not read_attributes(store):  # else coarser levels are there too
+    if foreground.missing():  # else coarser levels are there too
         write_group(store, "", ome_image("foreground", AXES, {"foreground": scale}, unit=unit))
     return foreground
 

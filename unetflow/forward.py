@@ -87,8 +87,8 @@ def _say_once(what: str) -> None:
 
 def machine_of(device: str) -> dict[str, str]:
     """What rounding depends on, as far as known, beside precision and number of threads."""
-    processor = torch.backends.cpu.get_cpu_capability()
-    name = torch.cuda.get_device_name() if device == "cuda" else processor
+    on_gpu = device == "cuda" and torch.cuda.is_available()
+    name = torch.cuda.get_device_name() if on_gpu else torch.backends.cpu.get_cpu_capability()
     return {"processor": name, "PyTorch": str(torch.__version__)}
 
 

@@ -27,13 +27,15 @@ def files_of(path: str | Path) -> list[Path]:
 def fingerprint_of(path: str | Path) -> str:
     """Byte size and digest of the first and last 64 kB and some pieces between.
 
-    Of a folder: names and sizes of all files, and the content of its metadata and some others.
+    With the name of the dataset, if the path has one. Of a folder: names and sizes of all files,
+    and the content of its metadata and some others.
     Raises FileNotFoundError for what is not there.
     """
     files = files_of(path)
-    folder, _ = split_dataset(path)
+    folder, dataset = split_dataset(path)
     if files == [folder]:
-        return _fingerprint_of_file(folder)
+        within = f" {dataset.strip('/')}" if dataset else ""
+        return _fingerprint_of_file(folder) + within
     digest = hashlib.blake2b(digest_size=16)
     for file in files:
         digest.update(f"{file.relative_to(folder)} {file.stat().st_size}\n".encode())

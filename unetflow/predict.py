@@ -116,7 +116,7 @@ def predict_store(
     made: dict[str, Any] = {"share": share}
     if share in (None, END):
         made = {"digest": foreground.content_digest()}
-        write_foreground_levels(store, foreground, made["digest"], threads)
+        write_foreground_levels(store, foreground, made["digest"], threads, scale=scale, unit=unit)
     write_receipt(receipt, {**content, **made})
     record.write(**foreground.chosen, ended_on=machine_of(foreground.chosen["device"]))
 

@@ -107,15 +107,19 @@ def segment_file(
             **{"shape": source.shape_px, "level": source.level, "plane": plane, "channels": picked},
             "code": _code("foreground.py", description),
         }
-        write_receipt(Path(output) / MADE_BY, {"model": model, "image": image, **decided_by})
+        asked = {"model": str(model), "image": str(image), "mpp": mpp}
+        write_receipt(Path(output) / MADE_BY, {"asked": asked, "decided_by": decided_by})
+        size: dict[str, Any] = {
+            "scale": [source.mpp or 1.0] * 2,
+            "unit": "micrometer" if source.mpp else None,
+        }
         notes = Path(output) / "unreadable.json"
         pixels = SourcePixels(source, picked, notes, digest_of(decided_by))
         foreground = write_foreground(
             ensemble,
             pixels,
             output,
-            scale=[source.mpp or 1.0] * 2,
-            unit="micrometer" if source.mpp else None,
+            **size,
             tissue=None,
             decided_by=decided_by,
             **how,
@@ -129,7 +133,7 @@ def segment_file(
         for warning in other_intensities(description, list(pixels.mean_C)):
             log.warning("%s: %s", image, warning)
     digest = foreground.content_digest()
-    write_foreground_levels(output, foreground, digest, how["threads"])
+    write_foreground_levels(output, foreground, digest, how["threads"], **size)
     _, made = label_store(
         output,
         dict.fromkeys(description["classes"], threshold),
@@ -162,9 +166,9 @@ def _check_output(image: str | Path, output: Path) -> None:
 
 
 def _code(module: str, description: dict[str, Any]) -> str:
-    """Digest of the code that a module of this package and the network are made of."""
+    """Digest of the code that a module of this package, reading and the network are made of."""
     network = f"unetflow.networks.{description['network']['name']}"
-    return code_digest(Path(__file__).with_name(module), network)
+    return code_digest(Path(__file__).with_name(module), network, "unetflow.sampling")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,11 +17,14 @@ COLUMNS = (
 )
 
 
-def write_segmented(*, images: Sequence[dict[str, Any]], table: str | Path) -> None:
+def write_segmented(
+    *, images: Sequence[dict[str, Any]], threshold: float | None, table: str | Path
+) -> None:
     """Rule segmented: how many objects each image has, how large they are in all, and warnings.
 
     Of each of `images` experiment, fold and name, and the paths of its receipts: `foreground`,
-    `instances` and `calibration`. Areas are in pixels of the image as it was segmented.
+    `instances` and `calibration`. `threshold` is the config's, None where the validation images
+    chose. Areas are in pixels of the image as it was segmented.
     """
     rows = []
     for of in images:
@@ -36,7 +39,7 @@ def write_segmented(*, images: Sequence[dict[str, Any]], table: str | Path) -> N
                     **{"class": name, "instances": own["instances"], "area_px": own["area_px"]},
                     **{"height_px": height_px, "width_px": width_px},
                     **{"threshold": own["threshold"]},
-                    "threshold_by": _chosen_by(own["threshold"], calibrated[name]),
+                    "threshold_by": _chosen_by(threshold, calibrated[name]),
                     "warnings": " ".join(warnings),
                 }
             )
@@ -46,9 +49,9 @@ def write_segmented(*, images: Sequence[dict[str, Any]], table: str | Path) -> N
         log.warning("%s: %s", image, warned.iloc[0])
 
 
-def _chosen_by(threshold: float, calibrated: dict[str, Any]) -> str:
+def _chosen_by(threshold: float | None, calibrated: dict[str, Any]) -> str:
     """Who chose the threshold: a score on the validation images, the config, or nobody."""
-    if threshold != calibrated["threshold"]:
+    if threshold is not None:
         return "config"
     by: str = calibrated["by"]
     return "default, no validation images" if by == "default" else f"validation, {by}"

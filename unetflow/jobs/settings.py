@@ -123,9 +123,10 @@ def read_settings(config: Mapping[str, Any], schemas: str | Path, base: str | Pa
     problems += [
         p for name in complete["experiments"] for p in _experiment_problems(settings, name)
     ]
-    problems += [*_dataset_problems(complete), *_file_problems(settings)]
-    if not problems:
+    problems += _dataset_problems(complete)
+    if not problems:  # of which it might be a consequence
         problems += _export_problems(settings)
+    problems += _file_problems(settings)
     _raise_if(problems)
     return settings
 
@@ -257,18 +258,22 @@ def _file_problems(settings: Settings) -> list[str]:
             "take `demo` out of the config if the images are real ones"
         ]
     data_dir = settings.config["data_dir"]
-    if not Path(data_dir).is_dir() and any(
-        path.startswith(data_dir) for image in settings.images.values() for path in _files_of(image)
-    ):
-        return [
-            f"data_dir: there is no folder {data_dir}, which the sheet's {{data}} stands for; set "
-            "it in the config or with --config data_dir=..."
-        ]
     sources = Sources(sources_cache(settings.config["results"]))
     problems = []
+    every = [path for image in settings.images.values() for path in _files_of(image)]
+    no_data = set() if Path(data_dir).is_dir() else _inside(data_dir, every)
+    if no_data:
+        problems.append(
+            f"data_dir: there is no folder {data_dir}, which the sheet's {{data}} stands for; set "
+            "it in the config or with --config data_dir=..."
+        )
     for image in settings.images.values():
         missing = [path for path in _files_of(image) if not split_dataset(path)[0].exists()]
-        problems += [f"image {image.name}: there is no file {path}" for path in missing]
+        problems += [
+            f"image {image.name}: there is no file {path}"
+            for path in missing
+            if path not in no_data
+        ]
         if missing or not image.truth or settings.config["datasets"][image.dataset]["mpp"]:
             continue
         chosen = {"plane": image.plane, "time": image.time, "axes": image.axes}
@@ -283,6 +288,10 @@ def _file_problems(settings: Settings) -> list[str]:
             )
     sources.save()
     return problems
+
+
+def _inside(folder: str, paths: list[str]) -> set[str]:
+    return {path for path in paths if Path(path).is_relative_to(folder)}
 
 
 def _files_of(image: Image) -> list[str]:

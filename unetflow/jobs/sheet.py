@@ -79,8 +79,13 @@ def read_sheet(
             "save it as text in UTF-8 with tabs between the columns"
         ]
     table = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t")
-    rows = [(table.line_num, row) for row in table]
+    try:
+        rows = [(table.line_num, row) for row in table]
+    except csv.Error as error:
+        return {}, [f"{sheet} line {table.line_num}: {error}; is a quotation mark left open?"]
     columns = table.fieldnames or []
+    if twice := [name for name in dict.fromkeys(columns) if name and columns.count(name) > 1]:
+        return {}, [f"{sheet}: names a column twice: {', '.join(twice)}; take one out"]
     if lacking := [name for name in schema["required"] if name not in columns]:
         return {}, [
             f"{sheet}: has no column {', '.join(lacking)}; its first line must name the columns, "
@@ -92,7 +97,7 @@ def read_sheet(
     images: dict[str, Image] = {}
     problems = []
     for line, row in rows:
-        cells = {key or "": value.strip() for key, value in row.items() if value and key}
+        cells = {key or "": value.strip() for key, value in row.items() if key and _filled(value)}
         where = f"{sheet} line {line}"
         found = [in_words(where, error) for error in schema_errors(cells, schema)]
         if None in row:

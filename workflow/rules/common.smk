@@ -221,15 +221,17 @@ def parts_of(wildcards):
     """Jobs that share the images of a bundle: as many as wanted, fewer of small ones."""
     if PARTS == 1 or "demo" in SETTINGS.config:  # the demo's files are not drawn yet
         return PARTS
-    shards = [squares(shape, PREDICT["shard_px"]) for shape in map(raw_shape, each_of(wildcards))]
-    return max(1, min(PARTS, sum(shards) // LEAST_OF_PART))
+    shards = sum(raw_shards(name) for name in SETTINGS.bundles[wildcards.bundle])
+    return max(1, min(PARTS, shards // LEAST_OF_PART))
 
 
-def raw_shape(wildcards):
-    """(Y, X) of an image's level in its raw file; one pixel where it cannot be opened."""
-    image = SETTINGS.images[wildcards.image]
+@cache
+def raw_shards(name):
+    """Shards of an image's level in its raw file, before it is resampled; 1 if unreadable."""
+    image = SETTINGS.images[name]
     chosen = {"plane": image.plane, "time": image.time, "axes": image.axes}
-    return SOURCES.shape_px(image.path, level=image.level or 0, **chosen) or [1, 1]
+    shape = SOURCES.shape_px(image.path, level=image.level or 0, **chosen)
+    return squares(shape or [1, 1], PREDICT["shard_px"])
 
 
 def gpus_of_predict(wildcards):

@@ -126,7 +126,12 @@ def every_image(pattern, *, annotated=False):
     return paths(pattern, [image.name for image in images if image.truth or not annotated])
 
 
-def facts_of_segmented():
+def segmented_receipts(wildcards):
+    """Receipts of the instances of images that are only to be segmented."""
+    return image_paths("predictions/{experiment}/fold{fold}/instances/{bundle}.json", "predict")
+
+
+def facts_of_segmented(wildcards):
     """Of all images that are only segmented who they are, and the receipts that tell of them."""
     folder = "predictions/{experiment}/fold{fold}"
     patterns = {

@@ -132,9 +132,8 @@ rule segmented:
         foregrounds=image_paths(
             "predictions/{experiment}/fold{fold}/foreground/{bundle}.json", "predict"
         ),
-        instances=image_paths(
-            "predictions/{experiment}/fold{fold}/instances/{bundle}.json", "predict"
-        ),
+        instances=segmented_receipts,
+        calibrations=image_paths("calibration/{experiment}/fold{fold}.json", "predict"),
     output:
         table=ensure("<results>/segmented.csv", non_empty=True),
     log:
@@ -147,7 +146,8 @@ rule segmented:
         mem_mb=growing(1000),
         runtime=growing(20),
     params:
-        images=facts_of_segmented(),
+        images=facts_of_segmented,
+        threshold=SETTINGS.config["instances"]["threshold"],
         code=code("segmented"),
     script:
         "../../scripts/segmented.py"
