@@ -684,7 +684,9 @@ def test_the_job_that_ends_an_image_does_what_was_damaged(
     zarr_json = job["store"] / "foreground" / "zarr.json"
     as_begun = zarr_json.read_text()
     zarr_json.write_text(as_begun.replace('"device": "cpu"', '"device": "cuda"'))
-    with pytest.raises(StoreError, match="1 shards are missing .* Delete the receipts of its parts"):
+    with pytest.raises(
+        StoreError, match="1 shards are missing .* Delete the receipts of its parts"
+    ):
         predict(**job | {"gpu": False, "require_gpu": True}, share=END)
     zarr_json.write_text(as_begun)
     predict(**job, share=END)
