@@ -7,8 +7,18 @@ from typing import Any
 
 import pytest
 
-from unetflow.jobs.resources import for_shards, gpus, growing, has_gpu, pixels_of
+from unetflow.ensemble import SHARE_OF_MEMORY
+from unetflow.jobs.resources import (
+    for_shards,
+    gpus,
+    growing,
+    has_gpu,
+    pixels_of,
+    tiles_mb,
+)
+from unetflow.networks import build
 from unetflow.receipts import write_receipt
+from unetflow.tiles import valid_input_px
 
 
 def test_a_resource_grows_with_pixels_and_attempts(tmp_path: Path) -> None:
@@ -66,3 +76,11 @@ def test_a_gpu_is_known_by_its_files(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
     assert has_gpu(tmp_path)
+
+
+@pytest.mark.parametrize("base_channels", [4, 64])
+def test_memory_for_tiles_is_what_the_network_says(base_channels: int) -> None:
+    network: Any = build("unet", base_channels=base_channels, depth=4)
+    of_a_tile = network.bytes_of_tile(valid_input_px(1024), 2) / 1e6
+    asked = tiles_mb(base_channels, 8) - tiles_mb(base_channels, 0)
+    assert 8 * of_a_tile < SHARE_OF_MEMORY * asked < 8.5 * of_a_tile

@@ -41,6 +41,15 @@ def growing(
     return amount
 
 
+def tiles_mb(base_channels: int, threads: int) -> int:
+    """Memory for prediction on a CPU, where each thread has a tile of 1212 px in bf16.
+
+    The tiles take what `unetflow.networks.unet.UNet.bytes_of_tile` says, and no more than 0.8 of
+    what the job has (`unetflow.ensemble`); 2 GB are for all else.
+    """
+    return 2000 + 30 * base_channels * threads
+
+
 def for_shards(most: int, *, of: str = "images") -> Callable[..., int]:
     """Threads for Snakemake: `most`, or one for each 1024 px square of a small image.
 

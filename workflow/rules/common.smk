@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 from unetflow.errors import ConfigError
 from unetflow.code import code_digest
-from unetflow.jobs.resources import for_shards, gpus, growing
+from unetflow.jobs.resources import for_shards, gpus, growing, tiles_mb
 from unetflow.jobs.settings import read_settings, sources_cache
 from unetflow.jobs.sources import Sources
 from unetflow.paths import split_dataset
@@ -237,6 +237,13 @@ def raw_shards(name):
 def gpus_of_predict(wildcards):
     """GPUs of the rule that predicts an image, or ends it after its parts."""
     return gpus_of_job(1)(wildcards) if parts_of(wildcards) == 1 else 0
+
+
+def memory_of_predict(wildcards, threads, attempt):
+    """Memory [MB] of the rules that predict: on a CPU as many tiles as threads, on a GPU few."""
+    network = SETTINGS.config["experiments"][wildcards.experiment]["network"]
+    on_gpu = gpus_of_job(1)(wildcards)
+    return attempt * (6000 if on_gpu else tiles_mb(network["base_channels"], threads))
 
 
 def share_of_predict(wildcards):

@@ -17,7 +17,7 @@ rule predict:
     threads: for_shards(8)
     resources:
         gpu=gpus_of_predict,
-        mem_mb=growing(6000),
+        mem_mb=memory_of_predict,
         runtime=growing(30, each=2, per_gpx=35),
     params:
         **predict_params(share_of_predict, "foreground/{receipt}.json"),
@@ -40,7 +40,7 @@ use rule predict as predict_begin with:
         "<benchmarks>/predict_begin/{experiment}/fold{fold}/{bundle}.tsv"
     resources:
         gpu=gpus_of_job(1),
-        mem_mb=growing(6000),
+        mem_mb=memory_of_predict,
         runtime=growing(10, each=0.5),
     params:
         **predict_params(BEGIN, "parts/{receipt}.begun.json"),
@@ -59,7 +59,7 @@ use rule predict as predict_part with:
         "<benchmarks>/predict_part/{experiment}/fold{fold}/{bundle}.{part}of{parts}.tsv"
     resources:
         gpu=gpus_of_job(1),
-        mem_mb=growing(6000),
+        mem_mb=memory_of_predict,
         runtime=growing(30, each=2 / PARTS, per_gpx=35 / PARTS),
     params:
         **predict_params(
