@@ -112,10 +112,7 @@ def distinct_pairs(pairs: np.ndarray, count: int) -> np.ndarray:
 
 
 def sums_of(
-    pieces: Pieces,
-    foreground: np.ndarray,
-    origin: Sequence[int],
-    shape: Sequence[int],
+    pieces: Pieces, foreground: np.ndarray, origin: Sequence[int], shape: Sequence[int]
 ) -> Sums:
     """Sums of the pieces of a block that starts at `origin` of an image of `shape`."""
     axes = foreground.ndim
