@@ -119,13 +119,13 @@ def test_what_spreadsheets_save_is_read_or_explained(config: dict[str, Any]) -> 
 
 def test_messages_say_what_a_cell_must_be(config: dict[str, Any]) -> None:
     add("my slide\tcells\t{data}/a.tif\t\tPredict\t")
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError, match="2 problems") as caught:
         read(config)
     assert "it must be a name of letters A to Z, digits, _ and -" in str(caught.value)
     assert "it must be train, validation, test or predict, or the number" in str(caught.value)
     config["export"] = {"formats": "geojson"}
     config["experiments"]["unet"]["recipe"] = {"learning_rate": "4e-3"}
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError, match="2 problems") as caught:
         read(config)
     assert "formats: 'geojson' is not of type 'array'; write a list: [geojson]" in str(caught.value)
     assert "write a number as 0.004 or 4.0e-3, without quotes" in str(caught.value)
