@@ -15,7 +15,7 @@ import numpy as np
 import tifffile
 from numcodecs import Blosc, blosc
 
-from unetflow.arrays import StoredArray
+from unetflow.store.arrays import StoredArray
 
 SIDE_PX = 512
 SHUFFLES = {"none": Blosc.NOSHUFFLE, "bytes": Blosc.SHUFFLE, "bits": Blosc.BITSHUFFLE}

@@ -10,10 +10,10 @@ import warnings
 from pathlib import Path
 
 from unetflow.errors import UnetflowError
-from unetflow.paths import fingerprint_of
-from unetflow.prepare import prepare_image
-from unetflow.receipts import read_receipt
-from unetflow.slides import Slide
+from unetflow.images.slide import Slide
+from unetflow.images.sources import fingerprint_of
+from unetflow.provenance.receipts import read_receipt
+from unetflow.stages.prepare_image import prepare_image
 
 
 def row_of(path: Path, plane: int | None, folder: Path) -> str:

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy import ndimage
 
-from unetflow.labelling import find_objects
-from unetflow.pieces import Labelling
-from unetflow.synthetic import draw_region
-from unetflow.tiles import Region, shard_grid, shard_region
+from unetflow.components.objects_of_image import find_objects
+from unetflow.components.pieces_of_block import Labelling
+from unetflow.demo.planes import draw_region
+from unetflow.tiles.regions import Region, shard_grid, shard_region
 
 DRAWN_PX = 2048
 

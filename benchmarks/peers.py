@@ -20,16 +20,18 @@ from monai.inferers import sliding_window_inference
 from prediction import draw_slide
 from torch import Tensor, nn
 
-from unetflow.ensemble import Ensemble
-from unetflow.foreground import write_foreground
-from unetflow.forward import as_batch, normalised, ready
-from unetflow.memory import keep_freed_memory
-from unetflow.models import load_model
+from unetflow.engine.memory import keep_freed_memory
 from unetflow.networks import build
+from unetflow.networks.model_file import load_model
 from unetflow.networks.unet import UNet
-from unetflow.predict import predict_array
-from unetflow.stores import SHARD_PX, read_array, read_foreground
-from unetflow.tiles import valid_input_px
+from unetflow.predict.ensemble import Ensemble
+from unetflow.predict.forward import as_batch, ready
+from unetflow.predict.stored_foreground import write_foreground
+from unetflow.predict.whole_image import predict_array
+from unetflow.store.foreground import read_foreground
+from unetflow.store.pixels import normalised
+from unetflow.store.shards import SHARD_PX, read_array
+from unetflow.tiles.valid_sizes import valid_input_px
 
 
 class Padded(UNet):

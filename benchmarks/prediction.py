@@ -21,16 +21,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unetflow.ensemble import Ensemble
-from unetflow.foreground import write_foreground
-from unetflow.forward import ready, tile_logits
-from unetflow.instances import label_store
-from unetflow.models import load_model
+from unetflow.demo.planes import draw_region
+from unetflow.instances.labelled_store import label_store
 from unetflow.networks import build
-from unetflow.ome import ome_image, write_group
-from unetflow.stores import Layout, open_array, read_array
-from unetflow.synthetic import draw_region
-from unetflow.tiles import halo_px, output_size_px, squares, valid_input_px
+from unetflow.networks.model_file import load_model
+from unetflow.predict.ensemble import Ensemble
+from unetflow.predict.forward import ready, tile_logits
+from unetflow.predict.stored_foreground import write_foreground
+from unetflow.store.ome import ome_image, write_group
+from unetflow.store.shards import Layout, open_array, read_array
+from unetflow.tiles.regions import squares
+from unetflow.tiles.valid_sizes import halo_px, output_size_px, valid_input_px
 
 BLOCK_PX = 1024
 

@@ -19,12 +19,13 @@ import tifffile
 import zarr
 from scipy import ndimage
 
-from unetflow.labels import separate_touching
-from unetflow.paths import fingerprint_of
-from unetflow.prepare import prepare_image
-from unetflow.receipts import write_receipt
-from unetflow.stores import Layout, open_array
-from unetflow.weights import reach_px, weight_map, write_weights
+from unetflow.images.sources import fingerprint_of
+from unetflow.labels.encoding import separate_touching
+from unetflow.provenance.receipts import write_receipt
+from unetflow.stages.prepare_image import prepare_image
+from unetflow.stages.weights import write_weights
+from unetflow.store.shards import Layout, open_array
+from unetflow.weights.weight_map import reach_px, weight_map
 
 TILE_PX = 512
 DRAWN_PX = 2048  # of the drawing that large label images repeat, with new numbers each time

@@ -26,14 +26,14 @@ import torch
 import yaml
 from torch import nn
 
+from unetflow.engine.memory import keep_freed_memory
 from unetflow.jobs.settings import Settings, read_settings
-from unetflow.loop import TrainingRun
-from unetflow.memory import keep_freed_memory
-from unetflow.patches import TrainingImage, hold
-from unetflow.predict import predict_array
-from unetflow.receipts import read_receipt
-from unetflow.recipes import recipe_from
-from unetflow.train import _fabric, _open
+from unetflow.predict.whole_image import predict_array
+from unetflow.provenance.receipts import read_receipt
+from unetflow.stages.train import _fabric, _open
+from unetflow.train.loop import TrainingRun
+from unetflow.train.patches import TrainingImage, hold
+from unetflow.train.recipes import recipe_from
 
 BASE = Path(__file__).parents[1]
 POINTS = 6  # validations on the way

@@ -25,8 +25,8 @@ import torch
 import yaml
 
 from unetflow import networks
-from unetflow.models import save_model
-from unetflow.synthetic import draw_region
+from unetflow.demo.planes import draw_region
+from unetflow.networks.model_file import save_model
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from unetflow.forward import as_batch, normalised, ready, tile_logits
-from unetflow.models import load_model
-from unetflow.predict import predict_array
-from unetflow.seams import audit_seams
-from unetflow.stores import read_array
-from unetflow.tiles import read_mirrored, tile_grid
+from unetflow.networks.model_file import load_model
+from unetflow.predict.forward import as_batch, ready, tile_logits
+from unetflow.predict.whole_image import predict_array
+from unetflow.report.seam_audit import audit_seams
+from unetflow.store.pixels import normalised
+from unetflow.store.shards import read_array
+from unetflow.tiles.grid import tile_grid
+from unetflow.tiles.mirror import read_mirrored
 
 
 def tiled(network: Any, image_CYX: np.ndarray, step_px: int, *, lonely: bool) -> np.ndarray:

@@ -22,15 +22,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unetflow.forward import resolve_device, resolve_precision
-from unetflow.loop import TrainingRun
-from unetflow.losses import combined_loss
-from unetflow.memory import keep_freed_memory
+from unetflow.demo.planes import draw_region
+from unetflow.engine.devices import resolve_device, resolve_precision
+from unetflow.engine.memory import keep_freed_memory
 from unetflow.networks import build
-from unetflow.patches import TrainingImage
-from unetflow.recipes import recipe_from
-from unetflow.synthetic import draw_region
-from unetflow.train import _fabric
+from unetflow.stages.train import _fabric
+from unetflow.train.loop import TrainingRun
+from unetflow.train.losses import combined_loss
+from unetflow.train.patches import TrainingImage
+from unetflow.train.recipes import recipe_from
 
 SIDE_PX = 1024
 Backward = Callable[[Tensor], None]

@@ -1,7 +1,7 @@
 """Operating thresholds of one experiment and fold, from its validation images."""
 
-from unetflow.calibration import calibrate
 from unetflow.jobs.logs import job_log
+from unetflow.stages.calibrate import calibrate
 
 with job_log(snakemake.log[0]):
     calibrate(

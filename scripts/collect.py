@@ -1,7 +1,7 @@
 """The scores of all images as one table, those of all stacks, and their summary."""
 
-from unetflow.evaluation import collect_metrics
 from unetflow.jobs.logs import job_log
+from unetflow.stages.collect import collect_metrics
 
 with job_log(snakemake.log[0]):
     collect_metrics(

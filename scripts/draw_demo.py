@@ -1,7 +1,7 @@
 """Draw the demo's images, its slide and the truth of each."""
 
+from unetflow.demo.files import write_demo
 from unetflow.jobs.logs import job_log
-from unetflow.synthetic_files import write_demo
 
 with job_log(snakemake.log[0]):
     write_demo(

@@ -1,8 +1,9 @@
 """All scores of images."""
 
-from unetflow.evaluation import evaluate_image, join_tables
+from unetflow.evaluate.tables import join_tables
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
+from unetflow.stages.evaluate import evaluate_image
 
 with job_log(snakemake.log[0]):
     in_turn(

@@ -1,7 +1,7 @@
 """The challenge's scores of the slices of one stack, scored together."""
 
 from unetflow.jobs.logs import job_log
-from unetflow.stacks import evaluate_stack
+from unetflow.stages.evaluate_stack import evaluate_stack
 
 with job_log(snakemake.log[0]):
     evaluate_stack(

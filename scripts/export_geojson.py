@@ -1,7 +1,7 @@
 """The instances of one image as polygons for QuPath."""
 
-from unetflow.exports import export_geojson
 from unetflow.jobs.logs import job_log
+from unetflow.stages.export import export_geojson
 
 with job_log(snakemake.log[0]):
     export_geojson(

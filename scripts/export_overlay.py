@@ -1,7 +1,7 @@
 """One image with the outlines of its instances as a pyramidal OME-TIFF."""
 
-from unetflow.exports import export_overlay
 from unetflow.jobs.logs import job_log
+from unetflow.stages.export import export_overlay
 
 with job_log(snakemake.log[0]):
     export_overlay(

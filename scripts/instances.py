@@ -1,9 +1,9 @@
 """The instances of images."""
 
-from unetflow.instances import write_instances
+from unetflow.engine.memory import keep_freed_memory
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
-from unetflow.memory import keep_freed_memory
+from unetflow.stages.instances import write_instances
 
 keep_freed_memory()
 with job_log(snakemake.log[0]):

@@ -1,7 +1,7 @@
 """What the prepared data are like, and what looks wrong."""
 
-from unetflow.integrity import write_integrity
 from unetflow.jobs.logs import job_log
+from unetflow.stages.integrity import write_integrity
 
 with job_log(snakemake.log[0]):
     write_integrity(

@@ -1,9 +1,9 @@
 """The foreground of images."""
 
-from unetflow.ensemble import Ensemble
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
-from unetflow.predict import predict_store
+from unetflow.predict.ensemble import Ensemble
+from unetflow.stages.predict import predict_store
 
 with job_log(snakemake.log[0]):
     in_turn(

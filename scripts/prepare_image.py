@@ -2,7 +2,7 @@
 
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
-from unetflow.prepare import prepare_image
+from unetflow.stages.prepare_image import prepare_image
 
 with job_log(snakemake.log[0]):
     in_turn(

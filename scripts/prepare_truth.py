@@ -2,7 +2,7 @@
 
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
-from unetflow.truth import prepare_truth
+from unetflow.stages.prepare_truth import prepare_truth
 
 with job_log(snakemake.log[0]):
     in_turn(

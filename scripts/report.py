@@ -1,7 +1,7 @@
 """The report of all that was run."""
 
 from unetflow.jobs.logs import job_log
-from unetflow.report import write_report
+from unetflow.report.page import write_report
 
 with job_log(snakemake.log[0]):
     write_report(

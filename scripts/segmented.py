@@ -1,7 +1,7 @@
 """What was found in the images that are only segmented."""
 
 from unetflow.jobs.logs import job_log
-from unetflow.segmented import write_segmented
+from unetflow.stages.segmented import write_segmented
 
 with job_log(snakemake.log[0]):
     write_segmented(

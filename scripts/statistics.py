@@ -1,7 +1,7 @@
 """Intensities and class frequencies of a fold's training part."""
 
 from unetflow.jobs.logs import job_log
-from unetflow.statistics import write_statistics
+from unetflow.stages.statistics import write_statistics
 
 with job_log(snakemake.log[0]):
     write_statistics(

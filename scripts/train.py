@@ -1,8 +1,8 @@
 """The network of one experiment and fold."""
 
 from unetflow.jobs.logs import job_log
-from unetflow.launch import train_together
-from unetflow.train import train_network
+from unetflow.stages.train import train_network
+from unetflow.train.torchrun import train_together
 
 with job_log(snakemake.log[0]):
     arguments = {

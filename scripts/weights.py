@@ -2,7 +2,7 @@
 
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
-from unetflow.weights import write_weights
+from unetflow.stages.weights import write_weights
 
 with job_log(snakemake.log[0]):
     in_turn(

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from unetflow.ensemble import Ensemble
-from unetflow.ome import ome_image, write_group, write_labels
-from unetflow.predict import predict_store
-from unetflow.receipts import write_receipt
-from unetflow.stores import Layout, open_array
+from unetflow.predict.ensemble import Ensemble
+from unetflow.provenance.receipts import write_receipt
+from unetflow.stages.predict import predict_store
+from unetflow.store.ome import ome_image, write_group, write_labels
+from unetflow.store.shards import Layout, open_array
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unetflow.evaluation import COLUMNS
-from unetflow.integrity import INTEGRITY_COLUMNS
-from unetflow.ome import ome_image, write_group, write_labels
-from unetflow.receipts import write_receipt
-from unetflow.recipes import PRESETS
-from unetflow.stacks import STACK_COLUMNS
-from unetflow.stores import Layout, open_array
+from unetflow.evaluate.stack_scores import STACK_COLUMNS
+from unetflow.evaluate.tables import COLUMNS
+from unetflow.provenance.receipts import write_receipt
+from unetflow.stages.integrity import INTEGRITY_COLUMNS
+from unetflow.store.ome import ome_image, write_group, write_labels
+from unetflow.store.shards import Layout, open_array
+from unetflow.train.recipes import PRESETS
 
 SIZES = {"a": (40, 50), "b": (530, 600), "c": (32, 32)}  # [px]
 SHARED = {"a": 80, "b": 60, "c": 0}  # [px]

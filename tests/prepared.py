@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from unetflow.paths import fingerprint_of
-from unetflow.prepare import prepare_image
-from unetflow.truth import prepare_truth
+from unetflow.images.sources import fingerprint_of
+from unetflow.stages.prepare_image import prepare_image
+from unetflow.stages.prepare_truth import prepare_truth
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (1101, 1300), dtype=np.uint8)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unetflow.aggregate import (
+from unetflow.evaluate.pooling import (
     POOLED,
     SUMS,
     mean_over_images,

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unetflow.arrays import DamagedError, StoredArray
 from unetflow.errors import StoreError
-from unetflow.stores import Layout, open_array
+from unetflow.store.arrays import DamagedError, StoredArray
+from unetflow.store.shards import Layout, open_array
 
 PIXELS = np.arange(2 * 70 * 50, dtype=np.uint16).reshape(2, 70, 50)
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from unetflow.augment import (
+from unetflow.train.augment import (
     blurred,
     displacement_field,
     draw_coordinates,
@@ -15,8 +15,8 @@ from unetflow.augment import (
     sample,
     vary_gray,
 )
-from unetflow.patches import generator
-from unetflow.recipes import Augmentation
+from unetflow.train.patches import generator
+from unetflow.train.recipes import Augmentation
 
 STILL = Augmentation(elastic_px=0, rotate=False, flip=False, brightness=0, contrast=0)
 

@@ -10,21 +10,22 @@ import pytest
 from prepared import prepare, truth
 from scipy import ndimage
 
-from unetflow.aggregate import read_scores
-from unetflow.annotation import Annotation
-from unetflow.calibration import calibrate
 from unetflow.errors import LabelsError, ModelError
-from unetflow.evaluation import evaluate_image
-from unetflow.instances import label_store, write_instances
-from unetflow.labels import class_target, read_truth
-from unetflow.ome import ome_image, write_group
-from unetflow.patches import open_image
-from unetflow.receipts import read_receipt, write_receipt
-from unetflow.scores import SCORES
-from unetflow.statistics import write_statistics
-from unetflow.stores import Layout, open_array, read_array
-from unetflow.summary import summarise
-from unetflow.weights import write_weights
+from unetflow.evaluate.catalogue import SCORES
+from unetflow.evaluate.pooling import read_scores
+from unetflow.instances.labelled_store import label_store
+from unetflow.labels.annotation import Annotation
+from unetflow.labels.encoding import class_target, read_truth
+from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.report.score_lines import summarise
+from unetflow.stages.calibrate import calibrate
+from unetflow.stages.evaluate import evaluate_image
+from unetflow.stages.instances import write_instances
+from unetflow.stages.statistics import write_statistics
+from unetflow.stages.weights import write_weights
+from unetflow.store.ome import ome_image, write_group
+from unetflow.store.shards import Layout, open_array, read_array
+from unetflow.train.patches import open_image
 
 CLASSES = ["tumour", "stroma"]
 SHAPE = (120, 200)

@@ -12,11 +12,12 @@ from scipy import ndimage
 from skimage.measure import label, regionprops
 from skimage.morphology import local_maxima, reconstruction
 
-from unetflow import clumps
-from unetflow.clumps import split_labels, split_object
-from unetflow.instances import label_instances, label_store
-from unetflow.ome import ome_image, write_group
-from unetflow.stores import Layout, open_array, read_array
+from unetflow.instances import clumps
+from unetflow.instances.clumps import split_labels, split_object
+from unetflow.instances.labelled_store import label_store
+from unetflow.instances.whole_image import label_instances
+from unetflow.store.ome import ome_image, write_group
+from unetflow.store.shards import Layout, open_array, read_array
 
 
 def discs(distance_px: int, *, radius_px: int = 10) -> np.ndarray:
@@ -141,7 +142,7 @@ def labelled(folder: Path, stored_KYX: np.ndarray, **how: Any) -> dict[str, Any]
 def test_a_store_is_labelled_as_the_whole(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connectivity: int
 ) -> None:
-    monkeypatch.setattr("unetflow.stores.SHARD_PX", 64)
+    monkeypatch.setattr("unetflow.store.shards.SHARD_PX", 64)
     stored = blobs((200, 170), 3)[None] * np.uint8(255)
     how: dict[str, Any] = {"split_px": 0.9, "connectivity": connectivity}
     made = labelled(tmp_path, stored, **how)

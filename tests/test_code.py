@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from unetflow import code as code_module
-from unetflow.code import code_digest
+from unetflow.provenance import code_digest as code_module
+from unetflow.provenance.code_digest import code_digest
 
 
 @pytest.fixture
@@ -53,24 +53,28 @@ def test_an_edit_in_the_network_changes_training_and_prediction(copy: Path) -> N
 
 
 def test_an_edit_of_the_labelling_or_of_a_reader_leaves_predictions_alone(copy: Path) -> None:
-    edited = changed_by(copy, "unetflow/settled.py", "count + 1", "count + 2")
+    edited = changed_by(copy, "unetflow/components/groups_of_block.py", "count + 1", "count + 2")
     assert "instances" in edited
     assert "predict" not in edited
-    edited = changed_by(copy, "unetflow/readers.py", "import", "import ast\nimport")
+    edited = changed_by(copy, "unetflow/images/readers.py", "import", "import ast\nimport")
     assert "prepare_image" in edited
     assert "predict" not in edited
 
 
 def test_what_a_module_does_as_a_command_changes_nothing(copy: Path) -> None:
-    edited = changed_by(copy, "unetflow/predict.py", "    sys.exit(main())", "    main()")
+    edited = changed_by(copy, "unetflow/stages/predict.py", "    sys.exit(main())", "    main()")
     assert edited == set()
 
 
 def test_comments_and_docstrings_change_nothing(copy: Path) -> None:
-    edited = changed_by(copy, "unetflow/stores.py", '"""Zarr arrays', '"""Other words for arrays')
+    edited = changed_by(
+        copy, "unetflow/store/shards.py", '"""Zarr arrays', '"""Other words for arrays'
+    )
     assert edited == set()
     assert (
-        changed_by(copy, "unetflow/tiles.py", "import itertools", "# why\nimport itertools")
+        changed_by(
+            copy, "unetflow/tiles/valid_sizes.py", "import itertools", "# why\nimport itertools"
+        )
         == set()
     )
 
@@ -85,16 +89,16 @@ def test_a_name_from_a_package_counts_as_the_module_it_comes_from(tmp_path: Path
     script = tmp_path / "s.py"
     script.write_text("from unetflow.metrics import rand_score\n")
     assert set(code_module._imports(script, "unetflow")) == {"unetflow.metrics.rand"}
-    script.write_text("from unetflow import networks, tiles\nimport unetflow.stores\n")
+    script.write_text("from unetflow import networks, tiles\nimport unetflow.store.shards\n")
     assert set(code_module._imports(script, "unetflow")) == {
         "unetflow.networks",
-        "unetflow.tiles",
-        "unetflow.stores",
+        "unetflow.tiles.valid_sizes",
+        "unetflow.store.shards",
     }
 
 
 def test_a_file_of_the_package_counts_where_it_is_named(copy: Path) -> None:
     script = copy / "scripts" / "report.py"
-    before = code_digest(script, "unetflow/report.html")
-    (copy / "unetflow" / "report.html").write_text("other")
-    assert code_digest(script, "unetflow/report.html") != before
+    before = code_digest(script, "unetflow/report/templates/page.html")
+    (copy / "unetflow" / "report/templates/page.html").write_text("other")
+    assert code_digest(script, "unetflow/report/templates/page.html") != before

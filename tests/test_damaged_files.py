@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unetflow.errors import UnetflowError
-from unetflow.geojson import read_polygons
-from unetflow.slides import Slide
+from unetflow.images.polygons import read_polygons
+from unetflow.images.slide import Slide
 
 GRAY = np.random.default_rng(0).integers(0, 255, (48, 64), dtype=np.uint8)
 NAMES = ("plain.tif", "tiled.tif", "named.ome.tif", "i.png", "i.jpg", "i.npy", "i.h5", "i.geojson")

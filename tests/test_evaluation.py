@@ -10,16 +10,20 @@ import pytest
 from conftest import write_prepared
 
 from unetflow import metrics
-from unetflow.calibration import calibrate
-from unetflow.evaluation import COLUMNS, collect_metrics, evaluate_image
-from unetflow.instances import label_instances
-from unetflow.labels import separate_touching
-from unetflow.ome import ome_image, write_group
-from unetflow.receipts import read_receipt, write_receipt
-from unetflow.scoring import Truth, otsu_baseline
-from unetflow.stacks import STACK_COLUMNS, evaluate_stack
-from unetflow.stores import Layout, open_array, read_foreground
-from unetflow.synthetic import draw_region
+from unetflow.demo.planes import draw_region
+from unetflow.evaluate.image_scores import Truth, otsu_baseline
+from unetflow.evaluate.stack_scores import STACK_COLUMNS
+from unetflow.evaluate.tables import COLUMNS
+from unetflow.instances.whole_image import label_instances
+from unetflow.labels.encoding import separate_touching
+from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.stages.calibrate import calibrate
+from unetflow.stages.collect import collect_metrics
+from unetflow.stages.evaluate import evaluate_image
+from unetflow.stages.evaluate_stack import evaluate_stack
+from unetflow.store.foreground import read_foreground
+from unetflow.store.ome import ome_image, write_group
+from unetflow.store.shards import Layout, open_array
 
 CELL = {"class": "cell"}
 LABELLING: dict[str, Any] = {"min_area_px": 5, "fill_holes": True, "connectivity": 1}
@@ -138,7 +142,7 @@ def test_sums_reproduce_the_value(case: dict[str, Any]) -> None:
 
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every image one that is read block by block."""
-    monkeypatch.setattr("unetflow.scoring.IN_MEMORY_PX", 100)
+    monkeypatch.setattr("unetflow.evaluate.image_scores.IN_MEMORY_PX", 100)
 
 
 def test_a_large_image_has_the_scores_of_a_small_one(
@@ -293,7 +297,7 @@ def test_thresholds_are_chosen_by_the_metrics_themselves(case: dict[str, Any]) -
 def test_a_metric_of_all_images_decides_before_one_of_some(
     case: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unetflow.scoring.IN_MEMORY_PX", 200)
+    monkeypatch.setattr("unetflow.evaluate.image_scores.IN_MEMORY_PX", 200)
     image, labels = draw_region(slice(0, 250), slice(0, 250), seed=5)
     foreground = np.clip(0.3 + 0.5 * (labels != 0), 0, 1)
     receipt = tmp_path / "both.json"

@@ -17,20 +17,15 @@ from shapely.geometry import shape
 from skimage.segmentation import find_boundaries
 
 from unetflow.errors import StoreError
-from unetflow.exports import (
-    export_geojson,
-    export_labels,
-    export_overlay,
-    export_stack,
-    outline_of,
-)
-from unetflow.geojson import read_polygons
-from unetflow.instances import write_instances
-from unetflow.objects import read_objects
-from unetflow.ome import ome_image, write_group
-from unetflow.receipts import read_receipt, write_receipt
-from unetflow.slides import Slide
-from unetflow.stores import Layout, open_array, read_array
+from unetflow.export.outlines import outline_of
+from unetflow.images.polygons import read_polygons
+from unetflow.images.slide import Slide
+from unetflow.instances.table import read_objects
+from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.stages.export import export_geojson, export_labels, export_overlay, export_stack
+from unetflow.stages.instances import write_instances
+from unetflow.store.ome import ome_image, write_group
+from unetflow.store.shards import Layout, open_array, read_array
 
 SHAPE = (1100, 1300)
 
@@ -148,7 +143,7 @@ def test_large_objects_are_outlined_block_by_block(
     }
     found = []
     for large_px in (2048, 30):
-        monkeypatch.setattr("unetflow.exports.LARGE_PX", large_px)
+        monkeypatch.setattr("unetflow.export.outlines.LARGE_PX", large_px)
         export_geojson(**arguments, output=case["folder"] / "o.geojson.gz")
         content = json.loads(gzip.decompress((case["folder"] / "o.geojson.gz").read_bytes()))
         found.append([shape(each["geometry"]).normalize() for each in content["features"]])

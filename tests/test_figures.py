@@ -8,8 +8,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from unetflow import figures
-from unetflow.figures import FALSE, HIT, IGNORED, MISSED, overlay, threshold_plot, training_plot
+from unetflow import colours
+from unetflow.colours import FALSE, HIT, IGNORED, MISSED
+from unetflow.report.figures import panels, plots
+from unetflow.report.figures.panels import overlay
+from unetflow.report.figures.plots import threshold_plot, training_plot
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def test_a_plot_says_what_it_shows_and_asks_for_nothing(scores):
     svg = threshold_plot(scores, name="IoU & more", chosen=[0.5], baseline=0.3)
     assert 'aria-label="IoU &amp; more against the threshold, 3 images and their mean"' in svg
     assert "threshold on the foreground" in svg
-    assert "currentColor" in svg and figures.INK not in svg
+    assert "currentColor" in svg and plots.INK not in svg
     assert set(re.findall(r'(\S+)="http', svg)) == {"xmlns", "xmlns:xlink"}
 
 
@@ -57,7 +60,7 @@ def test_two_plots_on_a_page_share_no_id_of_different_content(scores):
 def test_marks_appear_only_where_there_is_something_to_mark(scores):
     marked = threshold_plot(scores, name="IoU", chosen=[0.5], baseline=0.3)
     plain = threshold_plot(scores, name="IoU", baseline=float("nan"))
-    for colour in (figures.CHOSEN, figures.BASELINE):
+    for colour in (colours.CHOSEN, colours.BASELINE):
         assert colour in marked
         assert colour not in plain
 
@@ -66,7 +69,7 @@ def test_the_training_curve_has_a_scale_of_minutes(history):
     curve = pd.DataFrame({"step": [2, 4], "loss": [1.75, 1.1], "validation_loss": [1.8, 1.3]})
     svg = training_plot(history, curve, "loss", name="loss", best_step=4)
     assert "elapsed time [min]" in svg
-    assert figures.CHOSEN in svg and figures.BASELINE in svg
+    assert colours.CHOSEN in svg and colours.BASELINE in svg
 
 
 def test_errors_are_coloured_by_kind():
@@ -98,13 +101,13 @@ def test_the_threshold_is_strict_as_in_the_metrics():
 def test_the_weight_is_drawn_from_zero_to_its_largest_value():
     weight = np.array([[0.0, 2.0], [4.0, 6.0]])
     labels = np.array([[0, 1], [0, 1]], np.uint32)
-    panels = figures.weight_panels(np.zeros((1, 2, 2), np.uint8), labels, weight)
-    assert list(panels) == ["image", "truth", "weight"]
-    drawn = pixels(panels["weight"])
-    for place, colour in zip(((0, 0), (0, 1), (1, 0), (1, 1)), figures.RAMP, strict=True):
-        np.testing.assert_allclose(drawn[place], rgb(colour), atol=1)
-    flat = figures.weight_panels(np.zeros((1, 2, 2), np.uint8), labels, 0 * weight)
-    assert (pixels(flat["weight"]) == rgb(figures.RAMP[0])).all()
+    drawn = panels.weight_panels(np.zeros((1, 2, 2), np.uint8), labels, weight)
+    assert list(drawn) == ["image", "truth", "weight"]
+    weights = pixels(drawn["weight"])
+    for place, colour in zip(((0, 0), (0, 1), (1, 0), (1, 1)), colours.RAMP, strict=True):
+        np.testing.assert_allclose(weights[place], rgb(colour), atol=1)
+    flat = panels.weight_panels(np.zeros((1, 2, 2), np.uint8), labels, 0 * weight)
+    assert (pixels(flat["weight"]) == rgb(colours.RAMP[0])).all()
 
 
 def test_panels_are_lossless_and_the_same_to_the_byte():
@@ -131,10 +134,10 @@ def test_panels_are_lossless_and_the_same_to_the_byte():
     ],
 )
 def test_the_scale_bar_is_a_round_length_and_at_most_a_quarter(width_px, um_per_px, expected):
-    length_px, text = figures.scale_bar(width_px, um_per_px)
+    length_px, text = panels.scale_bar(width_px, um_per_px)
     assert (pytest.approx(length_px), text) == expected
     assert length_px <= width_px / 4
 
 
 def test_examples_in_docstrings_hold():
-    assert doctest.testmod(figures).failed == 0
+    assert doctest.testmod(panels).failed == 0

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from unetflow.gpus import claim_gpus, name_of
+from unetflow.engine.gpus import claim_gpus, name_of
 
 HOLDER = """
 import sys, torch
 from types import SimpleNamespace
 torch.cuda.device_count = lambda: 2
 torch.cuda.get_device_properties = lambda number: SimpleNamespace(uuid=f"u{number}")
-from unetflow.gpus import claim_gpus
+from unetflow.engine.gpus import claim_gpus
 print(claim_gpus(), flush=True)
 sys.stdin.read()
 """

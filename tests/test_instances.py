@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis.extra.numpy import arrays
 from skimage.measure import label as skimage_label
 
-from unetflow.instances import label_instances
+from unetflow.instances.whole_image import label_instances
 
 
 def test_the_example_of_the_docstring() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from unetflow.integrity import write_integrity
-from unetflow.receipts import write_receipt
+from unetflow.provenance.receipts import write_receipt
+from unetflow.stages.integrity import write_integrity
 
 
 def image(digest: str, **changes: Any) -> dict[str, Any]:

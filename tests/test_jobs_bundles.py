@@ -11,7 +11,8 @@ from unetflow.errors import SlideError, StoreError, UnetflowError
 from unetflow.jobs.bundles import bundles_of, in_turn
 from unetflow.jobs.resources import for_shards, pixels_of
 from unetflow.jobs.sheet import Image
-from unetflow.receipts import read_receipt, receipts_of_images, record_of, write_receipt
+from unetflow.provenance.receipts import read_receipt, receipts_of_images, write_receipt
+from unetflow.provenance.records import record_of
 
 AB = "images/bundles/cells-train-0"
 

@@ -7,18 +7,11 @@ from typing import Any
 
 import pytest
 
-from unetflow.ensemble import SHARE_OF_MEMORY
-from unetflow.jobs.resources import (
-    for_shards,
-    gpus,
-    growing,
-    has_gpu,
-    pixels_of,
-    tiles_mb,
-)
+from unetflow.jobs.resources import for_shards, gpus, growing, has_gpu, pixels_of, tiles_mb
 from unetflow.networks import build
-from unetflow.receipts import write_receipt
-from unetflow.tiles import valid_input_px
+from unetflow.predict.ensemble import SHARE_OF_MEMORY
+from unetflow.provenance.receipts import write_receipt
+from unetflow.tiles.valid_sizes import valid_input_px
 
 
 def test_a_resource_grows_with_pixels_and_attempts(tmp_path: Path) -> None:

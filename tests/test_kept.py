@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unetflow.kept import KeptChunks
-from unetflow.stores import SHARD_PX
-from unetflow.tiles import read_mirrored, shard_grid, shard_region, tile_grid
+from unetflow.store.chunk_cache import KeptChunks
+from unetflow.store.shards import SHARD_PX
+from unetflow.tiles.grid import tile_grid
+from unetflow.tiles.mirror import read_mirrored
+from unetflow.tiles.regions import shard_grid, shard_region
 
 HALO_PX = 92
 

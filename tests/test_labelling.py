@@ -10,11 +10,17 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 from skimage.measure import regionprops
 
-from unetflow.instances import label_instances
-from unetflow.labelling import find_objects
-from unetflow.pieces import Labelling, Sums, find_pieces, sums_of, touching_pieces
-from unetflow.settled import settle
-from unetflow.tiles import shard_grid, shard_region
+from unetflow.components.groups_of_block import settle
+from unetflow.components.objects_of_image import find_objects
+from unetflow.components.pieces_of_block import (
+    Labelling,
+    Sums,
+    find_pieces,
+    sums_of,
+    touching_pieces,
+)
+from unetflow.instances.whole_image import label_instances
+from unetflow.tiles.regions import shard_grid, shard_region
 
 
 def by_blocks(

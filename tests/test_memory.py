@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from unetflow.memory import MIB, available_bytes
+from unetflow.engine.memory import MIB, available_bytes
 
 NAMES = ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE")
 
@@ -73,7 +73,7 @@ def test_kept_blocks_are_given_back_by_the_next_call() -> None:
     program = """
 from pathlib import Path
 import numpy as np
-from unetflow.memory import keep_freed_memory
+from unetflow.engine.memory import keep_freed_memory
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 keep_freed_memory()
@@ -94,7 +94,7 @@ def test_freed_blocks_are_kept_in_all_threads() -> None:
     program = """
 import resource, sys, threading
 import numpy as np
-from unetflow.memory import keep_freed_memory
+from unetflow.engine.memory import keep_freed_memory
 assert sys.argv[1] == "as it is" or keep_freed_memory()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def take():

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unetflow import metrics
-from unetflow.metrics.command import main
-from unetflow.ome import ome_image, write_group
+from unetflow.commands.score import main
+from unetflow.store.ome import ome_image, write_group
 
 RANDOM = np.random.default_rng(0)
 TRUTH = RANDOM.random((2, 24, 30)) > 0.3

@@ -8,7 +8,7 @@ from torch import nn
 
 from unetflow.networks import build
 from unetflow.networks.unet import _centre
-from unetflow.tiles import halo_px
+from unetflow.tiles.valid_sizes import halo_px
 
 
 def test_the_papers_network_has_its_layers_and_parameters() -> None:

@@ -8,18 +8,11 @@ import pytest
 import torch
 from conftest import write_prepared
 
-from unetflow.forward import use_threads
-from unetflow.labels import separate_touching
-from unetflow.patches import (
-    Batches,
-    TrainingImage,
-    draw_patch,
-    generator,
-    hold,
-    open_image,
-)
-from unetflow.recipes import Augmentation
-from unetflow.synthetic import draw_region
+from unetflow.demo.planes import draw_region
+from unetflow.engine.devices import use_threads
+from unetflow.labels.encoding import separate_touching
+from unetflow.train.patches import Batches, TrainingImage, draw_patch, generator, hold, open_image
+from unetflow.train.recipes import Augmentation
 
 STILL = Augmentation(elastic_px=0, rotate=False, flip=False, brightness=0, contrast=0)
 
@@ -113,10 +106,10 @@ def test_images_that_do_not_fit_are_read_patch_by_patch(
     images = stored_images(tmp_path)
     assert isinstance(hold(images)[0].image_CYX, np.ndarray)
     needed = sum(9 * one.shape_YX[0] * one.shape_YX[1] for one in images)
-    monkeypatch.setattr("unetflow.patches.available_bytes", lambda: 5 * needed)
+    monkeypatch.setattr("unetflow.train.patches.available_bytes", lambda: 5 * needed)
     assert isinstance(hold(images, 2)[0].image_CYX, np.ndarray)
     assert hold(images, 3) == images  # each of three processes would hold them
-    monkeypatch.setattr("unetflow.patches.available_bytes", lambda: 1_000_000)
+    monkeypatch.setattr("unetflow.train.patches.available_bytes", lambda: 1_000_000)
     caplog.set_level("INFO")
     assert hold(images) == images
     assert "they are read patch by patch" in caplog.text

@@ -24,21 +24,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from unetflow.ensemble import Ensemble
+from unetflow.engine.devices import cores, resolve_precision
+from unetflow.engine.memory import MIB
 from unetflow.errors import ModelError, SlideError, StoreError
-from unetflow.foreground import BEGIN, END, _can_have, no_larger_than_needed, write_foreground
-from unetflow.forward import Normalised, cores, resolve_precision
-from unetflow.kept import KeptChunks
-from unetflow.memory import MIB
-from unetflow.models import load_model, save_model
 from unetflow.networks import build
-from unetflow.ome import ome_image, spatial_scale, write_group
-from unetflow.predict import predict_array, predict_store
-from unetflow.pyramid import halved
-from unetflow.receipts import read_receipt, record_of, write_receipt
-from unetflow.runners import TURNS
-from unetflow.stores import Layout, ShardedArray, open_array, read_array, read_foreground
-from unetflow.tiles import Tile, read_mirrored, valid_input_px
+from unetflow.networks.model_file import load_model, save_model
+from unetflow.predict.ensemble import Ensemble
+from unetflow.predict.plan import can_have
+from unetflow.predict.runners import TURNS
+from unetflow.predict.stored_foreground import BEGIN, END, write_foreground
+from unetflow.predict.whole_image import predict_array
+from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.provenance.records import record_of
+from unetflow.stages.predict import predict_store
+from unetflow.store.chunk_cache import KeptChunks
+from unetflow.store.foreground import read_foreground
+from unetflow.store.ome import ome_image, spatial_scale, write_group
+from unetflow.store.pixels import Normalised
+from unetflow.store.pyramid import halved
+from unetflow.store.shards import Layout, ShardedArray, open_array, read_array
+from unetflow.tiles.grid import Tile
+from unetflow.tiles.mirror import read_mirrored
+from unetflow.tiles.tiling import no_larger_than_needed
+from unetflow.tiles.valid_sizes import valid_input_px
 
 
 def network_of(depth: int = 4, base_channels: int = 4, in_channels: int = 1) -> Any:
@@ -99,7 +107,7 @@ def test_the_law_notices_when_the_outermost_ring_really_read_is_mirrored(
         pixels[:, :, 0], pixels[:, :, right] = pixels[:, :, 2], pixels[:, :, right - 2]
         return torch.from_numpy(pixels)[None]
 
-    monkeypatch.setattr("unetflow.predict.read_tile", one_ring_less)
+    monkeypatch.setattr("unetflow.predict.whole_image.read_tile", one_ring_less)
     assert difference(network_of(), image_of(1500, 1300), 512) > 1e-5
 
 
@@ -175,8 +183,8 @@ def test_the_network_given_is_not_changed() -> None:
 def test_precision_is_what_was_wanted_or_what_the_processor_has(
     has_bf16: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("unetflow.forward._processor_has_bf16", lambda: has_bf16)
-    monkeypatch.setattr("unetflow.forward._say_once", logging.warning)
+    monkeypatch.setattr("unetflow.engine.devices._processor_has_bf16", lambda: has_bf16)
+    monkeypatch.setattr("unetflow.engine.devices._say_once", logging.warning)
     assert resolve_precision("bf16", "cpu") == "bf16"
     assert ("no instructions for bf16 are known" in caplog.text) is not has_bf16
     assert resolve_precision("fp32", "cpu") == "fp32"
@@ -268,7 +276,9 @@ def test_tiles_are_no_larger_than_lets_all_threads_have_one(
     network = network_of(4, base_channels=16)
     usual = partial(Ensemble([(network, {})]).usual_tile, 1024, "cpu", "bf16", held_bytes=0)
     large = network.bytes_of_tile(valid_input_px(1024), 2)
-    monkeypatch.setattr("unetflow.ensemble.available_bytes", lambda: int(2 * large / 0.8) + 8)
+    monkeypatch.setattr(
+        "unetflow.predict.ensemble.available_bytes", lambda: int(2 * large / 0.8) + 8
+    )
     assert [usual(threads) for threads in (1, 2, 3)] == [1024, 1024, 512]
     assert Ensemble([(network, {})]).usual_tile(1536, "cpu", "bf16", 1, 0) == 512
 
@@ -327,7 +337,7 @@ def finished_shards(store: Path) -> dict[Path, int]:
 
 def run_in_process(job: dict[str, Any], *, slowly: bool) -> "subprocess.Popen[bytes]":
     program = (
-        "import json, sys, time, unetflow.runners as r\n"
+        "import json, sys, time, unetflow.predict.runners as r\n"
         "from conftest import predict\n"
         "one = r.tile_logits\n"
         "def slow(*args):\n    time.sleep(0.2)\n    return one(*args)\n"
@@ -548,7 +558,7 @@ def test_each_job_runs_with_the_threads_it_was_granted(
             running[0] -= 1
         return torch.zeros(1, 2, 260, 260)
 
-    monkeypatch.setattr("unetflow.runners.tile_logits", noted)
+    monkeypatch.setattr("unetflow.predict.runners.tile_logits", noted)
     predict(**{**job, "threads": threads, "shard_px": shard_px})
     assert {threads for threads, _ in seen} == {each}
     assert max(running for _, running in seen) == together
@@ -572,7 +582,7 @@ def test_fewer_tiles_together_where_memory_is_short(monkeypatch: pytest.MonkeyPa
     network = network_of(2)
     ensemble = Ensemble([(network, {})])
     needed = network.bytes_of_tile(valid_input_px(256, 2), 4)
-    monkeypatch.setattr("unetflow.ensemble.available_bytes", lambda: 4 * needed)
+    monkeypatch.setattr("unetflow.predict.ensemble.available_bytes", lambda: 4 * needed)
     chosen = {"write_px": 256, "device": "cpu", "precision": "fp32"}
     assert ensemble.tiles_at_once(chosen, 9) == 3  # of 80 % of what is left
     assert ensemble.tiles_at_once(chosen, 8) == 2  # of four threads: three of two leave two idle
@@ -583,7 +593,7 @@ def test_fewer_tiles_together_where_memory_is_short(monkeypatch: pytest.MonkeyPa
     granted = Ensemble([(network, {})], memory_mb=math.ceil(2 * needed / MIB))
     assert granted.tiles_at_once(chosen, 8) == 1
     assert granted.tiles_at_once(chosen | {"precision": "bf16"}, 9) == 3
-    monkeypatch.setattr("unetflow.ensemble.available_bytes", lambda: 0)
+    monkeypatch.setattr("unetflow.predict.ensemble.available_bytes", lambda: 0)
     assert ensemble.tiles_at_once(chosen, 8) == 1
 
 
@@ -633,7 +643,7 @@ def test_shards_are_done_strip_by_strip(
     )
     compute = dask.compute
     monkeypatch.setattr(
-        "unetflow.foreground.dask.compute",
+        "unetflow.predict.stored_foreground.dask.compute",
         lambda *tasks, **how: compute(*tasks, scheduler="synchronous"),
     )
     predict(**job)
@@ -749,7 +759,9 @@ def test_a_share_of_another_making_is_refused_and_clears_nothing(
         predict(**{**job, "code": "other"}, share=(0, 2))
     missing = job["store"] / "foreground" / "c" / "0" / "0" / "0"
     missing.unlink()
-    monkeypatch.setattr("unetflow.foreground.resolve_precision", lambda wanted, device: "bf16")
+    monkeypatch.setattr(
+        "unetflow.predict.stored_foreground.resolve_precision", lambda wanted, device: "bf16"
+    )
     with pytest.raises(ModelError, match="Give all jobs of an image the same kind of machine"):
         predict(**job, share=END)
     assert len(list((job["store"] / "foreground" / "c" / "0").glob("*/*"))) == 8
@@ -758,13 +770,13 @@ def test_a_share_of_another_making_is_refused_and_clears_nothing(
 def test_what_another_machine_began_is_continued_where_it_can_be_had(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("unetflow.foreground.cores", lambda: 2)
+    monkeypatch.setattr("unetflow.predict.plan.cores", lambda: 2)
     now = {"device": "cpu", "precision": "fp32", "threads": 1, "write_px": 512}
     fits = (256, 1024).__contains__
-    assert _can_have(now | {"threads": 2, "write_px": 256}, now, fits)
-    assert _can_have(now | {"write_px": 1024}, now, fits)
+    assert can_have(now | {"threads": 2, "write_px": 256}, now, fits)
+    assert can_have(now | {"write_px": 1024}, now, fits)
     for other in ({"device": "cuda"}, {"precision": "bf16"}, {"threads": 3}, {"write_px": 2048}):
-        assert not _can_have(now | other, now, fits)
+        assert not can_have(now | other, now, fits)
 
 
 def test_a_small_image_has_a_small_tile() -> None:
@@ -781,11 +793,11 @@ def test_tiles_are_halved_until_they_fit(monkeypatch: pytest.MonkeyPatch) -> Non
     network = network_of(2)
     ensemble = Ensemble([(network, {})])
     needed = network.bytes_of_tile(valid_input_px(256, 2), 4)
-    monkeypatch.setattr("unetflow.ensemble.available_bytes", lambda: 2 * needed)
+    monkeypatch.setattr("unetflow.predict.ensemble.available_bytes", lambda: 2 * needed)
     assert ensemble.fitting_tile(TURNS[:1], 256, "cpu", "fp32") == 256
     assert ensemble.fitting_tile(TURNS[:1], 1024, "cpu", "fp32") == 256
     assert ensemble.fitting_tile(TURNS[:1], 512, "cpu", "bf16") == 256
     assert ensemble.fitting_tile(TURNS[:1], 1004, "cpu", "fp32") == 252  # 1004, 504, 252
-    monkeypatch.setattr("unetflow.ensemble.available_bytes", lambda: 1000)
+    monkeypatch.setattr("unetflow.predict.ensemble.available_bytes", lambda: 1000)
     with pytest.raises(ModelError, match="not even a tile of 4 px fits into the memory"):
         ensemble.fitting_tile(TURNS[:1], 64, "cpu", "fp32")

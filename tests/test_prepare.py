@@ -10,9 +10,9 @@ from ome_zarr_models.v05.image import Image
 from prepared import PIXELS, prepare, truth
 
 from unetflow.errors import LabelsError, ModelError, SlideError
-from unetflow.receipts import read_receipt
-from unetflow.statistics import write_statistics
-from unetflow.stores import read_array
+from unetflow.provenance.receipts import read_receipt
+from unetflow.stages.statistics import write_statistics
+from unetflow.store.shards import read_array
 
 
 def test_the_pyramid_holds_the_pixels_and_their_block_means(tmp_path: Path) -> None:

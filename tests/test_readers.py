@@ -12,7 +12,7 @@ import tifffile
 import zarr
 
 from unetflow.errors import SlideError
-from unetflow.slides import Slide
+from unetflow.images.slide import Slide
 
 RANDOM = np.random.default_rng(0)
 GRAY = RANDOM.integers(0, 255, (48, 64), dtype=np.uint8)
@@ -191,7 +191,7 @@ def test_openslide_reads_what_it_alone_knows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("openslide", reason="openslide-python is not installed: an optional extra")
-    monkeypatch.setattr("unetflow.readers.OPENSLIDE", (".svslide",))
+    monkeypatch.setattr("unetflow.images.readers.OPENSLIDE", (".svslide",))
     path = tmp_path / "i.svslide"  # a generic tiled TIFF in disguise
     with tifffile.TiffWriter(path) as tiff:
         options: dict[str, Any] = {"tile": (16, 16), "photometric": "rgb", "compression": "zlib"}

@@ -10,10 +10,10 @@ import pytest
 from drawn_results import table_of_scores, write_results
 
 from unetflow.errors import StoreError
-from unetflow.evaluation import COLUMNS
-from unetflow.report import write_report
-from unetflow.scores import SCORES
-from unetflow.summary import vanishing
+from unetflow.evaluate.catalogue import SCORES
+from unetflow.evaluate.tables import COLUMNS
+from unetflow.report.page import write_report
+from unetflow.report.score_lines import vanishing
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CONFIG = {

@@ -11,11 +11,11 @@ import pytest
 import torch
 from conftest import needs_gpu
 
-from unetflow.ensemble import Ensemble
 from unetflow.errors import ModelError
-from unetflow.forward import ready
 from unetflow.networks import build
-from unetflow.runners import TURNS, Captured, Direct, Turns, mean_probabilities, runner_for
+from unetflow.predict.ensemble import Ensemble
+from unetflow.predict.forward import ready
+from unetflow.predict.runners import TURNS, Captured, Direct, Turns, mean_probabilities, runner_for
 
 READ_PX = 36  # of a U-Net of depth 1
 
@@ -80,7 +80,7 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
             return captured.output
 
         with monkeypatch.context() as patch:
-            patch.setattr("unetflow.runners.mean_probabilities", noted)
+            patch.setattr("unetflow.predict.runners.mean_probabilities", noted)
             yield
 
     empty = torch.empty
@@ -112,7 +112,7 @@ def test_a_gpu_without_graphs_takes_tile_after_tile(
         def parameters(self) -> Iterator[Any]:
             yield type("Weight", (), {"device": torch.device("cuda")})
 
-    monkeypatch.setattr("unetflow.runners.Captured", fails)
+    monkeypatch.setattr("unetflow.predict.runners.Captured", fails)
     run = runner_for([Pretended()], TURNS, READ_PX, at_once=8)  # type: ignore[list-item]
     assert isinstance(run, Direct)
     assert run._in_network._value == 1
@@ -130,7 +130,7 @@ class Noted:
         self.alive = 0  # graphs that held their memory when the last one was captured
         self._made: list[weakref.ref[Captured]] = []
         for name in ("ready", "runner_for", "mean_probabilities"):
-            monkeypatch.setattr(f"unetflow.ensemble.{name}", getattr(self, name))
+            monkeypatch.setattr(f"unetflow.predict.ensemble.{name}", getattr(self, name))
         network = build("unet", base_channels=4, depth=1)
         self.ensemble = Ensemble([(network, {})])
 
@@ -237,6 +237,6 @@ def test_memory_that_another_program_took_is_a_named_error(monkeypatch: pytest.M
     def full(*arguments: Any) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("unetflow.runners.mean_probabilities", full)
+    monkeypatch.setattr("unetflow.predict.runners.mean_probabilities", full)
     with pytest.raises(ModelError, match="other programs took it. Run the same command again"):
         Direct(networks_on("cpu"), TURNS[:1], 1)([tiles(1)[0]] * 2)

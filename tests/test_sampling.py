@@ -9,8 +9,8 @@ import tifffile
 from scipy import ndimage
 
 from unetflow.errors import SlideError
-from unetflow.sampling import Lost, Source, read_or_mark, source_at
-from unetflow.slides import Slide
+from unetflow.images.resampling import Lost, Source, read_or_mark, source_at
+from unetflow.images.slide import Slide
 
 RANDOM = np.random.default_rng(0)
 SMOOTH = ndimage.gaussian_filter(RANDOM.normal(size=(300, 420)), 6)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from unetflow.networks import build
-from unetflow.predict import predict_array
-from unetflow.seams import audit_seams
+from unetflow.predict.whole_image import predict_array
+from unetflow.report.seam_audit import audit_seams
 
 STEP_PX = 64
 

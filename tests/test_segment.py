@@ -12,13 +12,14 @@ import tifffile
 import torch
 from prepared import prepare
 
-from unetflow.forward import Normalised
-from unetflow.models import load_model, save_model
+from unetflow.commands.predict import main, segment_file
 from unetflow.networks import build
-from unetflow.ome import write_group
-from unetflow.predict import predict_array
-from unetflow.segment import main, segment_file
-from unetflow.stores import read_array, read_foreground
+from unetflow.networks.model_file import load_model, save_model
+from unetflow.predict.whole_image import predict_array
+from unetflow.store.foreground import read_foreground
+from unetflow.store.ome import write_group
+from unetflow.store.pixels import Normalised
+from unetflow.store.shards import read_array
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (700, 900), dtype=np.uint8)
 INTENSITY = {"mean": [120.0], "deviation": [60.0]}
@@ -155,7 +156,7 @@ def test_other_code_begins_anew(
     caplog.set_level("INFO")
     files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
     assert main(files) == 0
-    monkeypatch.setattr("unetflow.segment.code_digest", lambda *files: "other")
+    monkeypatch.setattr("unetflow.commands.predict.code_digest", lambda *files: "other")
     assert main(files) == 0
     for array in ("foreground", "labels/instances/0"):
         assert f"{array}: starting anew, because of another code" in caplog.text

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from unetflow.receipts import write_receipt
-from unetflow.segmented import COLUMNS, write_segmented
+from unetflow.provenance.receipts import write_receipt
+from unetflow.stages.segmented import COLUMNS, write_segmented
 
 
 def case(folder: Path, name: str, threshold: float, warnings: list[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from unetflow.errors import SlideError
-from unetflow.slides import Slide
+from unetflow.images.slide import Slide
 
 ALL = slice(None, None)
 STACK = np.random.default_rng(0).integers(0, 255, (3, 40, 50), dtype=np.uint8)

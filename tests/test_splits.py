@@ -10,8 +10,8 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unetflow.commands.split import Annotated, assign_splits, main
 from unetflow.errors import ConfigError
-from unetflow.splits import Annotated, assign_splits, main
 
 FOLDS = {"0": 1.0, "1": 1.0, "2": 1.0, "3": 1.0}
 

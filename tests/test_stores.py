@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from unetflow.errors import StoreError
-from unetflow.receipts import RunRecord, digest_of, read_receipt, write_receipt, write_whole
-from unetflow.stores import Layout, ShardedArray, open_array, read_array, read_foreground
+from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.provenance.records import RunRecord
+from unetflow.store.files import digest_of, write_whole
+from unetflow.store.foreground import read_foreground
+from unetflow.store.shards import Layout, ShardedArray, open_array, read_array
 
 LAYOUT = Layout((1, 2300, 1500), "uint8", ("c", "y", "x"))  # six shards
 
@@ -62,7 +65,7 @@ def test_arrays_side_by_side_are_cleared_by_jobs_side_by_side(tmp_path: Path) ->
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from unetflow.stores import clear\n"
+        "from unetflow.store.shards import clear\n"
         "for _ in range(200):\n"
         "    for part in range(20):\n"
         "        Path(sys.argv[1], str(part)).mkdir(parents=True)\n"

@@ -4,9 +4,11 @@ import tifffile
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from unetflow import synthetic, synthetic_cells, synthetic_files
-from unetflow.synthetic import BLOCK_PX, PLANE_PX, draw_labels, draw_region
-from unetflow.synthetic_files import demo_paths, write_demo, write_image_pair, write_slide
+from unetflow.demo import cells as synthetic_cells
+from unetflow.demo import files as synthetic_files
+from unetflow.demo import planes as synthetic
+from unetflow.demo.files import demo_paths, write_demo, write_image_pair, write_slide
+from unetflow.demo.planes import BLOCK_PX, PLANE_PX, draw_labels, draw_region
 
 
 @pytest.fixture(scope="module")

@@ -5,17 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetflow.tiles import (
-    blend_weights,
+from unetflow.tiles.grid import blend_weights, overlapping_grid, tile_grid
+from unetflow.tiles.mirror import mirror, read_mirrored
+from unetflow.tiles.regions import shard_grid, shard_region
+from unetflow.tiles.valid_sizes import (
     halo_px,
-    mirror,
     nearest_input_sizes_px,
     output_size_px,
-    overlapping_grid,
-    read_mirrored,
-    shard_grid,
-    shard_region,
-    tile_grid,
     valid_input_px,
 )
 

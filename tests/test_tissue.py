@@ -14,13 +14,15 @@ from conftest import predict
 from prepared import prepare, truth
 
 from unetflow.errors import SlideError
-from unetflow.models import save_model
+from unetflow.images.ground import Coarse
+from unetflow.images.slide import Slide
+from unetflow.images.tissue_finding import tissue_by_threshold
 from unetflow.networks import build
-from unetflow.receipts import read_receipt
-from unetflow.slides import Slide
-from unetflow.stores import read_array, read_foreground
-from unetflow.tissue import CELL_PX, Coarse, Tissue, read_tissue
-from unetflow.tissue_finding import tissue_by_threshold
+from unetflow.networks.model_file import save_model
+from unetflow.provenance.receipts import read_receipt
+from unetflow.store.foreground import read_foreground
+from unetflow.store.shards import read_array
+from unetflow.store.tissue_mask import CELL_PX, Tissue, read_tissue
 
 SIDE = 4096
 SPACING = 40
@@ -225,7 +227,7 @@ def test_no_tissue_is_a_result_without_the_network(
     def never(*arguments: Any) -> None:
         raise AssertionError("the network was run")
 
-    monkeypatch.setattr("unetflow.runners.tile_logits", never)
+    monkeypatch.setattr("unetflow.predict.runners.tile_logits", never)
     job = job_of(tmp_path)
     predict(**job)
     assert not read_foreground(job["store"]).any()

@@ -15,18 +15,19 @@ import pytest
 import torch
 from conftest import needs_gpu, write_prepared
 
+from unetflow.demo.planes import draw_region
 from unetflow.errors import ConfigError, ModelError
-from unetflow.launch import train_together
-from unetflow.loop import learning_rate
-from unetflow.models import check_image, load_model
 from unetflow.networks import build
-from unetflow.patches import generator
-from unetflow.receipts import read_receipt, write_receipt
-from unetflow.recipes import PRESETS, Recipe, recipe_from
-from unetflow.start import centre_filters, start_from
-from unetflow.synthetic import draw_region
-from unetflow.tiles import output_size_px
-from unetflow.train import train_network
+from unetflow.networks.initial_weights import centre_filters, start_from
+from unetflow.networks.model_file import load_model
+from unetflow.predict.suitability import check_image
+from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.stages.train import train_network
+from unetflow.tiles.valid_sizes import output_size_px
+from unetflow.train.loop import learning_rate
+from unetflow.train.patches import generator
+from unetflow.train.recipes import PRESETS, Recipe, recipe_from
+from unetflow.train.torchrun import train_together
 
 
 def job_in(folder: Path, steps: int = 12) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def train_in_process(job: dict[str, Any], *, slowly: bool) -> "subprocess.Popen[
         for key, value in {**job, "checkpoint_s": 0}.items()
     }
     program = (
-        "import json, sys, time, unetflow.loop as t, unetflow.train\n"
+        "import json, sys, time, unetflow.train.loop as t, unetflow.stages.train\n"
         "one = t.learning_rate\n"
         "def slow(*args):\n    time.sleep(0.2)\n    return one(*args)\n"
         f"t.learning_rate = slow if {slowly} else one\n"
@@ -150,7 +151,7 @@ def test_a_finished_checkpoint_ends_in_a_moment_and_another_recipe_starts_anew(
     first, before = job["model"].read_bytes(), weights_of(job)
     job["model"].unlink()
     with monkeypatch.context() as patch:
-        patch.setattr("unetflow.loop.combined_loss", None)  # no step may be done
+        patch.setattr("unetflow.train.loop.combined_loss", None)  # no step may be done
         train_network(**job)
     assert job["model"].read_bytes() == first
     for other in ({"seed": 2}, {"precision": "bf16"}):
@@ -172,7 +173,7 @@ def train_seven_steps(job: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> N
         return learning_rate(recipe, step)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="step 8"):
-        patch.setattr("unetflow.loop.learning_rate", die_at_step_7)
+        patch.setattr("unetflow.train.loop.learning_rate", die_at_step_7)
         train_network(**job | {"checkpoint_s": 0})
 
 
@@ -251,7 +252,7 @@ def test_training_on_a_gpu_is_that_of_the_cpu_and_the_same_each_time(
 def test_weights_that_the_last_step_broke_are_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unetflow.loop.combined_loss", lambda terms, logits, *_: logits.sum())
+    monkeypatch.setattr("unetflow.train.loop.combined_loss", lambda terms, logits, *_: logits.sum())
     job = job_in(tmp_path, steps=1) | {"validation_images": []}
     job["recipe"] |= {"learning_rate": 1e38, "schedule": "constant", "optimizer": "sgd"}
     job["recipe"] |= {"clip_norm": None}
@@ -393,12 +394,12 @@ def test_patience_ends_the_training_and_a_rerun_adds_nothing(
     job = job_in(tmp_path, steps=40)
     job["recipe"] |= {"patience": 2}
     scores = iter([0.2, 0.6, 0.5, 0.6, 0.9, 0.9, 0.9, 0.9])
-    monkeypatch.setattr("unetflow.loop.validation_scores", lambda sums: (1.0, next(scores)))
+    monkeypatch.setattr("unetflow.train.loop.validation_scores", lambda sums: (1.0, next(scores)))
     train_network(**job)
     receipt = read_receipt(job["receipt"])
     assert (receipt["steps"], receipt["best"]["step"]) == (20, 10)
     before = job["model"].read_bytes()
-    monkeypatch.setattr("unetflow.loop.combined_loss", None)  # no step may be done
+    monkeypatch.setattr("unetflow.train.loop.combined_loss", None)  # no step may be done
     train_network(**job)
     assert job["model"].read_bytes() == before
 

@@ -10,8 +10,8 @@ from prepared import PIXELS, prepare, truth
 from scipy import ndimage
 
 from unetflow.errors import LabelsError
-from unetflow.receipts import read_receipt, write_receipt
-from unetflow.stores import read_array
+from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.store.shards import read_array
 
 LABELS = np.zeros(PIXELS.shape, np.uint16)
 LABELS[100:300, 900:1200] = 7

@@ -17,13 +17,9 @@ from typing import Any
 from unetflow.errors import UnetflowError
 from unetflow.jobs.resources import shapes_of
 from unetflow.jobs.sheet import Image
-from unetflow.receipts import (
-    BUNDLES,
-    digest_of,
-    digest_of_file,
-    record_of,
-    write_receipt,
-)
+from unetflow.provenance.receipts import BUNDLES, write_receipt
+from unetflow.provenance.records import record_of
+from unetflow.store.files import digest_of, digest_of_file
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from unetflow.tiles import squares
+from unetflow.tiles.regions import squares
 
 GIGA = 1e9
-SHARD_PX = 1024  # as `unetflow.stores`, which takes half a second to load
+SHARD_PX = 1024  # as `unetflow.store.shards`, which takes half a second to load
 GPU_FILES = (  # of NVIDIA, AMD, and either under WSL
     *("dev/nvidia[0-9]*", "proc/driver/nvidia/gpus/*"),
     *("dev/kfd", "dev/dxg"),
@@ -45,7 +45,7 @@ def tiles_mb(base_channels: int, threads: int) -> int:
     """Memory for prediction on a CPU, where each thread has a tile of 1212 px in bf16.
 
     The tiles take what `unetflow.networks.unet.UNet.bytes_of_tile` says, and no more than 0.8 of
-    what the job has (`unetflow.ensemble`); 2 GB are for all else.
+    what the job has (`unetflow.predict.ensemble`); 2 GB are for all else.
     """
     return 2000 + 30 * base_channels * threads
 

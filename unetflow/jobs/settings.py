@@ -13,16 +13,16 @@ from typing import Any
 import yaml
 
 from unetflow.errors import ConfigError
+from unetflow.images.sources import split_dataset
 from unetflow.jobs.bundles import bundles_of
 from unetflow.jobs.sheet import Image, in_words, read_sheet, schema_errors
 from unetflow.jobs.sources import Sources
-from unetflow.paths import split_dataset
-from unetflow.recipes import Recipe, recipe_from
-from unetflow.tiles import output_size_px
+from unetflow.tiles.valid_sizes import output_size_px
+from unetflow.train.recipes import Recipe, recipe_from
 
 ALL, ENSEMBLE = "all", "ensemble"  # folds of networks that see every image, or average the others
 NAMED_SPLITS = ("train", "validation", "test", "predict")
-AREA_CLASSES = ("ignore*", "region*")  # of polygons: `unetflow.geojson`
+AREA_CLASSES = ("ignore*", "region*")  # of polygons: `unetflow.images.polygons`
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from unetflow.errors import UnetflowError
-from unetflow.paths import files_of, fingerprint_of
-from unetflow.receipts import write_whole
+from unetflow.images.sources import files_of, fingerprint_of
+from unetflow.store.files import write_whole
 
 
 class Sources:
@@ -35,7 +35,7 @@ class Sources:
     def shape_px(self, path: str | Path, *, level: int, **chosen: Any) -> list[int] | None:
         """(Y, X) of a level of an image file, or None where it cannot be opened.
 
-        `chosen` says which image of it, as for `unetflow.slides.Slide`. A file that cannot be
+        `chosen` says which image of it, as for `unetflow.images.slide.Slide`. A file that cannot be
         opened is no error here: its own job names it, and the others go on.
         """
         entry = self._entry(path)
@@ -63,7 +63,7 @@ class Sources:
 
 
 def _shape_px(path: str | Path, level: int, chosen: dict[str, Any]) -> list[int] | None:
-    from unetflow.slides import Slide  # heavy, and not needed while nothing changed
+    from unetflow.images.slide import Slide  # heavy, and not needed while nothing changed
 
     try:
         with Slide(path, **chosen) as slide:

@@ -1,7 +1,7 @@
-"""python -m unetflow.metrics truth prediction: see `unetflow.metrics.command`."""
+"""python -m unetflow.metrics truth prediction: see `unetflow.commands.score`."""
 
 import sys
 
-from unetflow.metrics.command import main
+from unetflow.commands.score import main
 
 sys.exit(main())

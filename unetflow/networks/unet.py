@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from unetflow.tiles import halo_px, output_size_px
+from unetflow.tiles.valid_sizes import halo_px, output_size_px
 
 # Maps of base_channels and full size: 4.5 to 6 measured at base 16 and 64, inputs of 700 to 2236
 # px, and up to 7.9 where the allocator gives nothing back.

@@ -8,16 +8,16 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 
 from unetflow.errors import ConfigError
-from unetflow.code import code_digest
+from unetflow.provenance.code_digest import code_digest
 from unetflow.jobs.resources import for_shards, gpus, growing, tiles_mb
 from unetflow.jobs.settings import read_settings, sources_cache
 from unetflow.jobs.sources import Sources
-from unetflow.paths import split_dataset
-from unetflow.tiles import squares
+from unetflow.images.sources import split_dataset
+from unetflow.tiles.regions import squares
 
 BASE = Path(str(workflow.current_basedir)).parents[1]
 
-# Threads share one arena of glibc from a job's start: `unetflow.memory` has the reason.
+# Threads share one arena of glibc from a job's start: `unetflow.engine.memory` has the reason.
 os.environ.setdefault("MALLOC_ARENA_MAX", "1")
 
 try:
@@ -34,7 +34,7 @@ LABELLING = {
 PARTS = SETTINGS.config["predict"]["parts"]  # in no digest: any number gives the same bytes
 PREDICT = {key: value for key, value in SETTINGS.config["predict"].items() if key != "parts"}
 LEAST_OF_PART = 16  # shards: with fewer, starting the job takes longer than what is shared
-BEGIN, END = (0, 0), (-1, 1)  # shares, as `unetflow.foreground` has them
+BEGIN, END = (0, 0), (-1, 1)  # shares, as `unetflow.predict.stored_foreground` has them
 
 
 wildcard_constraints:
@@ -254,7 +254,7 @@ def share_of_predict(wildcards):
 def predict_params(share, receipt):
     """Params of the rules that predict.
 
-    `share` says which shards, as `unetflow.foreground.Share`, `receipt` where an image's is written.
+    `share` says which shards, as `unetflow.predict.stored_foreground.Share`, `receipt` where an image's is written.
     """
     return {
         "images": of_each(

@@ -30,6 +30,6 @@ rule report:
         results=lambda wildcards: RESULTS,
         config=SETTINGS.config,
         runs=runs(),
-        code=code("report", "unetflow/report.html"),
+        code=code("report", "unetflow/report/templates/page.html"),
     script:
         "../../scripts/report.py"

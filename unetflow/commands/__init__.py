@@ -1,0 +1,1 @@
+"""What people type: `unetflow predict | score | split`."""

@@ -1,0 +1,96 @@
+"""What is certain of the pieces of one block, whatever lies beside it.
+
+    . . . . . . . .        a hole that reaches no face of the block is filled: it and the
+    . 1 1 1 . . 2 .        object around it are one group
+    . 1 . 1 . . . .        what is too small, reaches no face and has one background around
+    . 1 1 1 . . 3 3        it (2) will be part of that: of a hole, or of nothing
+    . . . . . . 3 3
+
+Where small objects are left out, few groups remain of the noise of a poor network; those of all
+blocks must be in memory.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from unetflow.components.pieces_of_block import Faces, Labelling, Sums, add_up, distinct_pairs
+from unetflow.components.runs import roots, unite
+
+
+class Settled(NamedTuple):
+    """Groups 1 to n of the pieces of a block."""
+
+    of_piece: np.ndarray  # int32: the group of each piece; [0] is 0, as of pieces that are dropped
+    is_object: np.ndarray  # bool, of each group
+    sums: Sums  # of each group
+    touching: np.ndarray  # groups (background, object) that touch, from 0: (N, 2)
+    outside: np.ndarray  # groups of background, from 0, that are no holes
+
+
+def settle(
+    faces: Faces,
+    sums: Sums,
+    is_object: np.ndarray,
+    touching: np.ndarray,
+    kept_open: np.ndarray,
+    how: Labelling,
+) -> Settled:
+    """Groups of the pieces 1 to n of a block, as `unetflow.components.pieces_of_block` finds them.
+
+    `faces` are those of the block, as of `Pieces.faces`; background that is `kept_open` (bool, of
+    each piece) is filled nowhere. Where holes are not filled there are no
+    pieces of background, and what is too small and reaches no face is in no group.
+    """
+    count = len(is_object)
+    goes_on = _reach_a_face(faces, count)
+    hole = ~is_object & ~goes_on & ~kept_open
+    in_hole = hole[touching[:, 0]]
+    parent = np.arange(count)
+    unite(parent, touching[in_hole])
+    joined = roots(parent)
+    small = add_up("area_px", sums.area_px, joined, count) < max(how.min_area_px, 1)
+    small[joined[goes_on]] = False
+    outer = touching[~in_hole]
+    if how.fill_holes:
+        around, absorbed = _one_background(outer, joined, small)
+        unite(parent, np.stack([around, absorbed], axis=1))
+        kept = np.ones(count, bool)
+        own = is_object & ~np.isin(joined, absorbed)
+    else:
+        kept = ~small[joined]
+        own = is_object & kept
+    groups, of = np.unique(roots(parent)[kept], return_inverse=True)
+    of_piece = np.zeros(count + 1, np.int32)
+    of_piece[1:][kept] = of + 1
+    objects = np.zeros(len(groups), bool)
+    objects[of_piece[1:][own] - 1] = True
+    pairs = of_piece[1:][outer] - 1
+    return Settled(
+        of_piece,
+        objects,
+        Sums(*(add_up(name, part[kept], of, len(groups)) for name, part in sums._asdict().items())),
+        distinct_pairs(pairs[objects[pairs[:, 1]]], len(groups)),
+        np.unique(of_piece[1:][kept_open & kept & ~is_object] - 1),
+    )
+
+
+def _reach_a_face(faces: Faces, count: int) -> np.ndarray:
+    """Whether each piece reaches a face of its block: it may go on in the next one."""
+    found = np.zeros(count + 1, bool)
+    for face in itertools.chain(*faces):
+        found[face] = True
+    return found[1:]
+
+
+def _one_background(
+    touching: np.ndarray, joined: np.ndarray, small: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Small groups that touch one background alone: that, and the group."""
+    background, piece = touching.T
+    first, last = np.full(len(joined), len(joined)), np.full(len(joined), -1)
+    np.minimum.at(first, joined[piece], background)
+    np.maximum.at(last, joined[piece], background)
+    found = np.flatnonzero(small & (first == last))
+    return first[found], found

@@ -1,0 +1,1 @@
+"""What `make demo` draws: images with a known truth."""

@@ -1,0 +1,1 @@
+"""Judging predictions: scores of images and stacks, chosen thresholds, pooled numbers."""

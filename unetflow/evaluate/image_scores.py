@@ -1,0 +1,209 @@
+"""Scores of one image: a row per metric, variant and threshold, with the sums that pooling needs.
+
+Pixel and membrane metrics compare with the truth after touching instances were separated, which is
+what the network is asked for; instance metrics compare with the instances as annotated. Images up
+to `IN_MEMORY_PX` along each axis are held in memory; larger ones are read block by block.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from skimage.filters import threshold_otsu
+
+from unetflow.labels.annotation import IGNORE, read_class_lazily
+from unetflow.metrics import (
+    Contingency,
+    MatchingSums,
+    Mismatch,
+    RandSums,
+    SliceScores,
+    contingency,
+    det_sums,
+    dsb2018_score,
+    info_score_of_labels,
+    jaccard_sums,
+    matching_sums_at_ious,
+    panoptic_of,
+    panoptic_sums,
+    pixel_counts_of_regions,
+    pool_rand_sums,
+    rand_sums,
+    region_tables,
+    score_slice,
+    seg_sums,
+)
+from unetflow.store.foreground import read_foreground_lazily
+from unetflow.store.shards import read_lazily
+from unetflow.tiles.regions import shard_grid, shard_region
+
+IN_MEMORY_PX = 1024  # side of the largest image whose membranes are scored whole
+BASELINE_PX = 4096  # side of the largest image whose Otsu instances are labelled
+IOU_OF_AP = (0.5, 0.75)
+GRAY_LEVELS = 256
+Row = dict[str, Any]
+Labeller = Callable[..., np.ndarray]  # (foreground, threshold=...) -> instances
+
+
+class Truth:
+    """The annotation of one image (Y, X): objects of a class, separated, and ignored pixels.
+
+    NumPy arrays of an image up to `IN_MEMORY_PX`, else Dask arrays that read Zarr by shards.
+    `number` is that of the class among `classes`, from 1.
+    """
+
+    def __init__(self, store: str | Path, kind: str, *, classes: int = 1, number: int = 1) -> None:
+        labels, interior = read_class_lazily(store, kind, classes, number)
+        ignore = read_lazily(store, IGNORE) != 0
+        self.in_memory = max(labels.shape) <= IN_MEMORY_PX
+        self.labels, self.ignore, self.interior = self._hold(labels, ignore, interior)
+        self.number = number
+        self.has_instances = kind == "instances"
+        self.has_membranes = kind != "classes"
+
+    def foreground_of(self, prediction: str | Path) -> Any:
+        """The class's foreground (Y, X) of a store of predictions, held as the truth is."""
+        return self._hold(read_foreground_lazily(prediction)[self.number - 1])[0]
+
+    def regions(self, side_px: int | None) -> tuple[list[tuple[slice, ...]], str]:
+        """What membranes are scored by, and its name: the whole image, or declared regions."""
+        if not self.has_membranes:
+            return [], ""
+        if self.in_memory:
+            return [(slice(None), slice(None))], ""
+        if side_px is None:
+            return [], ""
+        shape, side = self.labels.shape, (side_px, side_px)
+        grid = [shard_region(index, shape, side) for index in shard_grid(shape, side)]
+        return grid, f"regions of {side_px} px"
+
+    def _hold(self, *arrays: da.Array) -> tuple[Any, ...]:
+        return da.compute(*arrays) if self.in_memory else arrays
+
+
+def score_foreground(
+    truth: Truth,
+    foreground_YX: Any,
+    thresholds: Sequence[float],
+    label: Labeller,
+    *,
+    regions_px: int | None = None,
+) -> Iterator[Row]:
+    """Rows of all metrics at each threshold; `label` makes instances of foreground at one.
+
+    Truth of kind "classes" has pixel metrics only. Of an image that is not in memory, membrane
+    metrics (thinned V_Rand, V_Info, warping error, splits and mergers) are scored by regions of
+    `regions_px`, each an image of its own, and left out without; instance metrics at each threshold
+    are left out.
+    """
+    tables = region_tables(truth.interior, foreground_YX, thresholds, ignore=truth.ignore)
+    membranes = _membrane_rows(truth, foreground_YX, thresholds, regions_px)
+    for at, (threshold, table) in enumerate(zip(thresholds, tables, strict=True)):
+        rows = [*_region_rows(table), *membranes[at]]
+        if truth.in_memory and truth.has_instances:
+            labels_YX = label(foreground_YX, threshold=threshold)
+            rows += score_instances(contingency(truth.labels, labels_YX, ignore=truth.ignore))
+        yield from ({"variant": "", "threshold": threshold, **row} for row in rows)
+
+
+def score_instances(table: Contingency) -> Iterator[Row]:
+    """Rows of the instance metrics, from the table of true and predicted instances."""
+    seg, det = seg_sums(table), det_sums(table)
+    yield _row("seg", seg.score, iou_sum=seg.iou_sum, objects=seg.objects)
+    yield _row("det", det.score, a=det.emptiness, b=det.cost, objects=det.objects)
+    for iou, found in zip(IOU_OF_AP, matching_sums_at_ious(table, ious=IOU_OF_AP), strict=True):
+        yield _row("ap", found.average_precision, variant=f"iou {iou}", **_counts_of(found))
+    yield _row("dsb2018", dsb2018_score(table))
+    found = panoptic_sums(table)
+    yield _row("pq", panoptic_of(found).pq, iou_sum=found.iou_sum, **_counts_of(found))
+    for metric, one_to_one in (("aji", False), ("aji+", True)):
+        overlap = jaccard_sums(table, one_to_one=one_to_one)
+        yield _row(metric, overlap.score, ab=overlap.intersection, n=overlap.union)
+
+
+def otsu_baseline(
+    truth: Truth, image_CYX: Any, label: Labeller, *, regions_px: int | None = None
+) -> list[Row]:
+    """Rows of Otsu's global threshold on the mean of the channels, for comparison.
+
+    Objects may be brighter or darker than the ground: the better of both is taken, by SEG where
+    instances were labelled, else by V_Rand. A constant image has no threshold, and no rows.
+    Instances are labelled up to `BASELINE_PX`.
+    """
+    gray_YX = da.asarray(image_CYX).mean(axis=0, dtype=np.float64)
+    low, high = da.compute(gray_YX.min(), gray_YX.max())
+    if low == high:
+        return []
+    counts, edges = da.histogram(gray_YX, bins=GRAY_LEVELS, range=(low, high))
+    bright_YX = gray_YX > threshold_otsu(hist=(counts.compute(), (edges[:-1] + edges[1:]) / 2))
+    labelled = truth.has_instances and max(gray_YX.shape) <= BASELINE_PX
+    candidates = []
+    for objects_YX in (bright_YX, ~bright_YX):
+        binary_YX = objects_YX.compute() if labelled or truth.in_memory else objects_YX
+        rows = list(score_foreground(truth, binary_YX, [0.5], label, regions_px=regions_px))
+        if labelled and not truth.in_memory:
+            labels_YX = label(binary_YX, threshold=0.5)
+            rows += score_instances(contingency(truth.labels, labels_YX, ignore=truth.ignore))
+        by = "seg" if labelled else "v_rand" if truth.has_membranes else "iou"
+        quality = next(row["value"] for row in rows if row["metric"] == by)
+        candidates.append((-1.0 if math.isnan(quality) else quality, rows))
+    return max(candidates, key=lambda candidate: candidate[0])[1]
+
+
+def _region_rows(table: Contingency) -> Iterator[Row]:
+    """Rows of the pixel metrics and of unthinned V_Rand and V_Info."""
+    counts = pixel_counts_of_regions(table)
+    both = counts.true_positive
+    a, b = both + counts.false_negative, both + counts.false_positive
+    sums: Row = {"ab": both, "a": a, "b": b, "n": sum(counts)}
+    yield _row("pixel_error", counts.error, **sums)
+    yield _row("iou", counts.iou, **sums)
+    yield _row("dice", counts.f, **sums)
+    rand = rand_sums(table)
+    yield _row("v_rand", rand.score.f, variant="unthinned", **_sums_of(rand))
+    yield _row("v_info", info_score_of_labels(table).f, variant="unthinned", n=rand.n)
+
+
+def _membrane_rows(
+    truth: Truth, foreground_YX: Any, thresholds: Sequence[float], regions_px: int | None
+) -> list[list[Row]]:
+    """For each threshold the rows of the metrics that need whole membranes."""
+    regions, name = truth.regions(regions_px)
+    scored: list[list[SliceScores]] = []
+    for region in regions:
+        arrays = (truth.interior, foreground_YX, truth.ignore)
+        interior, proposal, ignore = da.compute(*(array[region] for array in arrays))
+        scored.append(score_slice(interior, proposal, ignore, thresholds))
+    if not scored:
+        return [[] for _ in thresholds]
+    return [list(_pooled_rows(each, name)) for each in zip(*scored, strict=True)]
+
+
+def _pooled_rows(pieces: Sequence[SliceScores], name: str) -> Iterator[Row]:
+    thinned = pool_rand_sums(each.thinned for each in pieces)
+    variant = ", ".join(filter(None, ("thinned", name)))
+    yield _row("v_rand", thinned.score.f, variant=variant, **_sums_of(thinned))
+    if len(pieces) == 1:  # V_Info has no sums to pool
+        yield _row("v_info", pieces[0].info_thinned.f, variant=variant, n=thinned.n)
+    left = pieces[0].left
+    for each in pieces[1:]:
+        left += each.left
+    wrong = sum(left.pixels.values())
+    yield _row("warping_error", left.warping_error, variant=name, a=wrong, n=left.total_px)
+    wrong = left.pixels[Mismatch.SPLIT] + left.pixels[Mismatch.MERGER]
+    yield _row("splits_mergers", left.split_merger_error, variant=name, a=wrong, n=left.total_px)
+
+
+def _sums_of(rand: RandSums) -> Row:
+    return {"ab": rand.ab, "a": rand.a, "b": rand.b, "z": rand.z, "n": rand.n}
+
+
+def _counts_of(found: MatchingSums) -> Row:
+    return {"ab": found.true_positives, "a": found.truth_objects, "b": found.predicted_objects}
+
+
+def _row(metric: str, value: float, *, variant: str = "", **sums: Any) -> Row:
+    return {"metric": metric, "variant": variant, "value": value, **sums}

@@ -1,0 +1,61 @@
+"""The truth of a prepared image, read by region: labels, ignored pixels, classes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unetflow.labels.encoding import class_target, separate_touching
+from unetflow.store.shards import read_array, read_lazily
+from unetflow.tiles.regions import Region, with_halo
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+
+MOST_PLACES = 100_000  # of objects, spread evenly over the image
+TRUTH, IGNORE, CLASS = "labels/truth/0", "labels/ignore/0", "labels/class/0"
+
+
+class Annotation:
+    """Arrays (Y, X) of a store: `labels` (as `unetflow.labels.read_truth` says) and `ignore`."""
+
+    def __init__(self, store: str | Path, kind: str, classes: int) -> None:
+        """`kind` of truth and number of classes are the dataset's."""
+        self.kind, self._store = kind, store
+        self.labels, self.ignore = read_array(store, TRUTH), read_array(store, IGNORE)
+        self._classes = read_array(store, CLASS) if has_class_array(kind, classes) else None
+
+    def target(self, region: Region) -> np.ndarray:
+        """The class of each pixel that the network is asked for, uint8, 0 background."""
+        wide, inner = with_halo(region, (1,) * self.labels.ndim, self.labels.shape)
+        classes = None if self._classes is None else np.asarray(self._classes[wide])
+        return class_target(np.asarray(self.labels[wide]), self.kind, classes)[inner]
+
+    def places_of_objects(self, most_px: int) -> np.ndarray:
+        """(row, column) [px] of pixels of objects on the first level up to `most_px`, (N, 2)."""
+        level = 0
+        while max(self.labels.shape) > most_px * 2**level:
+            level += 1
+        coarse = np.asarray(read_array(self._store, f"labels/truth/{level}")[:])
+        places = np.argwhere(coarse != 0).astype(np.int32) * 2**level
+        return places[:: max(1, len(places) // MOST_PLACES)]
+
+
+def has_class_array(kind: str, classes: int) -> bool:
+    """Whether the class of an object stands in an array of its own."""
+    return kind == "instances" and classes > 1
+
+
+def read_class_lazily(
+    store: str | Path, kind: str, classes: int, number: int
+) -> "tuple[da.Array, da.Array]":
+    """Labels of the objects of one class, and its pixels after separating what touches (bool)."""
+    labels = read_lazily(store, TRUTH)
+    if kind == "classes":
+        return labels * (labels == number), labels == number
+    separated = labels.map_overlap(separate_touching, depth=1, boundary="none") != 0
+    if not has_class_array(kind, classes):
+        return labels, separated
+    of_class = read_lazily(store, CLASS) == number
+    return labels * of_class, separated & of_class

@@ -1,0 +1,64 @@
+"""What a network starts from: random filters, or the weights of a model file."""
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from unetflow.errors import ModelError
+from unetflow.networks.model_file import load_model
+
+log = logging.getLogger(__name__)
+
+
+@torch.no_grad()
+def centre_filters(network: nn.Module) -> None:
+    """Take from each filter of 3x3 convolutions its mean, and make its variance 2/N.
+
+    N is its number of weights. What is drawn at random has a mean, too, and as the features after
+    a ReLU have one, each layer adds more of it: without normalisation layers, which the paper's
+    network does not have, the first features hardly differ from place to place, and training stays
+    on a plateau for hundreds of steps. Later the filters may have any mean.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+            filters = layer.weight.flatten(1)
+            filters = filters - filters.mean(dim=1, keepdim=True)
+            filters *= math.sqrt(2 / filters.shape[1]) / filters.std(
+                dim=1, keepdim=True, correction=0
+            )
+            layer.weight.copy_(filters.view_as(layer.weight))
+
+
+def start_from(
+    path: str | Path, network: nn.Module, description: dict[str, Any], *, freeze: bool
+) -> None:
+    """Take over the weights of a model file, all but the last layer where the classes differ.
+
+    `freeze` keeps those of the contracting path as they are. Raises ModelError where the network
+    or the channels are others.
+    """
+    given, of = load_model(path)
+    own, theirs = description["network"], of["network"]
+    differ = sorted(
+        key
+        for key in own.keys() | theirs.keys()
+        if key not in ("num_classes", "dropout") and own.get(key) != theirs.get(key)
+    )
+    if differ:
+        raise ModelError(
+            f"{path}: was trained with another "
+            + ", ".join(f"{key} ({theirs.get(key)}, here {own.get(key)})" for key in differ)
+            + ". Give the experiment's network the same, or another model file."
+        )
+    weights = given.state_dict()
+    if of["classes"] != description["classes"]:
+        log.info("%s: other classes (%s): the last layer starts anew", path, of["classes"])
+        weights = {k: v for k, v in weights.items() if not k.startswith("classify.")}
+    network.load_state_dict(weights, strict=False)
+    if freeze:
+        for tensor in network.contracting.parameters():  # type: ignore[union-attr]
+            tensor.requires_grad_(False)

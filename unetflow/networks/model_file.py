@@ -1,0 +1,66 @@
+"""The model file: weights as safetensors (never pickle), with all that is needed to use them."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+from unetflow import networks
+from unetflow.errors import ModelError
+from unetflow.store.files import write_whole
+
+# One metadata key: the order of several is not the same from one writing to the next.
+KEY = "unetflow"
+
+
+def save_model(path: str | Path, network: nn.Module, description: dict[str, Any]) -> None:
+    """Write weights and description by rename; equal content gives equal bytes.
+
+    `description` holds at least `network` (name and options), `channels`, `classes` and
+    `intensity` (mean and deviation per channel).
+    """
+    weights = {
+        name: tensor.detach().to("cpu", torch.float32, memory_format=torch.contiguous_format)
+        for name, tensor in network.state_dict().items()
+    }
+    checked = {**description, "weights": _digest_of(weights)}
+    metadata = {KEY: json.dumps(checked, sort_keys=True)}
+    write_whole(path, safetensors.torch.save(weights, metadata=metadata))
+
+
+def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Read a model file: the network with its weights, and its description.
+
+    Raises ModelError where the file is no model of unetflow, or is damaged.
+    """
+    if not Path(path).is_file():
+        raise ModelError(
+            f"{path}: there is no such file. Name the model.safetensors of a training."
+        )
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            description: dict[str, Any] = json.loads((file.metadata() or {})[KEY])
+        weights = safetensors.torch.load_file(path)
+        if description.pop("weights", None) not in (None, _digest_of(weights)):
+            raise ValueError("its weights are damaged: their checksum is another one")
+        network = networks.build(**description["network"])
+        network.load_state_dict(weights)
+    except (OSError, KeyError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        raise ModelError(
+            f"{path}: not a whole model file of unetflow ({error}). Delete it and run the same "
+            "command again: training goes on from its checkpoint."
+        ) from error
+    return network, description
+
+
+def _digest_of(weights: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].numpy().tobytes())
+    return digest.hexdigest()

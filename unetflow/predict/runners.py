@@ -1,0 +1,190 @@
+"""Many tiles through one or several networks: as many at once as memory and threads allow.
+
+On a CPU several networks of one thread each run side by side. On an NVIDIA GPU all kernels of a
+tile are captured once in a CUDA graph and started by one call for each tile, while other tiles are
+copied to and from pinned memory on streams of their own.
+Shape suffixes: B batch, C channels, K classes, H W of a tile.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from unetflow.errors import ModelError
+from unetflow.predict.forward import tile_logits
+
+log = logging.getLogger(__name__)
+
+
+WARM_UP = 3  # tiles before a graph is captured: libraries choose their kernels then
+Turns = tuple[tuple[int, bool], ...]
+# Flips and rotations of the square as (quarter turns, flip rows first). The paper averages seven
+# and does not say which: ours are all but the last, the reflection at the anti-diagonal.
+TURNS: Turns = tuple((quarters, flip) for flip in (False, True) for quarters in range(4))
+AVERAGES = {1: TURNS[:1], 7: TURNS[:7], 8: TURNS}
+
+
+class Runner(Protocol):
+    """Probabilities (K, H, W), float32 on the CPU, of padded tiles (1, C, H, W), one a network.
+
+    May be called from several threads.
+    """
+
+    def __call__(self, inputs_BCHW: Sequence[Tensor], /) -> Tensor: ...
+
+
+def turns_of(average: int) -> Turns:
+    """The turns that are averaged. Raises ValueError for another number than 1, 7 and 8."""
+    if average not in AVERAGES:
+        raise ValueError(f"average = {average} is not possible; there are 1 (off), 7 and 8")
+    return AVERAGES[average]
+
+
+def mean_probabilities(
+    networks: Sequence[nn.Module], inputs_BCHW: Sequence[Tensor], turns: Turns
+) -> Tensor:
+    """Probabilities (K, H, W) of a padded tile, averaged over networks, each with its input.
+
+    They are on the networks' device.
+    """
+    found = [
+        _of_one_network(network, input_BCHW, turns)
+        for network, input_BCHW in zip(networks, inputs_BCHW, strict=True)
+    ]
+    return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
+
+
+def _of_one_network(network: nn.Module, tile_BCHW: Tensor, turns: Turns) -> Tensor:
+    """Probabilities (K, H, W), averaged over turns of the padded input."""
+    total_KHW: Tensor | None = None
+    for quarters, flip in turns:
+        turned = torch.rot90(tile_BCHW.flip(-2) if flip else tile_BCHW, quarters, dims=(-2, -1))
+        probabilities = tile_logits(network, turned).softmax(dim=1)[0]
+        probabilities = torch.rot90(probabilities, -quarters, dims=(-2, -1))
+        probabilities = probabilities.flip(-2) if flip else probabilities
+        total_KHW = probabilities if total_KHW is None else total_KHW + probabilities
+    if total_KHW is None:
+        raise ValueError("nothing to average over")
+    return total_KHW / len(turns) if len(turns) > 1 else total_KHW
+
+
+def runner_for(networks: Sequence[nn.Module], turns: Turns, read_px: int, at_once: int) -> Runner:
+    """What tiles of `read_px` are given to, by `at_once` threads or more.
+
+    `networks` are `unetflow.predict.forward.ready`, on one device.
+    """
+    device = next(networks[0].parameters()).device
+    if device.type == "cpu":
+        return Direct(networks, turns, at_once)
+    if device.type == "cuda":
+        try:
+            return Captured(networks, turns, read_px, slots=at_once)
+        except RuntimeError as error:  # out of memory too: one tile alone was tried before
+            log.warning("no CUDA graph could be captured (%s): tile after tile instead", error)
+    return Direct(networks, turns, 1)
+
+
+class Direct:
+    """Tiles through the networks as they come, at most `at_once` of them together."""
+
+    def __init__(self, networks: Sequence[nn.Module], turns: Turns, at_once: int) -> None:
+        self._networks, self._turns = networks, turns
+        self._in_network = threading.Semaphore(at_once)
+
+    def __call__(self, inputs_BCHW: Sequence[Tensor], /) -> Tensor:
+        with self._in_network:
+            try:
+                return mean_probabilities(self._networks, inputs_BCHW, self._turns).cpu()
+            except torch.OutOfMemoryError as error:
+                raise ModelError(
+                    "the GPU's memory, which was enough for such a tile before, has run out: other "
+                    "programs took it. Run the same command again: finished shards are kept."
+                ) from error
+
+
+class Captured:
+    """Tiles of one size through the networks by a CUDA graph, copies of other tiles meanwhile.
+
+        slot 1   copy in | ------- | copy out
+        slot 2           copy in | ------- | copy out
+        graph              tile 1  | tile 2  |
+
+    Each of the `slots` has pinned memory and a stream of its own.
+    """
+
+    @torch.inference_mode()
+    def __init__(
+        self, networks: Sequence[nn.Module], turns: Turns, read_px: int, slots: int
+    ) -> None:
+        self.slots = slots
+        self._networks = networks  # whose weights the graph reads
+        self._device = device = next(networks[0].parameters()).device
+        self._stream = torch.cuda.Stream(device)
+        self._computing = threading.Lock()
+        self._inputs = [
+            torch.zeros(1, next(network.parameters()).shape[1], read_px, read_px, device=device)
+            for network in networks
+        ]
+        self._stream.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(self._stream):
+            for _ in range(WARM_UP):
+                mean_probabilities(networks, self._inputs, turns)
+        self._stream.synchronize()
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph, stream=self._stream):
+            self._output = mean_probabilities(networks, self._inputs, turns)
+        self._free: SimpleQueue[_Slot] = SimpleQueue()
+        for _ in range(slots):
+            self._free.put(_Slot(self._inputs, self._output))
+        torch.cuda.synchronize(device)
+
+    @torch.inference_mode()
+    def __call__(self, inputs_BCHW: Sequence[Tensor], /) -> Tensor:
+        # each thread has a current device, GPU 0 at first, which this may not be
+        with torch.cuda.device(self._device), self._slot() as slot:
+            for pinned, given in zip(slot.pinned, inputs_BCHW, strict=True):
+                pinned.copy_(given)
+            with torch.cuda.stream(slot.stream):
+                for there, pinned in zip(slot.inputs, slot.pinned, strict=True):
+                    there.copy_(pinned, non_blocking=True)
+                slot.arrived.record()
+            with self._computing, torch.cuda.stream(self._stream):
+                self._stream.wait_event(slot.arrived)
+                for own, there in zip(self._inputs, slot.inputs, strict=True):
+                    own.copy_(there, non_blocking=True)
+                self._graph.replay()
+                slot.output.copy_(self._output, non_blocking=True)
+                slot.computed.record()
+            with torch.cuda.stream(slot.stream):
+                slot.stream.wait_event(slot.computed)
+                slot.result.copy_(slot.output, non_blocking=True)
+                slot.returned.record()
+            slot.returned.synchronize()
+            return slot.result.clone()
+
+    @contextmanager
+    def _slot(self) -> "Iterator[_Slot]":
+        slot = self._free.get()
+        try:
+            yield slot
+        finally:
+            self._free.put(slot)
+
+
+class _Slot:
+    """Memory of a tile on its way to the GPU and back, and the events that it waits for."""
+
+    def __init__(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        self.stream = torch.cuda.Stream(output.device)
+        self.pinned = [torch.empty(each.shape, pin_memory=True) for each in inputs]
+        self.inputs = [torch.empty_like(each) for each in inputs]
+        self.output = torch.empty_like(output)
+        self.result = torch.empty(output.shape, pin_memory=True)
+        self.arrived, self.computed = torch.cuda.Event(), torch.cuda.Event()
+        self.returned = torch.cuda.Event(blocking=True)  # waiting for it leaves the core to others

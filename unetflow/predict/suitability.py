@@ -1,0 +1,50 @@
+"""Does an image suit a model? Its channels, resolution and gray values beside the training's."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from unetflow.errors import ModelError
+
+FAR = 3.0  # deviations of the training pixels that an image's mean may be off theirs
+TOLERANCE = 0.1  # of a resolution: what a network hardly sees
+
+
+def check_image(
+    description: dict[str, Any], channels: int, mpp: float | None, image: str | Path
+) -> None:
+    """Refuse an image of other channels, or another resolution [um/px] where both are known."""
+    check_channels(description, channels, image)
+    trained = description.get("mpp")
+    if trained and mpp and abs(mpp / trained - 1) > TOLERANCE:
+        raise ModelError(
+            f"{image}: has {mpp:.4g} um/px, but the model was trained at {trained:.4g}. Set the "
+            f"mpp of the image's dataset to {trained:.4g}, and leave its level out: then it is "
+            "resampled."
+        )
+
+
+def check_channels(description: dict[str, Any], channels: int, image: str | Path) -> None:
+    """Refuse an image with other channels than the model was trained on."""
+    if channels != description["channels"]:
+        raise ModelError(
+            f"{image}: has {channels} channels, but the model was trained on "
+            f"{description['channels']}. Choose channels in the sheet's `channels` column."
+        )
+
+
+def other_intensities(description: dict[str, Any], mean_C: Sequence[float]) -> list[str]:
+    """Warnings where an image's mean gray values are far from those of the training."""
+    of = description["intensity"]
+    warnings = []
+    for channel, (mean, trained, deviation) in enumerate(
+        zip(mean_C, of["mean"], of["deviation"], strict=True)
+    ):
+        if abs(mean - trained) > FAR * deviation:
+            warnings.append(
+                f"channel {channel} has a mean of {mean:.4g}, but the model was trained on pixels "
+                f"of {trained:.4g} with a deviation of {deviation:.4g}. Where the image is of "
+                "another kind (bright ground instead of dark, another stain or bit depth), its "
+                "result means nothing."
+            )
+    return warnings

@@ -1,0 +1,1 @@
+"""Who made what, from what: receipts, run records, digests of code."""

@@ -1,0 +1,1 @@
+"""Figures of the report: plots as inline SVG, pictures as PNG; equal data give equal bytes."""

@@ -1,0 +1,147 @@
+"""Pictures of the report as PNG: crops with truth, foreground and errors. Shapes: (Y, X)."""
+
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from skimage.segmentation import find_boundaries
+
+from unetflow.colours import CHOSEN, FALSE, HIT, IGNORED, INSTANCES, MISSED, RAMP, rgb
+
+GRAYS = 24  # steps of gray behind colours, so that 256 colours suffice: a third of the bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """Four panels of one crop as PNG, all of one size."""
+
+    image: bytes
+    truth: bytes  # instances coloured on the image
+    foreground: bytes  # `RAMP`, with the outlines of predicted instances
+    errors: bytes  # `HIT`, `MISSED`, `FALSE`, with the same outlines
+
+
+def overlay(
+    image_CYX: np.ndarray,
+    truth_YX: np.ndarray,
+    interior_YX: np.ndarray,
+    foreground_YX: np.ndarray,
+    instances_YX: np.ndarray,
+    ignore_YX: np.ndarray,
+    *,
+    threshold: float,
+) -> Overlay:
+    """Panels of one crop. A pixel is predicted where foreground > threshold.
+
+    `truth` and `instances` are labels, `interior` is nonzero where a pixel ought to be predicted
+    (touching instances separated); ignored pixels are gray in truth and errors.
+    """
+    image = _gray_or_rgb(image_CYX)
+    behind = np.rint(image * GRAYS) / GRAYS
+    truth = _coloured(behind, truth_YX)
+    foreground = _ramped(foreground_YX)
+    outline = find_boundaries(instances_YX, mode="inner")
+    foreground[outline] = rgb(MISSED)
+    predicted = foreground_YX.astype(np.float64) > threshold
+    wanted = interior_YX != 0
+    errors = 0.75 * behind
+    for where, colour, share in (
+        (wanted & predicted, HIT, 0.45),
+        (wanted & ~predicted, MISSED, 0.9),
+        (~wanted & predicted, FALSE, 0.9),
+    ):
+        errors[where] = (1 - share) * errors[where] + share * rgb(colour)
+    errors[outline] = 1.0
+    for panel in (truth, errors):
+        panel[ignore_YX != 0] = rgb(IGNORED)
+    return Overlay(_png(image), _png(truth), _png(foreground), _png(errors))
+
+
+def weight_panels(
+    image_CYX: np.ndarray, truth_YX: np.ndarray, weight_YX: np.ndarray
+) -> dict[str, bytes]:
+    """Image, truth and weight map of one crop as PNG, as figure 3 of the paper shows them.
+
+    The weight is drawn with `RAMP` from 0 to its largest value in the crop.
+    """
+    image = _gray_or_rgb(image_CYX)
+    truth = _coloured(np.rint(image * GRAYS) / GRAYS, truth_YX)
+    weight = _ramped(weight_YX / max(float(weight_YX.max()), 1e-12))
+    return {"image": _png(image), "truth": _png(truth), "weight": _png(weight)}
+
+
+def patch_panel(image_CHW: np.ndarray, target_HW: np.ndarray, weight_HW: np.ndarray) -> bytes:
+    """An augmented patch as PNG: objects outlined where the network answers, gray what is ignored.
+
+    Target and weight lie in the middle of the image.
+    """
+    drawn = np.rint(_gray_or_rgb(image_CHW) * GRAYS) / GRAYS
+    margin = (image_CHW.shape[1] - target_HW.shape[0]) // 2
+    middle = drawn[margin : margin + target_HW.shape[0], margin : margin + target_HW.shape[1]]
+    middle[weight_HW == 0] = 0.5 * middle[weight_HW == 0] + 0.5 * rgb(IGNORED)
+    middle[find_boundaries(target_HW, mode="inner")] = rgb(HIT)
+    middle[[0, -1]] = middle[:, [0, -1]] = rgb(CHOSEN)
+    return _png(drawn)
+
+
+def _coloured(behind: np.ndarray, labels_YX: np.ndarray) -> np.ndarray:
+    """Instances in colours with white outlines on an image."""
+    drawn = behind.copy()
+    inside = labels_YX != 0
+    colours = np.array([rgb(colour) for colour in INSTANCES])
+    drawn[inside] = 0.45 * behind[inside] + 0.55 * colours[labels_YX[inside] % len(colours)]
+    drawn[find_boundaries(labels_YX, mode="inner")] = 1.0
+    return drawn
+
+
+def _ramped(share_YX: np.ndarray) -> np.ndarray:
+    """Numbers in [0, 1] in the colours of `RAMP`."""
+    ramp = np.array([rgb(colour) for colour in RAMP])
+    steps = np.linspace(0, 1, len(ramp))
+    coarse_YX = np.rint(share_YX * GRAYS) / GRAYS
+    return np.stack([np.interp(coarse_YX, steps, ramp[:, c]) for c in range(3)], axis=-1)
+
+
+def scale_bar(width_px: int, um_per_px: float | None) -> tuple[float, str]:
+    """Length [px] and text of a scale bar: 1, 2 or 5 times a power of ten, a quarter of the width.
+
+    >>> scale_bar(512, 0.5)
+    (100.0, '50 µm')
+    >>> scale_bar(512, None)
+    (100.0, '100 px')
+    """
+    step, unit = (um_per_px, "µm") if um_per_px else (1.0, "px")
+    most = width_px * step / 4
+    power = 10.0 ** math.floor(math.log10(most))
+    length = power * max(factor for factor in (1, 2, 5) if factor * power <= most * (1 + 1e-9))
+    return length / step, f"{length:g} {unit}"
+
+
+def _gray_or_rgb(image_CYX: np.ndarray) -> np.ndarray:
+    """RGB (Y, X, 3) in [0, 1]: three channels of bytes as they are, else the mean, stretched."""
+    if len(image_CYX) == 3 and image_CYX.dtype == np.uint8:
+        return np.moveaxis(image_CYX, 0, -1) / 255.0
+    gray_YX = image_CYX.astype(np.float64).mean(axis=0)
+    low, high = np.percentile(gray_YX, (0.5, 99.8))
+    stretched = np.clip((gray_YX - low) / max(high - low, 1e-12), 0, 1)
+    return np.repeat(stretched[..., None], 3, axis=-1)
+
+
+def _png(rgb: np.ndarray) -> bytes:
+    """Gray or, with up to 256 colours, indexed where that loses nothing."""
+    pixels = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+    codes = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    colours, index = np.unique(codes, return_inverse=True)
+    if (pixels == pixels[..., :1]).all():
+        picture = Image.fromarray(pixels[..., 0])
+    elif len(colours) <= 256:
+        picture = Image.fromarray(index.reshape(codes.shape).astype(np.uint8))
+        palette = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=-1)
+        picture.putpalette(palette.astype(np.uint8).tobytes())
+    else:
+        picture = Image.fromarray(pixels)
+    content = io.BytesIO()
+    picture.save(content, format="png", optimize=True)
+    return content.getvalue()

@@ -1,0 +1,52 @@
+"""What the report says of stacks of slices."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from unetflow.errors import StoreError
+from unetflow.evaluate.stack_scores import STACK_SCORES, StackScore
+
+
+def read_stacks(path: str | Path) -> pd.DataFrame:
+    """The table of all stacks. Raises StoreError where it cannot be read."""
+    try:
+        return pd.read_csv(path, dtype={"experiment": str, "fold": str, "stack": str})
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{path}: not a readable table of stacks ({error}). Delete it and run the same "
+            "command again: it is collected from the stacks' tables."
+        ) from error
+
+
+def describe_stacks(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Each stack with its scores as text, for the report."""
+    meanings = {score.name: score for score in STACK_SCORES}
+    stacks = []
+    for (experiment, fold, stack), rows in table.groupby(
+        ["experiment", "fold", "stack"], sort=False
+    ):
+        stacks.append(
+            {
+                "name": f"{experiment}, fold {fold}, stack {stack}",
+                "slices": int(rows["slices"].iloc[0]),
+                "empty": int(rows["thresholds_without_interior"].iloc[0]),
+                "rows": [_as_text(row, meanings[row["score"]]) for _, row in rows.iterrows()],
+            }
+        )
+    return stacks
+
+
+def _as_text(row: pd.Series, score: StackScore) -> dict[str, str]:
+    def text(value: float, form: str) -> str:
+        return "undefined" if pd.isna(value) else format(value, form)
+
+    return {
+        "name": score.meaning,
+        "arrow": "↑" if row["better"] == "higher" else "↓",
+        "value": "" if pd.isna(row["threshold"]) else text(row["value"], ".4f"),
+        "threshold": text(row["threshold"], "g"),
+        "best": text(row["best_of_11"], ".4f"),
+        "best_threshold": text(row["best_threshold"], ".2g"),
+    }

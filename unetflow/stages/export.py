@@ -1,0 +1,119 @@
+"""Results in the formats of other programs: QuPath, ImageJ, viewers of slides, the ISBI challenge.
+
+Everything is written tile by tile or object by object: memory does not grow with the image.
+"""
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+import tifffile
+
+from unetflow.colours import COLOURS
+from unetflow.export.outlines import feature_of, outlined_objects
+from unetflow.export.overlay import drawing
+from unetflow.export.tiff import TILE_PX, physical_size, resolution_tags, tiles_of
+from unetflow.instances.table import read_objects
+from unetflow.provenance.receipts import read_receipt
+from unetflow.store.files import renamed_at_end
+from unetflow.store.foreground import read_foreground
+from unetflow.store.shards import read_array
+
+JPEG_QUALITY = 90
+
+
+def export_geojson(
+    *,
+    store: str | Path,
+    table: str | Path,
+    instances: str | Path,
+    image_receipt: str | Path,
+    classes: Sequence[str],
+    output: str | Path,
+) -> None:
+    """Instances as polygons for QuPath, gzipped GeoJSON: detections with class and colour.
+
+    Outlines run along the edges of pixels, holes are kept; coordinates (x, y) are pixels of the
+    finest level of the image's file. `table` is the one of
+    `unetflow.instances.table`, which the job left whose receipt is `instances`.
+    """
+    labels = read_array(store, "labels/instances/0")
+    size_px = read_receipt(image_receipt)["levels_of_file"][0]["shape"]
+    scale_yx = np.divide(size_px, labels.shape)
+    colours = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(classes)}
+    with (
+        renamed_at_end(output) as partial,
+        partial.open("wb") as file,
+        # neither name nor time: the same objects give the same bytes
+        gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
+    ):
+        packed.write(b'{"type": "FeatureCollection", "features": [')
+        between = b"\n"
+        for row, geometry in outlined_objects(labels, read_objects(table, instances)):
+            geometry = shapely.transform(geometry, lambda xy: xy * scale_yx[::-1])
+            feature = feature_of(row, geometry, colours[row["class"]])
+            packed.write(between + feature.encode())
+            between = b",\n"
+        packed.write(b"\n]}\n")
+
+
+def export_labels(*, store: str | Path, output: str | Path) -> None:
+    """Instances as a tiled, compressed BigTIFF of uint32."""
+    labels = read_array(store, "labels/instances/0")
+    with renamed_at_end(output) as partial:
+        tifffile.imwrite(
+            partial,
+            tiles_of(labels.shape, lambda region: np.asarray(labels[region])),
+            shape=labels.shape,
+            dtype=labels.dtype,
+            tile=(TILE_PX, TILE_PX),
+            compression="zlib",
+            bigtiff=True,
+            photometric="minisblack",
+            metadata=None,
+            **resolution_tags(store, 0),
+        )
+
+
+def export_overlay(
+    *,
+    image: str | Path,
+    image_receipt: str | Path,
+    store: str | Path,
+    instances: str | Path,
+    output: str | Path,
+) -> None:
+    """The image with outlines of its instances as a pyramidal OME-TIFF, RGB in JPEG.
+
+    A colour for each class, as in GeoJSON; `instances` is the receipt of the image's instances.
+    """
+    receipt = read_receipt(image_receipt)
+    classes = read_receipt(instances)["classes"].values()
+    first_ids = sorted(of["first_id"] for of in classes)
+    levels = [read_array(image, str(k)) for k in range(len(receipt["levels"]))]
+    options: dict[str, Any] = {
+        **{"dtype": np.uint8, "tile": (TILE_PX, TILE_PX), "photometric": "rgb"},
+        **{"compression": "jpeg", "compressionargs": {"level": JPEG_QUALITY}},
+    }
+    with (
+        renamed_at_end(output) as partial,
+        tifffile.TiffWriter(partial, ome=True, bigtiff=True) as tiff,
+    ):
+        for k, level in enumerate(levels):
+            shape = level.shape[1:]
+            draw = drawing(level, read_array(store, f"labels/instances/{k}"), first_ids, receipt)
+            place = {"subifds": len(levels) - 1} if k == 0 else {"subfiletype": 1}
+            metadata = {"axes": "YXS", **physical_size(image)} if k == 0 else None
+            size = {"shape": (*shape, 3), **resolution_tags(image, k)}
+            tiff.write(tiles_of(shape, draw), metadata=metadata, **size, **place, **options)
+
+
+def export_stack(*, predictions: Sequence[str | Path], output: str | Path) -> None:
+    """P(interior) of slices as one 32-bit TIFF stack, as the ISBI 2012 challenge wanted it."""
+    with renamed_at_end(output) as partial, tifffile.TiffWriter(partial, bigtiff=False) as tiff:
+        for store in predictions:
+            foreground_YX = read_foreground(store)[0]
+            tiff.write(foreground_YX, photometric="minisblack", contiguous=True, metadata=None)

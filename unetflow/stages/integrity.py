@@ -1,0 +1,170 @@
+"""What the prepared data are like, image by image, and what looks wrong, before any training.
+
+Everything comes from the receipts of preparation: no pixel is read again.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from unetflow.provenance.receipts import read_receipt
+from unetflow.provenance.records import RunRecord
+from unetflow.store.files import write_whole
+
+log = logging.getLogger(__name__)
+
+
+INTEGRITY_COLUMNS = (
+    *("image", "dataset", "split", "group", "height_px", "width_px", "channels", "dtype", "mpp"),
+    *("lowest", "highest", "mean", "deviation", "unreadable_places", "tissue_share"),
+    *("instances", "object_share", "class_shares", "ignored_share", "touching_px", "problems"),
+)
+SUSPICIOUS_SHARE = 0.4  # interiors of EM cover some 80 % of an image, membranes 20 %
+Row = dict[str, Any]
+
+
+def write_integrity(
+    *,
+    images: Sequence[str | Path],
+    truths: Mapping[str, str | Path],
+    facts: Sequence[Mapping[str, Any]],
+    table: str | Path,
+) -> None:
+    """Rule integrity: a row per image as CSV, what looks wrong in its last column.
+
+    `images` are receipts in the order of `facts` (image, dataset, split, group, kind of truth),
+    `truths` those of annotated images by name. Looks for duplicates (the same pixels, above all on
+    both sides of a split), empty truths, constant images, truths that look inverted, and images
+    unlike the others of their dataset. Nothing is an error: the user decides.
+    """
+    record = RunRecord(table)
+    receipts = {
+        str(fact["image"]): read_receipt(path) for fact, path in zip(facts, images, strict=True)
+    }
+    annotated = {name: read_receipt(path) for name, path in truths.items()}
+    usual = _usual(facts, receipts)
+    same_pixels: dict[str, list[Mapping[str, Any]]] = {}
+    for fact in facts:
+        same_pixels.setdefault(_digest(receipts[str(fact["image"])]), []).append(fact)
+    rows = []
+    for fact in facts:
+        name = str(fact["image"])
+        image, truth = receipts[name], annotated.get(name)
+        found = [
+            *_problems(fact, image, truth),
+            *_unlike_others(image, usual[fact["dataset"]]),
+            *_duplicates(fact, same_pixels[_digest(image)]),
+        ]
+        for problem in found:
+            log.warning("%s: %s", name, problem)
+        rows.append({**_describe(fact, image, truth), "problems": "; ".join(found)})
+    frame = pd.DataFrame(rows, columns=list(INTEGRITY_COLUMNS))
+    write_whole(table, frame.to_csv(index=False, lineterminator="\n").encode())
+    log.info("%s: %d of %d images look odd", table, (frame["problems"] != "").sum(), len(frame))
+    record.write()
+
+
+def _describe(fact: Mapping[str, Any], image: Row, truth: Row | None) -> Row:
+    channels, height, width = image["levels"][0]["shape"]
+    pixels = height * width
+    row: Row = {
+        **{key: fact[key] for key in ("image", "dataset", "split", "group")},
+        **{"height_px": height, "width_px": width, "channels": channels, "dtype": image["dtype"]},
+        "mpp": image["levels"][0]["mpp"],
+        **{
+            key: _joined(image["pixels"][key]) for key in ("lowest", "highest", "mean", "deviation")
+        },
+        "unreadable_places": len(image["unreadable"]),
+    }
+    if image["tissue"]:
+        row["tissue_share"] = round(image["tissue"]["share"], 4)
+    if truth is not None:
+        row |= {
+            "instances": truth["instances"],
+            "object_share": round(truth["object_px"] / pixels, 4),
+            "class_shares": ", ".join(
+                f"{name} {count / pixels:.4f}" for name, count in truth["class_px"].items()
+            ),
+            "ignored_share": round(truth["ignored_px"] / pixels, 4),
+            "touching_px": truth["touching_px"],
+        }
+    return row
+
+
+def _problems(fact: Mapping[str, Any], image: Row, truth: Row | None) -> Iterator[str]:
+    constant = [k for k, deviation in enumerate(image["pixels"]["deviation"]) if deviation == 0]
+    if constant:
+        yield f"constant in channel {', '.join(map(str, constant))}"
+    if image["unreadable"]:
+        yield f"{len(image['unreadable'])} places cannot be read"
+    if image["tissue"] and not image["tissue"]["share"]:
+        yield f"no tissue (by {image['tissue']['by']})"
+    elif image["tissue"] and image["tissue"]["by"] not in ("mask", "threshold"):
+        yield image["tissue"]["by"]
+    if truth is None:
+        return
+    yield from truth["warnings"]
+    _, height, width = image["levels"][0]["shape"]
+    yield from (
+        f"nothing of class {name}"
+        for name, count in truth["class_px"].items()
+        if not count and truth["object_px"]
+    )
+    annotated_px = height * width - truth["ignored_px"]
+    if fact["kind"] == "interior" and 0 < truth["object_px"] < SUSPICIOUS_SHARE * annotated_px:
+        yield (
+            f"only {truth['object_px'] / annotated_px:.0%} of the annotated pixels are inside: the "
+            "truth may be inverted (0 must be membrane)"
+        )
+
+
+def _traits(image: Row) -> dict[str, Any]:
+    level = image["levels"][0]
+    return {"type": image["dtype"], "channels": level["shape"][0], "um/px": level["mpp"]}
+
+
+def _usual(
+    facts: Sequence[Mapping[str, Any]], receipts: Mapping[str, Row]
+) -> dict[str, dict[str, Any]]:
+    """By dataset the traits that more than half of its images share."""
+    counted: dict[str, dict[str, Counter[Any]]] = {}
+    for fact in facts:
+        traits = counted.setdefault(fact["dataset"], {})
+        for name, value in _traits(receipts[str(fact["image"])]).items():
+            traits.setdefault(name, Counter())[value] += 1
+    return {
+        dataset: {
+            name: value
+            for name, counter in traits.items()
+            for value, count in counter.most_common(1)
+            if 2 * count > counter.total()
+        }
+        for dataset, traits in counted.items()
+    }
+
+
+def _unlike_others(image: Row, usual: Mapping[str, Any]) -> Iterator[str]:
+    """Where an image differs from most of its dataset in type, channels or resolution."""
+    for name, value in _traits(image).items():
+        if name in usual and value != usual[name]:
+            own, others = ("not known" if each is None else each for each in (value, usual[name]))
+            yield f"{name} is {own}, of most of the dataset {others}"
+
+
+def _duplicates(fact: Mapping[str, Any], same_pixels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for other in same_pixels:
+        if other["image"] != fact["image"]:
+            across = "" if other["split"] == fact["split"] else f" of split {other['split']}"
+            yield f"the same pixels as {other['image']}{across}"
+
+
+def _digest(image: Row) -> str:
+    return str(image["levels"][0]["digest"])
+
+
+def _joined(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.6g}" for value in values)

@@ -1,0 +1,80 @@
+"""Rule predict: the foreground of one image into its store."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from unetflow.engine.devices import machine_of
+from unetflow.predict.ensemble import Ensemble
+from unetflow.predict.stored_foreground import END, Share, write_foreground, write_foreground_levels
+from unetflow.predict.suitability import check_image, other_intensities
+from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.provenance.records import RunRecord
+from unetflow.store.ome import spatial_scale
+from unetflow.store.shards import SHARD_PX, read_array
+from unetflow.store.tissue_mask import read_tissue
+from unetflow.tiles.regions import squares
+
+log = logging.getLogger(__name__)
+
+
+def predict_store(
+    *,
+    image: str | Path,
+    image_receipt: str | Path,
+    ensemble: Ensemble,
+    store: str | Path,
+    receipt: str | Path,
+    code: str,
+    threads: int,
+    share: Share | None = None,
+    **how: Any,
+) -> None:
+    """Rule predict: the foreground of one image into its store, shard by shard, then the receipt.
+
+    `how` are the options of `write_foreground`. A run that was killed goes on with the shards that
+    are missing. Several jobs may do an image: one begins the array (`BEGIN`), each does its
+    `share`, one ends it (`END`). An image takes a thread for each 1024 px square, whatever the
+    larger ones of its job are granted.
+    """
+    if len(ensemble.digests) != len(ensemble.descriptions):
+        raise ValueError("an array must know the digests of its models: use Ensemble.load")
+    record = RunRecord(receipt)
+    prepared = read_receipt(image_receipt)
+    pixels = read_array(image, "0")
+    warnings: dict[str, None] = {}  # in their order, each once
+    for description in ensemble.descriptions:
+        check_image(description, pixels.shape[0], prepared["levels"][0].get("mpp"), image)
+        warnings |= dict.fromkeys(other_intensities(description, prepared["pixels"]["mean"]))
+    for warning in warnings:
+        log.warning("%s: %s", image, warning)
+    scale, unit = spatial_scale(image)
+    foreground = write_foreground(
+        ensemble,
+        pixels,
+        store,
+        scale=scale,
+        unit=unit,
+        tissue=read_tissue(image, prepared["tissue"]),
+        decided_by={
+            "image": prepared["levels"][0]["digest"],
+            "tissue": prepared["tissue"] and prepared["tissue"]["digest"],
+            "models": ensemble.digests,
+            "code": code,
+        },
+        share=share,
+        threads=min(threads, squares(pixels.shape[1:], SHARD_PX)),
+        **how,
+    )
+    content = {
+        "shape": foreground.array.shape,
+        "dtype": str(foreground.array.dtype),
+        "precision": foreground.chosen["precision"],
+        "warnings": list(warnings),
+    }
+    made: dict[str, Any] = {"share": share}
+    if share in (None, END):
+        made = {"digest": foreground.content_digest()}
+        write_foreground_levels(store, foreground, made["digest"], threads, scale=scale, unit=unit)
+    write_receipt(receipt, {**content, **made})
+    record.write(**foreground.chosen, ended_on=machine_of(foreground.chosen["device"]))

@@ -1,0 +1,164 @@
+"""Rule prepare_image: whatever the microscope gave becomes sharded OME-Zarr."""
+
+import itertools
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unetflow.errors import SlideError
+from unetflow.images.ground import Coarse, Ground
+from unetflow.images.ingest import Copying
+from unetflow.images.resampling import Lost, Source, picked_channels, source_at
+from unetflow.images.slide import Slide
+from unetflow.images.sources import has_changed, replaced
+from unetflow.images.tissue_finding import COARSE, coarse_level, find_tissue
+from unetflow.provenance.receipts import write_receipt
+from unetflow.provenance.records import RunRecord
+from unetflow.store.ome import ome_image, write_group
+from unetflow.store.pyramid import clear_levels, halve, halved, level_shapes
+from unetflow.store.shards import Layout, ShardedArray, clear, open_array
+from unetflow.store.tissue_mask import write_tissue
+
+log = logging.getLogger(__name__)
+
+
+AXES = ("c", "y", "x")
+MARK_PX = 64  # side of the squares that an unreadable share is counted in
+
+
+def prepare_image(
+    *,
+    path: str | Path,
+    fingerprint: str,
+    store: str | Path,
+    receipt: str | Path,
+    plane: int | None,
+    time: int | None,
+    axes: str | None,
+    level: int | None,
+    mpp: float | None,
+    want_mpp: float | None,
+    channels: Sequence[int] | None,
+    tissue: str | Path | None,
+    max_unreadable: float,
+    threads: int,
+    code: str,
+) -> None:
+    """Rule prepare_image: the pixels of one image as a pyramid of (C, Y, X), shard by shard.
+
+    The level of the file is the given one, or the image is made at `want_mpp` [um/px], or the
+    finest level is taken; `mpp` overrules the resolution in the file; `channels` chooses and
+    orders. `tissue` is "threshold" or the path of a mask: what lies outside is taken from a coarse
+    level of the file, if it has one, and not predicted. Places that cannot be read are 0 and stand
+    in the receipt, up to the share `max_unreadable` of the image. Raises SlideError.
+    """
+    record = RunRecord(receipt)
+    with Slide(path, plane=plane, time=time, axes=axes, mpp=mpp) as slide:
+        source = source_at(slide, level, want_mpp)
+        picked = picked_channels(slide, channels)
+        ground = _ground(source, picked, tissue)
+        parameters = {
+            **{"plane": plane, "time": time, "axes": axes, "level": source.level},
+            **{"channels": picked, "mpp": source.mpp, "shape_px": source.shape_px},
+            "tissue": ground and ground.tissue.described()["digest"],
+        }
+        decided_by = {"input": fingerprint, "parameters": parameters, "code": code}
+        arrays = _open_pyramid(store, Path(path).name, source, len(picked), decided_by)
+        copying = Copying(source, picked, arrays, Path(store) / "unreadable", ground)
+        with ThreadPoolExecutor(threads) as pool:
+            moments = copying.run(pool)
+        unreadable = _check_lost(path, copying.lost(), source, max_unreadable)
+        found = [{"shape": level.shape_px, "mpp": level.mpp} for level in slide.levels]
+    if has_changed(path, fingerprint):
+        for array in arrays:
+            clear(array.path)
+        raise SlideError(replaced(path))
+    for finer, coarser in itertools.pairwise(arrays[1:]):
+        halve(finer, coarser, halved, threads)
+    kept = ground.tissue if ground else tissue and find_tissue(tissue, _coarse(arrays), source)
+    if kept:
+        write_tissue(store, kept)
+    levels = [
+        {
+            **{"shape": array.array.shape, "digest": array.content_digest()},
+            "mpp": source.mpp and source.mpp * 2**k,
+        }
+        for k, array in enumerate(arrays)
+    ]
+    dtype = str(arrays[0].array.dtype)
+    write_receipt(
+        receipt,
+        {
+            **{"axes": AXES, "dtype": dtype, "levels": levels, "level": source.level},
+            **{"levels_of_file": found, "unreadable": unreadable},
+            "tissue": kept.described() if kept else None,
+            "pixels": {
+                **{"lowest": moments.low.tolist(), "highest": moments.high.tolist()},
+                **{"mean": moments.mean.tolist(), "deviation": moments.deviation.tolist()},
+            },
+        },
+    )
+    record.write(path=str(path))
+
+
+def _open_pyramid(
+    store: str | Path, name: str, source: Source, channels: int, decided_by: dict[str, Any]
+) -> list[ShardedArray]:
+    """The arrays of all levels, finest first, each half of the one before, and their metadata."""
+    sizes_px = level_shapes(source.shape_px)
+    step = source.mpp or 1.0
+    scales = {str(k): [1.0, step * 2**k, step * 2**k] for k in range(len(sizes_px))}
+    unit = "micrometer" if source.mpp else None
+    write_group(store, "", ome_image(name, AXES, scales, unit=unit))
+    dtype = str(source.slide.dtype)
+    clear_levels(store, "{}", len(sizes_px))
+    return [
+        open_array(store, str(k), Layout((channels, *size_px), dtype, AXES), decided_by=decided_by)
+        for k, size_px in enumerate(sizes_px)
+    ]
+
+
+def _ground(source: Source, channels: list[int], tissue: str | Path | None) -> Ground | None:
+    """What need not be read at full resolution: what is not tissue, if the file has it coarser."""
+    coarse = coarse_level(source, channels) if tissue else None
+    if not tissue or not coarse:
+        return None
+    return Ground(find_tissue(tissue, coarse, source), coarse, source.shape_px)
+
+
+def _coarse(arrays: Sequence[ShardedArray]) -> Coarse:
+    """The coarsest level of a prepared image that still shows small things."""
+    array = arrays[min(len(arrays), COARSE[1].bit_length() - 1) - 1].array
+    return Coarse(
+        lambda rows, columns: np.asarray(array[:, rows, columns]),
+        (array.shape[1], array.shape[2]),
+    )
+
+
+def _check_lost(path: str | Path, lost: list[Lost], source: Source, most: float) -> list[Any]:
+    """The unreadable places in pixels of the result. Raises SlideError where they are too many."""
+    places = []
+    unreadable = np.zeros(tuple(-(-size // MARK_PX) for size in source.shape_px), bool)
+    for each in lost:
+        rows, columns = source.place(each)
+        unreadable[
+            rows.start // MARK_PX : -(-rows.stop // MARK_PX),
+            columns.start // MARK_PX : -(-columns.stop // MARK_PX),
+        ] = True
+        ends = {"rows": [rows.start, rows.stop], "columns": [columns.start, columns.stop]}
+        places.append({**ends, "why": each["why"]})
+    share = float(unreadable.mean())
+    if share > most:
+        raise SlideError(
+            f"{path}: {share:.1%} of it cannot be read ({len(lost)} places, the first at rows "
+            f"{lost[0]['rows']}, columns {lost[0]['columns']}: {lost[0]['why']}), more than the "
+            f"{most:.1%} that prepare: max_unreadable allows. Copy the file anew, raise the limit, "
+            "or take the image out of the sheet."
+        )
+    if places:
+        log.warning("%s: %d unreadable places are filled with 0 and ignored", path, len(places))
+    return places

@@ -1,0 +1,122 @@
+"""What a fold's training part is like: intensities and class frequencies, from nothing else."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from unetflow.errors import ModelError
+from unetflow.images.intensities import Moments
+from unetflow.labels.annotation import Annotation
+from unetflow.provenance.receipts import write_receipt
+from unetflow.provenance.records import RunRecord
+from unetflow.store.shards import read_array
+from unetflow.tiles.regions import shard_grid, shard_region
+
+BINS = 65536  # of the histogram behind percentiles: one per value of a 16-bit image
+
+
+def write_statistics(
+    *,
+    images: Sequence[str | Path],
+    receipt: str | Path,
+    kind: str,
+    classes: Sequence[str],
+    percentiles: Sequence[float] | None,
+) -> None:
+    """Rule statistics: intensities per channel, pixels per class, of training images.
+
+    Images are normalised by mean and deviation or, with `percentiles` (low, high) in percent, by
+    the middle of those two values and half their difference, which few bright pixels do not move.
+    Read shard by shard; pixels are counted after separating what touches, ignored ones left out.
+    Raises ModelError where the images differ in channels, show nothing, or lack a class.
+    """
+    record = RunRecord(receipt)
+    channels = {image: read_array(image, "0").shape[0] for image in images}
+    if len(set(channels.values())) > 1:
+        raise ModelError(
+            "the training images have different numbers of channels: "
+            + ", ".join(f"{Path(image).name}: {n}" for image, n in channels.items())
+            + ". Choose the same number in the sheet's channels column."
+        )
+    moments = Moments()
+    pixels_of_class = np.zeros(len(classes) + 1, np.int64)
+    for image in images:
+        pixels = read_array(image, "0")
+        for index in shard_grid(pixels.shape, pixels.shards):
+            region = shard_region(index, pixels.shape, pixels.shards)
+            moments.add(np.asarray(pixels[region]))
+        pixels_of_class += _class_pixels(Annotation(image, kind, len(classes)), len(classes))
+    mean, deviation = moments.mean, moments.deviation
+    if not (deviation > 0).all() or not math.isfinite(deviation.sum()):
+        raise ModelError(
+            f"the training images are constant in a channel (deviations {deviation.tolist()}): "
+            "there is nothing to learn from it. Choose others in the sheet's channels column."
+        )
+    if not pixels_of_class[1:].all() or (len(classes) == 1 and not pixels_of_class[0]):
+        counted = zip(("background", *classes), pixels_of_class.tolist(), strict=True)
+        raise ModelError(
+            "the training truths hold these pixels: "
+            + ", ".join(f"{name} {pixels}" for name, pixels in counted)
+            + ". A network needs some of each to learn. Check the dataset's truth kind and classes."
+        )
+    if percentiles is not None:
+        low, high = _percentiles(images, moments, percentiles)
+        if not (high > low).all():
+            raise ModelError(
+                f"the {percentiles[0]:g}th and {percentiles[1]:g}th percentiles of the training "
+                f"images are equal in a channel ({low.tolist()}, {high.tolist()}). Take others, or "
+                "normalise by mean and deviation."
+            )
+        mean, deviation = (high + low) / 2, (high - low) / 2
+    write_receipt(
+        receipt,
+        {
+            "channels": len(mean),
+            "intensity": {"mean": mean.tolist(), "deviation": deviation.tolist()},
+            "class_px": pixels_of_class.tolist(),
+            "class_weights": _weights(pixels_of_class).tolist(),
+        },
+    )
+    record.write()
+
+
+def _percentiles(
+    images: Sequence[str | Path], moments: Moments, percentiles: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values of each channel below which so many percent of all pixels lie, by a fine histogram."""
+    channels = len(moments.mean)
+    counts = np.zeros((channels, BINS), np.int64)
+    ranges = list(zip(moments.low.tolist(), moments.high.tolist(), strict=True))
+    for image in images:
+        pixels = read_array(image, "0")
+        for index in shard_grid(pixels.shape, pixels.shards):
+            block = np.asarray(pixels[shard_region(index, pixels.shape, pixels.shards)])
+            for channel in range(channels):
+                counts[channel] += np.histogram(block[channel], BINS, ranges[channel])[0]
+    shares = np.cumsum(counts, axis=1) / moments.count
+    edges = [np.linspace(low, high, BINS + 1)[:-1] for low, high in ranges]
+    low, high = (
+        [edges[c][np.searchsorted(shares[c], percent / 100)] for c in range(channels)]
+        for percent in percentiles
+    )
+    return np.array(low), np.array(high)
+
+
+def _weights(pixels_of_class: np.ndarray) -> np.ndarray:
+    """w_c: inverse shares of the classes, 1 where they are equal; 0 of a background not there."""
+    there = pixels_of_class > 0
+    weights = np.zeros(len(pixels_of_class))
+    weights[there] = pixels_of_class.sum() / (there.sum() * pixels_of_class[there])
+    return weights
+
+
+def _class_pixels(truth: Annotation, classes: int) -> np.ndarray:
+    """Pixels of background and each class in one truth."""
+    total = np.zeros(classes + 1, np.int64)
+    for index in shard_grid(truth.labels.shape, truth.labels.shards):
+        region = shard_region(index, truth.labels.shape, truth.labels.shards)
+        counted = truth.target(region)[np.asarray(truth.ignore[region]) == 0]
+        total += np.bincount(counted, minlength=classes + 1)
+    return total

@@ -1,0 +1,61 @@
+"""Rule weights: the separation term of the weight map of one image, into its store."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from unetflow.labels.encoding import separate_touching
+from unetflow.progress import progress
+from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.provenance.records import RunRecord
+from unetflow.store.shards import Index, Layout, open_array, read_array
+from unetflow.tiles.regions import with_halo
+from unetflow.weights.weight_map import reach_px, separation_term
+
+
+def write_weights(
+    *,
+    truth: str | Path,
+    truth_receipt: str | Path,
+    store: str | Path,
+    receipt: str | Path,
+    kind: str,
+    w0: float,
+    sigma_px: float,
+    threads: int,
+    code: str,
+) -> None:
+    """Rule weights: the separation term of one image, shard by shard, 0 on ignored pixels.
+
+    Truth of kind "classes" has no objects to separate: its term is 0 everywhere.
+    """
+    record = RunRecord(receipt)
+    labels, ignore = read_array(truth, "labels/truth/0"), read_array(truth, "labels/ignore/0")
+    term = open_array(
+        Path(store).parent,
+        Path(store).name,
+        Layout(labels.shape, "float32", ("y", "x")),
+        decided_by={
+            "truth": read_receipt(truth_receipt)["digest"],
+            "parameters": {"kind": kind, "w0": w0, "sigma_px": sigma_px},
+            "code": code,
+        },
+    )
+    w0 = 0.0 if kind == "classes" else w0
+    halo_px = math.ceil(reach_px(w0, sigma_px)) + 1  # one more for separating what touches
+    missing = term.missing()
+
+    def make(index: Index) -> None:
+        region = term.region(index)
+        wide, inner = with_halo(region, (halo_px,) * labels.ndim, labels.shape)
+        separated = separate_touching(np.asarray(labels[wide]))
+        block = separation_term(separated, w0=w0, sigma_px=sigma_px)[inner]
+        term.write(index, np.where(np.asarray(ignore[region]) != 0, np.float32(0), block))
+
+    with progress("weights", total=len(missing)) as tick, ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(make, missing):
+            tick()
+    write_receipt(receipt, {"shape": labels.shape, "digest": term.content_digest()})
+    record.write()

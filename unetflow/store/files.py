@@ -1,0 +1,69 @@
+"""Files that are written whole or not at all, and digests of what is in them."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from unetflow.errors import StoreError
+
+
+def digest_of(content: Any) -> str:
+    """Digest of JSON-like content; the order of keys does not count."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def digest_of_file(path: str | Path) -> str:
+    """Digest of all bytes of a file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Write a file by rename: after a kill at any moment it is the old one or the new one, whole.
+
+    Raises StoreError, naming the file, where the disk is full or read-only.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o666 & ~_umask())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise StoreError(
+            f"{path}: could not be written ({error.strerror}). Make room or rights and run the "
+            "same command again: what is finished is kept."
+        ) from error
+
+
+@contextmanager
+def renamed_at_end(path: str | Path) -> Iterator[Path]:
+    """A name beside `path` to write to: becomes `path` at the end, removed after an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,27 @@
+"""Foreground as it is stored and as it is meant: uint8 with 255 for 1.0, or floats."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unetflow.store.shards import read_array, read_lazily
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+
+def read_foreground(store: str | Path, region: Any = ()) -> np.ndarray:
+    """Foreground (K, Y, X) of a store of predictions as float32 in [0, 1], or a region of it."""
+    return as_probability(np.asarray(read_array(store, "foreground")[region]))
+
+
+def read_foreground_lazily(store: str | Path) -> "da.Array":
+    """As `read_foreground`, as a Dask array whose chunks are the shards."""
+    return read_lazily(store, "foreground").map_blocks(as_probability, dtype=np.float32)
+
+
+def as_probability(stored: np.ndarray) -> np.ndarray:
+    """Stored foreground as float32 in [0, 1]."""
+    scale = np.float32(255 if stored.dtype == np.uint8 else 1)
+    return stored.astype(np.float32) / scale

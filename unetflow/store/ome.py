@@ -1,0 +1,93 @@
+"""OME-Zarr 0.5 metadata: what lets viewers lay images, labels and predictions on one another."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unetflow.errors import StoreError
+from unetflow.store.files import write_whole
+
+UM_PER = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
+
+
+def write_group(store: str | Path, name: str, attributes: Mapping[str, Any]) -> None:
+    """Make group `name` of a store ("" for the root) with these attributes, whole or not at all.
+
+    One that is there already gets them instead of its own, damaged or not. Raises StoreError where
+    the disk refuses it.
+    """
+    if read_attributes(store, name) != attributes:
+        group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+        write_whole(Path(store) / name / "zarr.json", json.dumps(group, indent=2).encode())
+
+
+def read_attributes(store: str | Path, name: str = "") -> dict[str, Any]:
+    """Attributes of group `name` of a store, none where it is not there or damaged."""
+    try:
+        group = json.loads((Path(store) / name / "zarr.json").read_text())
+        return dict(group["attributes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def ome_image(
+    name: str,
+    axes: Sequence[str],
+    levels: Mapping[str, Sequence[float]],
+    *,
+    unit: str | None,
+    label: bool = False,
+) -> dict[str, Any]:
+    """Attributes of an image or label image: `levels` maps the path of each to its scale.
+
+    A scale has one step per axis: `unit` per pixel on spatial axes (pixels of level 0 where the
+    resolution is not known and `unit` is None), 1 on the channel axis.
+    """
+    spatial = {"type": "space"} | ({"unit": unit} if unit else {})
+    described = [
+        {"name": axis, "type": "channel"} if axis == "c" else {"name": axis, **spatial}
+        for axis in axes
+    ]
+    datasets = [
+        {"path": path, "coordinateTransformations": [{"type": "scale", "scale": list(scale)}]}
+        for path, scale in levels.items()
+    ]
+    multiscale = {"name": name, "axes": described, "datasets": datasets}
+    ome: dict[str, Any] = {"version": "0.5", "multiscales": [multiscale]}
+    if label:
+        ome["image-label"] = {}
+    return {"ome": ome}
+
+
+def write_labels(
+    store: str | Path, name: str, scale: Sequence[float], unit: str | None, *, levels: int = 1
+) -> None:
+    """Make the group `labels/{name}` and list it in `labels`.
+
+    Its arrays are "0", "1", ...: as many levels as the image has, each half of the one before.
+    """
+    axes = ("y", "x") if len(scale) == 2 else ("z", "y", "x")
+    scales = {str(k): [step * 2**k for step in scale] for k in range(levels)}
+    attributes = ome_image(name, axes, scales, unit=unit, label=True)
+    write_group(store, f"labels/{name}", attributes)
+    listed = read_attributes(store, "labels").get("ome", {}).get("labels", [])
+    write_group(store, "labels", {"ome": {"version": "0.5", "labels": sorted({*listed, name})}})
+
+
+def spatial_scale(store: str | Path) -> tuple[list[float], str | None]:
+    """Scale of the spatial axes of the finest level, and its unit (None where it is in pixels).
+
+    Raises StoreError where the store does not say it.
+    """
+    ome = read_attributes(store).get("ome")
+    if not ome:
+        raise StoreError(
+            f"{store}: its zarr.json is not there or damaged. Delete the receipts of this store "
+            "and run the same command again: it is written anew."
+        )
+    multiscale = ome["multiscales"][0]
+    spatial = [axis["type"] == "space" for axis in multiscale["axes"]]
+    unit = next((axis["unit"] for axis in multiscale["axes"] if "unit" in axis), None)
+    scale = multiscale["datasets"][0]["coordinateTransformations"][0]["scale"]
+    return [float(step) for step, is_space in zip(scale, spatial, strict=True) if is_space], unit

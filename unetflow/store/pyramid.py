@@ -1,0 +1,104 @@
+"""Coarser levels of images and labels, each half of the one before: what viewers show first."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array
+
+COARSEST_PX = 512  # a pyramid ends with the first level that is no larger
+Reduce = Callable[[np.ndarray], np.ndarray]
+
+
+def level_shapes(shape_px: Sequence[int]) -> list[tuple[int, int]]:
+    """(Y, X) of all levels, finest first."""
+    height, width = shape_px
+    shapes = [(height, width)]
+    while max(shapes[-1]) > COARSEST_PX:
+        shapes.append((-(-shapes[-1][0] // 2), -(-shapes[-1][1] // 2)))
+    return shapes
+
+
+def write_coarser(
+    store: str | Path,
+    finest: ShardedArray,
+    name: str,
+    reduce: Reduce,
+    *,
+    axes: tuple[str, ...],
+    decided_by: Mapping[str, Any],
+    threads: int,
+) -> None:
+    """The levels below `finest`, in arrays of a store; `reduce` halves a block.
+
+    `name` is that of an array, with {} for the number of its level.
+    """
+    leading, shapes = finest.array.shape[:-2], level_shapes(finest.array.shape[-2:])
+    levels = [finest] + [
+        open_array(
+            store,
+            name.format(k),
+            Layout((*leading, *shape_px), str(finest.array.dtype), axes),
+            decided_by=decided_by,
+        )
+        for k, shape_px in enumerate(shapes[1:], start=1)
+    ]
+    clear_levels(store, name, len(shapes))
+    for finer, coarser in itertools.pairwise(levels):
+        halve(finer, coarser, reduce, threads)
+
+
+def clear_levels(store: str | Path, name: str, first: int) -> None:
+    """Remove levels from this one on: those of a larger image that was here before.
+
+    `name` is as of `write_coarser`.
+    """
+    for k in itertools.count(first):
+        path = Path(store) / name.format(k)
+        if not path.exists():
+            return
+        clear(path)
+
+
+def halve(finer: ShardedArray, coarser: ShardedArray, reduce: Reduce, threads: int = 1) -> None:
+    """The next level from the one before, shard by shard."""
+
+    def make(index: Index) -> None:
+        region = coarser.region(index)
+        doubled = tuple(
+            slice(2 * part.start, min(2 * part.stop, size))
+            for part, size in zip(region[-2:], finer.array.shape[-2:], strict=True)
+        )
+        coarser.write(index, reduce(finer.array[(*region[:-2], *doubled)]))
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(make, coarser.missing()))
+
+
+def every_second(labels: np.ndarray) -> np.ndarray:
+    """One pixel of each 2x2 of (..., Y, X): numbers are never mixed."""
+    return labels[..., ::2, ::2]
+
+
+def halved(block: np.ndarray) -> np.ndarray:
+    """Means of 2x2 pixels of (C, Y, X), in the block's dtype; a last odd row or column alone.
+
+    Integers are rounded to the nearest, halves to even, and summed in 64 bits.
+    """
+    if block.dtype == bool:
+        return halved(block.view(np.uint8)).view(bool)
+    if np.issubdtype(block.dtype, np.integer):
+        from unetflow.store.halving import (
+            halved_integers,
+        )  # a second of numba, not for small images
+
+        return np.asarray(halved_integers(np.ascontiguousarray(block)))
+    odd = [(0, 0), *((0, size % 2) for size in block.shape[1:])]
+    even = np.pad(block, odd, mode="edge").astype(np.float64)
+    channels, height, width = even.shape
+    means = even.reshape(channels, height // 2, 2, width // 2, 2).mean(axis=(2, 4))
+    return means.astype(block.dtype)

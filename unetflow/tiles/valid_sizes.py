@@ -1,0 +1,70 @@
+"""The geometry of overlap-tile: sizes, halos, tiles and mirrored padding. Pure arithmetic.
+
+The paper's network (Ronneberger et al. 2015, figure 1) only has valid convolutions, so its output
+is smaller than its input, by twice the halo, and only some input sizes pass its poolings evenly:
+
+    |<------------------ read ------------------->|      700 px
+    |  halo  |<----------- write --------->| halo |   92 + 512 + 96 px
+
+Pooling makes the network shift-equivariant only in steps of 2**depth px. Write regions that start
+at multiples of it therefore give exactly what the whole image would give; the surplus output
+pixels (the network returns 516 of 700) are cut at the end of each axis.
+"""
+
+
+def _output_or_none(input_px: int, depth: int) -> int | None:
+    """Output size of the U-Net, or None where a size turns odd before a pooling or vanishes."""
+    size_px = input_px
+    for _ in range(depth):
+        size_px -= 4  # two valid 3x3 convolutions
+        if size_px <= 0 or size_px % 2:
+            return None
+        size_px //= 2
+    size_px -= 4
+    for _ in range(depth):
+        size_px = 2 * size_px - 4
+    return size_px if size_px > 0 else None
+
+
+def output_size_px(input_px: int, depth: int = 4) -> int:
+    """Pixels that the U-Net of `depth` poolings returns of `input_px` pixels: 572 -> 388.
+
+    Raises ValueError, with the nearest valid sizes, where a pooling would meet an odd size or
+    nothing would be left. Source: Ronneberger et al. 2015, figure 1 and section 2.
+    """
+    output_px = _output_or_none(input_px, depth)
+    if output_px is None:
+        raise ValueError(
+            f"an input of {input_px} px is not possible for a U-Net of depth {depth}: every "
+            f"pooling needs an even size and something must be left; the nearest valid sizes are "
+            + " and ".join(f"{size} px" for size in nearest_input_sizes_px(input_px, depth))
+        )
+    return output_px
+
+
+def nearest_input_sizes_px(input_px: int, depth: int = 4) -> list[int]:
+    """The nearest valid input sizes at or below and above `input_px` (below may not exist)."""
+    above = valid_input_px(1, depth)
+    while above < input_px:
+        above += 2**depth
+    below = above - 2**depth
+    return [size for size in (below, above) if _output_or_none(size, depth) is not None]
+
+
+def valid_input_px(output_px: int, depth: int = 4) -> int:
+    """The smallest valid input whose output has at least `output_px` pixels: 512 -> 700."""
+    # Valid inputs are all congruent modulo 2**depth: search one period from the first candidate.
+    smallest = output_px + 2 * halo_px(depth)
+    for size_px in range(smallest, smallest + 2 ** (depth + 3)):
+        if _output_or_none(size_px, depth) is not None:
+            return size_px
+    raise AssertionError(f"no valid input for {output_px} px at depth {depth}")
+
+
+def halo_px(depth: int = 4) -> int:
+    """Pixels of context on each side of an output pixel: 92 for the paper's depth of 4.
+
+    Each level loses four pixels of its own on the way down and four on the way up, the lowest
+    four: 8 (2**depth - 1) + 4 * 2**depth on both sides together.
+    """
+    return (8 * (2**depth - 1) + 4 * 2**depth) // 2

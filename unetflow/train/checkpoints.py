@@ -1,0 +1,69 @@
+"""Checkpoints written by rename, and the signals that ask for one."""
+
+import io
+import logging
+import signal
+import threading
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+import torch
+
+from unetflow.store.files import write_whole
+
+log = logging.getLogger(__name__)
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint by rename. Raises StoreError where the disk refuses it."""
+    content = io.BytesIO()
+    torch.save(state, content)
+    write_whole(path, content.getvalue())
+
+
+def load_checkpoint(path: Path, digest: str) -> dict[str, Any] | None:
+    """The checkpoint of the same making, or None: there is none, or it is of another or broken."""
+    for leftover in path.parent.glob(f".{path.name}.*"):  # of a kill while it was written
+        leftover.unlink(missing_ok=True)
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        found = state["digest"]
+    except Exception as error:  # torch.load raises many kinds
+        log.warning("%s cannot be read (%s): training starts anew", path, error)
+        return None
+    if found != digest:
+        log.info("%s is of another recipe, data or code: training starts anew", path)
+        return None
+    return state
+
+
+class StopSignal:
+    """While active, SIGTERM and SIGUSR1 are noted in `requested` (their name) instead of killing.
+
+    Outside the main thread, where Python cannot catch signals, it notes nothing.
+    """
+
+    def __init__(self) -> None:
+        self.requested: str | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGUSR1):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.requested = signal.Signals(number).name

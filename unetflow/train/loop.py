@@ -1,0 +1,309 @@
+"""The training loop: a straight one, on one device or several, that goes on where it was stopped.
+
+All randomness follows from the seed and the step's number, so a checkpoint needs weights,
+optimizer, history and the step. Shape suffixes: B batch, C channels, K classes, H W of a patch.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from unetflow import networks
+from unetflow.engine.devices import machine_of
+from unetflow.errors import ModelError
+from unetflow.networks.initial_weights import centre_filters, start_from
+from unetflow.progress import progress
+from unetflow.train.checkpoints import StopSignal, load_checkpoint, save_checkpoint
+from unetflow.train.losses import combined_loss
+from unetflow.train.patches import Batch, Batches, TrainingImage, generator
+from unetflow.train.recipes import Recipe
+from unetflow.train.validation import validation_scores, validation_sums
+
+log = logging.getLogger(__name__)
+
+
+COLUMNS = ("step", "loss", "learning_rate", "elapsed_s", "validation_loss", "validation_iou")
+Row = dict[str, Any]
+
+
+class TrainingRun:
+    """A network on its way through a recipe, and the checkpoint that it goes on from."""
+
+    def __init__(
+        self,
+        description: dict[str, Any],
+        recipe: Recipe,
+        *,
+        fabric: Fabric,
+        precision: str,
+        threads: int,
+        path: Path,
+        digest: str,
+        pretrained: str | Path | None = None,
+        checkpoint_s: float = 60.0,
+    ) -> None:
+        self.recipe, self.fabric, self.precision = recipe, fabric, precision
+        self.threads, self._path, self._digest = threads, path, digest
+        self._checkpoint_s = checkpoint_s
+        torch.manual_seed(generator(recipe.seed, "weights").initial_seed())
+        self.network: nn.Module = networks.build(**description["network"])
+        if pretrained is None:
+            if recipe.start == "centred":
+                centre_filters(self.network)
+        else:
+            start_from(pretrained, self.network, description, freeze=recipe.freeze_encoder)
+        self.network.to(memory_format=torch.channels_last)
+        self._wrapped, self.optimizer = fabric.setup(self.network, _optimizer(self.network, recipe))
+        self._averaged = (
+            AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+            if recipe.ema
+            else None
+        )
+        self.step = 0
+        self.history: list[Row] = []
+        self.waited_s = 0.0  # for batches, in this process
+        self.best: dict[str, Any] = {"step": 0, "validation_iou": None}
+        self._best_weights: dict[str, Any] | None = None
+        self.machines: list[dict[str, Any]] = []  # each with the first step that it did
+        self._resume()
+        self._note_machine()
+
+    @property
+    def ended(self) -> bool:
+        """All steps are done, or `patience` validations brought no better network."""
+        recipe = self.recipe
+        if recipe.patience is None or self.best["validation_iou"] is None:
+            return self.step >= recipe.steps
+        last = self.step // recipe.validate_every * recipe.validate_every
+        waited = (last - self.best["step"]) // recipe.validate_every
+        return self.step >= recipe.steps or waited >= recipe.patience
+
+    def train(
+        self, training: Sequence[TrainingImage], validation: Sequence[TrainingImage], workers: int
+    ) -> None:
+        """Do the steps that are left; raises ModelError where a signal or the loss stops it."""
+        recipe = self.recipe
+        batches = Batches(
+            training,
+            range(self.step, recipe.steps),
+            seed=recipe.seed,
+            numbers=self._own_patches(),
+            input_px=recipe.tile_px,
+            output_px=self.network.check_input_px(recipe.tile_px),  # type: ignore[operator]
+            augmentation=recipe.augmentation,
+            workers=workers,
+            pinned=self.fabric.device.type == "cuda",
+        )
+        before_s = self.history[-1]["elapsed_s"] if self.history else 0.0
+        started_s = saved_s = time.monotonic()
+        with StopSignal() as stop, progress("train", total=recipe.steps, done=self.step) as tick:
+            for batch in batches:
+                row = dict.fromkeys(COLUMNS) | {"step": self.step + 1, **self._one_step(batch)}
+                self.step += 1
+                self.history.append(row)
+                self._settle(self.history[-2:-1])  # the step before: a GPU is not waited for
+                if self.step % recipe.validate_every == 0 or self.step == recipe.steps:
+                    self._validate(validation, row)
+                now_s = time.monotonic()
+                row["elapsed_s"] = round(before_s + now_s - started_s, 2)
+                stopped = self._any_process(stop.requested is not None)
+                if self.ended or stopped or now_s - saved_s >= self._checkpoint_s:
+                    self._save()
+                    saved_s = now_s
+                if self.ended:
+                    break
+                if stopped:
+                    raise ModelError(
+                        f"training was stopped by {stop.requested or 'another process'} after step "
+                        f"{self.step} of {recipe.steps}. Run the same command again to go on from "
+                        "there."
+                    )
+                tick()
+        self.waited_s = batches.waited_s
+
+    def best_network(self) -> nn.Module:
+        """The network with the weights that validated best (the last ones without validation)."""
+        if self._best_weights is not None:
+            self.network.load_state_dict(self._best_weights)
+        elif self._averaged is not None:
+            self.network.load_state_dict(self._averaged.module.state_dict())
+        return self.network.eval()
+
+    def _own_patches(self) -> range:
+        """Numbers of the patches of each batch that this process takes."""
+        world, batch = self.fabric.world_size, self.recipe.batch
+        if batch % (world * self.recipe.accumulate):
+            raise ModelError(
+                f"recipe: a batch of {batch} cannot be shared by {world} processes in accumulate = "
+                f"{self.recipe.accumulate} parts each. Make batch a multiple of their product."
+            )
+        each = batch // world
+        return range(self.fabric.global_rank * each, (self.fabric.global_rank + 1) * each)
+
+    def _one_step(self, batch: Batch) -> Row:
+        recipe, fabric = self.recipe, self.fabric
+        self._wrapped.train()
+        if recipe.freeze_encoder:
+            self.network.contracting.eval()  # type: ignore[union-attr]
+        number = generator(recipe.seed, "dropout", self.step, fabric.global_rank).initial_seed()
+        torch.manual_seed(number)
+        rate = learning_rate(recipe, self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=fabric.device)
+        for part, (image_BCHW, target_BHW, weight_BHW) in enumerate(self._parts(batch), start=1):
+            with fabric.no_backward_sync(self._wrapped, enabled=part < recipe.accumulate):
+                logits_BKHW = self._wrapped(image_BCHW).float()
+                loss = combined_loss(recipe.loss, logits_BKHW, target_BHW, weight_BHW)
+                fabric.backward(loss / recipe.accumulate)
+            total += loss.detach() / recipe.accumulate
+        if recipe.clip_norm is not None:
+            fabric.clip_gradients(
+                self._wrapped,
+                self.optimizer,
+                max_norm=recipe.clip_norm,
+                error_if_nonfinite=False,  # `_settle` says it in words
+            )
+        self.optimizer.step()
+        if self._averaged is not None:
+            self._averaged.update_parameters(self.network)
+        if fabric.world_size > 1:
+            total = fabric.all_reduce(total, reduce_op="mean")  # type: ignore[assignment]
+        return {"loss": total, "learning_rate": rate}
+
+    def _parts(self, batch: Batch) -> list[tuple[Tensor, ...]]:
+        """The patches of this process on its device, in `accumulate` parts."""
+        moved = [
+            each.to(self.fabric.device, non_blocking=True).chunk(self.recipe.accumulate)
+            for each in (batch.image_BCHW, batch.target_BHW, batch.weight_BHW)
+        ]
+        return list(zip(*moved, strict=True))
+
+    def _settle(self, rows: Sequence[Row]) -> None:
+        """Losses as numbers, once they are known. Raises ModelError where one is not finite."""
+        for row in rows:
+            row["loss"] = float(row["loss"])
+            if not math.isfinite(row["loss"]):
+                self._diverged(f"the loss is {row['loss']}", row["step"])
+
+    def _diverged(self, what: str, step: int) -> NoReturn:
+        raise ModelError(
+            f"{what} at step {step}: training has diverged. Lower the recipe's learning_rate (now "
+            f"{self.recipe.learning_rate}) or its clip_norm (now {self.recipe.clip_norm}); the "
+            "last checkpoint is of another recipe then, and training starts anew."
+        )
+
+    def _validate(self, validation: Sequence[TrainingImage], row: Row) -> None:
+        if not validation:
+            self.best = {"step": self.step, "validation_iou": None}
+            return
+        network = self.network if self._averaged is None else self._averaged.module
+        if self.fabric.world_size > 1:
+            for buffer in network.buffers():  # of batch normalisation: each process has its own
+                torch.distributed.broadcast(buffer, 0)
+        mine = validation[self.fabric.global_rank :: self.fabric.world_size]
+        device = str(self.fabric.device)
+        sums = validation_sums(network, mine, device=device, precision=self.precision)
+        if self.fabric.world_size > 1:
+            sums = self.fabric.all_reduce(sums, reduce_op="sum")  # type: ignore[assignment]
+        loss, iou = validation_scores(sums)
+        row["validation_loss"], row["validation_iou"] = loss, iou
+        log.info("step %d: validation loss %.4f, IoU %.4f", self.step, loss, iou)
+        before = self.best["validation_iou"]
+        if before is None or math.isnan(before) or iou > before:
+            self.best = {"step": self.step, "validation_iou": iou, "validation_loss": loss}
+            self._best_weights = {
+                name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()
+            }
+
+    def _any_process(self, here: bool) -> bool:
+        """Whether something is so in any of the processes that train together."""
+        if self.fabric.world_size == 1:
+            return here
+        flag = torch.tensor(float(here), device=self.fabric.device)
+        return bool(self.fabric.all_reduce(flag, reduce_op="max"))
+
+    def _save(self) -> None:
+        self._settle(self.history[-1:])
+        if not all(weights.isfinite().all() for weights in self.network.parameters()):
+            self._diverged("a weight is not finite", self.step)
+        if not self.fabric.is_global_zero:
+            return
+        state = {
+            "digest": self._digest,
+            "machines": self.machines,
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "averaged": None if self._averaged is None else self._averaged.state_dict(),
+            "history": self.history,
+            "best": self.best,
+            "best_weights": self._best_weights,
+        }
+        save_checkpoint(self._path, state)
+
+    def _machine(self) -> dict[str, Any]:
+        """What the bits depend on, as far as known here, beside the recipe and its data."""
+        device = self.fabric.device.type
+        return {
+            **{"device": device, **machine_of(device), "precision": self.precision},
+            **{"processes": self.fabric.world_size, "threads": self.threads},
+        }
+
+    def _resume(self) -> None:
+        state = load_checkpoint(self._path, self._digest)
+        if state is None:
+            return
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self._averaged is not None:
+            self._averaged.load_state_dict(state["averaged"])
+        self.step, self.history, self.best = state["step"], state["history"], state["best"]
+        self._best_weights, self.machines = state["best_weights"], state["machines"]
+        log.info("going on from step %d of %d", self.step, self.recipe.steps)
+
+    def _note_machine(self) -> None:
+        """If steps are left, this machine does them; what differs from the last one is said."""
+        if self.ended:
+            return
+        before, here = self.machines[-1] if self.machines else {}, self._machine()
+        others = [name for name in here if name in before and before[name] != here[name]]
+        for name in others:
+            log.warning(
+                "the checkpoint was written with %s %s, this run has %s: the weights will "
+                "differ from those of an undisturbed run",
+                *(name, before[name], here[name]),
+            )
+        if others or not before:
+            self.machines = [*self.machines, {"from_step": self.step + 1, **here}]
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Learning rate of a step (0 is the first)."""
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    start = max(1, recipe.steps // 20)
+    if step < start:
+        return recipe.learning_rate * (step + 1) / start
+    share = (step - start) / max(1, recipe.steps - start)
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    trained = [weights for weights in network.parameters() if weights.requires_grad]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            trained, lr=recipe.learning_rate, momentum=recipe.momentum, fused=True
+        )
+    return torch.optim.AdamW(
+        trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+    )

@@ -1,0 +1,80 @@
+"""What training minimises: the paper's cross entropy, Dice, IoU, focal, and their sums.
+
+Each is the mean over the patches of a batch of a number per patch, so that a batch may be cut in
+parts, for several GPUs or less memory, without changing it. Pixels of weight 0 count nowhere; a
+patch without any other counts 0. Shape suffixes: B batch, K classes, H W of a patch.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+FOCUS = 2.0  # gamma of Lin et al. 2017
+SMOOTH_PX = 1.0  # added to overlaps and areas, so that absent classes are defined
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def combined_loss(
+    terms: Mapping[str, float], logits_BKHW: Tensor, target_BHW: Tensor, weight_BHW: Tensor
+) -> Tensor:
+    """The sum of `LOSSES`, each times its factor in `terms`: a scalar."""
+    parts = [
+        factor * LOSSES[name](logits_BKHW, target_BHW, weight_BHW) for name, factor in terms.items()
+    ]
+    return torch.stack(parts).sum()
+
+
+def weighted_cross_entropy(logits_BKHW: Tensor, target_BHW: Tensor, weight_BHW: Tensor) -> Tensor:
+    """Cross entropy with a weight per pixel: Ronneberger et al. 2015, equation 1.
+
+    The paper sums over pixels; ours is the mean over those with a weight, so that a learning rate
+    does not depend on the patch.
+    """
+    loss_BHW = torch.nn.functional.cross_entropy(logits_BKHW, target_BHW, reduction="none")
+    return _mean_over_counted(loss_BHW, weight_BHW)
+
+
+def focal_loss(logits_BKHW: Tensor, target_BHW: Tensor, weight_BHW: Tensor) -> Tensor:
+    """Cross entropy times (1 - p)^2, p the probability of the true class: Lin et al. 2017."""
+    loss_BHW = torch.nn.functional.cross_entropy(logits_BKHW, target_BHW, reduction="none")
+    return _mean_over_counted((1 - torch.exp(-loss_BHW)) ** FOCUS * loss_BHW, weight_BHW)
+
+
+def dice_loss(logits_BKHW: Tensor, target_BHW: Tensor, weight_BHW: Tensor) -> Tensor:
+    """1 - 2 |P T| / (|P| + |T|) of probabilities and truth, mean over the classes of objects."""
+    both_BK, predicted_BK, true_BK = _overlap(logits_BKHW, target_BHW, weight_BHW)
+    dice_BK = (2 * both_BK + SMOOTH_PX) / (predicted_BK + true_BK + SMOOTH_PX)
+    return (1 - dice_BK).mean()
+
+
+def iou_loss(logits_BKHW: Tensor, target_BHW: Tensor, weight_BHW: Tensor) -> Tensor:
+    """1 - |P T| / (|P| + |T| - |P T|) of the same."""
+    both_BK, predicted_BK, true_BK = _overlap(logits_BKHW, target_BHW, weight_BHW)
+    iou_BK = (both_BK + SMOOTH_PX) / (predicted_BK + true_BK - both_BK + SMOOTH_PX)
+    return (1 - iou_BK).mean()
+
+
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": weighted_cross_entropy,
+    "focal": focal_loss,
+    "dice": dice_loss,
+    "iou": iou_loss,
+}
+
+
+def _mean_over_counted(loss_BHW: Tensor, weight_BHW: Tensor) -> Tensor:
+    counted_B = (weight_BHW > 0).sum(dim=(1, 2)).clamp(min=1)
+    return ((weight_BHW * loss_BHW).sum(dim=(1, 2)) / counted_B).mean()
+
+
+def _overlap(
+    logits_BKHW: Tensor, target_BHW: Tensor, weight_BHW: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Areas [px] common to probabilities and truth, of either, (B, K - 1): without background."""
+    counted_B1HW = (weight_BHW > 0)[:, None]
+    predicted_BKHW = logits_BKHW.softmax(dim=1)[:, 1:] * counted_B1HW
+    classes = torch.arange(1, logits_BKHW.shape[1], device=target_BHW.device)
+    true_BKHW = (target_BHW[:, None] == classes[:, None, None]) & counted_B1HW
+    both_BK = (predicted_BKHW * true_BKHW).sum(dim=(2, 3))
+    return both_BK, predicted_BKHW.sum(dim=(2, 3)), true_BKHW.sum(dim=(2, 3))

@@ -1,0 +1,247 @@
+"""Random training patches: patch number n of a seed is always the same one.
+
+So the sampler has no state of its own: a run that goes on from a checkpoint draws what an
+undisturbed run would have drawn. Images are held in memory where they fit, else read patch by
+patch; the patches are the same. Shape suffixes: B batch, C channels, H W of a patch, Y X.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unetflow.engine.memory import available_bytes
+from unetflow.labels.annotation import Annotation
+from unetflow.store.pixels import ImageLike, Normalised
+from unetflow.store.shards import read_array
+from unetflow.tiles.regions import Region
+from unetflow.train.augment import draw_coordinates, mirrored, sample, vary_gray
+from unetflow.train.recipes import Augmentation
+
+log = logging.getLogger(__name__)
+
+
+BYTES_PER_PX = 5  # of a held image beside 4 per channel: target and weight
+SHARE_HELD = 0.5  # of the memory that is left, for images that are held
+COARSE_PX = 2048  # side of the level of the truth that objects are looked for in
+AHEAD = 3  # batches drawn before they are asked for
+Labels = tuple[np.ndarray, np.ndarray]  # target uint8, weight float32, both (H, W)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingImage:
+    """One annotated image, in memory or read by region."""
+
+    image_CYX: ImageLike  # float32, normalised
+    labels: Callable[[Region], Labels]  # class: 0 background, 1 to K; weight: 0 on ignored pixels
+    objects_N2: np.ndarray  # (row, column) [px] of places in objects, for patches centred on them
+
+    @property
+    def shape_YX(self) -> tuple[int, int]:
+        return self.image_CYX.shape[1], self.image_CYX.shape[2]
+
+    def held(self) -> "TrainingImage":
+        """The same in memory."""
+        everywhere = tuple(slice(0, n) for n in self.shape_YX)
+        image_CYX = np.asarray(self.image_CYX[(slice(None), *everywhere)])
+        target_YX, weight_YX = self.labels(everywhere)
+        return TrainingImage(
+            image_CYX, lambda region: (target_YX[region], weight_YX[region]), self.objects_N2
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Patches for one step; target and weight have the size of the network's output."""
+
+    image_BCHW: Tensor
+    target_BHW: Tensor
+    weight_BHW: Tensor
+
+
+def open_image(
+    image: str | Path,
+    weights: str | Path | None,
+    statistics: dict[str, Any],
+    *,
+    kind: str,
+    balance: bool,
+) -> TrainingImage:
+    """One image with truth (touching objects separated) and, if given, its weight map.
+
+    The weight is w_c from the fold's class weights (1 without `balance`) plus the stored
+    separation term.
+    """
+    classes = len(statistics["class_weights"]) - 1
+    class_weights = np.asarray(statistics["class_weights"] if balance else [1.0] * (classes + 1))
+    truth = Annotation(image, kind, classes)
+    term = None if weights is None else read_array(weights, "")
+
+    def labels(region: Region) -> Labels:
+        target_HW = truth.target(region)
+        weight_HW = class_weights.astype(np.float32)[target_HW]
+        if term is not None:
+            weight_HW += np.asarray(term[region])
+        weight_HW[np.asarray(truth.ignore[region]) != 0] = 0
+        return target_HW, weight_HW
+
+    pixels_CYX = Normalised(read_array(image, "0"), statistics["intensity"])
+    return TrainingImage(pixels_CYX, labels, truth.places_of_objects(COARSE_PX))
+
+
+def hold(images: Sequence[TrainingImage], processes: int = 1) -> list[TrainingImage]:
+    """All images in memory if they fit into half of what is left, else as they are.
+
+    Each of the `processes` that train together on this machine holds them.
+    """
+    needed = processes * sum(
+        image.shape_YX[0] * image.shape_YX[1] * (4 * image.image_CYX.shape[0] + BYTES_PER_PX)
+        for image in images
+    )
+    left = available_bytes()
+    if needed > SHARE_HELD * left:
+        log.info(
+            "training images need %.1f GB of the %.1f GB that are left: they are read patch by "
+            "patch",
+            *(needed / 1e9, left / 1e9),
+        )
+        return list(images)
+    return [image.held() for image in images]
+
+
+def generator(seed: int, *counters: int | str) -> torch.Generator:
+    """Random numbers that depend on the seed and the counters alone."""
+    text = "/".join(map(str, (seed, *counters)))
+    number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest())
+    return torch.Generator().manual_seed(number)
+
+
+def draw_patch(
+    images: Sequence[TrainingImage],
+    *,
+    input_px: int,
+    output_px: int,
+    augmentation: Augmentation,
+    random: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One augmented patch: image (C, H, W) of `input_px`, target and weight of `output_px`.
+
+    Images are chosen by area, places evenly or on an object, so that the output lies in the image
+    where it fits. Beyond the image it is mirrored. Only what the patch shows is read.
+    """
+    areas = torch.tensor([float(np.prod(one.shape_YX)) for one in images])
+    chosen = images[int(torch.multinomial(areas, 1, generator=random))]
+    centre = _centre(chosen, output_px, augmentation.foreground, random)
+    coordinates_2HW = draw_coordinates(input_px, centre, augmentation, random)
+    coordinates_2HW = mirrored(coordinates_2HW, chosen.shape_YX)
+    margin = (input_px - output_px) // 2
+    inner_2HW = coordinates_2HW[:, margin : margin + output_px, margin : margin + output_px]
+    region, outer_2HW = _within(coordinates_2HW, chosen.shape_YX)
+    pixels_CHW = np.ascontiguousarray(chosen.image_CYX[(slice(None), *region)])
+    image_CHW = sample(torch.from_numpy(pixels_CHW), outer_2HW, "bilinear")
+    region, inner_2HW = _within(inner_2HW, chosen.shape_YX)
+    target, weight = (torch.from_numpy(np.ascontiguousarray(a)) for a in chosen.labels(region))
+    target_HW = sample(target[None].float(), inner_2HW, "nearest")[0].long()
+    weight_HW = sample(weight[None], inner_2HW, "bilinear")[0]
+    return vary_gray(image_CHW, augmentation, random), target_HW, weight_HW
+
+
+def _centre(
+    image: TrainingImage, output_px: int, foreground: float, random: torch.Generator
+) -> Tensor:
+    """The centre (row, column) [px] of a patch."""
+    sizes = torch.tensor(image.shape_YX, dtype=torch.float32)
+    middle = (sizes - 1) / 2
+    free = (sizes - output_px).clamp(min=0) / 2
+    evenly = middle + free * (2 * torch.rand(2, generator=random) - 1)
+    on_object, which = torch.rand(2, generator=random).tolist()
+    if on_object >= foreground or not len(image.objects_N2):
+        return evenly
+    place = torch.from_numpy(image.objects_N2[int(which * len(image.objects_N2))]).float()
+    return torch.minimum(torch.maximum(place, middle - free), middle + free)
+
+
+def _within(coordinates_2HW: Tensor, shape_YX: tuple[int, int]) -> tuple[Region, Tensor]:
+    """The region of the image that coordinates in it need, and the coordinates in that region."""
+    first = coordinates_2HW.amin(dim=(1, 2)).floor().int().tolist()
+    last = coordinates_2HW.amax(dim=(1, 2)).ceil().int().tolist()
+    region = tuple(
+        slice(start, min(stop + 1, size))
+        for start, stop, size in zip(first, last, shape_YX, strict=True)
+    )
+    return region, coordinates_2HW - torch.tensor(first, dtype=torch.float32)[:, None, None]
+
+
+class Batches:
+    """The batches of the given steps, drawn ahead in threads of their own; an iterator.
+
+    Of each batch this process draws the patches `numbers`; `pinned` memory is copied to a GPU
+    while it computes. `waited_s` is how long the caller waited for a batch, so far.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[TrainingImage],
+        steps: range,
+        *,
+        seed: int,
+        numbers: range,
+        input_px: int,
+        output_px: int,
+        augmentation: Augmentation,
+        workers: int = 1,
+        pinned: bool = False,
+    ) -> None:
+        self._images, self._steps, self._seed, self._numbers = images, steps, seed, numbers
+        self._patch: dict[str, Any] = {
+            "input_px": input_px,
+            "output_px": output_px,
+            "augmentation": augmentation,
+        }
+        self._workers, self._pinned = workers, pinned
+        self.waited_s = 0.0
+
+    def __iter__(self) -> Iterator[Batch]:
+        ahead = max(AHEAD, 2 * self._workers)
+        # one thread each: more would wait actively for one another, beside the training
+        with ThreadPoolExecutor(
+            self._workers, initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            waiting = [pool.submit(self._draw, step) for step in self._steps[:ahead]]
+            try:
+                for step in self._steps:
+                    batch = self._wait(waiting.pop(0))
+                    if step + ahead in self._steps:
+                        waiting.append(pool.submit(self._draw, step + ahead))
+                    yield batch
+            finally:
+                for each in waiting:
+                    each.cancel()
+
+    def _wait(self, drawn: Future[Batch]) -> Batch:
+        started_s = time.perf_counter()
+        batch = drawn.result()
+        self.waited_s += time.perf_counter() - started_s
+        return batch
+
+    def _draw(self, step: int) -> Batch:
+        patches = [
+            draw_patch(
+                self._images, random=generator(self._seed, "patch", step, number), **self._patch
+            )
+            for number in self._numbers
+        ]
+        image_BCHW, target_BHW, weight_BHW = (
+            torch.stack(parts) for parts in zip(*patches, strict=True)
+        )
+        image_BCHW = image_BCHW.contiguous(memory_format=torch.channels_last)
+        batch = (image_BCHW, target_BHW, weight_BHW)
+        return Batch(*((each.pin_memory() for each in batch) if self._pinned else batch))

@@ -1,0 +1,119 @@
+"""Training recipes: the paper's, to the letter, and the default."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from unetflow.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What is varied, and how far; zeros and False switch a thing off."""
+
+    elastic_px: float = 10.0  # deviation of the displacements on the grid
+    elastic_grid: int = 3  # nodes of the grid along each axis, spread over the patch
+    rotate: bool = True  # by any angle
+    flip: bool = True
+    zoom: float = 0.0  # log-uniform between 1/(1 + zoom) and 1 + zoom
+    brightness: float = 0.1  # deviation, in deviations of the image
+    contrast: float = 0.1  # deviation of the factor's logarithm
+    gamma: float = 0.0  # deviation of the exponent's logarithm
+    blur_px: float = 0.0  # largest deviation of a Gaussian, evenly between 0 and this
+    noise: float = 0.0  # deviation of Gaussian noise, in deviations of the image
+    foreground: float = 0.0  # share of the patches that are centred on an object
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that decides how a network is trained."""
+
+    tile_px: int  # input of the network
+    batch: int  # patches per step, of all GPUs together
+    steps: int
+    optimizer: str  # sgd or adamw
+    learning_rate: float
+    momentum: float  # of sgd
+    weight_decay: float  # of adamw
+    schedule: str  # constant, or cosine: to 0 after a linear start over the first 5 %
+    class_balance: bool  # w_c from class frequencies, or 1
+    precision: str  # auto, fp32 or bf16
+    validate_every: int  # steps
+    seed: int = 1
+    start: str = "he"  # N(0, sqrt(2/N)), the paper's; or centred: less the mean of each filter
+    loss: Mapping[str, float] = field(default_factory=lambda: {"cross_entropy": 1.0})  # factors
+    accumulate: int = 1  # parts that the patches of a step are taken in, one after the other
+    clip_norm: float | None = None  # of the gradient
+    ema: float = 0.0  # decay of the running mean of the weights that is validated and kept
+    patience: int | None = None  # validations without a better one that end the training
+    freeze_encoder: bool = False  # of a network that starts from a model file
+    deterministic: bool = False  # the same bits on a GPU too, at some cost
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+PRESETS = {
+    # Ronneberger et al. 2015, section 3. The paper gives no learning rate, number of steps or
+    # gray-value deviations: those are ours.
+    "paper": Recipe(
+        tile_px=572,
+        batch=1,
+        steps=40_000,
+        optimizer="sgd",
+        learning_rate=1e-3,
+        momentum=0.99,
+        weight_decay=0.0,
+        schedule="constant",
+        class_balance=True,
+        precision="fp32",
+        validate_every=1000,
+    ),
+    "default": Recipe(
+        tile_px=572,
+        batch=1,
+        steps=4000,
+        optimizer="adamw",
+        learning_rate=1e-3,
+        momentum=0.0,
+        weight_decay=1e-4,
+        schedule="cosine",
+        class_balance=True,
+        precision="auto",
+        validate_every=200,
+        start="centred",
+        clip_norm=1.0,
+        augmentation=Augmentation(zoom=0.1, contrast=0.2, brightness=0.2, noise=0.05),
+    ),
+}
+STARTS = ("he", "centred")
+LOSS_NAMES = ("cross_entropy", "focal", "dice", "iou")  # `unetflow.train.losses`, which needs torch
+
+
+def recipe_from(preset: str = "default", **changes: Any) -> Recipe:
+    """A preset with some values changed; `augmentation` is a mapping of changes of its own.
+
+    Raises ConfigError for a name that is not known.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"recipe: no preset {preset!r}; there are: {', '.join(PRESETS)}")
+    base = PRESETS[preset]
+    if unknown := sorted(set(changes.get("loss", ())) - set(LOSS_NAMES)):
+        raise ConfigError(
+            f"recipe.loss: {', '.join(unknown)} unknown; there are: {', '.join(LOSS_NAMES)}"
+        )
+    try:
+        if "augmentation" in changes:
+            changes["augmentation"] = dataclasses.replace(
+                base.augmentation, **changes["augmentation"]
+            )
+        recipe = dataclasses.replace(base, **changes)
+    except TypeError as error:
+        raise ConfigError(f"recipe: {error}") from error
+    if recipe.start not in STARTS:
+        raise ConfigError(f"recipe.start: {recipe.start!r} unknown; there are: {', '.join(STARTS)}")
+    if recipe.batch % recipe.accumulate:
+        raise ConfigError(
+            f"recipe: a batch of {recipe.batch} cannot be taken in accumulate = "
+            f"{recipe.accumulate} equal parts; make batch a multiple of it"
+        )
+    return recipe

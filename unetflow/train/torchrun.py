@@ -1,0 +1,68 @@
+"""Several processes that train together on one machine: torchrun, told when to stop."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from unetflow.engine.gpus import claim_gpus, name_of
+from unetflow.errors import ModelError
+
+log = logging.getLogger(__name__)
+
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+def _with_gpus(count: int) -> dict[str, str]:
+    """The environment of processes that see so many GPUs, which no other job holds."""
+    names = [name_of(number) for number in claim_gpus(count)]
+    return {**os.environ, **({"CUDA_VISIBLE_DEVICES": ",".join(names)} if names else {})}
+
+
+def train_together(processes: int, arguments: Mapping[str, Any]) -> None:
+    """`unetflow.train.train_network` in so many processes, one per GPU where there are any.
+
+    A stop signal is passed on as SIGTERM: the processes write a checkpoint and end. Raises
+    ModelError where they fail; why stands above in the log.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "arguments.json"
+        path.write_text(json.dumps(arguments, default=str))
+        module = ["-m", "unetflow.stages.train", str(path)]
+        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        with subprocess.Popen(
+            [sys.executable, *torchrun, *module],
+            env=_with_gpus(processes) if arguments["gpu"] else None,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+
+            def pass_on(number: int, frame: FrameType | None) -> None:
+                process.terminate()
+
+            before = {number: signal.signal(number, pass_on) for number in STOP_SIGNALS}
+            try:
+                for line in process.stdout or ():
+                    log.info(line.rstrip())
+                process.wait()
+            except BaseException:
+                process.terminate()
+                raise
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+        code = process.returncode
+    if code:
+        raise ModelError(
+            f"training in {processes} processes ended with code {code}; the log above says why. "
+            "Run the same command again to go on from the last checkpoint."
+        )
