@@ -28,7 +28,7 @@ from unetflow.networks.model_file import load_model
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.forward import ready, tile_logits
 from unetflow.predict.stored_foreground import write_foreground
-from unetflow.store.ome import ome_image, write_group
+from unetflow.store.ome import PixelSize, ome_image, write_group
 from unetflow.store.shards import Layout, open_array, read_array
 from unetflow.tiles.regions import squares
 from unetflow.tiles.valid_sizes import halo_px, output_size_px, valid_input_px
@@ -94,8 +94,7 @@ def run_case(folder: Path, options: argparse.Namespace) -> None:
         Ensemble([(network, description)]),
         pixels,
         folder / "p.ome.zarr",
-        scale=[0.5, 0.5],
-        unit="micrometer",
+        size=PixelSize.square(0.5),
         tissue=None,
         decided_by={},
         write_px=options.write_px,

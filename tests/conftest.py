@@ -10,7 +10,7 @@ import torch
 from unetflow.predict.ensemble import Ensemble
 from unetflow.provenance.receipts import write_receipt
 from unetflow.stages.predict import predict_store
-from unetflow.store.ome import ome_image, write_group, write_labels
+from unetflow.store.ome import PixelSize, ome_image, write_group, write_labels
 from unetflow.store.shards import Layout, open_array
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +42,7 @@ def write_prepared(folder: Path, name: str, pixels: np.ndarray, labels: np.ndarr
         ("truth", labels.astype(np.uint32)),
         ("ignore", np.zeros_like(labels, "u1")),
     ):
-        write_labels(store, label, [0.5, 0.5], "micrometer")
+        write_labels(store, label, PixelSize.square(0.5))
         contents[f"labels/{label}/0"] = (array, ("y", "x"))
     for path, (array, names) in contents.items():
         stored = open_array(

@@ -10,7 +10,7 @@ from unetflow.evaluate.stack_scores import STACK_COLUMNS
 from unetflow.evaluate.tables import COLUMNS
 from unetflow.provenance.receipts import write_receipt
 from unetflow.stages.integrity import INTEGRITY_COLUMNS
-from unetflow.store.ome import ome_image, write_group, write_labels
+from unetflow.store.ome import PixelSize, ome_image, write_group, write_labels
 from unetflow.store.shards import Layout, open_array
 from unetflow.train.recipes import PRESETS
 
@@ -93,7 +93,7 @@ def draw_image(results, image, mpp):
     write_group(store, "", ome_image(image, axes, {"0": [1, step, step]}, unit=unit))
     write_pixels(store, "0", (1000 * truth[None] + np.arange(width)).astype(np.uint16))
     for name, values in (("truth", truth), ("ignore", np.zeros_like(truth, np.uint8))):
-        write_labels(store, name, [step, step], unit)
+        write_labels(store, name, PixelSize.square(mpp))
         write_pixels(store, f"labels/{name}/0", values)
     run = results / "predictions/net/fold0"
     foreground = (predicted[None] * 255).astype(np.uint8)

@@ -26,6 +26,7 @@ from unetflow.predict.suitability import check_image, other_intensities
 from unetflow.provenance.code_digest import code_digest
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.store.files import digest_of
+from unetflow.store.ome import PixelSize
 
 log = logging.getLogger(__name__)
 
@@ -111,17 +112,14 @@ def segment_file(
         }
         asked = {"model": str(model), "image": str(image), "mpp": mpp}
         write_receipt(Path(output) / MADE_BY, {"asked": asked, "decided_by": decided_by})
-        size: dict[str, Any] = {
-            "scale": [source.mpp or 1.0] * 2,
-            "unit": "micrometer" if source.mpp else None,
-        }
+        size = PixelSize.square(source.mpp)
         notes = Path(output) / "unreadable.json"
         pixels = SourcePixels(source, picked, notes, digest_of(decided_by))
         foreground = write_foreground(
             ensemble,
             pixels,
             output,
-            **size,
+            size=size,
             tissue=None,
             decided_by=decided_by,
             **how,
@@ -135,7 +133,7 @@ def segment_file(
         for warning in other_intensities(description, list(pixels.mean_C)):
             log.warning("%s: %s", image, warning)
     digest = foreground.content_digest()
-    write_foreground_levels(output, foreground, digest, how["threads"], **size)
+    write_foreground_levels(output, foreground, digest, how["threads"], size=size)
     _, made = label_store(
         output,
         dict.fromkeys(description["classes"], threshold),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from unetflow.store.ome import UM_PER, spatial_scale
+from unetflow.store.ome import pixel_size
 from unetflow.tiles.regions import Region, shard_grid, shard_region
 
 TILE_PX = 512
@@ -21,21 +21,24 @@ def tiles_of(shape: Sequence[int], read: Callable[[Region], np.ndarray]) -> Iter
         yield np.pad(tile, [*rest, *[(0, 0)] * (tile.ndim - 2)])
 
 
-def physical_size(store: str | Path) -> dict[str, Any]:
+def physical_size(store: str | Path) -> dict[str, float | str]:
     """The size of a pixel for OME-XML, nothing where it is not known."""
-    scale, unit = spatial_scale(store)
-    if unit not in UM_PER:
+    size_um = pixel_size(store).um
+    if size_um is None:
         return {}
-    sizes = {
-        f"PhysicalSize{axis}": step * UM_PER[unit] for axis, step in zip("YX", scale, strict=True)
+    height_um, width_um = size_um
+    return {
+        "PhysicalSizeY": height_um,
+        "PhysicalSizeX": width_um,
+        "PhysicalSizeYUnit": "µm",
+        "PhysicalSizeXUnit": "µm",
     }
-    return {**sizes, **{f"PhysicalSize{axis}Unit": "µm" for axis in "YX"}}
 
 
 def resolution_tags(store: str | Path, level: int) -> dict[str, Any]:
     """Resolution tags of a TIFF, none where a pixel's size is not known."""
-    scale, unit = spatial_scale(store)
-    if unit not in UM_PER:
+    size_um = pixel_size(store).um
+    if size_um is None:
         return {}
-    per_cm = tuple(1e4 / (step * UM_PER[unit] * 2**level) for step in reversed(scale))
+    per_cm = tuple(1e4 / (step * 2**level) for step in reversed(size_um))
     return {"resolution": per_cm, "resolutionunit": "CENTIMETER"}

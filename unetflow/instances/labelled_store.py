@@ -17,7 +17,7 @@ from unetflow.instances.table import write_objects
 from unetflow.labels.encoding import UINT32_MAX
 from unetflow.store.arrays import StoredArray
 from unetflow.store.foreground import as_probability
-from unetflow.store.ome import spatial_scale, write_labels
+from unetflow.store.ome import pixel_size, write_labels
 from unetflow.store.pyramid import every_second, level_shapes, write_coarser
 from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array, read_array
 from unetflow.tiles.regions import Region
@@ -46,10 +46,10 @@ def label_store(
     `table`, and as CSV beside it; its columns are `unetflow.instances.table.COLUMNS`.
     """
     foreground = read_array(store, "foreground")
-    scale, unit = spatial_scale(store)
+    size = pixel_size(store)
     layout = Layout(foreground.shape[1:], "uint32", ("y", "x"))
     levels = len(level_shapes(layout.shape))
-    write_labels(store, "instances", scale, unit, levels=levels)
+    write_labels(store, "instances", size, levels=levels)
     decided_by = {**decided_by, "parameters": {"thresholds": dict(thresholds), **labelling}}
     array = open_array(store, "labels/instances/0", layout, decided_by=decided_by)
     simply = {name: value for name, value in labelling.items() if name != "split_px"}
@@ -82,7 +82,7 @@ def label_store(
     )
     highest = 255 if foreground.dtype == np.uint8 else 1
     rows = [(name, of["first_id"], own) for (name, of), own in zip(made.items(), sums, strict=True)]
-    write_objects(table, rows, scale, unit, highest=highest)
+    write_objects(table, rows, size, highest=highest)
     log.info("%s: %s", store, made)
     return array, made
 

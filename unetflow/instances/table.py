@@ -9,7 +9,7 @@ import pandas as pd
 from unetflow.components.pieces_of_block import Sums
 from unetflow.errors import StoreError
 from unetflow.store.files import write_whole
-from unetflow.store.ome import UM_PER
+from unetflow.store.ome import PixelSize
 
 COLUMNS = (
     *("id", "class", "row_px", "column_px", "row_um", "column_um"),  # of the centroid
@@ -21,21 +21,19 @@ COLUMNS = (
 def write_objects(
     path: str | Path,
     classes: Sequence[tuple[str, int, Sums]],
-    scale: Sequence[float],
-    unit: str | None,
+    size: PixelSize,
     *,
     highest: float,
 ) -> None:
     """The objects of all classes (name, first id, sums) as Parquet, and as CSV beside it.
 
-    `scale` is the size of a pixel (Y, X) in `unit`; without a unit the columns in um are empty.
+    Where the size of a pixel is not known, the columns in um are empty.
     `highest` is the summed foreground that stands for 1.
     Pixels are those of the prepared image, (0, 0) the centre of the first one.
     """
     frames = [_frame(*of) for of in classes]
     frame = pd.concat(frames) if frames else pd.DataFrame(columns=list(COLUMNS))
-    um = UM_PER.get(unit or "", float("nan"))
-    height_um, width_um = (step * um for step in scale[-2:])
+    height_um, width_um = size.um[-2:] if size.um else (float("nan"),) * 2
     frame["row_um"], frame["column_um"] = frame["row_px"] * height_um, frame["column_px"] * width_um
     frame["area_um2"] = frame["area_px"] * (height_um * width_um)
     frame["mean_foreground"] = frame["mean_foreground"] / highest

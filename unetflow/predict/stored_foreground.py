@@ -25,7 +25,7 @@ from unetflow.predict.plan import can_have, check_shard_px, choose, warn_of_anot
 from unetflow.predict.runners import Turns, turns_of
 from unetflow.progress import progress
 from unetflow.store.chunk_cache import KeptChunks, bytes_around
-from unetflow.store.ome import ome_image, write_group
+from unetflow.store.ome import PixelSize, ome_image, write_group
 from unetflow.store.pixels import Pixels, normalised
 from unetflow.store.pyramid import halved, level_shapes, write_coarser
 from unetflow.store.shards import Index, Layout, ShardedArray, join_array, open_array
@@ -49,8 +49,7 @@ def write_foreground(
     pixels: Pixels,
     store: str | Path,
     *,
-    scale: Sequence[float],
-    unit: str | None,
+    size: PixelSize,
     tissue: Tissue | None,
     decided_by: dict[str, Any],
     write_px: int | None,
@@ -107,7 +106,7 @@ def write_foreground(
     )
     fits = partial(ensemble.fits, turns, device=device, precision=now["precision"])
     fitting = partial(can_have, now=now, fits=fits)
-    foreground = joined or _begun(store, layout, decided_by, now, fitting, [1, *scale], unit)
+    foreground = joined or _begun(store, layout, decided_by, now, fitting, size)
     if missing := _of_share(foreground, share):
         if not fitting(foreground.chosen):
             raise ModelError(
@@ -125,12 +124,11 @@ def write_foreground_levels(
     digest: str,
     threads: int,
     *,
-    scale: Sequence[float],
-    unit: str | None,
+    size: PixelSize,
 ) -> None:
     """Coarser levels of a finished foreground with this digest, for viewers, and its metadata.
 
-    `scale` and `unit` are of its pixels (Y, X); one that was stored before may have been corrected.
+    `size` is that of its pixels; one that was stored before may have been corrected.
     """
     levels = len(level_shapes(foreground.array.shape[1:]))
     names = ["foreground", *(f"foreground_{k}" for k in range(1, levels))]
@@ -143,8 +141,8 @@ def write_foreground_levels(
         decided_by={"foreground": digest},
         threads=threads,
     )
-    scales = {name: [1.0, *(step * 2**k for step in scale)] for k, name in enumerate(names)}
-    write_group(store, "", ome_image("foreground", AXES, scales, unit=unit))
+    scales = {name: [1.0, *size.at_level(k)] for k, name in enumerate(names)}
+    write_group(store, "", ome_image("foreground", AXES, scales, unit=size.unit))
 
 
 def _begun(
@@ -153,8 +151,7 @@ def _begun(
     decided_by: dict[str, Any],
     now: dict[str, Any],
     can_have: Callable[[Mapping[str, Any]], bool],
-    scale: Sequence[float],
-    unit: str | None,
+    size: PixelSize,
 ) -> ShardedArray:
     """The array of a foreground, with the shards that it has already."""
     foreground = open_array(
@@ -166,7 +163,8 @@ def _begun(
         can_have=can_have,
     )
     if foreground.missing():  # else coarser levels are there too
-        write_group(store, "", ome_image("foreground", AXES, {"foreground": scale}, unit=unit))
+        scales = {"foreground": [1, *size.scale]}
+        write_group(store, "", ome_image("foreground", AXES, scales, unit=size.unit))
     return foreground
 
 

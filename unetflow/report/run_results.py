@@ -15,7 +15,7 @@ from unetflow.report.run_history import Record, read_record
 from unetflow.report.seam_audit import Seams, audit_seams
 from unetflow.store.foreground import read_foreground
 from unetflow.store.instances import instances_of_class
-from unetflow.store.ome import UM_PER, spatial_scale
+from unetflow.store.ome import pixel_size
 from unetflow.store.shards import read_array, read_lazily
 
 SCORES = "evaluation/metrics.csv"
@@ -111,7 +111,7 @@ def read_crop(run: Run, image: str, name: str, *, most_px: int) -> Crop:
     height_px, width_px = pixels.shape[1:]
     top, left = max(0, (height_px - most_px) // 2), max(0, (width_px - most_px) // 2)
     crop = (slice(top, top + most_px), slice(left, left + most_px))
-    scale, unit = spatial_scale(store)
+    size_um = pixel_size(store).um
     number = run.classes.index(name) + 1
     truth, _ = read_class_lazily(store, run.model["truth"], len(run.classes), number)
     labels = read_lazily(prediction, "labels/instances/0")
@@ -119,7 +119,7 @@ def read_crop(run: Run, image: str, name: str, *, most_px: int) -> Crop:
     return Crop(
         size_px=(height_px, width_px),
         start_px=(top, left),
-        um_per_px=scale[-1] * UM_PER[unit] if unit in UM_PER else None,
+        um_per_px=size_um[-1] if size_um else None,
         image_CYX=np.asarray(pixels[(slice(None), *crop)]),
         truth_YX=truth[crop].compute(),
         ignore_YX=np.asarray(read_array(store, "labels/ignore/0")[crop]),

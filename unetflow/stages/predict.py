@@ -10,7 +10,7 @@ from unetflow.predict.stored_foreground import END, Share, write_foreground, wri
 from unetflow.predict.suitability import check_image, other_intensities
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
-from unetflow.store.ome import spatial_scale
+from unetflow.store.ome import pixel_size
 from unetflow.store.shards import SHARD_PX, read_array
 from unetflow.store.tissue_mask import read_tissue
 from unetflow.tiles.regions import squares
@@ -48,13 +48,12 @@ def predict_store(
         warnings |= dict.fromkeys(other_intensities(description, prepared["pixels"]["mean"]))
     for warning in warnings:
         log.warning("%s: %s", image, warning)
-    scale, unit = spatial_scale(image)
+    size = pixel_size(image)
     foreground = write_foreground(
         ensemble,
         pixels,
         store,
-        scale=scale,
-        unit=unit,
+        size=size,
         tissue=read_tissue(image, prepared["tissue"]),
         decided_by={
             "image": prepared["levels"][0]["digest"],
@@ -75,6 +74,6 @@ def predict_store(
     made: dict[str, Any] = {"share": share}
     if share in (None, END):
         made = {"digest": foreground.content_digest()}
-        write_foreground_levels(store, foreground, made["digest"], threads, scale=scale, unit=unit)
+        write_foreground_levels(store, foreground, made["digest"], threads, size=size)
     write_receipt(receipt, {**content, **made})
     record.write(**foreground.chosen, ended_on=machine_of(foreground.chosen["device"]))

@@ -18,7 +18,7 @@ from unetflow.images.sources import has_changed, replaced
 from unetflow.images.tissue_finding import COARSE, coarse_level, find_tissue
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
-from unetflow.store.ome import ome_image, write_group
+from unetflow.store.ome import PixelSize, ome_image, write_group
 from unetflow.store.pyramid import clear_levels, halve, halved, level_shapes
 from unetflow.store.shards import Layout, ShardedArray, clear, open_array
 from unetflow.store.tissue_mask import write_tissue
@@ -110,10 +110,9 @@ def _open_pyramid(
 ) -> list[ShardedArray]:
     """The arrays of all levels, finest first, each half of the one before, and their metadata."""
     sizes_px = level_shapes(source.shape_px)
-    step = source.mpp or 1.0
-    scales = {str(k): [1.0, step * 2**k, step * 2**k] for k in range(len(sizes_px))}
-    unit = "micrometer" if source.mpp else None
-    write_group(store, "", ome_image(name, AXES, scales, unit=unit))
+    size = PixelSize.square(source.mpp)
+    scales = {str(k): [1.0, *size.at_level(k)] for k in range(len(sizes_px))}
+    write_group(store, "", ome_image(name, AXES, scales, unit=size.unit))
     dtype = str(source.slide.dtype)
     clear_levels(store, "{}", len(sizes_px))
     return [

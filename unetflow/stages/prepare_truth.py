@@ -20,7 +20,7 @@ from unetflow.labels.reading import Reader, label_reader, polygon_reader
 from unetflow.progress import progress
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
-from unetflow.store.ome import spatial_scale, write_labels
+from unetflow.store.ome import pixel_size, write_labels
 from unetflow.store.pyramid import clear_levels, every_second, halve
 from unetflow.store.shards import Layout, ShardedArray, clear, open_array
 from unetflow.store.tissue_mask import Tissue, read_tissue
@@ -104,10 +104,10 @@ def _open_labels(
     decided_by: dict[str, Any],
 ) -> dict[str, list[ShardedArray]]:
     """The arrays of all levels of each name, finest first, and their metadata."""
-    scale, unit = spatial_scale(store)
+    size = pixel_size(store)
     arrays: dict[str, list[ShardedArray]] = {}
     for name in names:
-        write_labels(store, name, scale, unit, levels=len(levels))
+        write_labels(store, name, size, levels=len(levels))
         arrays[name] = [
             open_array(
                 store,

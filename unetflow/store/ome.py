@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,30 @@ from unetflow.errors import StoreError
 from unetflow.store.files import write_whole
 
 UM_PER = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
+
+
+@dataclass(frozen=True, slots=True)
+class PixelSize:
+    """The size of a pixel of the finest level along the spatial axes, (Y, X) or (Z, Y, X)."""
+
+    scale: tuple[float, ...]  # in `unit`; without one in pixels of the finest level
+    unit: str | None = None  # as OME-Zarr names it; None: not known
+
+    @classmethod
+    def square(cls, mpp: float | None, axes: int = 2) -> "PixelSize":
+        """Of pixels as wide as high, [um]; None: not known."""
+        return cls((mpp or 1.0,) * axes, "micrometer" if mpp else None)
+
+    @property
+    def um(self) -> tuple[float, ...] | None:
+        """In um, None where that is not known."""
+        if self.unit not in UM_PER:
+            return None
+        return tuple(step * UM_PER[self.unit] for step in self.scale)
+
+    def at_level(self, level: int) -> list[float]:
+        """The scale of a level of a pyramid: each is half as fine as the one before."""
+        return [step * 2**level for step in self.scale]
 
 
 def write_group(store: str | Path, name: str, attributes: Mapping[str, Any]) -> None:
@@ -60,23 +85,21 @@ def ome_image(
     return {"ome": ome}
 
 
-def write_labels(
-    store: str | Path, name: str, scale: Sequence[float], unit: str | None, *, levels: int = 1
-) -> None:
+def write_labels(store: str | Path, name: str, size: PixelSize, *, levels: int = 1) -> None:
     """Make the group `labels/{name}` and list it in `labels`.
 
     Its arrays are "0", "1", ...: as many levels as the image has, each half of the one before.
     """
-    axes = ("y", "x") if len(scale) == 2 else ("z", "y", "x")
-    scales = {str(k): [step * 2**k for step in scale] for k in range(levels)}
-    attributes = ome_image(name, axes, scales, unit=unit, label=True)
+    axes = ("y", "x") if len(size.scale) == 2 else ("z", "y", "x")
+    scales = {str(k): size.at_level(k) for k in range(levels)}
+    attributes = ome_image(name, axes, scales, unit=size.unit, label=True)
     write_group(store, f"labels/{name}", attributes)
     listed = read_attributes(store, "labels").get("ome", {}).get("labels", [])
     write_group(store, "labels", {"ome": {"version": "0.5", "labels": sorted({*listed, name})}})
 
 
-def spatial_scale(store: str | Path) -> tuple[list[float], str | None]:
-    """Scale of the spatial axes of the finest level, and its unit (None where it is in pixels).
+def pixel_size(store: str | Path) -> PixelSize:
+    """The size of a pixel of the finest level of a store.
 
     Raises StoreError where the store does not say it.
     """
@@ -90,4 +113,5 @@ def spatial_scale(store: str | Path) -> tuple[list[float], str | None]:
     spatial = [axis["type"] == "space" for axis in multiscale["axes"]]
     unit = next((axis["unit"] for axis in multiscale["axes"] if "unit" in axis), None)
     scale = multiscale["datasets"][0]["coordinateTransformations"][0]["scale"]
-    return [float(step) for step, is_space in zip(scale, spatial, strict=True) if is_space], unit
+    steps = (float(step) for step, is_space in zip(scale, spatial, strict=True) if is_space)
+    return PixelSize(tuple(steps), unit)

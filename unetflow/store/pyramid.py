@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +93,39 @@ def halved(block: np.ndarray) -> np.ndarray:
     if block.dtype == bool:
         return halved(block.view(np.uint8)).view(bool)
     if np.issubdtype(block.dtype, np.integer):
-        from unetflow.store.halving import (
-            halved_integers,
-        )  # a second of numba, not for small images
-
-        return np.asarray(halved_integers(np.ascontiguousarray(block)))
+        return np.asarray(_compiled_halving()(np.ascontiguousarray(block)))
     odd = [(0, 0), *((0, size % 2) for size in block.shape[1:])]
     even = np.pad(block, odd, mode="edge").astype(np.float64)
     channels, height, width = even.shape
     means = even.reshape(channels, height // 2, 2, width // 2, 2).mean(axis=(2, 4))
     return means.astype(block.dtype)
+
+
+@cache
+def _compiled_halving() -> Callable[[np.ndarray], np.ndarray]:
+    """`_halved_integers`, compiled where it is first needed: a second that small images spare."""
+    from numba import njit
+
+    compiled: Callable[[np.ndarray], np.ndarray] = njit(cache=True, nogil=True)(_halved_integers)
+    return compiled
+
+
+def _halved_integers(block: np.ndarray) -> np.ndarray:
+    """Means of 2x2 pixels of integers (C, Y, X)."""
+    channels, height, width = block.shape
+    out = np.empty((channels, (height + 1) // 2, (width + 1) // 2), block.dtype)
+    for c in range(channels):
+        for i in range(out.shape[1]):
+            top, bottom = block[c, 2 * i], block[c, min(2 * i + 1, height - 1)]
+            for j in range(out.shape[2]):
+                left, right = 2 * j, min(2 * j + 1, width - 1)
+                total = (
+                    np.int64(top[left])
+                    + np.int64(top[right])
+                    + np.int64(bottom[left])
+                    + np.int64(bottom[right])
+                )
+                quotient, rest = total >> 2, total & 3
+                up = rest == 3 or (rest == 2 and quotient & 1)
+                out[c, i, j] = quotient + up
+    return out

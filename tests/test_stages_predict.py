@@ -39,7 +39,7 @@ from unetflow.provenance.records import record_of
 from unetflow.stages.predict import predict_store
 from unetflow.store.chunk_cache import KeptChunks
 from unetflow.store.foreground import read_foreground
-from unetflow.store.ome import ome_image, spatial_scale, write_group
+from unetflow.store.ome import PixelSize, ome_image, pixel_size, write_group
 from unetflow.store.pixels import Normalised
 from unetflow.store.pyramid import halved
 from unetflow.store.shards import Layout, ShardedArray, open_array, read_array
@@ -502,8 +502,7 @@ def test_nan_in_an_image_is_an_error_and_not_a_result(job: dict[str, Any], tmp_p
             Ensemble.load(job["models"]),
             pixels,
             tmp_path / "n.ome.zarr",
-            scale=[1, 1],
-            unit=None,
+            size=PixelSize((1, 1)),
             tissue=None,
             decided_by={},
             **how,
@@ -713,7 +712,7 @@ def test_a_corrected_resolution_reaches_the_store(job: dict[str, Any]) -> None:
     levels = {"0": [1, 0.25, 0.25]}
     write_group(job["image"], "", ome_image("i", ("c", "y", "x"), levels, unit="micrometer"))
     predict(**job)
-    assert spatial_scale(job["store"]) == ([0.25, 0.25], "micrometer")
+    assert pixel_size(job["store"]) == PixelSize((0.25, 0.25), "micrometer")
     assert shard.stat().st_mtime_ns == made
 
 
