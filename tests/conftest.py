@@ -4,6 +4,7 @@ Marks of tests: none is a unit test; `slow` ones run in `make test`, not in `mak
 ones in `make test-more`; `gpu` ones where there is one.
 """
 
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,25 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
 needs_gpu = pytest.mark.gpu
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--without-torch", action="store_true", help="skip files of tests that import PyTorch"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """With --without-torch a file that cannot be imported for lack of PyTorch counts as skipped."""
+    report = yield
+    lacks = "No module named 'torch'" in str(report.longrepr)
+    if report.failed and lacks and collector.config.getoption("without_torch"):
+        report.outcome = "skipped"
+        report.longrepr = (str(collector.path), 0, "Skipped: needs PyTorch")
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
