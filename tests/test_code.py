@@ -297,6 +297,32 @@ def test_a_name_handed_on_when_asked_for_counts_as_its_module(package: Path) -> 
     assert list(modules_behind(script)) == ["unetflow.lazy", "unetflow.lazy.of"]
 
 
+@pytest.mark.parametrize("check", ["TYPE_CHECKING", "typing.TYPE_CHECKING"])
+def test_what_only_type_checkers_read_is_not_followed_and_changes_nothing(
+    package: Path, check: str
+) -> None:
+    script = package / "s.py"
+    script.write_text("import unetflow.user")
+    block = f"if {check}:\n    from unetflow.a import x\nelse:\n    from unetflow.b import x\n"
+    modules(package, {"user.py": block, "a.py": "x = 1", "b.py": "x = 2", "c.py": "x = 3"})
+    assert list(modules_behind(script)) == ["unetflow.b", "unetflow.user"]
+    before = code_digest(script)
+    modules(package, {"user.py": block.replace("import x\nelse", "import x as y\nelse")})
+    assert code_digest(script) == before
+    modules(package, {"user.py": block.replace("unetflow.b", "unetflow.c")})
+    assert code_digest(script) != before
+
+
+@pytest.mark.parametrize(
+    "check", ["not TYPE_CHECKING", "TYPE_CHECKING or x", "other.TYPE_CHECKING"]
+)
+def test_other_conditions_are_followed(package: Path, check: str) -> None:
+    script = package / "s.py"
+    script.write_text(f"if {check}:\n    import unetflow.a")
+    modules(package, {"a.py": ""})
+    assert list(modules_behind(script)) == ["unetflow.a"]
+
+
 def test_a_package_counts_where_it_hands_on_a_name_of_another_project(package: Path) -> None:
     script = package / "s.py"
     script.write_text("from unetflow.typed import Array")

@@ -34,7 +34,7 @@ def code_digest(script: str | Path, *others: str) -> str:
     `others` are further modules, such as that of the network named in the config, or files of the
     package such as "unetflow/report.html". A name imported from a package counts as the module
     that it comes from. Comments and docstrings do not count, nor what a module does where it is
-    run as a command of its own.
+    run as a command of its own, nor what only type checkers read.
     """
     parts = [_source(Path(script)).digest]
     for module, path in modules_behind(script, *others).items():
@@ -138,12 +138,13 @@ def _source(path: Path) -> _Source:
 @cache
 def _source_at(path: Path, modified_ns: int) -> _Source:
     content = path.read_bytes()
+    is_package = path.name == "__init__.py"
     rows = []
     imports = []
     waiting: list[Any] = [ast.parse(content, filename=str(path))]
     while waiting:  # no recursion: a sum of a thousand terms is a thousand levels deep
         node = waiting.pop()
-        rows.append(_row(node, waiting))
+        rows.append(_row(node, waiting, is_package))
         if isinstance(node, ast.Import | ast.ImportFrom):
             imports.append(node)
     return _Source(_digest_of("\n".join(rows).encode()), imports)
@@ -152,7 +153,7 @@ def _source_at(path: Path, modified_ns: int) -> _Source:
 # The rows of a syntax tree: one a node, the same in all versions of Python
 
 
-def _row(node: Any, waiting: list[Any]) -> str:
+def _row(node: Any, waiting: list[Any], is_package: bool) -> str:
     """A node in one line; the nodes below it go to the end of `waiting`.
 
     Fields have their names and lists their lengths, so that the rows give back the tree. Left out
@@ -170,7 +171,7 @@ def _row(node: Any, waiting: list[Any]) -> str:
             waiting.append(value)
             row += f" {name}"
         elif isinstance(value, list):
-            below = _that_count(node, value)
+            below = _that_count(node, value, is_package)
             waiting += below
             row += f" {name}*{len(below)}" if below else ""
         elif value:
@@ -189,7 +190,7 @@ def _constant(value: Any) -> str:
     return hex(value) if type(value) is int else ascii(value)  # an int may be too long for repr
 
 
-def _that_count(node: ast.AST, below: list[Any]) -> list[Any]:
+def _that_count(node: ast.AST, below: list[Any], is_package: bool) -> list[Any]:
     """The nodes of a list that count, out of those that a node holds."""
     if isinstance(node, ast.JoinedStr):
         return _pieces(node)
@@ -197,7 +198,7 @@ def _that_count(node: ast.AST, below: list[Any]) -> list[Any]:
         return below
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         below = below[_has_docstring(node) :]
-    return _that_run(below)
+    return _that_run(below, is_package)
 
 
 def _has_docstring(
@@ -209,22 +210,27 @@ def _has_docstring(
     return False
 
 
-def _that_run(statements: list[Any]) -> list[Any]:
-    """Statements without those for a command; an `else` of theirs stays."""
+def _that_run(statements: list[Any], is_package: bool) -> list[Any]:
+    """Statements without those for a command or for type checkers; an `else` of theirs stays.
+
+    A package's `if TYPE_CHECKING` stays: its imports say what the package hands on when asked.
+    """
     found = []
     for statement in statements:
-        if isinstance(statement, ast.If) and _is_idle(statement.test):
-            found += _that_run(statement.orelse)
+        if isinstance(statement, ast.If) and _is_idle(statement.test, is_package):
+            found += _that_run(statement.orelse, is_package)
         else:
             found.append(statement)
     return found
 
 
-def _is_idle(test: ast.expr) -> bool:
+def _is_idle(test: ast.expr, is_package: bool) -> bool:
     """Whether a condition is false where its module is imported."""
     match test:
         case ast.Compare(ast.Name("__name__"), [ast.Eq()], [ast.Constant("__main__")]):
             return True
+        case ast.Name("TYPE_CHECKING") | ast.Attribute(ast.Name("typing"), "TYPE_CHECKING"):
+            return not is_package
     return False
 
 
