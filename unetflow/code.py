@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 PACKAGE = "unetflow"
 # Modules and packages that cannot change a result: they are in no digest and are not followed.
 WITHOUT_EFFECT = {
-    "unetflow.code",
-    "unetflow.errors",
-    "unetflow.jobs",
-    "unetflow.progress",
+    "unetflow.code",  # makes the digests
+    "unetflow.errors",  # a stage that raises one has no result
+    "unetflow.jobs",  # logs and who works when: what changes a result reaches a rule as params
+    "unetflow.progress",  # says in the log how far a stage is
 }
 
 
@@ -26,6 +26,7 @@ class _Source(NamedTuple):
 
     digest: str
     imports: list[ast.Import | ast.ImportFrom]
+    lines: int
 
 
 def code_digest(script: str | Path, *others: str) -> str:
@@ -62,6 +63,11 @@ def modules_behind(script: str | Path, *others: str) -> dict[str, Path]:
         is_package = path.name == "__init__.py"
         waiting += _imports(path, module if is_package else module.rpartition(".")[0])
     return dict(sorted(found.items()))
+
+
+def lines_behind(script: str | Path, *others: str) -> int:
+    """How many lines the modules behind a digest have: an edit of any may rerun the rule."""
+    return sum(_source(path).lines for path in modules_behind(script, *others).values())
 
 
 def _root_of_package() -> Path:
@@ -147,7 +153,7 @@ def _source_at(path: Path, modified_ns: int) -> _Source:
         rows.append(_row(node, waiting, is_package))
         if isinstance(node, ast.Import | ast.ImportFrom):
             imports.append(node)
-    return _Source(_digest_of("\n".join(rows).encode()), imports)
+    return _Source(_digest_of("\n".join(rows).encode()), imports, content.count(b"\n"))
 
 
 # The rows of a syntax tree: one a node, the same in all versions of Python
