@@ -15,6 +15,7 @@ PACKAGE = "unetflow"
 WITHOUT_EFFECT = {
     "unetflow.provenance.code_digest",
     "unetflow.provenance.records",
+    "unetflow.provenance.schemas",
     "unetflow.errors",
     "unetflow.progress",
     "unetflow.jobs",
