@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unetflow.evaluate.stack_scores import STACK_COLUMNS
-from unetflow.evaluate.tables import COLUMNS
+from unetflow.evaluate.tables import COLUMNS, STACK_COLUMNS
 from unetflow.provenance.receipts import write_receipt
 from unetflow.stages.integrity import INTEGRITY_COLUMNS
 from unetflow.store.ome import PixelSize, ome_image, write_group, write_labels
