@@ -26,9 +26,11 @@ BETTER = {True: "higher", False: "lower", None: None}
 ARROW = {True: "↑", False: "↓", None: ""}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None, *, prog: str = "python -m unetflow.metrics"
+) -> int:
     """Print the scores of two files; 0, or 2 with a line on stderr for what cannot be scored."""
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     try:
         found = _score(options)
     except ValueError as error:
@@ -44,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m unetflow.metrics",
+        prog=prog,
         description="Score a segmentation against its truth, with the challenges' own metrics.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
