@@ -64,6 +64,14 @@ def test_a_mistyped_key_is_named_with_what_was_meant(config: dict[str, Any]) -> 
         read(config)
 
 
+@pytest.mark.parametrize("section", [None, [], "8"])
+def test_what_is_no_section_is_left_to_the_schema(config: dict[str, Any], section: object) -> None:
+    config["predict"] = section
+    config["experiments"]["unet"]["recipe"] = section
+    with pytest.raises(ConfigError, match=r"2 problems [^$]*predict: .* is not of type 'object'"):
+        read(config)
+
+
 def test_all_problems_come_in_one_error(config: dict[str, Any]) -> None:
     add("a\tcells\t{data}/a.tif\t{data}/a-t.tif\ttrain\t")
     add("d/e\tcells\t{data}/a.tif\t{data}/a-t.tif\ttrain\t")
@@ -187,6 +195,12 @@ def test_write_regions_must_fit_poolings_and_shards(config: dict[str, Any]) -> N
 def test_unknown_datasets_and_weightings(config: dict[str, Any]) -> None:
     config["experiments"]["unet"] |= {"dataset": "cell", "weighting": "w"}
     with pytest.raises(ConfigError, match=r"dataset: 'cell' is not defined; there are: cells"):
+        read(config)
+
+
+def test_an_image_of_an_unknown_dataset_is_one_problem(config: dict[str, Any]) -> None:
+    add("d\tcell\t{data}/a.tif\t{data}/a-t.tif\ttrain\t")
+    with pytest.raises(ConfigError, match="one problem .*\n.*dataset 'cell' is not in the config"):
         read(config)
 
 

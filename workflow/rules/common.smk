@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 
 from unetflow.errors import ConfigError
-from unetflow.provenance.code_digest import code_digest
-from unetflow.jobs.resources import for_shards, gpus, growing, tiles_mb
-from unetflow.jobs.settings import read_settings, sources_cache
-from unetflow.jobs.sources import Sources
 from unetflow.images.sources import split_dataset
+from unetflow.jobs.resources import for_shards, gpus, growing, tiles_mb
+from unetflow.jobs.settings import read_settings
+from unetflow.jobs.sources import Sources, sources_cache
+from unetflow.provenance.code_digest import code_digest
 from unetflow.tiles.regions import squares
 
 BASE = Path(str(workflow.current_basedir)).parents[1]
@@ -70,10 +70,8 @@ BUNDLE_OF = {image: bundle for bundle, images in SETTINGS.bundles.items() for im
 def names_of(image):
     """What patterns may name of an image; a bundle of one has the image's name and receipt."""
     bundle = BUNDLE_OF[image]
-    return {
-        **{"image": image, "bundle": bundle},
-        "receipt": image if bundle == image else f"{bundle}/{image}",
-    }
+    receipt = image if bundle == image else f"{bundle}/{image}"
+    return {"image": image, "bundle": bundle, "receipt": receipt}
 
 
 def paths(pattern, images, **wildcards):
@@ -92,7 +90,7 @@ def each_of(wildcards):
             else f"{wildcards.bundle}: no image of {SETTINGS.config['images']}, nor a bundle of them"
         )
     for image in SETTINGS.bundles[wildcards.bundle]:
-        yield SimpleNamespace(**{**dict(wildcards.items()), **names_of(image)})
+        yield SimpleNamespace(**(dict(wildcards.items()) | names_of(image)))
 
 
 def of_each(**params):
@@ -229,8 +227,7 @@ def parts_of(wildcards):
 def raw_shards(name):
     """Shards of an image's level in its raw file, before it is resampled; 1 if unreadable."""
     image = SETTINGS.images[name]
-    chosen = {"plane": image.plane, "time": image.time, "axes": image.axes}
-    shape = SOURCES.shape_px(image.path, level=image.level or 0, **chosen)
+    shape = SOURCES.shape_px(image.path, level=image.level or 0, **image.chosen)
     return squares(shape or [1, 1], PREDICT["shard_px"])
 
 
@@ -254,7 +251,8 @@ def share_of_predict(wildcards):
 def predict_params(share, receipt):
     """Params of the rules that predict.
 
-    `share` says which shards, as `unetflow.predict.stored_foreground.Share`, `receipt` where an image's is written.
+    `share` says which shards, as `unetflow.predict.stored_foreground.Share`, `receipt` where that
+    of an image is written.
     """
     return {
         "images": of_each(
@@ -294,11 +292,11 @@ def integrity_facts():
     """What the sheet says of each image, for the table of the data."""
     return [
         {
-            **{"image": image.name, "dataset": image.dataset, "split": image.split},
-            **{
-                "group": image.group or "",
-                "kind": SETTINGS.config["datasets"][image.dataset]["truth"],
-            },
+            "image": image.name,
+            "dataset": image.dataset,
+            "split": image.split,
+            "group": image.group or "",
+            "kind": SETTINGS.config["datasets"][image.dataset]["truth"],
         }
         for image in SETTINGS.images.values()
     ]
