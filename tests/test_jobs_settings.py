@@ -1,5 +1,7 @@
 """Config and sheet: all problems at once, before anything runs."""
 
+import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,55 @@ def test_a_mistyped_key_is_named_with_what_was_meant(config: dict[str, Any]) -> 
         ConfigError, match="config: predict: unknown key 'writepx', did you mean 'write_px'"
     ):
         read(config)
+
+
+def with_keys(config: dict[str, Any], predict: str, recipe: str) -> dict[str, Any]:
+    """A config with keys of these names between others."""
+    changed = copy.deepcopy(config)
+    changed["predict"] = {"dtype": "float32", predict: 8, "write_px": 512}
+    changed["experiments"]["unet"]["recipe"] = {"tile_px": 300, recipe: 3, "seed": 2}
+    return changed
+
+
+def test_old_keys_give_the_same_settings_and_a_line_each(config: dict[str, Any]) -> None:
+    new = read(with_keys(config, "test_time_augmentation", "early_stopping"))
+    given = with_keys(config, "average", "patience")
+    before = copy.deepcopy(given)
+    old = read(given)
+    assert given == before
+    assert old == new
+    assert json.dumps(old.config) == json.dumps(new.config)  # in the same order: Snakemake sees it
+    assert old.recipe("unet") == new.recipe("unet")
+    assert new.recipe("unet").early_stopping == 3
+    assert new.notes == []
+    assert old.notes == [
+        "config: predict.average is predict.test_time_augmentation now; unetflow 0.3 will not know "
+        "the old name",
+        "config: experiments.unet.recipe.patience is experiments.unet.recipe.early_stopping now; "
+        "unetflow 0.3 will not know the old name",
+    ]
+
+
+def test_an_old_key_beside_the_new_one_is_an_error(config: dict[str, Any]) -> None:
+    config["predict"] = {"average": 8, "test_time_augmentation": 1}
+    config["experiments"]["unet"]["recipe"] = {"patience": None, "early_stopping": 3}
+    with pytest.raises(ConfigError, match="2 problems") as caught:
+        read(config)
+    for part in (
+        "config: predict.average is test_time_augmentation now, and both are given; take average",
+        "config: experiments.unet.recipe.patience is early_stopping now, and both are given",
+    ):
+        assert part in str(caught.value)
+
+
+def test_a_recipe_that_experiments_share_is_renamed_once(config: dict[str, Any]) -> None:
+    recipe = {"tile_px": 300, "patience": 3}
+    experiments = config["experiments"]
+    experiments["unet"]["recipe"] = recipe
+    experiments["other"] = {**experiments["unet"], "recipe": recipe}  # as anchors of YAML do
+    settings = read(config)
+    assert len(settings.notes) == 1
+    assert {settings.recipe(name).early_stopping for name in experiments} == {3}
 
 
 @pytest.mark.parametrize("section", [None, [], "8"])

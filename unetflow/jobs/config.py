@@ -31,7 +31,7 @@ class PredictConfig(TypedDict):
     write_px: int | None
     shard_px: int
     dtype: Literal["uint8", "float16", "float32"]
-    average: Literal[1, 7, 8]
+    test_time_augmentation: Literal[1, 7, 8]
     precision: Literal["auto", "fp32", "bf16"]
     parts: int
 

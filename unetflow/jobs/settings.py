@@ -6,13 +6,14 @@ waits in a queue for a typing error.
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from unetflow.errors import ConfigError
 from unetflow.jobs.bundles import bundles_of
 from unetflow.jobs.config import Config
+from unetflow.jobs.old_keys import rename_old_keys
 from unetflow.jobs.problems import problems_of
 from unetflow.jobs.schemas import in_words, read_schema, schema_errors, with_defaults
 from unetflow.jobs.sheet import Image, read_sheet
@@ -28,6 +29,7 @@ class Settings:
     config: Config
     images: dict[str, Image]
     bundles: dict[str, list[str]]
+    notes: list[str] = field(default_factory=list, compare=False)  # of old keys, a line each
 
     def folds(self, experiment: str) -> list[int]:
         """Folds of an experiment: the numbers in its sheet, or 0 alone for named splits."""
@@ -102,7 +104,7 @@ def read_settings(config: Mapping[str, object], schemas: str | Path, base: str |
     `schemas` is the folder of the schemas; a sheet that is not found from the working directory
     is looked for beside the workflow, in `base`.
     """
-    checked = _checked(config, Path(schemas))
+    checked, notes = _checked(config, Path(schemas))
     sheet = Path(checked["images"])
     if not sheet.exists():
         sheet = Path(base) / sheet
@@ -111,17 +113,20 @@ def read_settings(config: Mapping[str, object], schemas: str | Path, base: str |
     if not images:  # what would follow from that is no problem of its own
         _raise_if(problems)
     sizes = {name: dataset["images_per_job"] for name, dataset in checked["datasets"].items()}
-    settings = Settings(checked, images, bundles_of(images, sizes))
+    settings = Settings(checked, images, bundles_of(images, sizes), notes)
     _raise_if(problems_of(settings, sheet, problems))
     return settings
 
 
-def _checked(config: Mapping[str, object], schemas: Path) -> Config:
-    """A config with all its defaults that the schema has nothing against."""
+def _checked(config: Mapping[str, object], schemas: Path) -> tuple[Config, list[str]]:
+    """A config with all its defaults that the schema has nothing against, and notes of old keys."""
     schema = read_schema(schemas / "config.schema.yaml")
-    complete = with_defaults(copy.deepcopy(dict(config)), schema)
+    given = copy.deepcopy(dict(config))
+    notes, problems = rename_old_keys(given)
+    _raise_if(problems)
+    complete = with_defaults(given, schema)
     _raise_if([in_words("config", error) for error in schema_errors(complete, schema)])
-    return cast(Config, complete)
+    return cast(Config, complete), notes
 
 
 def _raise_if(problems: list[str]) -> None:

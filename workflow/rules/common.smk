@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from unetflow.errors import ConfigError
 from unetflow.images.sources import split_dataset
@@ -24,6 +25,9 @@ try:
     SETTINGS = read_settings(config, BASE / "workflow" / "schemas", BASE)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+if workflow.is_main_process:  # each job reads the config again
+    for note in SETTINGS.notes:
+        logger.warning(note)
 
 RESULTS = SETTINGS.config["results"].rstrip("/")
 SOURCES = Sources(sources_cache(RESULTS))
@@ -32,7 +36,11 @@ LABELLING = {
     key: value for key, value in SETTINGS.config["instances"].items() if key != "threshold"
 }
 PARTS = SETTINGS.config["predict"]["parts"]  # in no digest: any number gives the same bytes
-PREDICT = {key: value for key, value in SETTINGS.config["predict"].items() if key != "parts"}
+PREDICT = {  # by the names that `write_foreground` has for them
+    {"test_time_augmentation": "average"}.get(key, key): value
+    for key, value in SETTINGS.config["predict"].items()
+    if key != "parts"
+}
 LEAST_OF_PART = 16  # shards: with fewer, starting the job takes longer than what is shared
 BEGIN, END = (0, 0), (-1, 1)  # shares, as `unetflow.predict.stored_foreground` has them
 
