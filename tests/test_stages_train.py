@@ -388,11 +388,11 @@ def test_the_running_mean_of_the_weights_is_kept_and_resumed(tmp_path: Path) -> 
     assert torch.equal(weights_of(stopped), weights_of(averaged))
 
 
-def test_patience_ends_the_training_and_a_rerun_adds_nothing(
+def test_early_stopping_ends_the_training_and_a_rerun_adds_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = job_in(tmp_path, steps=40)
-    job["recipe"] |= {"patience": 2}
+    job["recipe"] |= {"early_stopping": 2}
     scores = iter([0.2, 0.6, 0.5, 0.6, 0.9, 0.9, 0.9, 0.9])
     monkeypatch.setattr("unetflow.train.loop.validation_scores", lambda sums: (1.0, next(scores)))
     train_network(**job)

@@ -256,6 +256,29 @@ def test_a_mistyped_key_ends_before_anything_runs(finished: Path, snakemake: Sna
     assert finished.exists()
 
 
+def test_keys_by_their_old_names_rerun_nothing_and_are_said_once(
+    finished: Path, snakemake: Snakemake
+) -> None:
+    path = finished.parent / "config" / "config.yaml"
+    before = path.read_text()
+    old = before.replace("test_time_augmentation:", "average:").replace(
+        "early_stopping", "patience"
+    )
+    path.write_text(old)
+    done = snakemake("-n")
+    assert planned(done) == {}
+    for key in (
+        "predict.average is predict.test",
+        "recipe.patience is experiments.unet.recipe.ear",
+    ):
+        assert (done.stdout + done.stderr).count(key) == 1
+    path.write_text(old.replace("average:", "test_time_augmentation: 1\n  average:"))
+    done = snakemake("-n")
+    path.write_text(before)
+    assert done.returncode != 0
+    assert "both are given; take average out" in done.stdout + done.stderr
+
+
 def test_one_bad_image_does_not_end_the_batch(finished: Path, snakemake: Snakemake) -> None:
     sheet = finished.parent / "config" / "images.tsv"
     before = sheet.read_text()

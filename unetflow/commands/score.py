@@ -61,9 +61,11 @@ class Result:
     scores: list[Found]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None, *, prog: str = "python -m unetflow.metrics"
+) -> int:
     """Print the scores of two files; 0, or 2 with a line on stderr for what cannot be scored."""
-    options = _parser().parse_args(arguments, Options())
+    options = _parser(prog).parse_args(arguments, Options())
     try:
         result = _score(options)
     except (UnetflowError, ValueError, OSError) as error:
@@ -79,9 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="unetflow score",
+        prog=prog,
         description="Score a segmentation against its truth, with the challenges' own metrics.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

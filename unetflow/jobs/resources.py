@@ -6,16 +6,26 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TypedDict
 
 from unetflow.tiles.regions import squares
 
 GIGA = 1e9
 SHARD_PX = 1024  # as `unetflow.store.shards`, which takes half a second to load
-GPU_FILES = (  # of NVIDIA, AMD, and either under WSL
-    *("dev/nvidia[0-9]*", "proc/driver/nvidia/gpus/*"),
-    *("dev/kfd", "dev/dxg"),
+GPU_FILES = (
+    "dev/nvidia[0-9]*",  # of NVIDIA, as the next
+    "proc/driver/nvidia/gpus/*",
+    "dev/kfd",  # of AMD
+    "dev/dxg",  # of either under WSL
 )
+
+
+class _Sizes(TypedDict, total=False):
+    """What a receipt says of sizes: of an image its levels or its shape, of a bundle its images."""
+
+    shape: list[int]
+    levels: "list[_Sizes]"
+    images: "dict[str, _Sizes]"
 
 
 def growing(
@@ -33,7 +43,7 @@ def growing(
     is ready.
     """
 
-    def amount(wildcards: Any, input: Any, attempt: int) -> int:
+    def amount(wildcards: object, input: object, attempt: int) -> int:
         further = max(0, len(bundles.get(getattr(wildcards, "bundle", ""), ())) - 1)
         pixels = pixels_of(getattr(input, of)) if per_gpx else 0
         return math.ceil(attempt * (least + each * further + per_gpx * pixels / GIGA))
@@ -56,7 +66,7 @@ def for_shards(most: int, *, of: str = "images") -> Callable[..., int]:
     So that many small images are done side by side. `of` is that of `growing`.
     """
 
-    def threads(wildcards: Any, input: Any) -> int:
+    def threads(wildcards: object, input: object) -> int:
         shapes = shapes_of(getattr(input, of))
         return min(most, max((squares(shape[-2:], SHARD_PX) for shape in shapes), default=most))
 
@@ -93,7 +103,7 @@ def shapes_of(receipt: str | Path) -> list[list[int]]:
         return []
 
 
-def _shapes(content: dict[str, Any]) -> list[list[int]]:
+def _shapes(content: _Sizes) -> list[list[int]]:
     if "images" in content:
         return [shape for each in content["images"].values() for shape in _shapes(each)]
     shape = content["levels"][0]["shape"] if "levels" in content else content["shape"]

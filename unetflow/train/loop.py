@@ -78,13 +78,13 @@ class TrainingRun:
 
     @property
     def ended(self) -> bool:
-        """All steps are done, or `patience` validations brought no better network."""
+        """All steps are done, or `early_stopping` validations brought no better network."""
         recipe = self.recipe
-        if recipe.patience is None or self.best["validation_iou"] is None:
+        if recipe.early_stopping is None or self.best["validation_iou"] is None:
             return self.step >= recipe.steps
         last = self.step // recipe.validate_every * recipe.validate_every
         waited = (last - self.best["step"]) // recipe.validate_every
-        return self.step >= recipe.steps or waited >= recipe.patience
+        return self.step >= recipe.steps or waited >= recipe.early_stopping
 
     def train(
         self, training: Sequence[TrainingImage], validation: Sequence[TrainingImage], workers: int

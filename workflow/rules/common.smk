@@ -6,13 +6,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from unetflow.errors import ConfigError
-from unetflow.provenance.code_digest import code_digest
-from unetflow.jobs.resources import for_shards, gpus, growing, tiles_mb
-from unetflow.jobs.settings import read_settings, sources_cache
-from unetflow.jobs.sources import Sources
 from unetflow.images.sources import split_dataset
+from unetflow.jobs.resources import for_shards, gpus, growing, tiles_mb
+from unetflow.jobs.settings import read_settings
+from unetflow.jobs.sources import Sources, sources_cache
+from unetflow.provenance.code_digest import code_digest
 from unetflow.tiles.regions import squares
 
 BASE = Path(str(workflow.current_basedir)).parents[1]
@@ -24,6 +25,9 @@ try:
     SETTINGS = read_settings(config, BASE / "workflow" / "schemas", BASE)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+if workflow.is_main_process:  # each job reads the config again
+    for note in SETTINGS.notes:
+        logger.warning(note)
 
 RESULTS = SETTINGS.config["results"].rstrip("/")
 SOURCES = Sources(sources_cache(RESULTS))
@@ -32,7 +36,11 @@ LABELLING = {
     key: value for key, value in SETTINGS.config["instances"].items() if key != "threshold"
 }
 PARTS = SETTINGS.config["predict"]["parts"]  # in no digest: any number gives the same bytes
-PREDICT = {key: value for key, value in SETTINGS.config["predict"].items() if key != "parts"}
+PREDICT = {  # by the names that `write_foreground` has for them
+    {"test_time_augmentation": "average"}.get(key, key): value
+    for key, value in SETTINGS.config["predict"].items()
+    if key != "parts"
+}
 LEAST_OF_PART = 16  # shards: with fewer, starting the job takes longer than what is shared
 BEGIN, END = (0, 0), (-1, 1)  # shares, as `unetflow.predict.stored_foreground` has them
 
@@ -70,10 +78,8 @@ BUNDLE_OF = {image: bundle for bundle, images in SETTINGS.bundles.items() for im
 def names_of(image):
     """What patterns may name of an image; a bundle of one has the image's name and receipt."""
     bundle = BUNDLE_OF[image]
-    return {
-        **{"image": image, "bundle": bundle},
-        "receipt": image if bundle == image else f"{bundle}/{image}",
-    }
+    receipt = image if bundle == image else f"{bundle}/{image}"
+    return {"image": image, "bundle": bundle, "receipt": receipt}
 
 
 def paths(pattern, images, **wildcards):
@@ -92,7 +98,7 @@ def each_of(wildcards):
             else f"{wildcards.bundle}: no image of {SETTINGS.config['images']}, nor a bundle of them"
         )
     for image in SETTINGS.bundles[wildcards.bundle]:
-        yield SimpleNamespace(**{**dict(wildcards.items()), **names_of(image)})
+        yield SimpleNamespace(**(dict(wildcards.items()) | names_of(image)))
 
 
 def of_each(**params):
@@ -229,8 +235,7 @@ def parts_of(wildcards):
 def raw_shards(name):
     """Shards of an image's level in its raw file, before it is resampled; 1 if unreadable."""
     image = SETTINGS.images[name]
-    chosen = {"plane": image.plane, "time": image.time, "axes": image.axes}
-    shape = SOURCES.shape_px(image.path, level=image.level or 0, **chosen)
+    shape = SOURCES.shape_px(image.path, level=image.level or 0, **image.chosen)
     return squares(shape or [1, 1], PREDICT["shard_px"])
 
 
@@ -254,7 +259,8 @@ def share_of_predict(wildcards):
 def predict_params(share, receipt):
     """Params of the rules that predict.
 
-    `share` says which shards, as `unetflow.predict.stored_foreground.Share`, `receipt` where an image's is written.
+    `share` says which shards, as `unetflow.predict.stored_foreground.Share`, `receipt` where that
+    of an image is written.
     """
     return {
         "images": of_each(
@@ -294,11 +300,11 @@ def integrity_facts():
     """What the sheet says of each image, for the table of the data."""
     return [
         {
-            **{"image": image.name, "dataset": image.dataset, "split": image.split},
-            **{
-                "group": image.group or "",
-                "kind": SETTINGS.config["datasets"][image.dataset]["truth"],
-            },
+            "image": image.name,
+            "dataset": image.dataset,
+            "split": image.split,
+            "group": image.group or "",
+            "kind": SETTINGS.config["datasets"][image.dataset]["truth"],
         }
         for image in SETTINGS.images.values()
     ]

@@ -140,10 +140,8 @@ def facts_of_segmented(wildcards):
         "calibration": "calibration/{experiment}/fold{fold}.json",
     }
     return [
-        {
-            **{"experiment": name, "fold": fold, "image": image},
-            **{key: paths(of, [image], experiment=name, fold=fold)[0] for key, of in patterns.items()},
-        }
+        {"experiment": name, "fold": fold, "image": image}
+        | {key: paths(of, [image], experiment=name, fold=fold)[0] for key, of in patterns.items()}
         for name, fold, image in only_segmented()
     ]
 
