@@ -1,6 +1,12 @@
+"""The images that `make demo` draws: their pixels, their truths and their files."""
+
+from pathlib import Path
+from typing import Any, Never
+
 import numpy as np
 import pytest
 import tifffile
+from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
@@ -10,13 +16,16 @@ from unetflow.demo import planes as synthetic
 from unetflow.demo.files import demo_paths, write_demo, write_image_pair, write_slide
 from unetflow.demo.planes import BLOCK_PX, PLANE_PX, draw_labels, draw_region
 
+Labels = NDArray[Any]  # integers, 0 background
+Piece = tuple[NDArray[np.uint8], NDArray[np.uint32]]
+
 
 @pytest.fixture(scope="module")
-def piece():
+def piece() -> Piece:
     return draw_region(slice(0, 1024), slice(0, 1024), seed=7)
 
 
-def seg(truth, predicted):
+def seg(truth: Labels, predicted: Labels) -> float:
     """SEG of Cell Tracking Challenge, written for this test alone."""
     truth = np.unique(truth, return_inverse=True)[1]
     scores = []
@@ -29,17 +38,17 @@ def seg(truth, predicted):
         else:
             union = inside.size + np.count_nonzero(predicted == best) - counts[best]
             scores.append(counts[best] / union)
-    return np.mean(scores)
+    return float(np.mean(scores))
 
 
-def touching(labels):
+def touching(labels: Labels) -> Labels:
     """The labels that have another label as a 4-neighbour."""
     pairs = [(labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])]
     found = [np.stack([a, b])[:, (a != b) & (a > 0) & (b > 0)].ravel() for a, b in pairs]
     return np.unique(np.concatenate(found))
 
 
-def test_a_region_is_the_same_part_of_a_larger_region(piece):
+def test_a_region_is_the_same_part_of_a_larger_region(piece: Piece) -> None:
     for rows, columns in [
         (slice(3, 1001), slice(507, 1024)),
         (slice(509, 516), slice(101, 902)),
@@ -51,7 +60,7 @@ def test_a_region_is_the_same_part_of_a_larger_region(piece):
         np.testing.assert_array_equal(draw_labels(rows, columns, seed=7), labels)
 
 
-def test_blocks_do_not_show(monkeypatch, piece):
+def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch, piece: Piece) -> None:
     # other blocks cut through other cells; the labels and the pixels stay
     monkeypatch.setattr(synthetic, "BLOCK_PX", 300)
     image, labels = draw_region(slice(0, 900), slice(300, 900), seed=7)
@@ -62,14 +71,14 @@ def test_blocks_do_not_show(monkeypatch, piece):
     assert np.mean(apart > 0) < 1e-3
 
 
-def test_a_seed_draws_one_plane_and_another_seed_another(piece):
+def test_a_seed_draws_one_plane_and_another_seed_another(piece: Piece) -> None:
     place = (slice(0, 64), slice(0, 64))
     again = draw_region(*place, seed=7)
     assert again[0].tobytes() == piece[0][place].tobytes()
     assert np.mean(draw_region(*place, seed=8)[0] != piece[0][place]) > 0.5
 
 
-def test_labels_are_connected_cells_of_uint32(piece):
+def test_labels_are_connected_cells_of_uint32(piece: Piece) -> None:
     image, labels = piece
     assert image.dtype == np.uint8 and labels.dtype == np.uint32
     inner = np.setdiff1d(labels, np.concatenate([labels[0], labels[-1], *labels[:, [0, -1]].T]))
@@ -85,13 +94,13 @@ def test_labels_are_connected_cells_of_uint32(piece):
     assert diameters_px.std() > 7
 
 
-def dense(labels, chosen):
+def dense(labels: Labels, chosen: Labels) -> Labels:
     """Labels 1, 2, ... in place of the chosen ones, 0 elsewhere."""
     index = np.searchsorted(chosen, labels).clip(max=len(chosen) - 1)
     return np.where(chosen[index] == labels, index + 1, 0)
 
 
-def test_no_cell_is_larger_than_its_reach():
+def test_no_cell_is_larger_than_its_reach() -> None:
     cells = synthetic_cells.cells_in(7, 0, 0, (4000, 4000))
     waves = cells["harmonics"].reshape(-1, 4, 2)
     largest = cells["radius"] * (1 + np.hypot(waves[..., 0], waves[..., 1]).sum(axis=1))
@@ -99,20 +108,20 @@ def test_no_cell_is_larger_than_its_reach():
     assert len(np.unique(cells["label"])) == len(cells)
 
 
-def test_many_cells_touch_and_many_stand_alone(piece):
+def test_many_cells_touch_and_many_stand_alone(piece: Piece) -> None:
     labels = piece[1]
     share = len(touching(labels)) / np.count_nonzero(np.unique(labels))
     assert 0.4 < share < 0.9
 
 
-def test_labels_at_the_far_end_of_the_plane_fit_uint32():
+def test_labels_at_the_far_end_of_the_plane_fit_uint32() -> None:
     end = slice(PLANE_PX - 200, PLANE_PX)
     labels = draw_labels(end, end, seed=0)
     assert labels.max() > 0.99 * 2**32
     assert len(np.unique(labels)) > 10
 
 
-def test_a_global_threshold_does_not_segment_the_cells(piece):
+def test_a_global_threshold_does_not_segment_the_cells(piece: Piece) -> None:
     image, labels = piece
     threshold = threshold_otsu(image)
     scores = [
@@ -131,17 +140,17 @@ def test_a_global_threshold_does_not_segment_the_cells(piece):
         (slice(None, 8), "slice\\(start, stop\\)"),
     ],
 )
-def test_a_region_outside_the_plane_is_refused(rows, match):
+def test_a_region_outside_the_plane_is_refused(rows: slice, match: str) -> None:
     with pytest.raises(ValueError, match=match):
         draw_region(rows, slice(0, 5), seed=0)
 
 
-def test_a_seed_of_more_than_63_bits_is_refused():
+def test_a_seed_of_more_than_63_bits_is_refused() -> None:
     with pytest.raises(ValueError, match="63 bits"):
         draw_region(slice(0, 5), slice(0, 5), seed=2**63)
 
 
-def test_a_slide_is_a_tiled_pyramid_with_mpp_and_its_truth(tmp_path):
+def test_a_slide_is_a_tiled_pyramid_with_mpp_and_its_truth(tmp_path: Path) -> None:
     path, truth_path, shape = tmp_path / "slide.ome.tif", tmp_path / "truth.tif", (1101, 700)
     write_slide(path, truth_path, shape=shape, seed=3, mpp=0.25)
     image, labels = draw_region(slice(0, 1101), slice(0, 700), seed=3)
@@ -166,7 +175,7 @@ def test_a_slide_is_a_tiled_pyramid_with_mpp_and_its_truth(tmp_path):
     np.testing.assert_array_equal(truth, labels)
 
 
-def test_a_demo_set_is_the_same_to_the_byte_and_its_images_differ(tmp_path):
+def test_a_demo_set_is_the_same_to_the_byte_and_its_images_differ(tmp_path: Path) -> None:
     written = []
     for name in ("one", "two"):
         paths = demo_paths(tmp_path / name, training=2, validation=1, test=1)
@@ -178,7 +187,7 @@ def test_a_demo_set_is_the_same_to_the_byte_and_its_images_differ(tmp_path):
     assert len(set(written[0].values())) == 10
 
 
-def test_another_image_in_a_demo_set_changes_no_file(tmp_path):
+def test_another_image_in_a_demo_set_changes_no_file(tmp_path: Path) -> None:
     for name, training in (("one", 1), ("two", 2)):
         paths = demo_paths(tmp_path / name, training=training, validation=1, test=1)
         write_demo(**paths, seed=5, image_px=32, slide_px=32)
@@ -186,7 +195,7 @@ def test_another_image_in_a_demo_set_changes_no_file(tmp_path):
         assert (tmp_path / "two" / file.name).read_bytes() == file.read_bytes()
 
 
-def test_an_image_pair_holds_the_region_at_its_origin(tmp_path):
+def test_an_image_pair_holds_the_region_at_its_origin(tmp_path: Path) -> None:
     image_path, truth_path = tmp_path / "image.tif", tmp_path / "truth.tif"
     write_image_pair(image_path, truth_path, shape=(40, 60), seed=2, origin=(9000, 30))
     image, labels = draw_region(slice(9000, 9040), slice(30, 90), seed=2)
@@ -194,11 +203,13 @@ def test_an_image_pair_holds_the_region_at_its_origin(tmp_path):
     np.testing.assert_array_equal(tifffile.imread(truth_path), labels)
 
 
-def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, truth_path = tmp_path / "slide.ome.tif", tmp_path / "truth.tif"
     path.write_bytes(b"old")
 
-    def broken(*arguments, **options):
+    def broken(*arguments: object, **options: object) -> Never:
         raise OSError("the disk is full")
 
     monkeypatch.setattr(synthetic_files, "draw_region", broken)
@@ -208,7 +219,7 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monk
     assert sorted(file.name for file in tmp_path.iterdir()) == ["slide.ome.tif", "truth.tif"]
 
 
-def test_a_demo_set_of_unequal_lists_or_equal_names_is_refused(tmp_path):
+def test_a_demo_set_of_unequal_lists_or_equal_names_is_refused(tmp_path: Path) -> None:
     paths = demo_paths(tmp_path, training=2, validation=0, test=0)
     with pytest.raises(ValueError, match="2 image_paths and 1 truth_paths"):
         write_demo(**{**paths, "truth_paths": paths["truth_paths"][:1]}, seed=0)
@@ -217,6 +228,6 @@ def test_a_demo_set_of_unequal_lists_or_equal_names_is_refused(tmp_path):
         write_demo(**{**paths, "image_paths": same}, seed=0)
 
 
-def test_a_slide_too_small_for_its_levels_is_refused(tmp_path):
+def test_a_slide_too_small_for_its_levels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="three further levels"):
         write_slide(tmp_path / "slide.tif", tmp_path / "truth.tif", shape=(7, 900), seed=0)

@@ -89,6 +89,7 @@ print(kept, resident() - before)
     assert left < 2**25
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_freed_blocks_are_kept_in_all_threads() -> None:
     program = """

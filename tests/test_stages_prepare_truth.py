@@ -190,6 +190,7 @@ def test_what_is_no_geojson_is_named(tmp_path: Path, content: str, message: str)
         truth(tmp_path, LABELS, path=tmp_path / "t.geojson")
 
 
+@pytest.mark.slow
 def test_interiors_are_numbered_over_all_shards(tmp_path: Path) -> None:
     prepare(tmp_path)
     inside = np.random.default_rng(3).random(PIXELS.shape) < 0.7  # pieces cross the shards

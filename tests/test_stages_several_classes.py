@@ -106,6 +106,7 @@ def test_targets_are_classes_and_only_objects_are_separated(case: tuple[Path, st
     assert np.ptp([weights[k] * (wanted == k).sum() for k in range(3)]) < 1
 
 
+@pytest.mark.slow
 def test_only_objects_have_a_separation_term(case: tuple[Path, str]) -> None:
     store, kind = case
     write_weights(
@@ -132,6 +133,7 @@ def write_foreground(store: Path, planes: np.ndarray) -> None:
         array.write(index, planes[array.region(index)])
 
 
+@pytest.mark.slow
 def test_each_class_has_its_threshold_instances_and_scores(case: tuple[Path, Kind]) -> None:
     store, kind = case
     folder, target = store.parent, target_of(store, kind)

@@ -57,6 +57,7 @@ def test_the_pixels_are_those_of_the_image(
         np.testing.assert_array_equal(kept[key], image[key])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kept_bytes", "most"), [(2**27, 1.2), (1, 4.0)])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_strip_of_chunks_is_kept_or_at_least_those_of_the_shards_in_work(

@@ -60,6 +60,7 @@ def test_only_the_named_array_is_cleared(tmp_path: Path) -> None:
     assert not open_array(tmp_path / "a.zarr", "other", LAYOUT, decided_by={}).missing()
 
 
+@pytest.mark.slow
 def test_arrays_side_by_side_are_cleared_by_jobs_side_by_side(tmp_path: Path) -> None:
     """As maps of weights are, which share a folder."""
     program = (
