@@ -1,27 +1,42 @@
-"""What receipts and run records hold, for type checkers: nothing here runs."""
+"""What receipts hold. Types alone, which a checker reads: nothing here can change a result."""
 
 from typing import TypedDict
 
-# What the report and the exports read
 
+class LevelOfImage(TypedDict):
+    """A level of a prepared image."""
 
-class Level(TypedDict):
-    """A level of an image's pyramid, 0 the finest."""
-
-    shape: list[int]  # (C, Y, X) [px]
+    shape: list[int]  # (C, Y, X)
     digest: str
     mpp: float | None  # [um/px]
 
 
 class LevelOfFile(TypedDict):
-    """A level of the file that an image comes from."""
+    """A level of the file that an image was made of."""
 
-    shape: list[int]  # (Y, X) [px]
+    shape: list[int]  # (Y, X)
     mpp: float | None  # [um/px]
 
 
+class Unreadable(TypedDict):
+    """A place of a prepared image that could not be read [px], ends excluded."""
+
+    rows: list[int]
+    columns: list[int]
+    why: str
+
+
+class TissueOfImage(TypedDict):
+    """Where an image shows something."""
+
+    by: str  # what decided
+    share: float  # of its cells
+    cells: list[int]  # (rows, columns)
+    digest: str
+
+
 class Intensities(TypedDict):
-    """Of all pixels of an image, by channel."""
+    """Of each channel over all pixels."""
 
     lowest: list[float]
     highest: list[float]
@@ -30,26 +45,68 @@ class Intensities(TypedDict):
 
 
 class ImageReceipt(TypedDict):
-    """Of rule prepare_image."""
+    """Of a prepared image."""
 
     axes: list[str]
     dtype: str
-    levels: list[Level]
-    level: int  # of the file, that the finest one is made of
+    levels: list[LevelOfImage]  # finest first
+    level: int  # of the file
     levels_of_file: list[LevelOfFile]
+    unreadable: list[Unreadable]
+    tissue: TissueOfImage | None
     pixels: Intensities
 
 
 class TruthReceipt(TypedDict):
-    """Of rule prepare_truth."""
+    """Of a prepared annotation."""
 
-    shape: list[int]  # (Y, X) [px]
+    shape: list[int]  # (Y, X)
     digest: str
+    instances: int | None  # None: of kind classes
+    object_px: int
+    ignored_px: int
+    touching_px: int  # lost by separating what touches
+    class_px: dict[str, int]
     warnings: list[str]
 
 
+class InstanceThreshold(TypedDict):
+    """The threshold of a class's stored instances, and who chose it."""
+
+    threshold: float
+    by: str  # metric and variant, or "default" without validation images
+
+
+class Calibration(TypedDict):
+    """Of the thresholds that validation images chose."""
+
+    instances: dict[str, InstanceThreshold]  # by class
+    images: int
+
+
+class InstancesOfClass(TypedDict):
+    """Of the stored instances of a class, whose ids are consecutive."""
+
+    threshold: float
+    instances: int
+    first_id: int
+    area_px: int
+
+
+class InstancesReceipt(TypedDict):
+    """Of stored instances."""
+
+    shape: list[int]  # (Y, X)
+    digest: str
+    instances: int
+    classes: dict[str, InstancesOfClass]
+
+
+# What the report reads besides
+
+
 class StatisticsReceipt(TypedDict):
-    """Of rule statistics."""
+    """Of the training images of a fold."""
 
     channels: int
     class_px: list[int]  # background first, as the next
@@ -72,7 +129,7 @@ class NetworkOptions(TypedDict):
 
 
 class ModelReceipt(TypedDict):
-    """Of rule train."""
+    """Of a trained network."""
 
     network: NetworkOptions
     truth: str  # kind of the dataset
@@ -82,37 +139,6 @@ class ModelReceipt(TypedDict):
     training_images: int
     validation_images: int
     best: BestStep
-
-
-class ChosenThreshold(TypedDict):
-    """Who chose the threshold of a class's stored instances."""
-
-    threshold: float
-    by: str  # metric and variant, or "default" without validation images
-
-
-class CalibrationReceipt(TypedDict):
-    """Of rule calibrate."""
-
-    images: int
-    instances: dict[str, ChosenThreshold]  # by class
-
-
-class InstancesOfClass(TypedDict):
-    """Stored instances of one class; their numbers follow one another."""
-
-    first_id: int
-    instances: int
-    area_px: int
-    threshold: float
-
-
-class InstancesReceipt(TypedDict):
-    """Of rule instances."""
-
-    shape: list[int]  # (Y, X) [px]
-    digest: str
-    classes: dict[str, InstancesOfClass]
 
 
 class MachineRecord(TypedDict, total=False):

@@ -11,7 +11,7 @@ import pandas as pd
 from unetflow.errors import StoreError
 from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.schemas import (
-    CalibrationReceipt,
+    Calibration,
     InstancesOfClass,
     InstancesReceipt,
     ModelReceipt,
@@ -101,7 +101,7 @@ def stored_instances(files: RunFiles, image: str, name: str) -> InstancesOfClass
 
 
 def _thresholds(files: RunFiles, scores: pd.DataFrame, classes: Sequence[str]) -> Thresholds:
-    calibration = cast(CalibrationReceipt, read_receipt(files["calibration"]))
+    calibration = cast(Calibration, read_receipt(files["calibration"]))
     images = scores["image"][scores["chosen"] == "instances"].unique()
     found: Thresholds = {}
     for name in classes:
