@@ -11,10 +11,10 @@ from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.schemas import StatisticsReceipt
 from unetflow.report.run_results import Run, stored_instances
 from unetflow.report.seam_audit import Seams, audit_seams
+from unetflow.store.arrays import read_array, read_lazily
 from unetflow.store.foreground import read_foreground
 from unetflow.store.instances import instances_of_class
 from unetflow.store.ome import pixel_size
-from unetflow.store.shards import read_array, read_lazily
 
 SEARCH_PX = 2048  # side of the part of a weight map that a figure is looked for in
 

@@ -18,9 +18,9 @@ from unetflow.export.overlay import drawing
 from unetflow.export.tiff import TILE_PX, physical_size, resolution_tags, tiles_of
 from unetflow.instances.table import read_objects
 from unetflow.provenance.receipts import read_receipt
+from unetflow.store.arrays import read_array
 from unetflow.store.files import renamed_at_end
 from unetflow.store.foreground import read_foreground
-from unetflow.store.shards import read_array
 
 JPEG_QUALITY = 90
 
