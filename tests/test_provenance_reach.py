@@ -4,22 +4,12 @@ from pathlib import Path
 
 from conftest import ROOT
 
-from unetflow.provenance import code_digest
+from unetflow.provenance.code_digest import lines_behind, modules_behind
 
 
 def behind(rule: str) -> dict[str, Path]:
     """The modules of the package that count in a rule's digest, and their files."""
-    found: dict[str, Path] = {}
-    waiting = code_digest._imports(ROOT / "scripts" / f"{rule}.py", "unetflow")
-    while waiting:
-        module = waiting.pop()
-        if module not in found and not code_digest._without_effect(module):
-            path = found[module] = code_digest._path_of(ROOT, module)
-            is_package = path.name == "__init__.py"
-            waiting += code_digest._imports(
-                path, module if is_package else module.rpartition(".")[0]
-            )
-    return found
+    return modules_behind(ROOT / "scripts" / f"{rule}.py")
 
 
 def folders(rule: str) -> set[str]:
@@ -27,7 +17,7 @@ def folders(rule: str) -> set[str]:
 
 
 def lines(rule: str) -> int:
-    return sum(len(path.read_text().splitlines()) for path in behind(rule).values())
+    return lines_behind(ROOT / "scripts" / f"{rule}.py")
 
 
 def test_collect_has_less_than_600_lines_and_no_metric_behind_it() -> None:
@@ -49,3 +39,16 @@ def test_scores_are_computed_without_training_prediction_report_or_other_rules()
 
 def test_an_edit_of_the_catalogue_or_of_pooling_computes_no_instances_anew() -> None:
     assert "evaluate" not in folders("instances") | folders("predict") | folders("train")
+
+
+def test_the_report_has_less_than_3000_lines_behind_it_and_nothing_that_computes() -> None:
+    computing = {"components", "images", "instances", "metrics", "predict", "weights", "engine"}
+    assert not folders("report") & computing
+    assert "unetflow.store.shards" not in behind("report")  # it writes no array
+    assert lines("report") < 3000
+
+
+def test_exports_neither_read_raw_images_nor_write_arrays() -> None:
+    for rule in ("export_geojson", "export_labels", "export_overlay", "export_stack"):
+        assert not folders(rule) & {"images", "labels", "metrics", "predict", "train", "report"}
+        assert "unetflow.store.shards" not in behind(rule)

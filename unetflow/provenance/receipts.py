@@ -23,11 +23,6 @@ def write_receipt(path: str | Path, content: Mapping[str, Any]) -> None:
     write_whole(path, text.encode())
 
 
-def receipts_of_images(folder: Path, name: str) -> list[Path]:
-    """Receipts of images in a stage's folder, alone or in `BUNDLES`, whose names fit a pattern."""
-    return sorted([*folder.glob(name), *folder.glob(f"{BUNDLES}/*/{name}")])
-
-
 def bundle_of(receipt: Path) -> Path:
     """The receipt that Snakemake knows: the bundle's, where images share jobs, else itself."""
     folder, ending = receipt.parent, receipt.name.partition(".")[2]

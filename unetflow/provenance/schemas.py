@@ -107,3 +107,60 @@ class InstancesReceipt(TypedDict):
     digest: str
     instances: int
     classes: dict[str, InstancesOfClass]
+
+
+class StatisticsReceipt(TypedDict):
+    """Of the training images of a fold."""
+
+    channels: int
+    class_px: list[int]  # background first, as the next
+    class_weights: list[float]
+
+
+class BestStep(TypedDict):
+    """The step of a training that the model is kept of."""
+
+    step: int
+    validation_loss: float | None  # None without validation images, as the next
+    validation_iou: float | None
+
+
+class NetworkOptions(TypedDict):
+    """A network as the config names it, with its channels and classes; others beside these."""
+
+    name: str
+    depth: int
+
+
+class ModelReceipt(TypedDict):
+    """Of a trained network."""
+
+    network: NetworkOptions
+    truth: str  # kind of the dataset
+    classes: list[str]
+    recipe: dict[str, object]
+    parameters: int
+    training_images: int
+    validation_images: int
+    best: BestStep
+
+
+class MachineRecord(TypedDict, total=False):
+    """What a job, or a part of it, ran on."""
+
+    device: str
+    precision: str
+    threads: int
+
+
+class RunRecordContent(MachineRecord, total=False):
+    """A run record; each stage adds what it knows."""
+
+    seconds: float
+    ended: str  # ISO 8601
+    host: str
+    python: str
+    versions: dict[str, str]
+    commit: str | None
+    training_s: float
+    machines: list[MachineRecord]  # of a training that went on elsewhere

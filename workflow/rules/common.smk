@@ -62,6 +62,12 @@ def code(rule, *others):
     return code_digest(BASE / "scripts" / f"{rule}.py", *others)
 
 
+def report_templates():
+    """The report's templates, as `code` takes files."""
+    folder = BASE / "unetflow" / "report" / "templates"
+    return [path.relative_to(BASE).as_posix() for path in sorted(folder.glob("*.html"))]
+
+
 def under_results(path):
     """A path under the results folder for params, where Snakemake expands wildcards only."""
     return f"{RESULTS}/{path}"
