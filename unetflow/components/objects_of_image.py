@@ -6,9 +6,7 @@ result is that of labelling the whole image at once, to the number.
 """
 
 import itertools
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +23,7 @@ from unetflow.components.pieces_of_block import (
     touching_pieces,
 )
 from unetflow.components.runs import roots, unite
+from unetflow.engine.each import in_order
 from unetflow.tiles.regions import Region, shard_grid, shard_region
 
 AHEAD = 2  # blocks per thread that are labelled before they are merged
@@ -188,7 +187,8 @@ def _blocks(
 ) -> Iterator[tuple[Index, Region, Faces, Settled]]:
     """The pieces of each block, settled, in raster order of the blocks, several at a time."""
 
-    def label(region: Region) -> tuple[Faces, Settled]:
+    def label(index: Index) -> tuple[Index, Region, Faces, Settled]:
+        region = shard_region(index, shape, block)
         mask, foreground, of_others = read(region)
         pieces = find_pieces(mask, how)
         faces = pieces.faces()
@@ -197,19 +197,10 @@ def _blocks(
         if how.fill_holes:
             touching = touching_pieces(pieces, how.connectivity)
             kept_open = pieces.reach_into(of_others)
-        return faces, settle(faces, sums, pieces.are_objects(), touching, kept_open, how)
+        settled = settle(faces, sums, pieces.are_objects(), touching, kept_open, how)
+        return index, region, faces, settled
 
-    waiting: deque[tuple[Index, Region, Future[tuple[Faces, Settled]]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for index in shard_grid(shape, block):
-            region = shard_region(index, shape, block)
-            waiting.append((index, region, pool.submit(label, region)))
-            if len(waiting) > AHEAD * threads:
-                first = waiting.popleft()
-                yield *first[:2], *first[2].result()
-        while waiting:
-            first = waiting.popleft()
-            yield *first[:2], *first[2].result()
+    return in_order(label, shard_grid(shape, block), threads=threads, ahead=AHEAD * threads)
 
 
 def _joined(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:

@@ -3,7 +3,6 @@
 import itertools
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +68,7 @@ def prepare_image(
         decided_by = {"input": fingerprint, "parameters": parameters, "code": code}
         arrays = _open_pyramid(store, Path(path).name, source, len(picked), decided_by)
         copying = Copying(source, picked, arrays, Path(store) / "unreadable", ground)
-        with ThreadPoolExecutor(threads) as pool:
-            moments = copying.run(pool)
+        moments = copying.run(threads)
         unreadable = _check_lost(path, copying.lost(), source, max_unreadable)
         found = [{"shape": level.shape_px, "mpp": level.mpp} for level in slide.levels]
     if has_changed(path, fingerprint):

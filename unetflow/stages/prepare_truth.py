@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from unetflow.engine.each import for_each
 from unetflow.errors import LabelsError
 from unetflow.images.polygons import is_geojson, read_polygons
 from unetflow.images.slide import Slide
 from unetflow.images.sources import has_changed, replaced
 from unetflow.labels.encoding import class_target
 from unetflow.labels.reading import Reader, label_reader, polygon_reader
-from unetflow.progress import progress
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.store.ome import pixel_size, write_labels
 from unetflow.store.pyramid import clear_levels, every_second, halve
-from unetflow.store.shards import Layout, ShardedArray, clear, open_array
+from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array
 from unetflow.store.tissue_mask import Tissue, read_tissue
 from unetflow.tiles.regions import shard_grid, shard_region, with_halo
 
@@ -129,24 +129,25 @@ def _write(
 ) -> None:
     """Level 0 of all arrays; `class_of` gives the class of each label."""
     truth = arrays["truth"][0]
+
+    def make(index: Index) -> None:
+        rows, columns = truth.region(index)
+        labels, ignored = read(rows, columns)
+        labels, ignored = labels.copy(), ignored.copy()
+        for place in unreadable:
+            lost = tuple(
+                slice(max(0, place[name][0] - part.start), max(0, place[name][1] - part.start))
+                for name, part in (("rows", rows), ("columns", columns))
+            )
+            ignored[lost] = True
+        labels[ignored] = 0
+        truth.write(index, labels)
+        arrays["ignore"][0].write(index, ignored.astype(np.uint8))
+        if "class" in arrays and class_of is not None:
+            arrays["class"][0].write(index, class_of[labels])
+
     missing = sorted({index for of in arrays.values() for index in of[0].missing()})
-    with progress("truth", total=len(missing)) as tick:
-        for index in missing:
-            rows, columns = truth.region(index)
-            labels, ignored = read(rows, columns)
-            labels, ignored = labels.copy(), ignored.copy()
-            for place in unreadable:
-                lost = tuple(
-                    slice(max(0, place[name][0] - part.start), max(0, place[name][1] - part.start))
-                    for name, part in (("rows", rows), ("columns", columns))
-                )
-                ignored[lost] = True
-            labels[ignored] = 0
-            truth.write(index, labels)
-            arrays["ignore"][0].write(index, ignored.astype(np.uint8))
-            if "class" in arrays and class_of is not None:
-                arrays["class"][0].write(index, class_of[labels])
-            tick()
+    for_each(make, missing, threads=1, what="truth")  # a file is read by one thread at a time
 
 
 def _count(

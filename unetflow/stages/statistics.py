@@ -1,19 +1,23 @@
 """What a fold's training part is like: intensities and class frequencies, from nothing else."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+from unetflow.engine.each import in_order
 from unetflow.errors import ModelError
 from unetflow.images.intensities import Moments
 from unetflow.labels.annotation import Annotation
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
+from unetflow.store.arrays import StoredArray
 from unetflow.store.shards import read_array
-from unetflow.tiles.regions import shard_grid, shard_region
+from unetflow.tiles.regions import Region, shard_grid, shard_region
 
+Result = TypeVar("Result")
 BINS = 65536  # of the histogram behind percentiles: one per value of a 16-bit image
 
 
@@ -43,10 +47,8 @@ def write_statistics(
     moments = Moments()
     pixels_of_class = np.zeros(len(classes) + 1, np.int64)
     for image in images:
-        pixels = read_array(image, "0")
-        for index in shard_grid(pixels.shape, pixels.shards):
-            region = shard_region(index, pixels.shape, pixels.shards)
-            moments.add(np.asarray(pixels[region]))
+        for found in _of_blocks(read_array(image, "0"), Moments.of):
+            moments.merge(found)
         pixels_of_class += _class_pixels(Annotation(image, kind, len(classes)), len(classes))
     mean, deviation = moments.mean, moments.deviation
     if not (deviation > 0).all() or not math.isfinite(deviation.sum()):
@@ -89,12 +91,15 @@ def _percentiles(
     channels = len(moments.mean)
     counts = np.zeros((channels, BINS), np.int64)
     ranges = list(zip(moments.low.tolist(), moments.high.tolist(), strict=True))
+
+    def histograms(block: np.ndarray) -> np.ndarray:
+        return np.stack(
+            [np.histogram(block[channel], BINS, ranges[channel])[0] for channel in range(channels)]
+        )
+
     for image in images:
-        pixels = read_array(image, "0")
-        for index in shard_grid(pixels.shape, pixels.shards):
-            block = np.asarray(pixels[shard_region(index, pixels.shape, pixels.shards)])
-            for channel in range(channels):
-                counts[channel] += np.histogram(block[channel], BINS, ranges[channel])[0]
+        for found in _of_blocks(read_array(image, "0"), histograms):
+            counts += found
     shares = np.cumsum(counts, axis=1) / moments.count
     edges = [np.linspace(low, high, BINS + 1)[:-1] for low, high in ranges]
     low, high = (
@@ -114,9 +119,23 @@ def _weights(pixels_of_class: np.ndarray) -> np.ndarray:
 
 def _class_pixels(truth: Annotation, classes: int) -> np.ndarray:
     """Pixels of background and each class in one truth."""
-    total = np.zeros(classes + 1, np.int64)
-    for index in shard_grid(truth.labels.shape, truth.labels.shards):
-        region = shard_region(index, truth.labels.shape, truth.labels.shards)
+
+    def counts(region: Region) -> np.ndarray:
         counted = truth.target(region)[np.asarray(truth.ignore[region]) == 0]
-        total += np.bincount(counted, minlength=classes + 1)
-    return total
+        return np.bincount(counted, minlength=classes + 1)
+
+    return sum(_of_shards(truth.labels, counts), np.zeros(classes + 1, np.int64))
+
+
+def _of_blocks(array: StoredArray, do: Callable[[np.ndarray], Result]) -> Iterator[Result]:
+    """What is found in the pixels of each shard, in their order."""
+    return _of_shards(array, lambda region: do(np.asarray(array[region])))
+
+
+def _of_shards(array: StoredArray, do: Callable[[Region], Result]) -> Iterator[Result]:
+    """The same by the region of each shard; the rule has one thread."""
+    regions = (
+        shard_region(index, array.shape, array.shards)
+        for index in shard_grid(array.shape, array.shards)
+    )
+    return in_order(do, regions, threads=1, ahead=0)

@@ -1,13 +1,12 @@
 """Rule weights: the separation term of the weight map of one image, into its store."""
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from unetflow.engine.each import for_each
 from unetflow.labels.encoding import separate_touching
-from unetflow.progress import progress
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.store.shards import Index, Layout, open_array, read_array
@@ -45,7 +44,6 @@ def write_weights(
     )
     w0 = 0.0 if kind == "classes" else w0
     halo_px = math.ceil(reach_px(w0, sigma_px)) + 1  # one more for separating what touches
-    missing = term.missing()
 
     def make(index: Index) -> None:
         region = term.region(index)
@@ -54,8 +52,6 @@ def write_weights(
         block = separation_term(separated, w0=w0, sigma_px=sigma_px)[inner]
         term.write(index, np.where(np.asarray(ignore[region]) != 0, np.float32(0), block))
 
-    with progress("weights", total=len(missing)) as tick, ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(make, missing):
-            tick()
+    for_each(make, term.missing(), threads=threads, what="weights")
     write_receipt(receipt, {"shape": labels.shape, "digest": term.content_digest()})
     record.write()
