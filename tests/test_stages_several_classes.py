@@ -21,7 +21,7 @@ from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.report.score_lines import summarise
 from unetflow.stages.calibrate import calibrate
 from unetflow.stages.evaluate import evaluate_image
-from unetflow.stages.instances import write_instances
+from unetflow.stages.instances import Making, write_instances
 from unetflow.stages.statistics import write_statistics
 from unetflow.stages.weights import write_weights
 from unetflow.store.ome import ome_image, write_group
@@ -74,7 +74,7 @@ def target_of(store: Path, kind: str) -> np.ndarray:
     return Annotation(store, kind, len(CLASSES)).target(EVERYWHERE)
 
 
-def test_targets_are_classes_and_only_objects_are_separated(case: tuple[Path, str]) -> None:
+def test_targets_are_classes_and_only_objects_are_separated(case: tuple[Path, Kind]) -> None:
     store, kind = case
     wanted = drawn(of_class=True)
     if kind == "instances":
@@ -92,8 +92,7 @@ def test_targets_are_classes_and_only_objects_are_separated(case: tuple[Path, st
         images=[store],
         receipt=store.parent / "s.json",
         percentiles=None,
-        kind=kind,
-        classes=CLASSES,
+        dataset=Dataset(kind=kind, classes=tuple(CLASSES)),
     )
     statistics = read_receipt(store.parent / "s.json")
     assert statistics["class_px"] == [int((wanted == k).sum()) for k in range(3)]
@@ -107,7 +106,7 @@ def test_targets_are_classes_and_only_objects_are_separated(case: tuple[Path, st
 
 
 @pytest.mark.slow
-def test_only_objects_have_a_separation_term(case: tuple[Path, str]) -> None:
+def test_only_objects_have_a_separation_term(case: tuple[Path, Kind]) -> None:
     store, kind = case
     write_weights(
         truth=store,
@@ -115,8 +114,7 @@ def test_only_objects_have_a_separation_term(case: tuple[Path, str]) -> None:
         store=store.parent / "w.zarr",
         receipt=store.parent / "w.json",
         kind=kind,
-        w0=10.0,
-        sigma_px=5.0,
+        weighting={"w0": 10.0, "sigma_px": 5.0},
         threads=1,
         code="c",
     )
@@ -162,11 +160,9 @@ def test_each_class_has_its_threshold_instances_and_scores(case: tuple[Path, Kin
         calibration=folder / "c.json",
         receipt=folder / "i-made.json",
         table=folder / "objects.parquet",
+        making=Making(classes=CLASSES, threshold=None, labelling=LABELLING),
         threads=2,
-        threshold=None,
         code="c",
-        classes=CLASSES,
-        labelling=LABELLING,
     )
     made = read_receipt(folder / "i-made.json")["classes"]
     assert (made["tumour"]["first_id"], made["tumour"]["instances"]) == (1, 2)
@@ -220,11 +216,9 @@ def test_a_hole_may_hold_an_object_of_another_class(tmp_path: Path) -> None:
         calibration=tmp_path / "c.json",
         receipt=tmp_path / "i.json",
         table=tmp_path / "objects.parquet",
+        making=Making(classes=CLASSES, threshold=None, labelling=LABELLING),
         threads=2,
-        threshold=None,
         code="c",
-        classes=CLASSES,
-        labelling=LABELLING,
     )
     stored = np.asarray(read_array(tmp_path / "p.ome.zarr", "labels/instances/0")[:])
     assert (stored[15:20, 15:20] == 3).all()
@@ -294,8 +288,7 @@ def test_a_class_that_no_training_image_shows_is_named(tmp_path: Path) -> None:
             images=[store],
             receipt=tmp_path / "s.json",
             percentiles=None,
-            kind="classes",
-            classes=CLASSES,
+            dataset=Dataset(kind="classes", classes=tuple(CLASSES)),
         )
 
 

@@ -154,8 +154,7 @@ def test_the_stored_map_made_in_shards_equals_the_whole_bit_for_bit(tmp_path: Pa
         truth_receipt=tmp_path / "truth.json",
         store=tmp_path / "w.zarr",
         receipt=tmp_path / "w.json",
-        w0=10,
-        sigma_px=5,
+        weighting={"w0": 10, "sigma_px": 5},
         threads=2,
         code="c",
     )

@@ -1,7 +1,6 @@
 """An annotation read region by region at the pixels of its image: polygons or label images."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -30,21 +29,23 @@ def polygon_reader(polygons: Polygons, kind: str) -> Reader:
 
 def label_reader(
     slide: Slide,
-    image: dict[str, Any],
+    levels_px: Sequence[tuple[int, int]],
     shape_px: tuple[int, int],
     kind: str,
     ignore_value: int | None,
     classes: int,
 ) -> Reader:
-    """Reads a label image at the pixels of the prepared image."""
+    """Reads a label image at the pixels of the prepared image.
+
+    It has their size, or that of a level of the image's file, (Y, X) in `levels_px`.
+    """
     size_px = slide.levels[0].shape_px
-    allowed = [tuple(level["shape"]) for level in image["levels_of_file"]]
-    if slide.channels != 1 or (size_px != shape_px and size_px not in allowed):
+    if slide.channels != 1 or (size_px != shape_px and size_px not in levels_px):
         raise LabelsError(
             f"{slide.path}: the truth is {size_px[0]}x{size_px[1]} px with {slide.channels} "
             f"channel(s), its image {shape_px[0]}x{shape_px[1]} px. A truth has one channel and "
             "the size of its image as it is used, or of a level of the image's file: "
-            + ", ".join(f"{height}x{width}" for height, width in allowed)
+            + ", ".join(f"{height}x{width}" for height, width in levels_px)
             + "."
         )
     at = [

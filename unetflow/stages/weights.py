@@ -2,16 +2,26 @@
 
 import math
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
 from unetflow.engine.each import for_each
+from unetflow.labels.dataset import Kind
 from unetflow.labels.encoding import separate_touching
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
+from unetflow.provenance.schemas import TruthReceipt
 from unetflow.store.shards import Index, Layout, open_array, read_array
 from unetflow.tiles.regions import with_halo
 from unetflow.weights.weight_map import reach_px, separation_term
+
+
+class Weighting(TypedDict):
+    """How much weight separates objects that touch, and how far it reaches."""
+
+    w0: float
+    sigma_px: float
 
 
 def write_weights(
@@ -20,9 +30,8 @@ def write_weights(
     truth_receipt: str | Path,
     store: str | Path,
     receipt: str | Path,
-    kind: str,
-    w0: float,
-    sigma_px: float,
+    kind: Kind,
+    weighting: Weighting,
     threads: int,
     code: str,
 ) -> None:
@@ -37,12 +46,12 @@ def write_weights(
         Path(store).name,
         Layout(labels.shape, "float32", ("y", "x")),
         decided_by={
-            "truth": read_receipt(truth_receipt)["digest"],
-            "parameters": {"kind": kind, "w0": w0, "sigma_px": sigma_px},
+            "truth": read_receipt(truth_receipt, TruthReceipt)["digest"],
+            "parameters": {"kind": kind, **weighting},
             "code": code,
         },
     )
-    w0 = 0.0 if kind == "classes" else w0
+    w0, sigma_px = 0.0 if kind == "classes" else weighting["w0"], weighting["sigma_px"]
     halo_px = math.ceil(reach_px(w0, sigma_px)) + 1  # one more for separating what touches
 
     def make(index: Index) -> None:

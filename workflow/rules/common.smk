@@ -142,11 +142,6 @@ def run_of(wildcards):
     return {"experiment": wildcards.experiment, "fold": wildcards.fold}
 
 
-def sheet(column):
-    """Function of wildcards: a cell of the image's row."""
-    return lambda wildcards: getattr(SETTINGS.images[wildcards.image], column)
-
-
 def raw_file(column):
     """Function of wildcards: the raw file of the image, whose time does not count."""
 
@@ -158,16 +153,46 @@ def raw_file(column):
 
 
 def dataset(key):
-    """Function of wildcards: a key of the dataset of the image or of the experiment."""
+    """Function of wildcards: a key of the dataset of the experiment, image or bundle."""
 
     def value(wildcards):
         if hasattr(wildcards, "experiment"):
             name = SETTINGS.config["experiments"][wildcards.experiment]["dataset"]
-        else:
-            name = SETTINGS.images[wildcards.image].dataset
+        else:  # all images of a bundle are of one
+            image = getattr(wildcards, "image", None) or next(each_of(wildcards)).image
+            name = SETTINGS.images[image].dataset
         return SETTINGS.config["datasets"][name][key]
 
     return value
+
+
+def raw(column):
+    """Function of wildcards: `unetflow.images.sources.RawFile` of the image or of its truth."""
+
+    def value(wildcards):
+        image = SETTINGS.images[wildcards.image]
+        return {
+            "path": getattr(image, column),
+            "fingerprint": fingerprint(column)(wildcards),
+            "plane": image.plane,
+            "time": image.time,
+            "axes": image.axes,
+        }
+
+    return value
+
+
+def wanted(wildcards):
+    """What is made of the raw image: `unetflow.stages.prepare_image.Wanted`."""
+    image = SETTINGS.images[wildcards.image]
+    return {
+        "level": image.level,
+        "mpp": image.mpp,
+        "want_mpp": dataset("mpp")(wildcards),
+        "channels": image.channels,
+        # its mask, else how its dataset wants tissue found, None for not at all
+        "tissue": image.tissue or dataset("tissue")(wildcards),
+    }
 
 
 def fingerprint(column):
@@ -183,11 +208,6 @@ def fingerprint(column):
     return value
 
 
-def tissue(wildcards):
-    """The image's mask of tissue, else how its dataset wants it found, None for not at all."""
-    return SETTINGS.images[wildcards.image].tissue or dataset("tissue")(wildcards)
-
-
 def tissue_mask(wildcards):
     """The image's mask of tissue as input, if it has one."""
     return raw_file("tissue")(wildcards) if SETTINGS.images[wildcards.image].tissue else None
@@ -201,9 +221,9 @@ def experiment(key):
     return lambda wildcards: SETTINGS.config["experiments"][wildcards.experiment][key]
 
 
-def weighting(key):
-    """Function of wildcards: a key of the weighting."""
-    return lambda wildcards: SETTINGS.config["weighting"][wildcards.weighting][key]
+def weighting(wildcards):
+    """The keys of the weighting: `unetflow.stages.weights.Weighting`."""
+    return SETTINGS.config["weighting"][wildcards.weighting]
 
 
 def network_module(wildcards):
