@@ -12,12 +12,8 @@ from unetflow.tiles.regions import squares
 
 GIGA = 1e9
 SHARD_PX = 1024  # as `unetflow.store.shards`, which takes half a second to load
-GPU_FILES = (
-    "dev/nvidia[0-9]*",  # of NVIDIA, as the next
-    "proc/driver/nvidia/gpus/*",
-    "dev/kfd",  # of AMD
-    "dev/dxg",  # of either under WSL
-)
+# of NVIDIA, AMD, and either under WSL
+GPU_FILES = ("dev/nvidia[0-9]*", "proc/driver/nvidia/gpus/*", "dev/kfd", "dev/dxg")
 
 
 class _Sizes(TypedDict, total=False):
