@@ -85,13 +85,20 @@ def rows_of(page: str, section: str) -> list[list[str]]:
 def test_scores_are_means_with_n_threshold_and_what_was_left_out(page: str) -> None:
     rows = {row[0]: row[1:] for row in rows_of(page, "scores")}
     assert rows["IoU, object pixels ↑"] == [
-        *("0.700 0.600 to 0.800", "0.583 0.462 to 0.727"),  # mean; pooled 140 / (200 + 180 - 140)
-        *("2 1 undefined, left out", "0.5 (validation)"),
-        *("0.800 at 0.25", "0.200 n = 3"),  # best of the list; Otsu
+        "0.700 0.600 to 0.800",  # mean
+        "0.583 0.462 to 0.727",  # pooled: 140 / (200 + 180 - 140)
+        "2 1 undefined, left out",
+        "0.5 (validation)",
+        "0.800 at 0.25",  # best of the list
+        "0.200 n = 3",  # Otsu
     ]
     assert rows["SEG (stored instances) ↑"] == [
-        *("0.510 0.410 to 0.610", "0.510 0.410 to 0.610", "3", "0.5 (validation, by SEG)"),
-        *("", "0.400"),
+        "0.510 0.410 to 0.610",
+        "0.510 0.410 to 0.610",
+        "3",
+        "0.5 (validation, by SEG)",
+        "",
+        "0.400",
     ]
     # Otsu's mean is over the two images that have this score, not over all three
     assert rows["SEG ↑"][0] == "0.550 0.500 to 0.600"
@@ -130,7 +137,9 @@ def test_warnings_of_truths_are_shown(page: str) -> None:
 def test_what_was_run_is_told(page: str) -> None:
     rows = {row[0]: row[1:] for row in rows_of(page, "run")}
     assert rows["net, fold 0"][:4] == [
-        *("unet depth 3", "1,234,567", "16 training, 2 validation"),
+        "unet depth 3",
+        "1,234,567",
+        "16 training, 2 validation",
         "step 20 of 4321 validation IoU 0.875",
     ]
     assert rows["net, fold 0"][4] == "cpu fp32, 2 threads"
@@ -426,11 +435,20 @@ def browse(page: Path, folder: Path) -> Found:
     inspect, log = folder / "inspect.html", folder / "net.json"
     inspect.write_text(INSPECT.format(page=page.as_uri()))
     flags = (
-        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-        *("--allow-file-access-from-files", "--host-resolver-rules=MAP * ~NOTFOUND"),
-        *(f"--user-data-dir={folder / 'profile'}", f"--log-net-log={log}"),
-        *("--enable-logging=stderr", "--dump-dom"),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--allow-file-access-from-files",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        f"--user-data-dir={folder / 'profile'}",
+        f"--log-net-log={log}",
+        "--enable-logging=stderr",
+        "--dump-dom",
     )
     done = subprocess.run(
         [CHROMIUM, *flags, inspect.as_uri()], capture_output=True, text=True, timeout=120

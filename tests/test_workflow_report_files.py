@@ -18,6 +18,7 @@ include: "{ROOT / "Snakefile"}"
 import json
 from pathlib import Path
 handed = {{"runs": files_of_runs(None), "receipts": receipts_of_stages(None)}}
+handed["templates"] = report_templates()
 Path("handed.json").write_text(json.dumps(handed))
 """
 # By stage the rule, and the end of that of its outputs beside which the run record lies.
@@ -38,6 +39,7 @@ FOLDS = {"a": "0", "b": "1", "c": "2", "d": "2", "new": "predict", "newer": "pre
 class Handed(NamedTuple):
     runs: list[RunFiles]
     receipts: dict[str, list[str]]
+    templates: list[str]  # that count in the digest of the rule's code
     jobs: dict[str, list[str]]  # outputs of the graph's jobs by stage
 
 
@@ -76,7 +78,7 @@ def hand_over(
         stage: [file for file, _, rule, *_ in outputs if rule == name and file.endswith(end)]
         for stage, (name, end) in RULES.items()
     }
-    return Handed(handed["runs"], handed["receipts"], jobs)
+    return Handed(**handed, jobs=jobs)
 
 
 def of_job(receipt: str) -> str:
@@ -138,10 +140,21 @@ def test_images_that_share_jobs_have_their_own_receipts(tmp_path: Path) -> None:
     }
 
 
-def test_without_test_images_a_run_is_handed_over_all_the_same(tmp_path: Path) -> None:
-    experiment = {"weighting": None}
-    handed = hand_over(tmp_path, {"a": "train", "b": "predict"}, experiment=experiment)
-    (run,) = handed.runs
+@pytest.fixture(scope="module")
+def without_tests(tmp_path_factory: pytest.TempPathFactory) -> Handed:
+    """Of a sheet without test images and an experiment without a weighting."""
+    folder = tmp_path_factory.mktemp("without_tests")
+    return hand_over(folder, {"a": "train", "b": "predict"}, experiment={"weighting": None})
+
+
+def test_without_test_images_a_run_is_handed_over_all_the_same(without_tests: Handed) -> None:
+    (run,) = without_tests.runs
     assert (run["images"], run["foreground"], run["weights"]) == ({}, None, None)
-    for stage, receipts in handed.receipts.items():
-        assert sorted(receipts) == sorted(handed.jobs[stage]), stage
+    for stage, receipts in without_tests.receipts.items():
+        assert sorted(receipts) == sorted(without_tests.jobs[stage]), stage
+
+
+def test_all_templates_count_in_the_digest_of_the_code(without_tests: Handed) -> None:
+    folder = Path("unetflow/report/templates")
+    there = sorted((ROOT / folder).iterdir())
+    assert without_tests.templates == [str(folder / path.name) for path in there]

@@ -86,7 +86,7 @@ def _weights(run: Run) -> Weights | None:
 def training_curve(history: pd.DataFrame) -> pd.DataFrame:
     """A row per validation: the mean of the loss since the last one, and what was measured.
 
-    Without validation `PARTS` rows of equal numbers of steps.
+    Without validation up to `PARTS` rows of equal numbers of steps.
     """
     measured = history["validation_loss"].notna()
     last = len(history) - 1
