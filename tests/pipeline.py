@@ -84,10 +84,12 @@ class Project:
     def demo_data(self) -> Path:
         return self.folder / "data" / "demo"
 
-    def write_case(self, name: str, config: dict[str, Any], rows: list[str]) -> str:
+    def write_case(
+        self, name: str, config: dict[str, Any], rows: list[str], header: str = HEADER
+    ) -> str:
         """A config of that name and its sheet of `rows`; returns the config's path."""
         sheet = f"config/{name}.tsv"
-        (self.folder / sheet).write_text("\n".join([HEADER, *rows]) + "\n")
+        (self.folder / sheet).write_text("\n".join([header, *rows]) + "\n")
         (self.folder / f"config/{name}.yaml").write_text(yaml.safe_dump(config | {"images": sheet}))
         return f"config/{name}.yaml"
 

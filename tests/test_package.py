@@ -1,21 +1,17 @@
 """The wheel: complete, and at home in an environment that has never seen the project."""
 
-import os
 import shutil
-import subprocess
 import sys
 import sysconfig
 import tomllib
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from environments import ROOT, install, new_environment, run
 
 pytestmark = pytest.mark.more
 
-CONSTRAINTS = ROOT / "envs" / "constraints.txt"
 # Every module is imported, those that are run as programs too: they do nothing without a name.
 IMPORT_ALL = """
 import importlib, pathlib, unetflow
@@ -26,14 +22,6 @@ for name in names:
         importlib.import_module(".".join(part for part in name.parts if part != "__init__"))
 print(len(names), root)
 """
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    """What a command prints, which must end well; it does not see this environment's paths."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def sources() -> set[str]:
@@ -57,26 +45,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Path]:
-    """A Python environment of its own with nothing but pip; gone afterwards, as it may be large."""
-    folder = tmp_path / "environment"
-    run(sys.executable, "-m", "venv", folder, cwd=tmp_path)
-    yield folder
-    shutil.rmtree(folder)
-
-
-def check_installed(environment: Path, cwd: Path) -> None:
-    """All modules can be imported from the environment, and its commands say how they are used."""
-    python = environment / "bin" / "python"
+def check_installed(python: Path, cwd: Path) -> None:
+    """All modules can be imported from an environment, and its commands say how they are used."""
     count, place = run(python, "-W", "error", "-c", IMPORT_ALL, cwd=cwd).split()
-    assert Path(place).is_relative_to(environment)
+    assert Path(place).is_relative_to(python.parents[1])
     assert int(count) == sum(path.endswith(".py") for path in sources())
     for module in ("metrics", "predict", "splits"):
         assert "usage" in run(python, "-m", f"unetflow.{module}", "--help", cwd=cwd)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for command in project.get("scripts", {}):
-        assert "usage" in run(environment / "bin" / command, "--help", cwd=cwd)
+        assert "usage" in run(python.with_name(command), "--help", cwd=cwd)
 
 
 def test_the_wheel_holds_every_module_and_template(wheel: Path) -> None:
@@ -87,23 +65,19 @@ def test_the_wheel_holds_every_module_and_template(wheel: Path) -> None:
 
 
 def test_the_wheel_beside_its_dependencies_needs_no_source_tree(
-    wheel: Path, empty: Path, tmp_path: Path
+    wheel: Path, tmp_path: Path
 ) -> None:
-    python = empty / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel, cwd=tmp_path)
-    # a folder of a .pth file is searched, but .pth files in it (an editable install) are not read
-    packages = next(empty.glob("lib/*/site-packages"))
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    check_installed(empty, tmp_path)
+    with new_environment() as python:
+        run(python, "-m", "pip", "install", "--no-deps", "--no-index", wheel, cwd=tmp_path)
+        # a folder of a .pth file is searched, but its own .pth files (an editable install) are not
+        (packages,) = python.parents[1].glob("lib/*/site-packages")
+        (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+        check_installed(python, tmp_path)
 
 
 def test_the_wheel_brings_its_dependencies_into_an_empty_environment(
-    wheel: Path, empty: Path, tmp_path: Path
+    wheel: Path, tmp_path: Path
 ) -> None:
-    pip = (empty / "bin" / "python", "-m", "pip", "--quiet")
-    try:
-        run(*pip, "download", "--no-deps", "--constraint", CONSTRAINTS, "tqdm", cwd=tmp_path)
-    except AssertionError as error:
-        pytest.skip(f"no package index can be reached: {str(error)[-200:]}")
-    run(*pip, "install", "--constraint", CONSTRAINTS, wheel, cwd=tmp_path)
-    check_installed(empty, tmp_path)
+    with new_environment() as python:
+        install(python, wheel)
+        check_installed(python, tmp_path)
