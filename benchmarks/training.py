@@ -52,7 +52,7 @@ def bare_steps(
 ) -> list[float]:
     """Seconds of forward, backward and optimizer step on one patch that is there already."""
     device = next(network.parameters()).device
-    output_px = network.check_input_px(tile_px)
+    output_px = network.geometry.output_px(tile_px)
     image = torch.randn(1, 1, tile_px, tile_px, device=device)
     target = torch.randint(0, 2, (1, output_px, output_px), device=device)
     weight = torch.ones(1, output_px, output_px, device=device)

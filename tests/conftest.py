@@ -1,5 +1,7 @@
 """What several tests share: folders of real data, drawn images, prepared stores."""
 
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from unetflow.engine.machine import Machine
 from unetflow.predict.ensemble import Ensemble
+from unetflow.predict.plan import PredictOptions
 from unetflow.provenance.receipts import write_receipt
 from unetflow.stages.predict import predict_store
 from unetflow.store.ome import PixelSize, ome_image, write_group, write_labels
@@ -27,9 +31,17 @@ def real_data() -> Path:
     return SHARED / "data"
 
 
-def predict(*, models: list[Path], **job: Any) -> None:
-    """Rule predict: `predict_store` with these model files."""
-    predict_store(ensemble=Ensemble.load(models), **job)
+def predict(*, models: Sequence[Path] = (), ensemble: Ensemble | None = None, **job: Any) -> None:
+    """Rule predict: `predict_store` with these model files; options and machine are given flat."""
+    options, machine = taken(PredictOptions, job), taken(Machine, job)
+    ensemble = ensemble or Ensemble.load(models)
+    predict_store(ensemble=ensemble, options=options, machine=machine, **job)
+
+
+def taken(kind: Any, values: dict[str, Any]) -> Any:
+    """A dataclass of those values that are its fields, which are taken away."""
+    names = [field.name for field in fields(kind) if field.name in values]
+    return kind(**{name: values.pop(name) for name in names})
 
 
 def write_prepared(folder: Path, name: str, pixels: np.ndarray, labels: np.ndarray) -> Path:

@@ -13,8 +13,10 @@ import torch
 from prepared import prepare
 
 from unetflow.commands.predict import main, segment_file
+from unetflow.engine.machine import Machine
 from unetflow.networks import build
 from unetflow.networks.model_file import load_model, save_model
+from unetflow.predict.plan import PredictOptions
 from unetflow.predict.whole_image import predict_array
 from unetflow.store.foreground import read_foreground
 from unetflow.store.ome import write_group
@@ -31,7 +33,7 @@ def case(tmp_path: Path) -> tuple[Path, Any]:
     torch.manual_seed(3)
     options = {"base_channels": 4, "depth": 2}
     network = build("unet", **options)
-    description = {
+    description: Any = {
         **{"network": {"name": "unet", **options}, "channels": 1, "classes": ["cell"]},
         **{"intensity": INTENSITY, "mpp": None},
     }
@@ -74,8 +76,8 @@ def test_an_image_of_another_kind_is_warned_of(
 def test_the_same_call_goes_on_and_keeps_what_is_there(case: tuple[Path, Any]) -> None:
     folder, _ = case
     how: dict[str, Any] = {
-        **{"write_px": 256, "shard_px": 512, "dtype": "uint8", "average": 1, "precision": "fp32"},
-        **{"threads": 2, "gpu": False, "require_gpu": False},
+        "options": PredictOptions(write_px=256, shard_px=512, precision="fp32"),
+        "machine": Machine(threads=2),
     }
     files = [folder / name for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
     first = segment_file(*files, **how)

@@ -278,7 +278,7 @@ def test_the_papers_recipe() -> None:
 
 def test_centred_filters_have_no_mean_and_the_papers_variance() -> None:
     torch.manual_seed(0)
-    network = build("unet", base_channels=8, depth=2)
+    network: Any = build("unet", base_channels=8, depth=2)
     up = network.up[0].weight.clone()
     centre_filters(network)
     for layer in network.modules():

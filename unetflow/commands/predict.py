@@ -15,12 +15,16 @@ from typing import Any
 import numpy as np
 
 from unetflow.engine.devices import cores
+from unetflow.engine.machine import Machine
 from unetflow.errors import StoreError, UnetflowError
 from unetflow.images.resampling import Lost, Source, picked_channels, source_at
 from unetflow.images.slide import SENSIBLE_MPP, Slide
 from unetflow.images.sources import fingerprint_of, split_dataset
 from unetflow.instances.labelled_store import label_store
+from unetflow.networks import module_of
+from unetflow.networks.model_file import ModelDescription
 from unetflow.predict.ensemble import Ensemble
+from unetflow.predict.plan import PredictOptions
 from unetflow.predict.stored_foreground import write_foreground, write_foreground_levels
 from unetflow.predict.suitability import check_image, other_intensities
 from unetflow.provenance.code_digest import code_digest
@@ -82,14 +86,14 @@ def segment_file(
     level: int | None = None,
     plane: int | None = None,
     channels: Sequence[int] | None = None,
-    **how: Any,
+    options: PredictOptions,
+    machine: Machine,
 ) -> dict[str, dict[str, Any]]:
     """Segment an image file into an OME-Zarr; returns what is said of the instances of each class.
 
     The image is read at the model's resolution where both are known; `mpp` overrules what the file
-    says. `how` are the options of `unetflow.predict.stored_foreground.write_foreground`. The same
-    call goes on where a killed one stopped. Raises SlideError and ModelError, and StoreError where
-    something else is at `output`.
+    says. The same call goes on where a killed one stopped. Raises SlideError and ModelError, and
+    StoreError where something else is at `output`.
     """
     ensemble = Ensemble.load([model])
     (description,) = ensemble.descriptions
@@ -122,7 +126,8 @@ def segment_file(
             size=size,
             tissue=None,
             decided_by=decided_by,
-            **how,
+            options=options,
+            machine=machine,
         )
     for place in pixels.lost:
         log.warning(
@@ -133,7 +138,7 @@ def segment_file(
         for warning in other_intensities(description, list(pixels.mean_C)):
             log.warning("%s: %s", image, warning)
     digest = foreground.content_digest()
-    write_foreground_levels(output, foreground, digest, how["threads"], size=size)
+    write_foreground_levels(output, foreground, digest, machine.threads, size=size)
     _, made = label_store(
         output,
         dict.fromkeys(description["classes"], threshold),
@@ -142,7 +147,7 @@ def segment_file(
             **{"connectivity": 1, "split_px": split_px},
         },
         table=Path(output) / "objects.parquet",
-        threads=how["threads"],
+        threads=machine.threads,
         decided_by={
             "foreground": digest,
             "code": _code("instances/labelled_store.py", description),
@@ -168,9 +173,9 @@ def _check_output(image: str | Path, output: Path) -> None:
     )
 
 
-def _code(module: str, description: dict[str, Any]) -> str:
+def _code(module: str, description: ModelDescription) -> str:
     """Digest of the code that a module of this package, reading and the network are made of."""
-    network = f"unetflow.networks.{description['network']['name']}"
+    network = module_of(description["network"]["name"])
     path = Path(__file__).parents[1] / module
     return code_digest(path, network, "unetflow.images.resampling")
 
@@ -178,11 +183,18 @@ def _code(module: str, description: dict[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = _parser().parse_args(arguments)
+    given = vars(options).copy()
+    write_px, average = given.pop("write_px"), given.pop("average")
+    machine = Machine(**{name: given.pop(name) for name in ("threads", "gpu", "require_gpu")})
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        made = segment_file(
-            **vars(options), shard_px=max(1024, options.write_px or 0), dtype="uint8"
+        predicting = PredictOptions(
+            write_px=write_px,
+            shard_px=max(1024, write_px or 0),
+            test_time_augmentation=average,
+            precision=given.pop("precision"),
         )
+        made = segment_file(**given, options=predicting, machine=machine)
     except (UnetflowError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -9,6 +9,7 @@ import pandas as pd
 
 from unetflow.errors import StoreError
 from unetflow.labels.annotation import Annotation, read_class_lazily
+from unetflow.networks import geometry_of
 from unetflow.provenance.receipts import read_receipt, receipts_of_images
 from unetflow.provenance.records import record_of
 from unetflow.report.run_history import Record, read_record
@@ -132,7 +133,7 @@ def read_seams(run: Run, image: str) -> Seams | None:
     """The audit of the borders of tiles in an image's foreground; None where it is one tile."""
     foreground = read_array(run.path(PREDICTION, image=image), "foreground")
     step_px = foreground.attrs["unetflow"]["chosen"]["write_px"]
-    return audit_seams(foreground, step_px, 2 ** run.model["network"]["depth"])
+    return audit_seams(foreground, step_px, max(geometry_of(**run.model["network"]).step_px))
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def train_network(
     plan = recipe_from(**recipe)
     measured = read_receipt(statistics)
     inputs = [read_receipt(path) for path in receipts]
-    description = {
+    description: Any = {
         "network": {**network}
         | {"in_channels": measured["channels"], "num_classes": len(classes) + 1},
         **{"truth": kind, "classes": list(classes), "channels": measured["channels"]},
@@ -98,14 +98,14 @@ def train_network(
     if not fabric.is_global_zero:
         return
     trained = run.best_network()
-    output_px: int = trained.check_input_px(plan.tile_px)  # type: ignore[operator]
-    _write_patches(patches, training, plan, output_px)
+    _write_patches(patches, training, plan, trained.geometry.output_px(plan.tile_px))
     used = {key: distinct(of[key] for of in run.machines) for key in ("device", "precision")}
     summary = {
         **{"best": run.best, "steps": run.step, "precision": used["precision"]},
         **{"training_images": len(images), "validation_images": len(validation_images)},
     }
-    save_model(model, trained, {**description, "training": summary})
+    described: Any = {**description, "training": summary}
+    save_model(model, trained, described)
     write_whole(history, _as_csv(run.history))
     parameters = sum(tensor.numel() for tensor in trained.parameters())
     facts = {"digest": digest_of_file(model), "parameters": parameters}

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -20,6 +20,8 @@ from unetflow import networks
 from unetflow.engine.devices import machine_of
 from unetflow.errors import ModelError
 from unetflow.networks.initial_weights import centre_filters, start_from
+from unetflow.networks.model_file import ModelDescription
+from unetflow.networks.network import Network
 from unetflow.progress import progress
 from unetflow.train.checkpoints import StopSignal, load_checkpoint, save_checkpoint
 from unetflow.train.losses import combined_loss
@@ -39,7 +41,7 @@ class TrainingRun:
 
     def __init__(
         self,
-        description: dict[str, Any],
+        description: ModelDescription,
         recipe: Recipe,
         *,
         fabric: Fabric,
@@ -54,13 +56,13 @@ class TrainingRun:
         self.threads, self._path, self._digest = threads, path, digest
         self._checkpoint_s = checkpoint_s
         torch.manual_seed(generator(recipe.seed, "weights").initial_seed())
-        self.network: nn.Module = networks.build(**description["network"])
+        self.network = networks.build(**description["network"])
         if pretrained is None:
             if recipe.start == "centred":
                 centre_filters(self.network)
         else:
             start_from(pretrained, self.network, description, freeze=recipe.freeze_encoder)
-        self.network.to(memory_format=torch.channels_last)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._wrapped, self.optimizer = fabric.setup(self.network, _optimizer(self.network, recipe))
         self._averaged = (
             AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
@@ -97,7 +99,7 @@ class TrainingRun:
             seed=recipe.seed,
             numbers=self._own_patches(),
             input_px=recipe.tile_px,
-            output_px=self.network.check_input_px(recipe.tile_px),  # type: ignore[operator]
+            output_px=self.network.geometry.output_px(recipe.tile_px),
             augmentation=recipe.augmentation,
             workers=workers,
             pinned=self.fabric.device.type == "cuda",
@@ -129,7 +131,7 @@ class TrainingRun:
                 tick()
         self.waited_s = batches.waited_s
 
-    def best_network(self) -> nn.Module:
+    def best_network(self) -> Network:
         """The network with the weights that validated best (the last ones without validation)."""
         if self._best_weights is not None:
             self.network.load_state_dict(self._best_weights)
@@ -152,7 +154,7 @@ class TrainingRun:
         recipe, fabric = self.recipe, self.fabric
         self._wrapped.train()
         if recipe.freeze_encoder:
-            self.network.contracting.eval()  # type: ignore[union-attr]
+            self.network.encoder.eval()
         number = generator(recipe.seed, "dropout", self.step, fabric.global_rank).initial_seed()
         torch.manual_seed(number)
         rate = learning_rate(recipe, self.step)
@@ -206,7 +208,8 @@ class TrainingRun:
         if not validation:
             self.best = {"step": self.step, "validation_iou": None}
             return
-        network = self.network if self._averaged is None else self._averaged.module
+        averaged = self._averaged
+        network = self.network if averaged is None else cast(Network, averaged.module)
         if self.fabric.world_size > 1:
             for buffer in network.buffers():  # of batch normalisation: each process has its own
                 torch.distributed.broadcast(buffer, 0)
