@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from unetflow.engine.machine import Machine
+from unetflow.labels.dataset import Dataset
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.plan import PredictOptions
 from unetflow.provenance.receipts import write_receipt
 from unetflow.stages.predict import predict_store
+from unetflow.stages.train import TrainingInputs, TrainingJob, TrainingOutputs, train_network
 from unetflow.store.ome import PixelSize, ome_image, write_group, write_labels
 from unetflow.store.shards import Layout, open_array
 
@@ -36,6 +38,22 @@ def predict(*, models: Sequence[Path] = (), ensemble: Ensemble | None = None, **
     options, machine = taken(PredictOptions, job), taken(Machine, job)
     ensemble = ensemble or Ensemble.load(models)
     predict_store(ensemble=ensemble, options=options, machine=machine, **job)
+
+
+def training_job(**job: Any) -> TrainingJob:
+    """A job of rule train, all of whose values are given flat."""
+    parts = {
+        "inputs": taken(TrainingInputs, job),
+        "outputs": taken(TrainingOutputs, job),
+        "dataset": taken(Dataset, job),
+        "machine": taken(Machine, job),
+    }
+    return TrainingJob(**parts, **job)
+
+
+def train(**job: Any) -> None:
+    """Rule train, in this process."""
+    train_network(training_job(**job))
 
 
 def taken(kind: Any, values: dict[str, Any]) -> Any:
