@@ -17,7 +17,7 @@ from conftest import ROOT
 from unetflow import __version__
 from unetflow.commands import COMMANDS, MENDABLE, main
 from unetflow.networks import build
-from unetflow.networks.model_file import save_model
+from unetflow.networks.model_file import ModelDescription, save_model
 
 MODULES = {"predict": "unetflow.predict", "score": "unetflow.metrics", "split": "unetflow.splits"}
 WRONG = {  # arguments that a command can only refuse
@@ -135,7 +135,7 @@ def test_what_no_user_can_mend_is_raised_on(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_threads_of_a_prediction_share_one_arena(tmp_path: Path) -> None:
     network = build("unet", base_channels=2, depth=1)
-    description = {
+    description: ModelDescription = {
         "network": {"name": "unet", "base_channels": 2, "depth": 1},
         "channels": 1,
         "classes": ["cell"],

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,14 +13,11 @@ import torch
 from prepared import prepare
 
 from unetflow.commands import MENDABLE, run
-from unetflow.commands.predict import (
-    ForegroundOptions,
-    ImageOptions,
-    InstanceOptions,
-    segment_file,
-)
+from unetflow.commands.predict import ImageOptions, InstanceOptions, segment_file
+from unetflow.engine.machine import Machine
 from unetflow.networks import build
 from unetflow.networks.model_file import load_model, save_model
+from unetflow.predict.plan import PredictOptions
 from unetflow.predict.whole_image import predict_array
 from unetflow.store.foreground import read_foreground
 from unetflow.store.ome import write_group
@@ -37,7 +34,7 @@ def case(tmp_path: Path) -> tuple[Path, Any]:
     torch.manual_seed(3)
     options = {"base_channels": 4, "depth": 2}
     network = build("unet", **options)
-    description = {
+    description: Any = {
         "network": {"name": "unet", **options},
         "channels": 1,
         "classes": ["cell"],
@@ -84,15 +81,9 @@ def test_an_image_of_another_kind_is_warned_of(
 
 def test_the_same_call_goes_on_and_keeps_what_is_there(case: tuple[Path, Any]) -> None:
     folder, _ = case
-    how: ForegroundOptions = {
-        "write_px": 256,
-        "shard_px": 512,
-        "dtype": "uint8",
-        "average": 1,
-        "precision": "fp32",
-        "threads": 2,
-        "gpu": False,
-        "require_gpu": False,
+    how: dict[str, Any] = {
+        "options": PredictOptions(write_px=256, shard_px=512, precision="fp32"),
+        "machine": Machine(threads=2),
     }
     files = [folder / name for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
     first = segment_file(*files, **how)
@@ -242,15 +233,14 @@ def test_an_error_that_no_user_can_mend_keeps_its_traceback(
 
 def asked_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str
-) -> tuple[ImageOptions, InstanceOptions, ForegroundOptions]:
+) -> tuple[ImageOptions, InstanceOptions, PredictOptions, Machine]:
     """What the command would do."""
     asked: dict[str, Any] = {}
     monkeypatch.setattr(
         "unetflow.commands.predict.segment_file", lambda *files, **how: asked.update(how) or {}
     )
     assert run("predict", ["m", "i", "o", *arguments]) == 0
-    read, instances = asked.pop("read"), asked.pop("instances")
-    return read, instances, cast(ForegroundOptions, asked)
+    return asked["read"], asked["instances"], asked["options"], asked["machine"]
 
 
 def test_every_option_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,21 +250,15 @@ def test_every_option_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "--write-px 2048 --test-time-augmentation 8 --precision bf16 --threads 3 --cpu "
         "--require-gpu"
     )
-    read, instances, how = asked_for(
+    read, instances, options, machine = asked_for(
         tmp_path, monkeypatch, *f"{of_image} {of_instances} {of_foreground}".split()
     )
     assert read == ImageOptions(level=1, mpp=0.5, plane=2, channels=[2, 0])
     assert instances == InstanceOptions(0.25, min_area_px=9, fill_holes=True, split_px=1.5)
-    assert how == {
-        "write_px": 2048,
-        "shard_px": 2048,
-        "dtype": "uint8",
-        "average": 8,
-        "precision": "bf16",
-        "threads": 3,
-        "gpu": False,
-        "require_gpu": True,
-    }
+    assert options == PredictOptions(
+        write_px=2048, shard_px=2048, test_time_augmentation=8, precision="bf16"
+    )
+    assert machine == Machine(threads=3, gpu=False, require_gpu=True)
 
 
 def test_the_old_name_of_an_option_works_and_says_so(

@@ -7,16 +7,20 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any
 
 from unetflow.commands.predict_options import parser_of
 from unetflow.commands.source_pixels import SourcePixels
+from unetflow.engine.machine import Machine
 from unetflow.errors import StoreError
 from unetflow.images.resampling import Source, picked_channels, source_at
 from unetflow.images.slide import Slide
 from unetflow.images.sources import fingerprint_of, split_dataset
 from unetflow.instances.labelled_store import label_store
+from unetflow.networks import module_of
+from unetflow.networks.model_file import ModelDescription
 from unetflow.predict.ensemble import Ensemble
+from unetflow.predict.plan import PredictOptions
 from unetflow.predict.stored_foreground import write_foreground, write_foreground_levels
 from unetflow.predict.suitability import check_image, other_intensities
 from unetflow.provenance.code_digest import code_digest
@@ -50,19 +54,6 @@ class InstanceOptions:
     split_px: float | None = None  # None: clumps are not taken apart
 
 
-class ForegroundOptions(TypedDict):
-    """Options of `write_foreground`."""
-
-    write_px: int | None
-    shard_px: int
-    dtype: str
-    average: int
-    precision: str
-    threads: int
-    gpu: bool
-    require_gpu: bool
-
-
 def segment_file(
     model: str | Path,
     image: str | Path,
@@ -70,13 +61,14 @@ def segment_file(
     *,
     read: ImageOptions = ImageOptions(),
     instances: InstanceOptions = InstanceOptions(),
-    **how: Unpack[ForegroundOptions],
+    options: PredictOptions,
+    machine: Machine,
 ) -> dict[str, dict[str, Any]]:
     """Segment an image file into an OME-Zarr; returns what is said of the instances of each class.
 
-    The image is read at the model's resolution where both are known. `how` are the options of
-    `unetflow.predict.stored_foreground.write_foreground`. The same call goes on where a killed one
-    stopped. Raises SlideError and ModelError, and StoreError where something else is at `output`.
+    The image is read at the model's resolution where both are known. The same call goes on where a
+    killed one stopped. Raises SlideError and ModelError, and StoreError where something else is at
+    `output`.
     """
     ensemble = Ensemble.load([model])
     (description,) = ensemble.descriptions
@@ -104,16 +96,17 @@ def segment_file(
             size=size,
             tissue=None,
             decided_by=decided_by,
-            **how,
+            options=options,
+            machine=machine,
         )
     _warn_of(pixels, description, image)
     digest = foreground.content_digest()
-    write_foreground_levels(output, foreground, digest, how["threads"], size=size)
-    return _write_instances(Path(output), digest, instances, description, how["threads"])
+    write_foreground_levels(output, foreground, digest, machine.threads, size=size)
+    return _write_instances(Path(output), digest, instances, description, machine.threads)
 
 
 def _source_for(
-    description: dict[str, Any], slide: Slide, read: ImageOptions
+    description: ModelDescription, slide: Slide, read: ImageOptions
 ) -> tuple[Source, list[int]]:
     """The image as the model needs it, and the channels to read. Raises where it does not suit."""
     known = slide.levels[0].mpp is not None
@@ -130,7 +123,7 @@ def _source_for(
     return source, channels
 
 
-def _warn_of(pixels: SourcePixels, description: dict[str, Any], image: str | Path) -> None:
+def _warn_of(pixels: SourcePixels, description: ModelDescription, image: str | Path) -> None:
     """Say which places could not be read, and whether the image is of another kind."""
     for place in pixels.lost:
         log.warning(
@@ -149,7 +142,7 @@ def _write_instances(
     output: Path,
     foreground: str,
     instances: InstanceOptions,
-    description: dict[str, Any],
+    description: ModelDescription,
     threads: int,
 ) -> dict[str, dict[str, Any]]:
     """Instances and their table, of the foreground with this digest; what is said of each."""
@@ -189,9 +182,9 @@ def _check_output(image: str | Path, output: Path) -> None:
     )
 
 
-def _code(module: str, description: dict[str, Any]) -> str:
+def _code(module: str, description: ModelDescription) -> str:
     """Digest of the code that a module of this package, reading and the network are made of."""
-    network = f"unetflow.networks.{description['network']['name']}"
+    network = module_of(description["network"]["name"])
     path = Path(__file__).parents[1] / module
     return code_digest(path, network, "unetflow.images.resampling")
 
@@ -208,14 +201,17 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
         instances=InstanceOptions(
             options.threshold, options.min_area_px, options.fill_holes, options.split_px
         ),
-        write_px=options.write_px,
-        shard_px=max(1024, options.write_px or 0),
-        dtype="uint8",
-        average=options.test_time_augmentation,
-        precision=options.precision,
-        threads=options.threads,
-        gpu=options.gpu,
-        require_gpu=options.require_gpu,
+        options=PredictOptions(
+            write_px=options.write_px,
+            shard_px=max(1024, options.write_px or 0),
+            test_time_augmentation=options.test_time_augmentation,
+            precision=options.precision,
+        ),
+        machine=Machine(
+            threads=options.threads,
+            gpu=options.gpu,
+            require_gpu=options.require_gpu,
+        ),
     )
     for name, of in made.items():
         print(f"{name}: {of['instances']} instances at threshold {of['threshold']:g}")

@@ -1,14 +1,15 @@
 """What is wrong with config and sheet, as far as it can be told before anything runs."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unetflow import networks
 from unetflow.errors import ConfigError
 from unetflow.images.sources import split_dataset
 from unetflow.jobs.config import Config
 from unetflow.jobs.sheet import Image
 from unetflow.jobs.sources import Sources, sources_cache
-from unetflow.tiles.valid_sizes import output_size_px
 
 if TYPE_CHECKING:
     from unetflow.jobs.settings import Settings
@@ -89,16 +90,19 @@ def _experiment_problems(settings: "Settings", name: str) -> list[str]:
         for fold in settings.folds(name):
             if not settings.images_of(name, fold, "train"):
                 problems.append(f"{where}: no image of its dataset is for training in fold {fold}")
-    depth = experiment["network"]["depth"]
+    geometry = networks.geometry_of(**experiment["network"])
     try:
-        output_size_px(settings.recipe(name).tile_px, depth)
+        tile_px = settings.recipe(name).tile_px
+        for axis in range(len(geometry.axes)):
+            geometry.output_px(tile_px, axis)
     except (ConfigError, ValueError) as error:
         problems.append(f"{where}.recipe.tile_px: {error}")
     write_px, shard_px = config["predict"]["write_px"], config["predict"]["shard_px"]
-    if write_px is not None and write_px % 2**depth:
+    step_px = math.lcm(*geometry.step_px)
+    if write_px is not None and write_px % step_px:
         problems.append(
-            f"config: predict.write_px: {write_px} px is no multiple of {2**depth} px, as the "
-            f"depth {depth} of experiment {name} needs; use 512 or 1024"
+            f"config: predict.write_px: {write_px} px is no multiple of {step_px} px, the step of "
+            f"the network of experiment {name}; use 512 or 1024"
         )
     if write_px is not None and shard_px % write_px:
         problems.append(

@@ -8,9 +8,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypedDict
 
+from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.regions import squares
+from unetflow.tiles.tiling import Tiling
 
 GIGA = 1e9
+TILE_PX = 1024  # the largest that prediction takes by itself
+BF16_BYTES = 2
+SHARE_OF_TILES = 0.78  # of a job's memory: a little less than they may take
 SHARD_PX = 1024  # as `unetflow.store.shards`, which takes half a second to load
 # of NVIDIA, AMD, and either under WSL
 GPU_FILES = ("dev/nvidia[0-9]*", "proc/driver/nvidia/gpus/*", "dev/kfd", "dev/dxg")
@@ -47,13 +52,14 @@ def growing(
     return amount
 
 
-def tiles_mb(base_channels: int, threads: int) -> int:
-    """Memory for prediction on a CPU, where each thread has a tile of 1212 px in bf16.
+def tiles_mb(geometry: Geometry, threads: int) -> int:
+    """Memory for prediction on a CPU, where each thread has a tile that writes 1024 px, in bf16.
 
-    The tiles take what `unetflow.networks.unet.UNet.bytes_of_tile` says, and no more than 0.8 of
-    what the job has (`unetflow.predict.ensemble`); 2 GB are for all else.
+    The tiles take what the network's geometry says, and no more than 0.8 of what the job has
+    (`unetflow.predict.ensemble`); 2 GB are for all else.
     """
-    return 2000 + 30 * base_channels * threads
+    tile_bytes = geometry.tile_bytes(Tiling.at_least(geometry, TILE_PX).read_px, BF16_BYTES)
+    return 2000 + math.ceil(threads * tile_bytes / SHARE_OF_TILES / 1e6)
 
 
 def for_shards(most: int, *, of: str = "images") -> Callable[..., int]:

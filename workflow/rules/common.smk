@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+from unetflow import networks
 from unetflow.errors import ConfigError
 from unetflow.images.sources import split_dataset
 from unetflow.jobs.resources import for_shards, gpus, growing, tiles_mb
@@ -36,13 +37,9 @@ LABELLING = {
     key: value for key, value in SETTINGS.config["instances"].items() if key != "threshold"
 }
 PARTS = SETTINGS.config["predict"]["parts"]  # in no digest: any number gives the same bytes
-PREDICT = {  # by the names that `write_foreground` has for them
-    {"test_time_augmentation": "average"}.get(key, key): value
-    for key, value in SETTINGS.config["predict"].items()
-    if key != "parts"
-}
+PREDICT = {key: value for key, value in SETTINGS.config["predict"].items() if key != "parts"}
 LEAST_OF_PART = 16  # shards: with fewer, starting the job takes longer than what is shared
-BEGIN, END = (0, 0), (-1, 1)  # shares, as `unetflow.predict.stored_foreground` has them
+BEGIN, END = (0, 0), (-1, 1)  # shares, as `unetflow.predict.plan` has them
 
 
 wildcard_constraints:
@@ -228,8 +225,7 @@ def weighting(wildcards):
 
 def network_module(wildcards):
     """The module of the experiment's network: its code counts beside the script's."""
-    name = SETTINGS.config["experiments"][wildcards.experiment]["network"]["name"]
-    return f"unetflow.networks.{name}"
+    return networks.module_of(experiment("network")(wildcards)["name"])
 
 
 def network_code(rule):
@@ -272,9 +268,9 @@ def gpus_of_predict(wildcards):
 
 def memory_of_predict(wildcards, threads, attempt):
     """Memory [MB] of the rules that predict: on a CPU as many tiles as threads, on a GPU few."""
-    network = SETTINGS.config["experiments"][wildcards.experiment]["network"]
+    geometry = networks.geometry_of(**experiment("network")(wildcards))
     on_gpu = gpus_of_job(1)(wildcards)
-    return attempt * (6000 if on_gpu else tiles_mb(network["base_channels"], threads))
+    return attempt * (6000 if on_gpu else tiles_mb(geometry, threads))
 
 
 def share_of_predict(wildcards):
@@ -285,8 +281,8 @@ def share_of_predict(wildcards):
 def predict_params(share, receipt):
     """Params of the rules that predict.
 
-    `share` says which shards, as `unetflow.predict.stored_foreground.Share`, `receipt` where that
-    of an image is written.
+    `share` says which shards, as `unetflow.predict.plan.Share`, `receipt` where that of an image is
+    written.
     """
     return {
         "images": of_each(
