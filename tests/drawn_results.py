@@ -200,6 +200,7 @@ def files_of_run(folder: Path, experiment: str = "net", fold: str = "0") -> RunF
     return {
         "experiment": experiment,
         "fold": fold,
+        "step_px": 8,
         "model": str(models / "model.json"),
         "history": str(models / "training.csv"),
         "patches": str(models / "patches.npz"),

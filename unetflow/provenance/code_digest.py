@@ -19,7 +19,8 @@ WITHOUT_EFFECT = {
     "unetflow.progress",  # says in the log how far a stage is
     "unetflow.provenance.code_digest",  # makes the digests
     "unetflow.provenance.records",  # what it writes is nobody's input
-    "unetflow.provenance.schemas",  # types alone, which a checker reads
+    "unetflow.provenance.schemas",  # types alone, which a checker reads, as the next
+    "unetflow.report.handed",
 }
 
 

@@ -7,7 +7,6 @@ from typing import cast
 import numpy as np
 
 from unetflow.labels.annotation import IGNORE, Annotation, read_class_lazily
-from unetflow.networks import geometry_of
 from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.schemas import StatisticsReceipt
 from unetflow.report.run_results import Run, stored_instances
@@ -66,8 +65,8 @@ def read_crop(run: Run, image: str, name: str, *, most_px: int) -> Crop:
 def read_seams(run: Run, image: str) -> Seams | None:
     """The audit of the borders of tiles in an image's foreground; None where it is one tile."""
     foreground = read_array(run.files["images"][image]["prediction"], "foreground")
-    step_px = foreground.attrs["unetflow"]["chosen"]["write_px"]
-    return audit_seams(foreground, step_px, max(geometry_of(**run.model["network"]).step_px))
+    write_px = foreground.attrs["unetflow"]["chosen"]["write_px"]
+    return audit_seams(foreground, write_px, run.files["step_px"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class RunFiles(TypedDict):
 
     experiment: str
     fold: str
+    step_px: int  # of the network: its pattern repeats
     model: str  # receipt
     history: str
     patches: str

@@ -228,6 +228,11 @@ def network_module(wildcards):
     return networks.module_of(experiment("network")(wildcards)["name"])
 
 
+def geometry_of_network(name):
+    """The geometry of an experiment's network."""
+    return networks.geometry_of(**SETTINGS.config["experiments"][name]["network"])
+
+
 def network_code(rule):
     """Function of wildcards: code digest of a rule that runs the experiment's network."""
     return lambda wildcards: code(rule, network_module(wildcards))
@@ -268,7 +273,7 @@ def gpus_of_predict(wildcards):
 
 def memory_of_predict(wildcards, threads, attempt):
     """Memory [MB] of the rules that predict: on a CPU as many tiles as threads, on a GPU few."""
-    geometry = networks.geometry_of(**experiment("network")(wildcards))
+    geometry = geometry_of_network(wildcards.experiment)
     on_gpu = gpus_of_job(1)(wildcards)
     return attempt * (6000 if on_gpu else tiles_mb(geometry, threads))
 

@@ -27,6 +27,7 @@ def files_of_run(name, fold):
     return {
         "experiment": name,
         "fold": str(fold),
+        "step_px": max(geometry_of_network(name).step_px),
         **{key: f"{RESULTS}/{pattern}".format(**run) for key, pattern in own.items()},
         "foreground": foregrounds[0] if foregrounds else None,
         "images": {
