@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 from scipy import ndimage
 
-from unetflow.components.pieces_of_block import Sums, labelled_pieces, no_sums, sums_of
+from unetflow.components.pieces_of_block import Sums, labelled_components, no_sums, sums_of
 from unetflow.components.runs import root_of
 from unetflow.engine.each import in_order
 from unetflow.tiles.regions import Region, common, shard_region, within
@@ -237,7 +237,7 @@ def _take_apart(
         light_YX = light_KYX[int(np.searchsorted(ends, number))][within(box, window)]
         parts = _parts(mask, *how)
         origin = (box[0].start, box[1].start)
-        found.append(sums_of(labelled_pieces(parts), light_YX, origin, labels.shape))
+        found.append(sums_of(labelled_components(parts), light_YX, origin, labels.shape))
     return np.array([len(of.first) for of in found[1:]], np.int64), _in_a_row(found)
 
 

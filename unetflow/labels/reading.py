@@ -7,7 +7,7 @@ import numpy as np
 from unetflow.errors import LabelsError
 from unetflow.images.polygons import Polygons
 from unetflow.images.slide import Slide
-from unetflow.labels.encoding import read_truth
+from unetflow.labels.encoding import checked_truth
 from unetflow.store.shards import SHARD_PX
 from unetflow.tiles.regions import Region
 
@@ -57,7 +57,7 @@ def label_reader(
         y, x = at[0][rows], at[1][columns]
         values = slide.read(0, slice(int(y[0]), int(y[-1]) + 1), slice(int(x[0]), int(x[-1]) + 1))
         picked = values[0][np.ix_(y - y[0], x - x[0])]
-        return read_truth(picked, kind, ignore_value, str(slide.path), classes=classes)
+        return checked_truth(picked, kind, ignore_value, str(slide.path), classes=classes)
 
     if kind != "interior":
         return read
@@ -65,9 +65,8 @@ def label_reader(
     from unetflow.components.objects_of_image import find_objects  # a second of numba, only here
     from unetflow.components.pieces_of_block import Labelling
 
-    def interior(region: Region) -> tuple[np.ndarray, np.ndarray, None]:
-        inside = read(*region)[0] != 0
-        return inside, inside, None
+    def interior(region: Region) -> tuple[np.ndarray, None, None]:
+        return read(*region)[0] != 0, None, None
 
     block = (SHARD_PX, SHARD_PX)
     numbered = find_objects(interior, shape_px, block, Labelling())
