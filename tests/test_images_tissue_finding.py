@@ -174,6 +174,7 @@ def test_a_file_without_coarse_levels_is_read_whole_and_still_masked(tmp_path: P
     assert 0 < share < 0.2
 
 
+@pytest.mark.slow
 def test_objects_that_a_mask_cuts_off_are_a_warning_of_the_truth(tmp_path: Path) -> None:
     prepare(tmp_path, slide_of(235, 120), tissue="threshold")
     labels = np.zeros((SIDE, SIDE), np.uint16)
@@ -201,6 +202,7 @@ def job_of(folder: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_prediction_is_the_same_inside_and_zero_outside(tmp_path: Path) -> None:
     pixels = slide_of(235, 120)[2048:, 2048:]
     prepare(tmp_path, pixels)

@@ -68,6 +68,7 @@ def run_without(libraries: tuple[str, ...], code: str) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("libraries", "code"),
     [(NUMPY_ALONE, TILES + LABELS), (NO_TORCH, INSTANCES + METRICS), (NEVER, PREDICTION)],
