@@ -11,6 +11,7 @@ if not workflow.configfiles:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/paths.smk"
+include: "workflow/rules/report_files.smk"
 
 
 pathvars:

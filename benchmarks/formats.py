@@ -23,11 +23,19 @@ def row_of(path: Path, plane: int | None, folder: Path) -> str:
         with Slide(path, plane=plane) as slide:
             axes = slide.axes
         prepare_image(
-            **{"path": path, "fingerprint": fingerprint_of(path), "store": folder / "o.zarr"},
-            **{"receipt": folder / "o.json", "plane": plane, "time": None, "axes": None},
-            **{"level": None, "mpp": None, "want_mpp": None, "channels": None},
-            tissue=None,
-            **{"max_unreadable": 0.01, "threads": 2, "code": ""},
+            raw={
+                "path": str(path),
+                "fingerprint": fingerprint_of(path),
+                "plane": plane,
+                "time": None,
+                "axes": None,
+            },
+            wanted={"level": None, "mpp": None, "want_mpp": None, "channels": None, "tissue": None},
+            store=folder / "o.zarr",
+            receipt=folder / "o.json",
+            max_unreadable=0.01,
+            threads=2,
+            code="",
         )
     except UnetflowError as error:
         return f"| {path.name} | {str(error).replace(str(path), path.name)} | | | | |"

@@ -10,6 +10,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,30 +21,32 @@ from monai.inferers import sliding_window_inference
 from prediction import draw_slide
 from torch import Tensor, nn
 
+from unetflow.engine.machine import Machine
 from unetflow.engine.memory import keep_freed_memory
 from unetflow.networks import build
 from unetflow.networks.model_file import load_model
 from unetflow.networks.unet import UNet
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.forward import as_batch, ready
+from unetflow.predict.plan import Inference, PredictOptions
+from unetflow.predict.runners import orientations_of
 from unetflow.predict.stored_foreground import write_foreground
 from unetflow.predict.whole_image import predict_array
 from unetflow.store.foreground import read_foreground
+from unetflow.store.ome import PixelSize
 from unetflow.store.pixels import normalised
 from unetflow.store.shards import SHARD_PX, read_array
-from unetflow.tiles.valid_sizes import valid_input_px
+from unetflow.tiles.tiling import Tiling
 
 
-class Padded(UNet):
+def padded(network: Any) -> UNet:
     """The same convolutions, zero-padded: the output is as large as the input."""
-
-    def check_input_px(self, size_px: int) -> int:
-        return size_px
-
-
-def padded(network: Any) -> nn.Module:
     first, last = network.contracting[0][0], network.classify
-    twin = Padded(first.in_channels, last.out_channels, last.in_channels, network.depth)
+    twin = UNet(first.in_channels, last.out_channels, last.in_channels, network.depth)
+    step_px, no_px = twin.geometry.step_px, (0, 0)
+    twin.geometry = replace(
+        twin.geometry, before_px=no_px, after_px=no_px, smallest_input_px=step_px
+    )
     twin.load_state_dict(network.state_dict())
     for layer in twin.modules():
         if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
@@ -65,13 +68,15 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     network: Any = build("unet", base_channels=options.base)
-    intensity = {"mean": [128.0], "deviation": [8.0]}
+    description: Any = {"intensity": {"mean": [128.0], "deviation": [8.0]}}
     if options.model:
         network, description = load_model(options.model)
-        intensity = description["intensity"]
-    usual = (SHARD_PX, "cpu", options.precision, options.threads, 0)
-    write_px = options.write_px or Ensemble([(network, {})]).usual_tile(*usual)
-    tile_px = valid_input_px(write_px, network.depth)
+    intensity = description["intensity"]
+    description |= {"classes": ["cell"], "channels": 1}
+    how = Inference("cpu", options.precision, orientations_of(1))
+    usual = Ensemble([(network, description)]).usual_tiling(SHARD_PX, how, options.threads, 0)
+    write_px = options.write_px or usual.side_px
+    tile_px = Tiling.square(network.geometry, write_px).read_px[0]
     patch_px = tile_px // 16 * 16
     plain = padded(network).eval()
     fast = {
@@ -96,14 +101,18 @@ def main() -> None:
         def ours() -> np.ndarray:
             store = Path(folder) / f"p{time.monotonic_ns()}.ome.zarr"
             write_foreground(
-                Ensemble([(network, {"classes": ["cell"], "channels": 1, "intensity": intensity})]),
+                Ensemble([(network, description)]),
                 pixels,
                 store,
-                **{"scale": [1, 1], "unit": None, "tissue": None, "decided_by": {}},
-                **{"write_px": write_px, "shard_px": max(SHARD_PX, write_px)},
-                **{"dtype": "uint8"},
-                **{"average": 1, "precision": options.precision, "threads": options.threads},
-                **{"gpu": False, "require_gpu": False},
+                size=PixelSize((1, 1)),
+                tissue=None,
+                decided_by={},
+                options=PredictOptions(
+                    write_px=write_px,
+                    shard_px=max(SHARD_PX, write_px),
+                    precision=options.precision,
+                ),
+                machine=Machine(threads=options.threads),
             )
             return read_foreground(store)[0]
 

@@ -14,51 +14,49 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from unetflow.demo.planes import draw_region
+from unetflow.engine.machine import Machine
 from unetflow.instances.labelled_store import label_store
 from unetflow.networks import build
-from unetflow.networks.model_file import load_model
+from unetflow.networks.model_file import ModelDescription, load_model
+from unetflow.networks.network import Network
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.forward import ready, tile_logits
+from unetflow.predict.plan import Plan, PredictOptions
 from unetflow.predict.stored_foreground import write_foreground
 from unetflow.store.ome import PixelSize, ome_image, write_group
 from unetflow.store.shards import Layout, open_array, read_array
 from unetflow.tiles.regions import squares
-from unetflow.tiles.valid_sizes import halo_px, output_size_px, valid_input_px
+from unetflow.tiles.valid_sizes import unet_geometry
 
 BLOCK_PX = 1024
 
 
-class Copying(nn.Module):
+class Copying(Network):
     """Logits from the pixels themselves, cut as the paper's network cuts them."""
 
-    depth, halo_px, seamless = 4, halo_px(4), True
+    geometry, in_channels = replace(unet_geometry(), values_per_px=4), 1
 
     def __init__(self) -> None:
         super().__init__()
         self.none = nn.Conv2d(1, 1, 1)
 
-    def check_input_px(self, size_px: int) -> int:
-        return output_size_px(size_px, self.depth)
-
-    def bytes_of_tile(self, input_px: int, bytes_per_value: int) -> int:
-        return 4 * bytes_per_value * input_px**2
-
     def forward(self, image_BCHW: Tensor) -> Tensor:
-        inner = image_BCHW[..., self.halo_px : -self.halo_px, self.halo_px : -self.halo_px]
+        rows, columns = self.geometry.output_region(image_BCHW.shape[-2:])
+        inner = image_BCHW[..., rows, columns]
         both = inner.new_empty((len(inner), 2, *inner.shape[-2:]))
         both[:, :1], both[:, 1:] = inner, inner
         return both.mul_(torch.tensor([-1.0, 1.0])[:, None, None])
 
 
-def network_of(base: int) -> Any:
+def network_of(base: int) -> Network:
     torch.manual_seed(0)
     return build("unet", base_channels=base) if base else Copying()
 
@@ -80,11 +78,12 @@ def run_case(folder: Path, options: argparse.Namespace) -> None:
     """Predict and label the slide in a folder; prints what it took as JSON."""
     torch.set_num_threads(options.threads)
     pixels = read_array(folder / "i.ome.zarr", "0")
-    description: dict[str, Any] = {
-        **{"classes": ["cell"], "channels": 1},
+    description: ModelDescription = {
+        "network": {},
+        "classes": ["cell"],
+        "channels": 1,
         "intensity": {"mean": [128.0], "deviation": [8.0]},
     }
-    network: Any
     if options.model:
         network, description = load_model(options.model)
     else:
@@ -97,14 +96,12 @@ def run_case(folder: Path, options: argparse.Namespace) -> None:
         size=PixelSize.square(0.5),
         tissue=None,
         decided_by={},
-        write_px=options.write_px,
-        shard_px=max(1024, options.write_px or 0),
-        dtype="uint8",
-        average=1,
-        precision=options.precision,
-        threads=options.threads,
-        gpu=options.gpu,
-        require_gpu=options.gpu,
+        options=PredictOptions(
+            write_px=options.write_px,
+            shard_px=max(1024, options.write_px or 0),
+            precision=options.precision,
+        ),
+        machine=Machine(threads=options.threads, gpu=options.gpu, require_gpu=options.gpu),
     )
     predicted = time.perf_counter()
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -127,18 +124,17 @@ def run_case(folder: Path, options: argparse.Namespace) -> None:
             "objects": sum(of["instances"] for of in made.values()),
         },
         "label_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "tiles_s": bare_seconds(network, foreground.chosen),
+        "tiles_s": bare_seconds(network, Plan.read(foreground.chosen)),
         "write_px": foreground.chosen["write_px"],
     }
     print(json.dumps(found))
 
 
-def bare_seconds(network: Any, chosen: dict[str, Any]) -> float:
+def bare_seconds(network: Network, plan: Plan) -> float:
     """Seconds per tile of the network alone, on a tile in its memory: the median of five."""
-    device = chosen["device"]
-    inferring = ready(network, device=device, precision=chosen["precision"])
-    read_px = valid_input_px(chosen["write_px"], network.depth)
-    tile = torch.randn(1, 1, read_px, read_px, device=device)
+    device = plan.device
+    inferring = ready(network, device=device, precision=plan.precision)
+    tile = torch.randn(1, 1, *plan.tiling(network.geometry).read_px, device=device)
     repeats = 1 if device == "cpu" else 20  # as a GPU takes what it is given and goes on
     seconds = []
     for _ in range(6):

@@ -100,10 +100,14 @@ def measure_large_weights(side_px: int, folder: Path) -> Iterator[str]:
     reset_peak()
     started = time.perf_counter()
     write_weights(
+        truth=folder / "i.zarr",
+        truth_receipt=folder / "t.json",
+        store=folder / "w.zarr",
+        receipt=folder / "w.json",
         kind="instances",
-        **{"truth": folder / "i.zarr", "truth_receipt": folder / "t.json"},
-        **{"store": folder / "w.zarr", "receipt": folder / "w.json"},
-        **{"w0": 10, "sigma_px": 5, "threads": 2, "code": ""},
+        weighting={"w0": 10, "sigma_px": 5},
+        threads=2,
+        code="",
     )
     elapsed = time.perf_counter() - started
     yield (
@@ -154,11 +158,19 @@ def measure_preparation(side_px: int, folder: Path) -> Iterator[str]:
     reset_peak()
     started = time.perf_counter()
     prepare_image(
-        **{"path": path, "fingerprint": fingerprint_of(path), "store": folder / "o.zarr"},
-        **{"receipt": folder / "o.json", "plane": None, "time": None, "axes": None},
-        **{"level": None, "mpp": None, "want_mpp": None, "channels": None},
-        tissue=None,
-        **{"max_unreadable": 0.01, "threads": 2, "code": ""},
+        raw={
+            "path": str(path),
+            "fingerprint": fingerprint_of(path),
+            "plane": None,
+            "time": None,
+            "axes": None,
+        },
+        wanted={"level": None, "mpp": None, "want_mpp": None, "channels": None, "tissue": None},
+        store=folder / "o.zarr",
+        receipt=folder / "o.json",
+        max_unreadable=0.01,
+        threads=2,
+        code="",
     )
     whole = time.perf_counter() - started
     size_mb = path.stat().st_size / 1e6

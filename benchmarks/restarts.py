@@ -79,8 +79,8 @@ class Segmentation:
         image = folder / "slide.tif"
         if options.model is None and not model.exists():
             torch.manual_seed(0)
-            network = {"name": "unet", "base_channels": 16}
-            description = {"network": network, "channels": 1, "classes": ["cell"], "mpp": None}
+            network: Any = {"name": "unet", "base_channels": 16}
+            description: Any = {"network": network, "channels": 1, "classes": ["cell"], "mpp": None}
             intensity = {"mean": [128.0], "deviation": [8.0]}
             random_weights = networks.build(**network)
             save_model(model, random_weights, description | {"intensity": intensity})

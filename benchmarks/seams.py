@@ -7,12 +7,12 @@ pixels from tile to tile; tiles that know nothing of each other.
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from unetflow.networks.model_file import load_model
+from unetflow.networks.network import Network
 from unetflow.predict.forward import as_batch, ready, tile_logits
 from unetflow.predict.whole_image import predict_array
 from unetflow.report.seam_audit import audit_seams
@@ -22,9 +22,10 @@ from unetflow.tiles.grid import tile_grid
 from unetflow.tiles.mirror import read_mirrored
 
 
-def tiled(network: Any, image_CYX: np.ndarray, step_px: int, *, lonely: bool) -> np.ndarray:
+def tiled(network: Network, image_CYX: np.ndarray, step_px: int, *, lonely: bool) -> np.ndarray:
     """Foreground (K, Y, X) by steps of a whole output; `lonely` tiles mirror their own borders."""
-    read_px, halo_px = step_px + 2 * network.halo_px, network.halo_px
+    halo_px = network.geometry.before_px[0]
+    read_px = step_px + 2 * halo_px
     foreground = None
     for tile in tile_grid(image_CYX.shape[1:], step_px, halo_px, read_px):
         height, width = (part.stop - part.start for part in tile.write)
@@ -51,11 +52,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     network, description = load_model(options.results / f"models/{options.model}/model.safetensors")
-    inferring: Any = ready(network, device="cpu", precision="fp32")
+    inferring = ready(network, device="cpu", precision="fp32")
     pixels = read_array(options.results / f"images/{options.image}.ome.zarr", "0")
     part = slice(options.most_px)
     image = normalised(np.asarray(pixels[:, part, part]), description["intensity"])
-    period_px = 2**inferring.depth
+    period_px = network.geometry.step_px[0]
     # A valid network of this depth returns outputs of 4 px more than a multiple of its period.
     output_px = options.write_px * 3 // 4 + 4  # 388 of 512
     exact = predict_array(network, image, write_px=options.write_px)[1:]

@@ -26,11 +26,12 @@ from unetflow.demo.planes import draw_region
 from unetflow.engine.devices import resolve_device, resolve_precision
 from unetflow.engine.memory import keep_freed_memory
 from unetflow.networks import build
-from unetflow.stages.train import _fabric
+from unetflow.train.checkpoints import Checkpoint
 from unetflow.train.loop import TrainingRun
 from unetflow.train.losses import combined_loss
 from unetflow.train.patches import TrainingImage
 from unetflow.train.recipes import recipe_from
+from unetflow.train.torchrun import launch
 
 SIDE_PX = 1024
 Backward = Callable[[Tensor], None]
@@ -52,7 +53,7 @@ def bare_steps(
 ) -> list[float]:
     """Seconds of forward, backward and optimizer step on one patch that is there already."""
     device = next(network.parameters()).device
-    output_px = network.check_input_px(tile_px)
+    output_px = network.geometry.output_px(tile_px)
     image = torch.randn(1, 1, tile_px, tile_px, device=device)
     target = torch.randint(0, 2, (1, output_px, output_px), device=device)
     weight = torch.ones(1, output_px, output_px, device=device)
@@ -107,15 +108,15 @@ def main() -> None:
             tile_px=options.tile, steps=options.steps, validate_every=10**6, seed=turn
         )
         network = {"name": "unet", "base_channels": options.base, "depth": options.depth}
+        description: Any = {"network": network}
         with tempfile.TemporaryDirectory() as folder:
             run = TrainingRun(
-                {"network": network},
+                description,
                 recipe,
-                fabric=_fabric(device, precision),
+                fabric=launch(device, precision),
                 precision=precision,
                 threads=torch.get_num_threads(),
-                path=Path(folder) / "last.pt",
-                digest="",
+                checkpoint=Checkpoint(Path(folder) / "last.pt", digest=""),
             )
             run.train(images, [], workers=options.workers)
         elapsed = [row["elapsed_s"] for row in run.history]

@@ -1,6 +1,8 @@
 """Operating thresholds of one experiment and fold, from its validation images."""
 
+from unetflow.evaluate.scoring import Scoring
 from unetflow.jobs.logs import job_log
+from unetflow.labels.dataset import Dataset
 from unetflow.stages.calibrate import calibrate
 
 with job_log(snakemake.log[0]):
@@ -8,10 +10,14 @@ with job_log(snakemake.log[0]):
         images=snakemake.params.images,
         predictions=snakemake.params.predictions,
         receipt=snakemake.output.receipt,
-        kind=snakemake.params.kind,
-        classes=snakemake.params.classes,
-        thresholds=snakemake.params.thresholds,
-        regions_px=snakemake.params.regions_px,
-        labelling=snakemake.params.labelling,
-        threads=snakemake.threads,
+        dataset=Dataset(
+            kind=snakemake.params.kind,
+            classes=tuple(snakemake.params.classes),
+        ),
+        scoring=Scoring(
+            thresholds=snakemake.params.thresholds,
+            regions_px=snakemake.params.regions_px,
+            labelling=snakemake.params.labelling,
+            threads=snakemake.threads,
+        ),
     )

@@ -1,8 +1,10 @@
 """All scores of images."""
 
+from unetflow.evaluate.scoring import Scoring
 from unetflow.evaluate.tables import join_tables
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
+from unetflow.labels.dataset import Dataset
 from unetflow.stages.evaluate import evaluate_image
 
 with job_log(snakemake.log[0]):
@@ -13,10 +15,14 @@ with job_log(snakemake.log[0]):
         made="table",
         finish=join_tables,
         calibration=snakemake.input.calibration,
-        kind=snakemake.params.kind,
-        classes=snakemake.params.classes,
-        thresholds=snakemake.params.thresholds,
-        regions_px=snakemake.params.regions_px,
-        labelling=snakemake.params.labelling,
-        threads=snakemake.threads,
+        dataset=Dataset(
+            kind=snakemake.params.kind,
+            classes=tuple(snakemake.params.classes),
+        ),
+        scoring=Scoring(
+            thresholds=snakemake.params.thresholds,
+            regions_px=snakemake.params.regions_px,
+            labelling=snakemake.params.labelling,
+            threads=snakemake.threads,
+        ),
     )

@@ -3,7 +3,7 @@
 from unetflow.engine.memory import keep_freed_memory
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
-from unetflow.stages.instances import write_instances
+from unetflow.stages.instances import Making, write_instances
 
 keep_freed_memory()
 with job_log(snakemake.log[0]):
@@ -12,9 +12,11 @@ with job_log(snakemake.log[0]):
         snakemake.params.images,
         output=snakemake.output.receipt,
         calibration=snakemake.input.calibration,
-        classes=snakemake.params.classes,
-        threshold=snakemake.params.threshold,
-        labelling=snakemake.params.labelling,
+        making=Making(
+            classes=snakemake.params.classes,
+            threshold=snakemake.params.threshold,
+            labelling=snakemake.params.labelling,
+        ),
         threads=snakemake.threads,
         code=snakemake.params.code,
     )

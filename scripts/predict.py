@@ -1,8 +1,10 @@
 """The foreground of images."""
 
+from unetflow.engine.machine import Machine
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
 from unetflow.predict.ensemble import Ensemble
+from unetflow.predict.plan import PredictOptions
 from unetflow.stages.predict import predict_store
 
 with job_log(snakemake.log[0]):
@@ -11,10 +13,11 @@ with job_log(snakemake.log[0]):
         snakemake.params.images,
         output=snakemake.output.receipt,
         ensemble=Ensemble.load(snakemake.input.models, snakemake.resources.get("mem_mb")),
-        **snakemake.params.predict,
-        threads=snakemake.threads,
-        gpu=snakemake.resources.gpu > 0,
-        require_gpu=snakemake.params.require_gpu,
-        share=snakemake.params.share and tuple(snakemake.params.share),
+        options=PredictOptions(**snakemake.params.predict, share=snakemake.params.share),
+        machine=Machine(
+            threads=snakemake.threads,
+            gpu=snakemake.resources.gpu > 0,
+            require_gpu=snakemake.params.require_gpu,
+        ),
         code=snakemake.params.code,
     )

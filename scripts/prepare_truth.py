@@ -2,6 +2,7 @@
 
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
+from unetflow.labels.dataset import Dataset
 from unetflow.stages.prepare_truth import prepare_truth
 
 with job_log(snakemake.log[0]):
@@ -9,5 +10,10 @@ with job_log(snakemake.log[0]):
         prepare_truth,
         snakemake.params.images,
         output=snakemake.output.receipt,
+        dataset=Dataset(
+            kind=snakemake.params.kind,
+            classes=tuple(snakemake.params.classes),
+        ),
+        ignore_value=snakemake.params.ignore_value,
         code=snakemake.params.code,
     )

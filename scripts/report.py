@@ -1,13 +1,16 @@
 """The report of all that was run."""
 
 from unetflow.jobs.logs import job_log
-from unetflow.report.page import write_report
+from unetflow.stages.report import write_report
 
 with job_log(snakemake.log[0]):
     write_report(
-        results=snakemake.params.results,
         config=snakemake.params.config,
         runs=snakemake.params.runs,
+        receipts=snakemake.params.receipts,
+        scores=snakemake.input.table,
+        stacks=snakemake.input.stacks,
+        integrity=snakemake.input.integrity,
         html=snakemake.output.html,
         headline=snakemake.output.headline,
     )

@@ -1,13 +1,16 @@
 """Intensities and class frequencies of a fold's training part."""
 
 from unetflow.jobs.logs import job_log
+from unetflow.labels.dataset import Dataset
 from unetflow.stages.statistics import write_statistics
 
 with job_log(snakemake.log[0]):
     write_statistics(
         images=snakemake.params.images,
         receipt=snakemake.output.receipt,
-        kind=snakemake.params.kind,
-        classes=snakemake.params.classes,
+        dataset=Dataset(
+            kind=snakemake.params.kind,
+            classes=tuple(snakemake.params.classes),
+        ),
         percentiles=snakemake.params.percentiles,
     )

@@ -9,8 +9,8 @@ with job_log(snakemake.log[0]):
         write_weights,
         snakemake.params.images,
         output=snakemake.output.receipt,
-        w0=snakemake.params.w0,
-        sigma_px=snakemake.params.sigma_px,
+        kind=snakemake.params.kind,
+        weighting=snakemake.params.weighting,
         threads=snakemake.threads,
         code=snakemake.params.code,
     )

@@ -1,10 +1,12 @@
 """What several tests share: folders of real data, prepared stores, a finished pipeline.
 
+
 Marks of tests: none is a unit test; `slow` ones run in `make test`, not in `make test-fast`; `more`
 ones in `make test-more`; `gpu` ones where there is one.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import pytest
 from numpy.typing import NDArray
 from pipeline import Project, path_without_slurm, tiny_project
 
+from unetflow.engine.machine import Machine
+from unetflow.labels.dataset import Dataset
 from unetflow.provenance.receipts import write_receipt
 from unetflow.store.ome import PixelSize, ome_image, write_group, write_labels
 from unetflow.store.shards import Layout, open_array
@@ -74,13 +78,44 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def predict(*, models: list[Path], **job: Any) -> None:
-    """Rule predict: `predict_store` with these model files."""
-    # here, so that tests that need no PyTorch start without it
+# PyTorch is imported where it is needed, so that tests that need none start without it
+
+
+def predict(*, models: Sequence[Path] = (), ensemble: Any = None, **job: Any) -> None:
+    """Rule predict: `predict_store` with these model files; options and machine are given flat."""
     from unetflow.predict.ensemble import Ensemble
+    from unetflow.predict.plan import PredictOptions
     from unetflow.stages.predict import predict_store
 
-    predict_store(ensemble=Ensemble.load(models), **job)
+    options, machine = taken(PredictOptions, job), taken(Machine, job)
+    ensemble = ensemble or Ensemble.load(models)
+    predict_store(ensemble=ensemble, options=options, machine=machine, **job)
+
+
+def training_job(**job: Any) -> Any:
+    """A `TrainingJob` of rule train, all of whose values are given flat."""
+    from unetflow.stages.train import TrainingInputs, TrainingJob, TrainingOutputs
+
+    parts = {
+        "inputs": taken(TrainingInputs, job),
+        "outputs": taken(TrainingOutputs, job),
+        "dataset": taken(Dataset, job),
+        "machine": taken(Machine, job),
+    }
+    return TrainingJob(**parts, **job)
+
+
+def train(**job: Any) -> None:
+    """Rule train, in this process."""
+    from unetflow.stages.train import train_network
+
+    train_network(training_job(**job))
+
+
+def taken(kind: Any, values: dict[str, Any]) -> Any:
+    """A dataclass of those values that are its fields, which are taken away."""
+    names = [field.name for field in fields(kind) if field.name in values]
+    return kind(**{name: values.pop(name) for name in names})
 
 
 def write_prepared(

@@ -1,14 +1,15 @@
 """A small results folder with known scores, as the pipeline would leave it."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from unetflow.evaluate.stack_scores import STACK_COLUMNS
-from unetflow.evaluate.tables import COLUMNS
+from unetflow.evaluate.tables import COLUMNS, STACK_COLUMNS
 from unetflow.provenance.receipts import write_receipt
+from unetflow.report.handed import RunFiles
 from unetflow.stages.integrity import INTEGRITY_COLUMNS
 from unetflow.store.ome import PixelSize, ome_image, write_group, write_labels
 from unetflow.store.shards import Layout, open_array
@@ -16,6 +17,7 @@ from unetflow.train.recipes import PRESETS
 
 SIZES = {"a": (40, 50), "b": (530, 600), "c": (32, 32)}  # [px]
 SHARED = {"a": 80, "b": 60, "c": 0}  # [px]
+MPP = {"a": 0.5, "b": None, "c": 0.004}
 # metric, variant, threshold, chosen: value of a, b, c
 VALUES = {
     ("iou", "", 0.25, "list"): (0.9, 0.7, np.nan),
@@ -36,14 +38,25 @@ VALUES = {
 }
 
 
-def table_of_scores():
+def table_of_scores() -> pd.DataFrame:
     rows = [
         {
-            **{"experiment": "net", "fold": "0", "image": image, "split": "test"},
-            **{"method": "otsu" if chosen == "otsu" else "unet", "class": "cell"},
-            **{"metric": metric, "variant": variant, "threshold": threshold, "chosen": chosen},
-            **{"value": value, "a": 100, "b": 0 if threshold == 0.75 and image == "c" else 90},
-            **{"ab": SHARED[image], "iou_sum": 10 * value, "objects": 10},
+            "experiment": "net",
+            "fold": "0",
+            "image": image,
+            "split": "test",
+            "method": "otsu" if chosen == "otsu" else "unet",
+            "class": "cell",
+            "metric": metric,
+            "variant": variant,
+            "threshold": threshold,
+            "chosen": chosen,
+            "value": value,
+            "a": 100,
+            "b": 0 if threshold == 0.75 and image == "c" else 90,
+            "ab": SHARED[image],
+            "iou_sum": 10 * value,
+            "objects": 10,
         }
         for (metric, variant, threshold, chosen), values in VALUES.items()
         for image, value in zip(SIZES, values, strict=True)
@@ -52,7 +65,7 @@ def table_of_scores():
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def table_of_data():
+def table_of_data() -> pd.DataFrame:
     rows = [
         {"image": image, "dataset": "cells", "split": "test", "height_px": height, "problems": ""}
         for image, (height, _) in SIZES.items()
@@ -61,7 +74,7 @@ def table_of_data():
     return pd.DataFrame(rows, columns=list(INTEGRITY_COLUMNS))
 
 
-def table_of_stacks():
+def table_of_stacks() -> pd.DataFrame:
     stack = {"experiment": "net", "fold": "0", "stack": "em", "slices": 6}
     rows = [
         ("v_rand_thinned_macro_max", "higher", 0.95, 0.5, 0.96, 0.6),
@@ -72,20 +85,20 @@ def table_of_stacks():
     )
 
 
-def write_pixels(store, name, values, **chosen):
+def write_pixels(store: Path, name: str, values: np.ndarray, write_px: int | None = None) -> None:
     axes = ("c", "y", "x")[-values.ndim :]
     layout = Layout(values.shape, str(values.dtype), axes)
+    chosen = {"write_px": write_px} if write_px else {}
     array = open_array(store, name, layout, decided_by={}, chosen=chosen)
     for index in array.missing():
         array.write(index, values[array.region(index)])
 
 
-def draw_image(results, image, mpp):
-    """A square object in the middle, predicted one pixel too far to the right."""
-    height, width = SIZES[image]
-    truth = np.zeros((height, width), np.uint32)
+def draw_image(results: Path, image: str, shape: tuple[int, int], mpp: float | None) -> np.ndarray:
+    """A prepared image with a square object in its middle; returns its truth."""
+    height, width = shape
+    truth = np.zeros(shape, np.uint32)
     truth[height // 4 : height // 2, width // 4 : width // 2] = 1
-    predicted = np.roll(truth, 1, axis=1)
     store = results / "images" / f"{image}.ome.zarr"
     unit = "micrometer" if mpp else None
     step = mpp or 1.0
@@ -95,6 +108,12 @@ def draw_image(results, image, mpp):
     for name, values in (("truth", truth), ("ignore", np.zeros_like(truth, np.uint8))):
         write_labels(store, name, PixelSize.square(mpp))
         write_pixels(store, f"labels/{name}/0", values)
+    return truth
+
+
+def draw_tested(results: Path, image: str) -> None:
+    """A test image, predicted one pixel too far to the right."""
+    predicted = np.roll(draw_image(results, image, SIZES[image], MPP[image]), 1, axis=1)
     run = results / "predictions/net/fold0"
     foreground = (predicted[None] * 255).astype(np.uint8)
     write_pixels(run / f"{image}.ome.zarr", "foreground", foreground, write_px=512)
@@ -105,10 +124,59 @@ def draw_image(results, image, mpp):
     write_receipt(results / f"truth/{image}.json", {"warnings": warnings})
 
 
-def write_results(folder):
+def draw_weights(results: Path) -> None:
+    """A training image of 300 x 280 px, its weight map with one peak, and pixels of classes."""
+    shape = (300, 280)
+    draw_image(results, "trained", shape, 0.5)
+    term = np.zeros(shape, np.float32)
+    term[200, 100] = 6
+    write_pixels(results / "weights/paper/trained.zarr", "", term)
+    write_receipt(results / "statistics/net/fold0.json", {"class_weights": [0.5, 2.0]})
+
+
+def draw_training(folder: Path) -> None:
+    """What rule train leaves of one experiment and fold."""
+    recipe = dataclasses.asdict(PRESETS["default"])
+    model = {
+        "network": {"name": "unet", "depth": 3},
+        "recipe": {**recipe, "steps": 4321},
+        "parameters": 1234567,
+        "training_images": 16,
+        "validation_images": 2,
+        "best": {"step": 20, "validation_iou": 0.875},
+        "truth": "instances",
+        "classes": ["cell"],
+    }
+    write_receipt(folder / "model.json", model)
+    random = np.random.default_rng(0)
+    target = np.kron(np.eye(4, dtype=np.uint8), np.ones((11, 11), np.uint8))
+    np.savez(
+        folder / "patches.npz",
+        image=random.normal(size=(8, 1, 60, 60)).astype(np.float16),
+        target=target[None].repeat(8, 0),
+        weight=np.ones((8, 44, 44), np.float16),
+    )
+    record = {
+        "device": "cpu",
+        "precision": "fp32",
+        "threads": 2,
+        "seconds": 12.25,
+        "host": "bench",
+        "commit": "abc123",
+        "versions": {"torch": "2.13.0"},
+    }
+    write_receipt(folder / "model.run.json", record)
+    history = pd.DataFrame({"step": np.arange(1, 31), "loss": np.linspace(1, 0.1, 30)})
+    history = history.assign(learning_rate=0.01, elapsed_s=4.0 * history["step"])
+    history = history.assign(validation_loss=np.nan, validation_iou=np.nan)
+    history.loc[history["step"] % 10 == 0, ["validation_loss", "validation_iou"]] = 0.5, 0.875
+    history.to_csv(folder / "training.csv", index=False)
+
+
+def write_results(folder: Path) -> None:
     """What a pipeline of one experiment with three test images leaves behind."""
-    for image, mpp in (("a", 0.5), ("b", None), ("c", 0.004)):
-        draw_image(folder, image, mpp)
+    for image in SIZES:
+        draw_tested(folder, image)
     (folder / "evaluation").mkdir()
     table_of_scores().to_csv(folder / "evaluation/metrics.csv", index=False)
     table_of_data().to_csv(folder / "integrity.csv", index=False)
@@ -117,32 +185,47 @@ def write_results(folder):
     instances = {"cell": {"threshold": 0.5, "by": "seg"}}
     receipt = {"thresholds": thresholds, "instances": instances, "images": 2}
     write_receipt(folder / "calibration/net/fold0.json", receipt)
-    recipe = dataclasses.asdict(PRESETS["default"])
-    model = {
-        **{"network": {"name": "unet", "depth": 3}, "recipe": {**recipe, "steps": 4321}},
-        **{"parameters": 1234567, "training_images": 16, "validation_images": 2},
-        "best": {"step": 20, "validation_iou": 0.875},
-        **{"truth": "instances", "classes": ["cell"]},
-    }
-    write_receipt(folder / "models/net/fold0/model.json", model)
-    random = np.random.default_rng(0)
-    patches: dict[str, Any] = {
-        "image": random.normal(size=(8, 1, 60, 60)).astype(np.float16),
-        "target": np.kron(np.eye(4, dtype=np.uint8), np.ones((11, 11), np.uint8))[None].repeat(
-            8, 0
-        ),
-        "weight": np.ones((8, 44, 44), np.float16),
-    }
-    np.savez(folder / "models/net/fold0/patches.npz", **patches)
-    record = {
-        **{"device": "cpu", "precision": "fp32", "threads": 2, "seconds": 12.25},
-        **{"host": "bench", "commit": "abc123", "versions": {"torch": "2.13.0"}},
-    }
-    write_receipt(folder / "models/net/fold0/model.run.json", record)
+    draw_training(folder / "models/net/fold0")
     for image, seconds in (("a", 1.0), ("b", 2.0), ("c", 6.0)):
         write_receipt(folder / f"images/{image}.run.json", {"seconds": seconds})
-    history = pd.DataFrame({"step": np.arange(1, 31), "loss": np.linspace(1, 0.1, 30)})
-    history = history.assign(learning_rate=0.01, elapsed_s=4.0 * history["step"])
-    history = history.assign(validation_loss=np.nan, validation_iou=np.nan)
-    history.loc[history["step"] % 10 == 0, ["validation_loss", "validation_iou"]] = 0.5, 0.875
-    history.to_csv(folder / "models/net/fold0/training.csv", index=False)
+
+
+# What the rule hands over of such a folder
+
+
+def files_of_run(folder: Path, experiment: str = "net", fold: str = "0") -> RunFiles:
+    """The files of one run, without a weight map."""
+    models = folder / "models" / experiment / f"fold{fold}"
+    predictions = folder / "predictions" / experiment / f"fold{fold}"
+    return {
+        "experiment": experiment,
+        "fold": fold,
+        "step_px": 8,
+        "model": str(models / "model.json"),
+        "history": str(models / "training.csv"),
+        "patches": str(models / "patches.npz"),
+        "calibration": str(folder / "calibration" / experiment / f"fold{fold}.json"),
+        "statistics": str(folder / "statistics" / experiment / f"fold{fold}.json"),
+        "foreground": str(predictions / "foreground/a.json"),
+        "images": {
+            image: {
+                "store": str(folder / "images" / f"{image}.ome.zarr"),
+                "prediction": str(predictions / f"{image}.ome.zarr"),
+                "truth": str(folder / "truth" / f"{image}.json"),
+                "instances": str(predictions / "instances" / f"{image}.json"),
+            }
+            for image in SIZES
+        },
+        "weights": None,
+    }
+
+
+def receipts_of_stages(folder: Path, runs: Sequence[RunFiles]) -> dict[str, list[str]]:
+    """The receipts of these runs by stage."""
+    return {
+        "prepare image": [str(folder / "images" / f"{image}.json") for image in SIZES],
+        "prepare truth": [str(folder / "truth" / f"{image}.json") for image in SIZES],
+        "train": [run["model"] for run in runs],
+        "calibrate": [run["calibration"] for run in runs],
+        "instances": [of["instances"] for run in runs for of in run["images"].values()],
+    }

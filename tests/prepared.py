@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from unetflow.images.sources import fingerprint_of
-from unetflow.stages.prepare_image import prepare_image
+from unetflow.images.sources import RawFile, fingerprint_of
+from unetflow.labels.dataset import Dataset
+from unetflow.stages.prepare_image import Wanted, prepare_image
 from unetflow.stages.prepare_truth import prepare_truth
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (1101, 1300), dtype=np.uint8)
@@ -17,43 +18,49 @@ def prepare(folder: Path, pixels: np.ndarray = PIXELS, **changes: Any) -> Path:
     """Write pixels to a TIFF and prepare it; returns the store."""
     if not (folder / "i.tif").exists():
         tifffile.imwrite(folder / "i.tif", pixels, photometric="minisblack")
+    path = changes.pop("path", folder / "i.tif")
+    raw = raw_file(path, changes)
+    wanted: Wanted = {
+        "level": changes.pop("level", None),
+        "mpp": changes.pop("mpp", None),
+        "want_mpp": changes.pop("want_mpp", None),
+        "channels": changes.pop("channels", None),
+        "tissue": changes.pop("tissue", None),
+    }
     options: dict[str, Any] = {
-        "path": folder / "i.tif",
         "store": folder / "i.ome.zarr",
         "receipt": folder / "i.json",
-        "plane": None,
-        "time": None,
-        "axes": None,
-        "level": None,
-        "mpp": None,
-        "want_mpp": None,
-        "channels": None,
-        "tissue": None,
         "max_unreadable": 0.01,
         "threads": 2,
         "code": "c",
     }
-    options |= changes
-    prepare_image(**{"fingerprint": fingerprint_of(options["path"])} | options)
+    prepare_image(raw=raw, wanted=wanted, **options | changes)
     return folder / "i.ome.zarr"
+
+
+def raw_file(path: str | Path, changes: dict[str, Any]) -> RawFile:
+    """An image of a file, with those of the changes that choose it."""
+    return {
+        "path": str(path),
+        "fingerprint": changes.pop("fingerprint", None) or fingerprint_of(path),
+        "plane": changes.pop("plane", None),
+        "time": changes.pop("time", None),
+        "axes": changes.pop("axes", None),
+    }
 
 
 def truth(folder: Path, labels: np.ndarray, **changes: Any) -> Path:
     if "path" not in changes:
         tifffile.imwrite(folder / "t.tif", labels, photometric="minisblack")
+    raw = raw_file(changes.pop("path", folder / "t.tif"), changes)
+    classes = tuple(changes.pop("classes", ("cell",)))
     options: dict[str, Any] = {
-        "path": folder / "t.tif",
         "store": folder / "i.ome.zarr",
         "image_receipt": folder / "i.json",
         "receipt": folder / "t.json",
-        "plane": None,
-        "time": None,
-        "axes": None,
-        "kind": "instances",
-        "classes": ["cell"],
+        "dataset": Dataset(kind=changes.pop("kind", "instances"), classes=classes),
         "ignore_value": None,
         "code": "c",
     }
-    options |= changes
-    prepare_truth(**{"fingerprint": fingerprint_of(options["path"])} | options)
+    prepare_truth(raw=raw, **options | changes)
     return folder / "i.ome.zarr"

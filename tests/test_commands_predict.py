@@ -12,9 +12,12 @@ import tifffile
 import torch
 from prepared import prepare
 
-from unetflow.commands.predict import main, segment_file
+from unetflow.commands import MENDABLE, run
+from unetflow.commands.predict import ImageOptions, InstanceOptions, segment_file
+from unetflow.engine.machine import Machine
 from unetflow.networks import build
 from unetflow.networks.model_file import load_model, save_model
+from unetflow.predict.plan import PredictOptions
 from unetflow.predict.whole_image import predict_array
 from unetflow.store.foreground import read_foreground
 from unetflow.store.ome import write_group
@@ -31,9 +34,12 @@ def case(tmp_path: Path) -> tuple[Path, Any]:
     torch.manual_seed(3)
     options = {"base_channels": 4, "depth": 2}
     network = build("unet", **options)
-    description = {
-        **{"network": {"name": "unet", **options}, "channels": 1, "classes": ["cell"]},
-        **{"intensity": INTENSITY, "mpp": None},
+    description: Any = {
+        "network": {"name": "unet", **options},
+        "channels": 1,
+        "classes": ["cell"],
+        "intensity": INTENSITY,
+        "mpp": None,
     }
     save_model(tmp_path / "m.safetensors", network, description)
     tifffile.imwrite(tmp_path / "i.tif", PIXELS, tile=(128, 128), photometric="minisblack")
@@ -45,7 +51,9 @@ def test_the_command_writes_what_the_network_says(
 ) -> None:
     folder, network = case
     files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
-    assert main([*files, "--threads", "2", "--write-px", "256", "--precision", "fp32"]) == 0
+    assert (
+        run("predict", [*files, "--threads", "2", "--write-px", "256", "--precision", "fp32"]) == 0
+    )
     wanted = predict_array(network, Normalised(PIXELS[None], INTENSITY), write_px=256)
     found = read_foreground(folder / "o.ome.zarr")
     assert np.abs(found - wanted[1:]).max() < 0.5 / 255 + 1e-5
@@ -62,10 +70,10 @@ def test_an_image_of_another_kind_is_warned_of(
 ) -> None:
     folder, _ = case
     files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
-    assert main(files) == 0
+    assert run("predict", files) == 0
     assert "another kind" not in caplog.text
     tifffile.imwrite(folder / "i.tif", PIXELS.astype(np.uint16) * 257, photometric="minisblack")
-    assert main(files) == 0
+    assert run("predict", files) == 0
     assert "channel 0 has a mean of 3.258e+04, but the model was trained on pixels of 120" in (
         caplog.text
     )
@@ -74,8 +82,8 @@ def test_an_image_of_another_kind_is_warned_of(
 def test_the_same_call_goes_on_and_keeps_what_is_there(case: tuple[Path, Any]) -> None:
     folder, _ = case
     how: dict[str, Any] = {
-        **{"write_px": 256, "shard_px": 512, "dtype": "uint8", "average": 1, "precision": "fp32"},
-        **{"threads": 2, "gpu": False, "require_gpu": False},
+        "options": PredictOptions(write_px=256, shard_px=512, precision="fp32"),
+        "machine": Machine(threads=2),
     }
     files = [folder / name for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
     first = segment_file(*files, **how)
@@ -103,7 +111,7 @@ def test_a_run_that_goes_on_knows_what_the_one_before_could_not_read(
         file.write(b"\xff" * size)
     for _ in range(2):
         caplog.clear()
-        assert main(files) == 0
+        assert run("predict", files) == 0
         assert caplog.text.count("rows [0, 256], columns [0, 256] could not be read") == 1
         shards = (folder / "o.ome.zarr/foreground/c/0").glob("*/*")
         next(shards).unlink()  # its place is read again
@@ -126,24 +134,24 @@ def test_it_writes_over_nothing_but_its_own(
         (store, store, "it lies in the image"),
         (store, store / "labels", "it lies in the image"),
     ):
-        assert main([model, str(given), str(output)]) == 1
+        assert run("predict", [model, str(given), str(output)]) == MENDABLE
         assert f"is no place for the result, because {why}" in capsys.readouterr().err
     assert before == ((store / "zarr.json").read_bytes(), (other / "zarr.json").read_bytes())
     (folder / "o.ome.zarr").mkdir()
     for _ in range(2):
-        assert main([model, image, str(folder / "o.ome.zarr")]) == 0
+        assert run("predict", [model, image, str(folder / "o.ome.zarr")]) == 0
 
 
 def test_nothing_is_left_of_a_larger_image(case: tuple[Path, Any]) -> None:
     folder, _ = case
     files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
     coarser = "foreground_1", "labels/instances/1"
-    assert main(files) == 0
+    assert run("predict", files) == 0
     assert all((Path(files[2]) / name).exists() for name in coarser)
     store = prepare(folder, PIXELS)
     assert (store / "1").exists()
     tifffile.imwrite(files[1], PIXELS[:300, :400], photometric="minisblack")
-    assert main(files) == 0
+    assert run("predict", files) == 0
     assert not any((Path(files[2]) / name).exists() for name in coarser)
     prepare(folder)
     assert not (store / "1").exists()
@@ -155,9 +163,9 @@ def test_other_code_begins_anew(
     folder, _ = case
     caplog.set_level("INFO")
     files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
-    assert main(files) == 0
+    assert run("predict", files) == 0
     monkeypatch.setattr("unetflow.commands.predict.code_digest", lambda *files: "other")
-    assert main(files) == 0
+    assert run("predict", files) == 0
     for array in ("foreground", "labels/instances/0"):
         assert f"{array}: starting anew, because of another code" in caplog.text
 
@@ -171,9 +179,9 @@ def test_an_image_of_another_resolution_is_refused_or_warned_of(
     _, description = load_model(folder / "m.safetensors")
     save_model(folder / "m.safetensors", network, description | {"mpp": 0.5})
     files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
-    assert main(files) == 0
+    assert run("predict", files) == 0
     assert "as if it had the 0.5 um/px that the model was trained at" in caplog.text
-    assert main([*files, "--mpp", "2", "--level", "0"]) == 1
+    assert run("predict", [*files, "--mpp", "2", "--level", "0"]) == MENDABLE
     assert "has 2 um/px, but the model was trained at 0.5" in capsys.readouterr().err
 
 
@@ -195,10 +203,10 @@ def test_what_was_mistyped_is_named(
     folder, _ = case
     files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
     try:
-        status = main([*files, *wrong])
+        status = run("predict", [*files, *wrong])
     except SystemExit as end:
         status = int(str(end.code))
-    assert status in (1, 2)
+    assert status == MENDABLE
     assert said in capsys.readouterr().err
     assert not Path(files[2]).exists()
 
@@ -207,8 +215,67 @@ def test_a_model_that_is_not_there_is_said(
     case: tuple[Path, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, _ = case
-    assert main([str(folder / "none"), str(folder / "i.tif"), str(folder / "o.ome.zarr")]) == 1
+    assert (
+        run("predict", [str(folder / "none"), str(folder / "i.tif"), str(folder / "o.ome.zarr")])
+        == MENDABLE
+    )
     assert "none: there is no such file" in capsys.readouterr().err
+
+
+def test_an_error_that_no_user_can_mend_keeps_its_traceback(
+    case: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = case
+    monkeypatch.setattr("unetflow.commands.predict.write_foreground", None)
+    with pytest.raises(TypeError, match="not callable"):
+        run("predict", [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")])
+
+
+def asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str
+) -> tuple[ImageOptions, InstanceOptions, PredictOptions, Machine]:
+    """What the command would do."""
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "unetflow.commands.predict.segment_file", lambda *files, **how: asked.update(how) or {}
+    )
+    assert run("predict", ["m", "i", "o", *arguments]) == 0
+    return asked["read"], asked["instances"], asked["options"], asked["machine"]
+
+
+def test_every_option_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_image = "--level 1 --mpp 0.5 --plane 2 --channels 2 0"
+    of_instances = "--threshold 0.25 --min-area-px 9 --fill-holes --split-px 1.5"
+    of_foreground = (
+        "--write-px 2048 --test-time-augmentation 8 --precision bf16 --threads 3 --cpu "
+        "--require-gpu"
+    )
+    read, instances, options, machine = asked_for(
+        tmp_path, monkeypatch, *f"{of_image} {of_instances} {of_foreground}".split()
+    )
+    assert read == ImageOptions(level=1, mpp=0.5, plane=2, channels=[2, 0])
+    assert instances == InstanceOptions(0.25, min_area_px=9, fill_holes=True, split_px=1.5)
+    assert options == PredictOptions(
+        write_px=2048, shard_px=2048, test_time_augmentation=8, precision="bf16"
+    )
+    assert machine == Machine(threads=3, gpu=False, require_gpu=True)
+
+
+def test_the_old_name_of_an_option_works_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = asked_for(tmp_path, monkeypatch, "--test-time-augmentation", "7")
+    assert capsys.readouterr().err == ""
+    assert asked_for(tmp_path, monkeypatch, "--average", "7") == new
+    assert capsys.readouterr().err == (
+        "--average is --test-time-augmentation now; unetflow 0.3 will not know the old name\n"
+    )
+    with pytest.raises(SystemExit, match="2"):
+        run("predict", ["m", "i", "o", "--average", "7", "--test-time-augmentation", "8"])
+    assert "not allowed with argument" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="0"):
+        run("predict", ["--help"])
+    assert "--average" not in capsys.readouterr().out
 
 
 def test_what_cannot_be_is_one_line(case: tuple[Path, Any]) -> None:
@@ -218,6 +285,6 @@ def test_what_cannot_be_is_one_line(case: tuple[Path, Any]) -> None:
     done = subprocess.run(
         [*command, folder / "rgb.tif", folder / "o.zarr"], capture_output=True, text=True
     )
-    assert done.returncode == 1
+    assert done.returncode == MENDABLE
     assert "has 3 channels, but the model was trained on 1" in done.stderr
     assert "Traceback" not in done.stderr

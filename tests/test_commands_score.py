@@ -1,4 +1,4 @@
-"""python -m unetflow.metrics: files in, scores out, and what is refused in words."""
+"""The command of the metrics: files in, scores out, and what is refused in words."""
 
 import json
 import subprocess
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -16,6 +17,8 @@ from PIL import Image
 
 from unetflow import metrics
 from unetflow.commands.score import main
+from unetflow.commands.score_table import ALONE
+from unetflow.evaluate.catalogue import OF_TABLES, SCORES, catalogue_of
 from unetflow.store.ome import ome_image, write_group
 
 RANDOM = np.random.default_rng(0)
@@ -79,9 +82,7 @@ def test_a_stack_has_the_challenges_numbers(
         assert each["threshold"] == wanted[f"{name}_threshold"]
     rand = metrics.rand_score(TRUTH, PROPOSAL, 0.6, thinned=True, reduce="pooled")
     assert found["v_rand_split", "thinned, pooled"]["value"] == rand.split
-    assert found["warping_error", "mismatches of all types"]["value"] == metrics.warping_error(
-        TRUTH, PROPOSAL, 0.6
-    )
+    assert found["warping_error", ""]["value"] == metrics.warping_error(TRUTH, PROPOSAL, 0.6)
     (left,) = metrics.mismatches_by_threshold(TRUTH, PROPOSAL, 0.6)
     assert found["merger", "clusters"]["value"] == left.clusters[metrics.Mismatch.MERGER]
 
@@ -107,15 +108,12 @@ def test_labels_of_every_format_have_the_same_scores(
     found = run(capsys, *files)
     assert found["", "kind"] == "instances"
     assert found["seg", ""]["value"] == metrics.seg_score(*pair)
-    assert found["ap", "IoU 0.75"]["value"] == metrics.average_precision(*pair, iou=0.75)
-    assert found["dsb2018", "mean of AP at IoU 0.50 to 0.95"]["value"] == pytest.approx(
-        metrics.dsb2018_score(*pair)
-    )
-    assert found["pq", "IoU > 0.5"]["value"] == metrics.panoptic_quality(*pair).pq
-    assert found["aji_plus", ""]["value"] == metrics.aggregated_jaccard_plus(*pair)
-    assert found["adapted_rand_error", "as scikit-image"]["value"] == metrics.adapted_rand_error(
-        *pair
-    )
+    assert found["ap", "iou 0.75"]["value"] == metrics.average_precision(*pair, iou=0.75)
+    assert found["dsb2018", ""]["value"] == pytest.approx(metrics.dsb2018_score(*pair))
+    assert found["pq", ""]["value"] == metrics.panoptic_quality(*pair).pq
+    assert found["aji+", ""]["value"] == metrics.aggregated_jaccard_plus(*pair)
+    error = found["adapted_rand_error", "of the labels"]
+    assert (error["value"], error["better"]) == (metrics.adapted_rand_error(*pair), "lower")
     in_memory = names[0] != "t"  # outlines are measured in memory only
     assert (("hausdorff_px", "percentile 95") in found) == in_memory
 
@@ -184,9 +182,13 @@ def test_the_table_names_variant_and_direction(
     assert main(instances) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "instances, 24 x 30 px"
-    seg = next(line for line in lines if line.startswith("seg"))
-    assert f"{metrics.seg_score(LABELS, PREDICTED):.6g}" in seg
-    assert "↑" in seg
+    seg, ap, error = (
+        next(line.split() for line in lines if line.startswith(name))
+        for name in ("seg", "ap  ", "adapted_rand_error")
+    )
+    assert seg == ["seg", f"{metrics.seg_score(LABELS, PREDICTED):.6g}", "↑", "SEG"]
+    assert ap[:3] == ["ap", "iou", "0.5"]
+    assert "↓" in error
     nothing = saved(tmp_path / "0.npy", 0 * LABELS)
     assert main([nothing, nothing, "--kind", "instances"]) == 0
     assert "undefined" in capsys.readouterr().out
@@ -228,10 +230,10 @@ def test_bad_files_are_refused(
     (tmp_path / "empty").mkdir()
     for path, message in (
         (colours, "it is a colour image of shape (24, 30, 3)"),
-        (str(text), "text.tif: cannot be read"),
+        (str(text), "text.tif: cannot be read (not a TIFF file"),
         (str(tmp_path / "nowhere.png"), "there is no such file"),
-        (__file__, "is no image that is known here"),
-        (str(tmp_path / "empty"), "is no Zarr array, OME-Zarr image or label image"),
+        (__file__, "cannot be read (not a TIFF file"),
+        (str(tmp_path / "empty"), "a folder with neither Zarr in it nor numbered TIFFs"),
     ):
         assert message in refused(capsys, instances[0], path)
 
@@ -244,6 +246,42 @@ def test_gray_saved_as_colour_is_taken(
     assert found["seg", ""]["value"] == metrics.seg_score(LABELS, PREDICTED)
 
 
+def test_a_dataset_of_hdf5_is_scored_and_asked_for(
+    capsys: pytest.CaptureFixture[str], instances: list[str], tmp_path: Path
+) -> None:
+    with h5py.File(tmp_path / "p.h5", "w") as file:
+        file["exported"], file["other"] = PREDICTED[None], PREDICTED
+    found = run(capsys, instances[0], f"{tmp_path / 'p.h5'}:/exported")
+    assert found["seg", ""]["value"] == metrics.seg_score(LABELS, PREDICTED)
+    assert "holds the datasets exported, other: say which, as p.h5:/exported" in refused(
+        capsys, instances[0], str(tmp_path / "p.h5")
+    )
+
+
+def test_numbers_from_a_jpeg_are_warned_of(
+    capsys: pytest.CaptureFixture[str], membranes: list[str], tmp_path: Path
+) -> None:
+    truth = saved(tmp_path / "t.png", (TRUTH[0] * 255).astype(np.uint8))
+    jpeg = tmp_path / "p.jpg"
+    Image.fromarray((PROPOSAL[0] * 255).astype(np.uint8)).save(jpeg)
+    found = run(capsys, truth, str(jpeg), "--kind", "membranes", "--divide-by", "255")
+    assert any("p.jpg: JPEG does not keep values" in each for each in found["", "warnings"])
+
+
+def test_scores_of_the_tables_are_spelled_as_there(
+    capsys: pytest.CaptureFixture[str], membranes: list[str], tmp_path: Path
+) -> None:
+    labels = saved(tmp_path / "t.npy", LABELS), saved(tmp_path / "p.npy", PREDICTED)
+    of_command = {*run(capsys, *membranes), *run(capsys, *labels)}
+    of_tables = {(score.metric, score.variant) for score in SCORES}
+    per_slice = {("v_rand", "thinned"), ("v_rand", "unthinned")}
+    per_slice |= {("v_info", "thinned"), ("v_info", "unthinned")}  # macro or pooled, as it says
+    assert of_tables - per_slice <= of_command
+    assert {(metric, f"{variant}, macro") for metric, variant in per_slice} <= of_command
+    assert not OF_TABLES.keys() & catalogue_of(ALONE).keys()
+    assert len(catalogue_of(ALONE)) == len(ALONE)
+
+
 def test_it_runs_as_a_module_and_needs_no_torch(instances: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "unetflow.metrics", *instances],
@@ -252,4 +290,5 @@ def test_it_runs_as_a_module_and_needs_no_torch(instances: list[str]) -> None:
         check=True,
     )
     assert done.stdout.startswith("instances, 24 x 30 px\n")
-    assert " torch" not in done.stderr
+    for heavy in ("torch", "pandas", "lightning", "pyarrow", "tensorstore"):
+        assert f" {heavy}\n" not in done.stderr

@@ -10,7 +10,8 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetflow.commands.split import Annotated, assign_splits, main
+from unetflow.commands import MENDABLE, run
+from unetflow.commands.split import Annotated, assign_splits
 from unetflow.errors import ConfigError
 
 FOLDS = {"0": 1.0, "1": 1.0, "2": 1.0, "3": 1.0}
@@ -73,14 +74,16 @@ def test_the_command_fills_in_the_split_column(
     sheet: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = sheet.with_name("out.tsv")
-    assert main([str(sheet), str(out), "--folds", "2", "--data-dir", str(sheet.parent)]) == 0
+    assert (
+        run("split", [str(sheet), str(out), "--folds", "2", "--data-dir", str(sheet.parent)]) == 0
+    )
     assert capsys.readouterr().out == "0: 4 images, 1: 4 images\n"
     lines = [line.split("\t") for line in out.read_text().splitlines()]
     assert lines[0] == ["image", "dataset", "path", "truth", "group", "split"]
     assert lines[-1][-1] == "predict"
     assert all(lines[k][-1] == lines[k + 1][-1] for k in range(1, 9, 2))
     before = out.read_text()
-    assert main([str(out), str(out), "--folds", "2", "--data-dir", str(sheet.parent)]) == 0
+    assert run("split", [str(out), str(out), "--folds", "2", "--data-dir", str(sheet.parent)]) == 0
     assert out.read_text() == before
 
 
@@ -97,7 +100,9 @@ def test_polygons_of_any_class_are_counted(sheet: Path) -> None:
         text = text.replace(f"t{k}.tif", f"t{k}.geojson")
     sheet.write_text(text)
     out = sheet.with_name("out.tsv")
-    assert main([str(sheet), str(out), "--folds", "2", "--data-dir", str(sheet.parent)]) == 0
+    assert (
+        run("split", [str(sheet), str(out), "--folds", "2", "--data-dir", str(sheet.parent)]) == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,7 +118,9 @@ def test_what_cannot_be_split_is_said(
     sheet: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
     folder = ["--data-dir", str(sheet.parent)]
-    assert main([str(sheet), str(sheet.with_name("out.tsv")), *folder, *options]) == 2
+    assert (
+        run("split", [str(sheet), str(sheet.with_name("out.tsv")), *folder, *options]) == MENDABLE
+    )
     assert message in capsys.readouterr().err
 
 
@@ -121,5 +128,7 @@ def test_a_sheet_without_truths_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "s.tsv").write_text("image\tpath\na\tb\n")
-    assert main([str(tmp_path / "s.tsv"), str(tmp_path / "o.tsv"), "--folds", "2"]) == 2
+    assert (
+        run("split", [str(tmp_path / "s.tsv"), str(tmp_path / "o.tsv"), "--folds", "2"]) == MENDABLE
+    )
     assert "has no column truth" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
+from scipy_labels import scipy_instances
 from skimage.measure import regionprops
 
 from unetflow.components.groups_of_block import settle
@@ -15,11 +16,11 @@ from unetflow.components.objects_of_image import find_objects
 from unetflow.components.pieces_of_block import (
     Labelling,
     Sums,
-    find_pieces,
+    distinct_pairs,
+    find_components,
     sums_of,
-    touching_pieces,
+    touching_components,
 )
-from unetflow.instances.whole_image import label_instances
 from unetflow.tiles.regions import shard_grid, shard_region
 
 
@@ -56,7 +57,7 @@ def test_background_that_holds_others_is_no_hole(
     filled = ndimage.binary_fill_holes(mask)
     holes, _ = ndimage.label(filled & ~mask)
     filled &= ~np.isin(holes, np.setdiff1d(holes[others], [0]))
-    wanted = label_instances(filled.astype(float), connectivity=connectivity, min_area_px=min_area)
+    wanted = scipy_instances(filled.astype(float), connectivity=connectivity, min_area_px=min_area)
     found, objects = by_blocks(
         mask.astype(float),
         block,
@@ -94,7 +95,7 @@ def test_blocks_of_any_size_give_the_numbers_of_the_whole(
         "min_area_px": min_area,
     }
     found, objects = by_blocks(mask.astype(float), block, **how)
-    wanted = label_instances(mask.astype(float), **how)
+    wanted = scipy_instances(mask.astype(float), **how)
     np.testing.assert_array_equal(found, wanted)
     assert objects.count == wanted.max(initial=0)
 
@@ -105,7 +106,7 @@ def test_large_noise_in_threads_and_its_sums(connectivity: int) -> None:
     foreground = random.random((301, 257))
     how: dict[str, Any] = {"connectivity": connectivity, "fill_holes": True, "min_area_px": 3}
     found, objects = by_blocks(foreground, (64, 50), threads=3, **how)
-    np.testing.assert_array_equal(found, label_instances(foreground, **how))
+    np.testing.assert_array_equal(found, scipy_instances(foreground, **how))
     check_sums(objects.sums, found, foreground)
 
 
@@ -116,7 +117,7 @@ def test_a_volume_of_noise_and_its_sums(connectivity: int, share: float) -> None
     foreground = (random.random((23, 37, 41)) < share) * random.uniform(0.6, 1, (23, 37, 41))
     how: dict[str, Any] = {"connectivity": connectivity, "fill_holes": True, "min_area_px": 2}
     found, objects = by_blocks(foreground, (8, 11, 16), threads=2, **how)
-    np.testing.assert_array_equal(found, label_instances(foreground, **how))
+    np.testing.assert_array_equal(found, scipy_instances(foreground, **how))
     check_sums(objects.sums, found, foreground)
 
 
@@ -128,7 +129,7 @@ def test_a_spiral_through_all_blocks_is_one_object() -> None:
         mask[ring + 2 : 40 - ring, ring] = mask[ring + 2, ring : ring + 3] = 1
         mask[ring + 2 : ring + 5, ring + 2] = 1
     found, _ = by_blocks(mask, (7, 9))
-    np.testing.assert_array_equal(found, label_instances(mask))
+    np.testing.assert_array_equal(found, scipy_instances(mask))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "float32"])
@@ -148,12 +149,14 @@ def settled(drawing: str, min_area_px: int, *, fill_holes: bool = True) -> tuple
     """Groups of a block, and the image of them."""
     mask = np.array([[pixel == "1" for pixel in row] for row in drawing.split()])
     how = Labelling(min_area_px, fill_holes, 1)
-    pieces = find_pieces(mask, how)
-    sums = sums_of(pieces, mask.astype("u1"), (0, 0), mask.shape)
-    touching = touching_pieces(pieces, 1) if fill_holes else np.zeros((0, 2), np.int64)
-    no_others = np.zeros(pieces.count, bool)
-    found = settle(pieces.faces(), sums, pieces.are_objects(), touching, no_others, how)
-    return found, pieces.painted(found.of_piece)
+    components = find_components(mask, how)
+    sums = sums_of(components, mask.astype("u1"), (0, 0), mask.shape)
+    touching = np.zeros((0, 2), np.int64)
+    if fill_holes:
+        touching = distinct_pairs(touching_components(components, 1), components.count)
+    no_others = np.zeros(components.count, bool)
+    found = settle(components.faces(), sums, components.are_objects(), touching, no_others, how)
+    return found, components.painted(found.of_component)
 
 
 BLOCK = """

@@ -6,20 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unetflow.evaluate.pooling import (
-    POOLED,
-    SUMS,
-    mean_over_images,
-    pooled_over_images,
-    summarise_scores,
-)
+from unetflow.evaluate.catalogue import SCORES
+from unetflow.evaluate.pooling import mean_over_images, pooled_over_images, summarise_scores
+from unetflow.evaluate.tables import SUMS
 
 
-def rows(metric: str, values: list[float], groups: list[str] | None = None, **sums: Any) -> Any:
+def rows(
+    metric: str, values: list[float], groups: list[str] | None = None, **sums: Any
+) -> pd.DataFrame:
     count = len(values)
     frame = pd.DataFrame({"value": values, "group": groups or [""] * count})
     frame["image"] = [f"i{k}" for k in range(count)]
-    return frame.assign(metric=metric, **{**dict.fromkeys(SUMS, np.nan), **sums})
+    variant = "thinned" if metric == "v_info" else ""
+    return frame.assign(metric=metric, variant=variant, **dict.fromkeys(SUMS, np.nan)).assign(
+        **sums
+    )
 
 
 def test_a_mean_leaves_undefined_images_out_and_counts_them() -> None:
@@ -43,14 +44,25 @@ def test_pooling_adds_the_counts_first() -> None:
 def test_each_pooled_formula_gives_a_single_image_its_own_score() -> None:
     sums = {"ab": 30.0, "a": 50.0, "b": 40.0, "n": 100.0, "iou_sum": 7.5, "objects": 10.0}
     wanted = {
-        **{"iou": 30 / 60, "dice": 60 / 90, "pixel_error": 0.3, "v_rand": 60 / 90, "ap": 0.5},
-        **{"warping_error": 0.5, "splits_mergers": 0.5, "seg": 0.75, "det": 1 - 40 / 50},
-        **{"pq": 15 / 90, "aji": 0.3, "aji+": 0.3},
+        "iou": 30 / 60,
+        "dice": 60 / 90,
+        "pixel_error": 0.3,
+        "v_rand": 60 / 90,
+        "ap": 0.5,
+        "warping_error": 0.5,
+        "splits_mergers": 0.5,
+        "seg": 0.75,
+        "det": 1 - 40 / 50,
+        "pq": 15 / 90,
+        "aji": 0.3,
+        "aji+": 0.3,
     }
     arrays = {name: np.array(value) for name, value in sums.items()}
-    assert {metric: float(score(arrays)) for metric, score in POOLED.items()} == pytest.approx(
-        wanted
-    )
+    pooled = [score for score in SCORES if score.pooling]
+    assert {score.metric for score in pooled} == wanted.keys()
+    for score in pooled:
+        assert score.pooling is not None
+        assert float(score.pooling(arrays)) == pytest.approx(wanted[score.metric])
 
 
 def test_the_interval_is_that_of_the_mean() -> None:
@@ -87,7 +99,7 @@ def test_the_summary_names_choice_and_reduction() -> None:
             )
             for chosen, threshold in (("list", 0.3), ("list", 0.5), ("validation", 0.5))
         ]
-    ).assign(experiment="e", method="unet", variant="", **{"class": "cell"})
+    ).assign(experiment="e", method="unet", **{"class": "cell"})
     summary = summarise_scores(scores)
     assert list(zip(summary["chosen"], summary["threshold"], summary["reduce"], strict=True)) == [
         ("list", "0.3", "mean"),

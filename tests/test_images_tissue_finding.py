@@ -187,7 +187,7 @@ def test_objects_that_a_mask_cuts_off_are_a_warning_of_the_truth(tmp_path: Path)
 def job_of(folder: Path) -> dict[str, Any]:
     torch.manual_seed(0)
     network = build("unet", base_channels=2, depth=2)
-    description = {
+    description: Any = {
         "network": {"name": "unet", "base_channels": 2, "depth": 2},
         **{"channels": 1, "classes": ["cell"]},
         "intensity": {"mean": [128.0], "deviation": [64.0]},
@@ -197,7 +197,7 @@ def job_of(folder: Path) -> dict[str, Any]:
         **{"image": folder / "i.ome.zarr", "image_receipt": folder / "i.json"},
         **{"models": [folder / "m.safetensors"], "store": folder / "p.ome.zarr"},
         **{"receipt": folder / "p.json", "write_px": 512, "shard_px": 1024, "dtype": "uint8"},
-        **{"average": 1, "precision": "fp32", "threads": 2, "gpu": False, "require_gpu": False},
+        **{"precision": "fp32", "threads": 2, "gpu": False, "require_gpu": False},
         "code": "c",
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from unetflow.jobs.resources import for_shards, gpus, growing, has_gpu, pixels_of, tiles_mb
-from unetflow.networks import build
+from unetflow.networks import geometry_of
 from unetflow.predict.ensemble import SHARE_OF_MEMORY
 from unetflow.provenance.receipts import write_receipt
 from unetflow.tiles.valid_sizes import valid_input_px
@@ -71,9 +71,21 @@ def test_a_gpu_is_known_by_its_files(tmp_path: Path, name: str) -> None:
     assert has_gpu(tmp_path)
 
 
+@pytest.mark.parametrize("depth", [2, 4, 6])
 @pytest.mark.parametrize("base_channels", [4, 64])
-def test_memory_for_tiles_is_what_the_network_says(base_channels: int) -> None:
-    network: Any = build("unet", base_channels=base_channels, depth=4)
-    of_a_tile = network.bytes_of_tile(valid_input_px(1024), 2) / 1e6
-    asked = tiles_mb(base_channels, 8) - tiles_mb(base_channels, 0)
+def test_memory_for_tiles_is_what_the_network_says(base_channels: int, depth: int) -> None:
+    geometry = geometry_of("unet", base_channels=base_channels, depth=depth)
+    of_a_tile = geometry.tile_bytes((valid_input_px(1024, depth),) * 2, 2) / 1e6
+    asked = tiles_mb(geometry, 8) - tiles_mb(geometry, 0)
     assert 8 * of_a_tile < SHARE_OF_MEMORY * asked < 8.5 * of_a_tile
+
+
+def test_memory_for_tiles_of_the_papers_depth() -> None:
+    for base_channels in (4, 12, 64):  # 30 MB for each of its channels were measured to be enough
+        asked = tiles_mb(geometry_of("unet", base_channels=base_channels), 8)
+        assert asked == pytest.approx(2000 + 8 * 30 * base_channels, rel=0.01)
+
+
+def test_tiles_that_are_blended_read_more_and_need_more() -> None:
+    plain, blended = (tiles_mb(geometry_of("unet", norm=norm), 1) for norm in (None, "instance"))
+    assert blended - 2000 == pytest.approx((plain - 2000) * (1724 / 1212) ** 2, rel=1e-3)

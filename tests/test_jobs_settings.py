@@ -1,5 +1,7 @@
 """Config and sheet: all problems at once, before anything runs."""
 
+import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,63 @@ def test_a_mistyped_key_is_named_with_what_was_meant(config: dict[str, Any]) -> 
     with pytest.raises(
         ConfigError, match="config: predict: unknown key 'writepx', did you mean 'write_px'"
     ):
+        read(config)
+
+
+def with_keys(config: dict[str, Any], predict: str, recipe: str) -> dict[str, Any]:
+    """A config with keys of these names between others."""
+    changed = copy.deepcopy(config)
+    changed["predict"] = {"dtype": "float32", predict: 8, "write_px": 512}
+    changed["experiments"]["unet"]["recipe"] = {"tile_px": 300, recipe: 3, "seed": 2}
+    return changed
+
+
+def test_old_keys_give_the_same_settings_and_a_line_each(config: dict[str, Any]) -> None:
+    new = read(with_keys(config, "test_time_augmentation", "early_stopping"))
+    given = with_keys(config, "average", "patience")
+    before = copy.deepcopy(given)
+    old = read(given)
+    assert given == before
+    assert old == new
+    assert json.dumps(old.config) == json.dumps(new.config)  # in the same order: Snakemake sees it
+    assert old.recipe("unet") == new.recipe("unet")
+    assert new.recipe("unet").early_stopping == 3
+    assert new.notes == []
+    assert old.notes == [
+        "config: predict.average is predict.test_time_augmentation now; unetflow 0.3 will not know "
+        "the old name",
+        "config: experiments.unet.recipe.patience is experiments.unet.recipe.early_stopping now; "
+        "unetflow 0.3 will not know the old name",
+    ]
+
+
+def test_an_old_key_beside_the_new_one_is_an_error(config: dict[str, Any]) -> None:
+    config["predict"] = {"average": 8, "test_time_augmentation": 1}
+    config["experiments"]["unet"]["recipe"] = {"patience": None, "early_stopping": 3}
+    with pytest.raises(ConfigError, match="2 problems") as caught:
+        read(config)
+    for part in (
+        "config: predict.average is test_time_augmentation now, and both are given; take average",
+        "config: experiments.unet.recipe.patience is early_stopping now, and both are given",
+    ):
+        assert part in str(caught.value)
+
+
+def test_a_recipe_that_experiments_share_is_renamed_once(config: dict[str, Any]) -> None:
+    recipe = {"tile_px": 300, "patience": 3}
+    experiments = config["experiments"]
+    experiments["unet"]["recipe"] = recipe
+    experiments["other"] = {**experiments["unet"], "recipe": recipe}  # as anchors of YAML do
+    settings = read(config)
+    assert len(settings.notes) == 1
+    assert {settings.recipe(name).early_stopping for name in experiments} == {3}
+
+
+@pytest.mark.parametrize("section", [None, [], "8"])
+def test_what_is_no_section_is_left_to_the_schema(config: dict[str, Any], section: object) -> None:
+    config["predict"] = section
+    config["experiments"]["unet"]["recipe"] = section
+    with pytest.raises(ConfigError, match=r"2 problems [^$]*predict: .* is not of type 'object'"):
         read(config)
 
 
@@ -187,6 +246,12 @@ def test_write_regions_must_fit_poolings_and_shards(config: dict[str, Any]) -> N
 def test_unknown_datasets_and_weightings(config: dict[str, Any]) -> None:
     config["experiments"]["unet"] |= {"dataset": "cell", "weighting": "w"}
     with pytest.raises(ConfigError, match=r"dataset: 'cell' is not defined; there are: cells"):
+        read(config)
+
+
+def test_an_image_of_an_unknown_dataset_is_one_problem(config: dict[str, Any]) -> None:
+    add("d\tcell\t{data}/a.tif\t{data}/a-t.tif\ttrain\t")
+    with pytest.raises(ConfigError, match="one problem .*\n.*dataset 'cell' is not in the config"):
         read(config)
 
 

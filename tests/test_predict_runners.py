@@ -15,9 +15,18 @@ from unetflow.errors import ModelError
 from unetflow.networks import build
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.forward import ready
-from unetflow.predict.runners import TURNS, Captured, Direct, Turns, mean_probabilities, runner_for
+from unetflow.predict.plan import Inference
+from unetflow.predict.runners import (
+    ORIENTATIONS,
+    Captured,
+    Direct,
+    Orientations,
+    mean_probabilities,
+    runner_for,
+)
+from unetflow.tiles.tiling import Tiling
 
-READ_PX = 36  # of a U-Net of depth 1
+READ_PX = (36, 36)  # of a U-Net of depth 1
 
 
 def networks_on(device: str, precision: str = "fp32") -> list[Any]:
@@ -28,7 +37,7 @@ def networks_on(device: str, precision: str = "fp32") -> list[Any]:
 
 def tiles(count: int) -> list[torch.Tensor]:
     random = torch.Generator().manual_seed(1)
-    return [torch.randn(1, 1, READ_PX, READ_PX, generator=random) for _ in range(count)]
+    return [torch.randn(1, 1, *READ_PX, generator=random) for _ in range(count)]
 
 
 def through(run: Any, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -74,8 +83,8 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
     @contextmanager
     def graph(captured: Any, stream: Any) -> Iterator[None]:
-        def noted(networks: Any, inputs: Any, turns: Turns) -> torch.Tensor:
-            captured.compute = lambda: mean_probabilities(networks, inputs, turns)
+        def noted(networks: Any, inputs: Any, orientations: Orientations) -> torch.Tensor:
+            captured.compute = lambda: mean_probabilities(networks, inputs, orientations)
             captured.output = captured.compute()
             return captured.output
 
@@ -85,9 +94,14 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
     empty = torch.empty
     for name, value in {
-        **{"Stream": Stream, "Event": Event, "CUDAGraph": Graph, "graph": graph},
-        **{"stream": lambda stream: nullcontext(), "current_stream": lambda device: None},
-        **{"synchronize": lambda device: None, "device": lambda device: nullcontext()},
+        "Stream": Stream,
+        "Event": Event,
+        "CUDAGraph": Graph,
+        "graph": graph,
+        "stream": lambda stream: nullcontext(),
+        "current_stream": lambda device: None,
+        "synchronize": lambda device: None,
+        "device": lambda device: nullcontext(),
     }.items():
         monkeypatch.setattr(torch.cuda, name, value)
     monkeypatch.setattr(torch, "empty", lambda *size, pin_memory=False, **how: empty(*size, **how))
@@ -96,8 +110,8 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("pretended_gpu")
 def test_tiles_by_slots_are_those_one_after_the_other() -> None:
     networks, inputs = networks_on("cpu"), tiles(40)
-    wanted = through(Direct(networks, TURNS, 1), inputs)
-    found = through(Captured(networks, TURNS, READ_PX, slots=3), inputs)
+    wanted = through(Direct(networks, ORIENTATIONS, 1), inputs)
+    found = through(Captured(networks, ORIENTATIONS, READ_PX, slots=3), inputs)
     assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
     assert not torch.equal(found[0], found[1])
 
@@ -113,7 +127,7 @@ def test_a_gpu_without_graphs_takes_tile_after_tile(
             yield type("Weight", (), {"device": torch.device("cuda")})
 
     monkeypatch.setattr("unetflow.predict.runners.Captured", fails)
-    run = runner_for([Pretended()], TURNS, READ_PX, at_once=8)  # type: ignore[list-item]
+    run = runner_for([Pretended()], ORIENTATIONS, READ_PX, at_once=8)  # type: ignore[list-item]
     assert isinstance(run, Direct)
     assert run._in_network._value == 1
     assert "too much" in caplog.text
@@ -132,32 +146,45 @@ class Noted:
         for name in ("ready", "runner_for", "mean_probabilities"):
             monkeypatch.setattr(f"unetflow.predict.ensemble.{name}", getattr(self, name))
         network = build("unet", base_channels=4, depth=1)
-        self.ensemble = Ensemble([(network, {})])
+        description: Any = {}
+        self.ensemble = Ensemble([(network, description)])
 
     def ready(self, network: Any, *, device: str, precision: str) -> Any:
         self.copied.append(precision)
         return network
 
-    def mean_probabilities(self, networks: Any, inputs: list[Any], turns: Turns) -> torch.Tensor:
+    def mean_probabilities(
+        self, networks: Any, inputs: list[Any], orientations: Orientations
+    ) -> torch.Tensor:
         self.tried.append(inputs[0].shape[-1])
         if inputs[0].shape[-1] > self.largest_px:
             raise torch.OutOfMemoryError("too large")
         return torch.zeros(1)
 
-    def runner_for(self, networks: Any, turns: Turns, read_px: int, at_once: int) -> Any:
-        self.captured.append(read_px)
+    def runner_for(
+        self, networks: Any, orientations: Orientations, read_px: tuple[int, int], at_once: int
+    ) -> Any:
+        height_px, width_px = read_px
+        assert height_px == width_px
+        self.captured.append(height_px)
         self.alive = sum(each() is not None for each in self._made)
         if not self.captures:
-            return Direct(networks, turns, 1)
+            return Direct(networks, orientations, 1)
         made = object.__new__(Captured)
         made.slots = at_once
         self._made.append(weakref.ref(made))
         return made
 
-    def image(self, write_px: int, at_once: int = 2, turns: Turns = TURNS, to: str = "fp32") -> Any:
-        write_px = self.ensemble.fitting_tile(turns, write_px, "mps", to)
-        chosen = {"device": "mps", "precision": to, "write_px": write_px}
-        return self.ensemble.runner(chosen, turns, at_once)
+    def image(
+        self,
+        write_px: int,
+        at_once: int = 2,
+        orientations: Orientations = ORIENTATIONS,
+        to: str = "fp32",
+    ) -> Any:
+        how = Inference("mps", to, orientations)
+        tiling = self.ensemble.fitting(Tiling.square(self.ensemble.geometry, write_px), how)
+        return self.ensemble.runner(tiling, how, at_once)
 
 
 def test_images_share_a_graph_as_long_as_their_tiles_are_alike(
@@ -172,8 +199,8 @@ def test_images_share_a_graph_as_long_as_their_tiles_are_alike(
     assert noted.image(16, at_once=3) is not runners[4]
     assert noted.copied == ["fp32"]
     assert noted.captured == [32, 48, 32, 32]
-    noted.image(16, at_once=3, turns=TURNS[:1])
-    noted.image(16, at_once=3, turns=TURNS[:1], to="bf16")
+    noted.image(16, at_once=3, orientations=ORIENTATIONS[:1])
+    noted.image(16, at_once=3, orientations=ORIENTATIONS[:1], to="bf16")
     assert noted.copied == ["fp32", "bf16"]
     assert noted.captured == [32, 48, 32, 32, 32, 32]
 
@@ -205,7 +232,7 @@ def test_a_tile_too_large_for_a_gpu_is_halved(monkeypatch: pytest.MonkeyPatch) -
     assert noted.captured == [48]
     noted.largest_px = 10
     with pytest.raises(ModelError, match="not even a tile of 2 px fits"):
-        noted.image(16, turns=TURNS[:1])
+        noted.image(16, orientations=ORIENTATIONS[:1])
 
 
 def test_an_ensemble_of_nothing_is_refused() -> None:
@@ -217,8 +244,8 @@ def test_an_ensemble_of_nothing_is_refused() -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_captured_graph_gives_what_the_networks_give(precision: str) -> None:
     networks, inputs = networks_on("cuda", precision), tiles(40)
-    wanted = through(Direct(networks, TURNS, 1), inputs)
-    run = runner_for(networks, TURNS, READ_PX, at_once=3)
+    wanted = through(Direct(networks, ORIENTATIONS, 1), inputs)
+    run = runner_for(networks, ORIENTATIONS, READ_PX, at_once=3)
     assert isinstance(run, Captured)
     for a, b in zip(through(run, inputs), wanted, strict=True):
         torch.testing.assert_close(a, b)
@@ -227,8 +254,8 @@ def test_a_captured_graph_gives_what_the_networks_give(precision: str) -> None:
 @needs_gpu
 def test_fp32_on_a_gpu_is_fp32() -> None:
     inputs = tiles(3)
-    wanted = through(Direct(networks_on("cpu"), TURNS[:1], 1), inputs)
-    found = through(runner_for(networks_on("cuda"), TURNS[:1], READ_PX, 2), inputs)
+    wanted = through(Direct(networks_on("cpu"), ORIENTATIONS[:1], 1), inputs)
+    found = through(runner_for(networks_on("cuda"), ORIENTATIONS[:1], READ_PX, 2), inputs)
     for a, b in zip(found, wanted, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
@@ -239,4 +266,4 @@ def test_memory_that_another_program_took_is_a_named_error(monkeypatch: pytest.M
 
     monkeypatch.setattr("unetflow.predict.runners.mean_probabilities", full)
     with pytest.raises(ModelError, match="other programs took it. Run the same command again"):
-        Direct(networks_on("cpu"), TURNS[:1], 1)([tiles(1)[0]] * 2)
+        Direct(networks_on("cpu"), ORIENTATIONS[:1], 1)([tiles(1)[0]] * 2)

@@ -11,10 +11,14 @@ from conftest import write_prepared
 
 from unetflow import metrics
 from unetflow.demo.planes import draw_region
+from unetflow.evaluate.catalogue import SCORES, row_of
 from unetflow.evaluate.image_scores import Truth, otsu_baseline
-from unetflow.evaluate.stack_scores import STACK_COLUMNS
-from unetflow.evaluate.tables import COLUMNS
+from unetflow.evaluate.pooling import pooled_over_images
+from unetflow.evaluate.scoring import Labelling, Scoring
+from unetflow.evaluate.stack_scores import STACK_SCORES
+from unetflow.evaluate.tables import COLUMNS, STACK_COLUMNS
 from unetflow.instances.whole_image import label_instances
+from unetflow.labels.dataset import Dataset
 from unetflow.labels.encoding import separate_touching
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.stages.calibrate import calibrate
@@ -26,7 +30,12 @@ from unetflow.store.ome import ome_image, write_group
 from unetflow.store.shards import Layout, open_array
 
 CELL = {"class": "cell"}
-LABELLING: dict[str, Any] = {"min_area_px": 5, "fill_holes": True, "connectivity": 1}
+CELLS = Dataset("instances", ("cell",))
+LABELLING: Labelling = {"min_area_px": 5, "fill_holes": True, "connectivity": 1}
+
+
+def scoring(*thresholds: float, regions_px: int | None = None) -> Scoring:
+    return Scoring(thresholds, regions_px, LABELLING, threads=2)
 
 
 def write_prediction(folder: Path, name: str, foreground: np.ndarray, threshold: float) -> Path:
@@ -72,22 +81,16 @@ def case(tmp_path: Path) -> dict[str, Any]:
         "calibration": tmp_path / "calibration.json",
         "instances": tmp_path / "instances.json",
         "table": tmp_path / "i.csv",
-        "kind": "instances",
-        "classes": ["cell"],
-        "thresholds": [0.3, 0.5],
-        "regions_px": None,
-        "labelling": LABELLING,
-        "facts": {
-            **{"experiment": "e", "fold": "0", "image": "i", "split": "test", "group": ""},
-        },
-        "threads": 2,
+        "dataset": CELLS,
+        "scoring": scoring(0.3, 0.5),
+        "facts": {"experiment": "e", "fold": "0", "image": "i", "split": "test", "group": ""},
     }
 
 
 def test_the_table_holds_what_the_metrics_say(case: dict[str, Any]) -> None:
     evaluate_image(**case)
     table = pd.read_csv(case["table"])
-    truth, foreground = Truth(case["image"], "instances"), read_foreground(case["prediction"])[0]
+    truth, foreground = Truth(case["image"], CELLS), read_foreground(case["prediction"])[0]
 
     def value(metric: str, chosen: str, threshold: float | None = None, variant: str = "") -> float:
         rows = table[(table["method"] == "unet") & (table["metric"] == metric)]
@@ -119,7 +122,7 @@ def test_the_table_holds_what_the_metrics_say(case: dict[str, Any]) -> None:
 
 
 def test_a_perfect_prediction_is_perfect(case: dict[str, Any], tmp_path: Path) -> None:
-    truth = Truth(case["image"], "instances")
+    truth = Truth(case["image"], CELLS)
     case["prediction"] = write_prediction(tmp_path, "perfect", truth.interior.astype(float), 0.5)
     evaluate_image(**case)
     table = pd.read_csv(case["table"]).query("method == 'unet' and chosen == 'list'")
@@ -138,6 +141,22 @@ def test_sums_reproduce_the_value(case: dict[str, Any]) -> None:
     np.testing.assert_allclose(iou["value"], iou["ab"] / (iou["a"] + iou["b"] - iou["ab"]))
     seg = table[table["metric"] == "seg"]
     np.testing.assert_allclose(seg["value"], seg["iou_sum"] / seg["objects"])
+
+
+def test_every_row_stands_in_the_catalogue_and_its_sums_pool_to_its_value(
+    case: dict[str, Any],
+) -> None:
+    evaluate_image(**case)
+    table = pd.read_csv(case["table"], keep_default_na=False)
+    found = {(row["metric"], row["variant"]) for _, row in table.iterrows()}
+    assert found == {(score.metric, score.variant) for score in SCORES}
+    for _, rows in table.groupby(["method", "metric", "variant", "chosen", "threshold"]):
+        one = rows.iloc[:1].replace("", np.nan).assign(variant=rows["variant"], group="")
+        pooled = pooled_over_images(one)
+        if pooled is not None:
+            assert pooled.value == pytest.approx(float(rows["value"].iloc[0]))
+        else:
+            assert row_of(*rows[["metric", "variant"]].iloc[0]).metric in ("v_info", "dsb2018")
 
 
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,20 +186,20 @@ def test_membranes_of_a_large_image_are_scored_by_declared_regions(
     case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large(monkeypatch)
-    case["regions_px"] = 64
+    case["scoring"] = scoring(0.3, 0.5, regions_px=64)
     evaluate_image(**case)
     table = pd.read_csv(case["table"])
     (row,) = table.query(
         "metric == 'warping_error' and variant == 'regions of 64 px' and chosen == 'list' "
         "and threshold == 0.3"
     ).to_dict("records")
-    truth, foreground = Truth(case["image"], "instances"), read_foreground(case["prediction"])[0]
+    truth, foreground = Truth(case["image"], CELLS), read_foreground(case["prediction"])[0]
     regions = [
         (slice(y, min(y + 64, 120)), slice(x, min(x + 64, 130)))
         for y in (0, 64)
         for x in (0, 64, 128)
     ]
-    interior = truth.interior.compute()
+    interior = np.asarray(truth.interior)
     (left,) = metrics.mismatches_of_regions(interior, foreground, 0.3, regions)
     assert row["value"] == left.warping_error == row["a"] / row["n"]
     assert row["n"] == 120 * 130
@@ -189,12 +208,12 @@ def test_membranes_of_a_large_image_are_scored_by_declared_regions(
 
 
 def test_the_baseline_takes_the_better_polarity(case: dict[str, Any]) -> None:
-    truth = Truth(case["image"], "instances")
+    truth = Truth(case["image"], CELLS)
     label = partial(label_instances, **LABELLING)
     bright = truth.interior[None] * 100 + np.arange(130)[None, None] % 7
     for image in (bright, 255 - bright):
         rows = otsu_baseline(truth, image, label)
-        assert next(row["value"] for row in rows if row["metric"] == "iou") == 1
+        assert next(row.value for row in rows if row.metric == "iou") == 1
     assert otsu_baseline(truth, np.zeros_like(bright), label) == []
 
 
@@ -261,6 +280,8 @@ def test_slices_of_a_stack_are_scored_as_the_challenge_does(tmp_path: Path) -> N
     for name, row in table.iterrows():
         assert row["best_of_11"] == pytest.approx(scores[str(name)], rel=1e-12)
         assert row["best_threshold"] == pytest.approx(scores[f"{name}_threshold"])
+        assert row["better"] == ("higher" if str(name).endswith("_max") else "lower")
+    assert table.index.tolist() == [score.name for score in STACK_SCORES]
     assert (table["slices"] == 3).all()
     official = table.loc["v_rand_thinned_macro_max"]
     wanted = metrics.rand_score(np.stack(interiors), np.stack(foregrounds), 0.45, thinned=True).f
@@ -275,15 +296,11 @@ def test_thresholds_are_chosen_by_the_metrics_themselves(case: dict[str, Any]) -
         images=[case["image"]],
         predictions=[case["prediction"]],
         receipt=receipt,
-        kind="instances",
-        classes=["cell"],
-        thresholds=thresholds,
-        regions_px=None,
-        labelling=LABELLING,
-        threads=1,
+        dataset=CELLS,
+        scoring=scoring(*thresholds),
     )
     found = {(b["metric"], b["variant"]): b for b in read_receipt(receipt)["thresholds"]}
-    truth, foreground = Truth(case["image"], "instances"), read_foreground(case["prediction"])[0]
+    truth, foreground = Truth(case["image"], CELLS), read_foreground(case["prediction"])[0]
     errors = {t: metrics.pixel_error(truth.interior, foreground, t) for t in thresholds}
     assert found["pixel_error", ""]["value"] == min(errors.values())
     assert found["pixel_error", ""]["threshold"] == min(errors, key=lambda t: errors[t])
@@ -305,12 +322,8 @@ def test_a_metric_of_all_images_decides_before_one_of_some(
         images=[case["image"], write_prepared(tmp_path, "j", image[None], labels)],
         predictions=[case["prediction"], write_prediction(tmp_path, "j", foreground, 0.5)],
         receipt=receipt,
-        kind="instances",
-        classes=["cell"],
-        thresholds=[0.2, 0.4, 0.5],
-        regions_px=None,
-        labelling=LABELLING,
-        threads=1,
+        dataset=CELLS,
+        scoring=scoring(0.2, 0.4, 0.5),
     )
     found = {(b["metric"], b["variant"]): b["images"] for b in read_receipt(receipt)["thresholds"]}
     assert (found["seg", ""], found["iou", ""]) == (1, 2)
@@ -322,12 +335,8 @@ def test_without_validation_images_instances_are_made_at_a_half(tmp_path: Path) 
         images=[],
         predictions=[],
         receipt=tmp_path / "c.json",
-        kind="interior",
-        classes=["cell"],
-        thresholds=[0.5],
-        regions_px=None,
-        labelling=LABELLING,
-        threads=1,
+        dataset=Dataset("interior", ("cell",)),
+        scoring=scoring(0.5),
     )
     found = read_receipt(tmp_path / "c.json")
     assert found == {

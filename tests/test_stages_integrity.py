@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from unetflow.provenance.receipts import write_receipt
-from unetflow.stages.integrity import write_integrity
+from unetflow.stages.integrity import Fact, write_integrity
 
 
 def image(digest: str, **changes: Any) -> dict[str, Any]:
@@ -32,7 +32,8 @@ def check(tmp_path: Path) -> Any:
     """Writes receipts of images (name: split, receipt, truth) and returns the table by image."""
 
     def table(kind: str = "instances", **given: Any) -> pd.DataFrame:
-        facts, truths = [], {}
+        facts: list[Fact] = []
+        truths = {}
         for name, (split, receipt, annotation) in given.items():
             write_receipt(tmp_path / f"{name}.json", receipt)
             facts.append({"image": name, "dataset": "d", "split": split, "group": "", "kind": kind})

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,24 +20,24 @@ import numpy as np
 import pytest
 import torch
 import zarr
-from conftest import needs_gpu, predict
+from conftest import needs_gpu, predict, taken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from unetflow.engine.devices import cores, resolve_precision
+from unetflow.engine.machine import Machine
 from unetflow.engine.memory import MIB
 from unetflow.errors import ModelError, SlideError, StoreError
 from unetflow.networks import build
-from unetflow.networks.model_file import load_model, save_model
+from unetflow.networks.model_file import ModelDescription, load_model, save_model
 from unetflow.predict.ensemble import Ensemble
-from unetflow.predict.plan import can_have
-from unetflow.predict.runners import TURNS
-from unetflow.predict.stored_foreground import BEGIN, END, write_foreground
+from unetflow.predict.plan import BEGIN, END, Inference, Plan, PredictOptions, can_have
+from unetflow.predict.runners import ORIENTATIONS
+from unetflow.predict.stored_foreground import write_foreground
 from unetflow.predict.whole_image import predict_array
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import record_of
-from unetflow.stages.predict import predict_store
 from unetflow.store.chunk_cache import KeptChunks
 from unetflow.store.foreground import read_foreground
 from unetflow.store.ome import PixelSize, ome_image, pixel_size, write_group
@@ -45,8 +46,8 @@ from unetflow.store.pyramid import halved
 from unetflow.store.shards import Layout, ShardedArray, open_array, read_array
 from unetflow.tiles.grid import Tile
 from unetflow.tiles.mirror import read_mirrored
-from unetflow.tiles.tiling import no_larger_than_needed
-from unetflow.tiles.valid_sizes import valid_input_px
+from unetflow.tiles.tiling import Tiling
+from unetflow.tiles.valid_sizes import halo_px, valid_input_px
 
 
 def network_of(depth: int = 4, base_channels: int = 4, in_channels: int = 1) -> Any:
@@ -61,9 +62,10 @@ def image_of(height: int, width: int, channels: int = 1) -> np.ndarray:
 @torch.inference_mode()
 def whole_logits(network: Any, image_CYX: np.ndarray) -> torch.Tensor:
     """The network over the whole mirrored image in one pass, in our memory format."""
-    halo, (height, width) = network.halo_px, image_CYX.shape[1:]
-    size = [valid_input_px(n, network.depth) for n in (height, width)]
-    region = tuple(slice(-halo, n - halo) for n in size)
+    height, width = image_CYX.shape[1:]
+    halos = network.geometry.before_px
+    sizes = [network.geometry.input_px(n, axis) for axis, n in enumerate((height, width))]
+    region = tuple(slice(-halo, n - halo) for halo, n in zip(halos, sizes, strict=True))
     padded = torch.from_numpy(read_mirrored(image_CYX, region))[None]
     inferring = network.to(memory_format=torch.channels_last)
     logits = inferring(padded.contiguous(memory_format=torch.channels_last))
@@ -138,11 +140,11 @@ def test_a_write_region_off_the_poolings_is_refused_with_the_nearest() -> None:
         predict_array(network_of(), image_of(9, 9), write_px=388)
 
 
-def test_averaging_is_the_mean_over_turns_of_the_padded_input() -> None:
+def test_averaging_is_the_mean_over_orientations_of_the_padded_input() -> None:
     network, image = network_of(2), image_of(32, 32)
-    assert len(set(TURNS)) == 8
+    assert len(set(ORIENTATIONS)) == 8
     by_hand = []
-    halo, size = network.halo_px, valid_input_px(32, 2)
+    halo, size = halo_px(2), valid_input_px(32, 2)
     padded = torch.from_numpy(read_mirrored(image, (slice(-halo, size - halo),) * 2))[None]
     with torch.inference_mode():
         for flip in (False, True):
@@ -159,7 +161,7 @@ def test_averaging_is_the_mean_over_turns_of_the_padded_input() -> None:
 
 
 def test_averages_that_do_not_exist_are_refused() -> None:
-    with pytest.raises(ValueError, match="average = 5 is not possible; there are 1"):
+    with pytest.raises(ValueError, match="over 5 flips and rotations is not possible; there are 1"):
         predict_array(network_of(1), image_of(9, 9), write_px=32, average=5)
 
 
@@ -198,6 +200,15 @@ def test_normalising_uses_each_channels_own_mean() -> None:
     np.testing.assert_array_equal(found[:, 0:1, 0:1].ravel(), [1.0, 2.0])
 
 
+def ensemble_of(network: Any, memory_mb: int | None = None) -> Ensemble:
+    description: Any = {}
+    return Ensemble([(network, description)], memory_mb=memory_mb)
+
+
+def how(precision: str = "fp32", device: str = "cpu") -> Inference:
+    return Inference(device, precision, ORIENTATIONS[:1])
+
+
 # Whole jobs: one image store and one model in a folder
 
 
@@ -220,7 +231,7 @@ def job_in(tmp_path: Path, height_px: int, width_px: int) -> dict[str, Any]:
         array.write(index, pixels[array.region(index)])
     prepared = {"levels": [{"digest": "of the image"}], "tissue": None, "pixels": {"mean": [127.0]}}
     write_receipt(tmp_path / "i.json", prepared)
-    description = {
+    description: Any = {
         "network": {
             "name": "unet",
             "base_channels": 4,
@@ -242,7 +253,7 @@ def job_in(tmp_path: Path, height_px: int, width_px: int) -> dict[str, Any]:
         "write_px": 256,
         "shard_px": 512,
         "dtype": "uint8",
-        "average": 1,
+        "test_time_augmentation": 1,
         "precision": "fp32",
         "threads": 1,
         "gpu": False,
@@ -273,30 +284,32 @@ def test_tiles_suit_the_precision_where_their_size_is_left_open(
 def test_tiles_are_no_larger_than_lets_all_threads_have_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    network = network_of(4, base_channels=16)
-    usual = partial(Ensemble([(network, {})]).usual_tile, 1024, "cpu", "bf16", held_bytes=0)
-    large = network.bytes_of_tile(valid_input_px(1024), 2)
+    ensemble = ensemble_of(network_of(4, base_channels=16))
+    usual = partial(ensemble.usual_tiling, how=how("bf16"), held_bytes=0)
+    large = ensemble.geometry.tile_bytes((valid_input_px(1024),) * 2, 2)
     monkeypatch.setattr(
         "unetflow.predict.ensemble.available_bytes", lambda: int(2 * large / 0.8) + 8
     )
-    assert [usual(threads) for threads in (1, 2, 3)] == [1024, 1024, 512]
-    assert Ensemble([(network, {})]).usual_tile(1536, "cpu", "bf16", 1, 0) == 512
+    found = [usual(1024, most=threads).write_px for threads in (1, 2, 3)]
+    assert found == [(1024, 1024), (1024, 1024), (512, 512)]
+    assert usual(1536, most=1).write_px == (512, 512)
 
 
 def test_no_more_is_read_than_the_end_of_an_image_needs(tmp_path: Path) -> None:
     job = job_in(tmp_path, 300, 530)
     ensemble = Ensemble.load(job.pop("models"))
     given: list[tuple[int, ...]] = []
-    hook = ensemble.network.register_forward_hook(
+    (network,) = ensemble.networks
+    hook = network.register_forward_hook(
         lambda _, inputs, found: given.append(tuple(sorted(inputs[0].shape[2:])))
     )
-    predict_store(ensemble=ensemble, **job | {"average": 8, "dtype": "float32"})
-    # rows 256 + 44, columns 256 + 256 + 18, each with its halo, in eight turns
+    predict(ensemble=ensemble, **job | {"test_time_augmentation": 8, "dtype": "float32"})
+    # rows 256 + 44, columns 256 + 256 + 18, each with its halo, in eight orientations
     assert set(given) == {(348, 348), (132, 348), (108, 348), (108, 132)}
     hook.remove()
     pixels = np.asarray(read_array(job["image"], "0")[:])
     image = Normalised(pixels, ensemble.descriptions[0]["intensity"])
-    wanted = predict_array(ensemble.network, image, write_px=256, average=8)[1:]
+    wanted = predict_array(network, image, write_px=256, average=8)[1:]
     np.testing.assert_allclose(read_foreground(job["store"]), wanted, atol=1e-5)
 
 
@@ -312,7 +325,9 @@ def test_viewers_find_coarser_levels(job: dict[str, Any]) -> None:
     ome = zarr.open_group(job["store"], mode="r").attrs["ome"]["multiscales"][0]["datasets"]
     found = {of["path"]: of["coordinateTransformations"][0]["scale"] for of in ome}
     assert found == {
-        **{"foreground": [1, 0.5, 0.5], "foreground_1": [1, 1, 1], "foreground_2": [1, 2, 2]},
+        "foreground": [1, 0.5, 0.5],
+        "foreground_1": [1, 1, 1],
+        "foreground_2": [1, 2, 2],
     }
     finer = np.asarray(read_array(job["store"], "foreground")[:])
     for name in ("foreground_1", "foreground_2"):
@@ -416,16 +431,16 @@ def test_an_image_after_others_of_its_job_is_as_it_is_alone(
     ensemble = Ensemble.load(job.pop("models"))
     for number, write_px in enumerate((128, 256, 128)):
         own = {"write_px": write_px, "store": tmp_path / f"{number}.ome.zarr", "gpu": gpu}
-        predict_store(ensemble=ensemble, **job | own)
+        predict(ensemble=ensemble, **job | own)
     alone = Ensemble.load([tmp_path / "model.safetensors"])
-    predict_store(ensemble=alone, **job | {"write_px": 128, "gpu": gpu})
+    predict(ensemble=alone, **job | {"write_px": 128, "gpu": gpu})
     assert all_bytes(tmp_path / "2.ome.zarr") == all_bytes(job["store"])
 
 
 def test_networks_without_digests_are_in_no_store(job: dict[str, Any]) -> None:
     ensemble = Ensemble([load_model(path) for path in job.pop("models")])
     with pytest.raises(ValueError, match="use Ensemble.load"):
-        predict_store(ensemble=ensemble, **job)
+        predict(ensemble=ensemble, **job)
 
 
 def test_another_model_starts_the_array_anew(job: dict[str, Any]) -> None:
@@ -442,10 +457,10 @@ def test_another_model_starts_the_array_anew(job: dict[str, Any]) -> None:
 
 def test_what_cannot_be_is_an_error_with_its_remedy(job: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match="shard_px = 768 px is no multiple of write_px = 512 px"):
-        predict(**{**job, "shard_px": 768, "write_px": 512})
+        predict(**job | {"shard_px": 768, "write_px": 512})
     if not torch.cuda.is_available():
         with pytest.raises(ModelError, match="require_gpu is true, but PyTorch finds no GPU"):
-            predict(**{**job, "gpu": True, "require_gpu": True})
+            predict(**job | {"gpu": True, "require_gpu": True})
     job["models"][0].write_bytes(b"no model")
     with pytest.raises(ModelError, match="not a whole model file of unetflow"):
         predict(**job)
@@ -494,8 +509,6 @@ def test_a_damaged_model_is_found_by_its_checksum(job: dict[str, Any]) -> None:
 def test_nan_in_an_image_is_an_error_and_not_a_result(job: dict[str, Any], tmp_path: Path) -> None:
     pixels = image_of(600, 700)
     pixels[0, 595, 20] = np.nan
-    names = ("write_px", "shard_px", "dtype", "average", "precision", "threads", "gpu")
-    how: dict[str, Any] = {name: job[name] for name in (*names, "require_gpu")}
     before = set(threading.enumerate())
     with pytest.raises(SlideError, match="NaN .*rows 512 to 600, columns 0 to 256"):
         write_foreground(
@@ -505,7 +518,8 @@ def test_nan_in_an_image_is_an_error_and_not_a_result(job: dict[str, Any], tmp_p
             size=PixelSize((1, 1)),
             tissue=None,
             decided_by={},
-            **how,
+            options=taken(PredictOptions, job),
+            machine=taken(Machine, job),
         )
     workers = [of.name for of in set(threading.enumerate()) - before]
     assert not [name for name in workers if "ThreadPool" in name]  # what was in work is finished
@@ -513,7 +527,7 @@ def test_nan_in_an_image_is_an_error_and_not_a_result(job: dict[str, Any], tmp_p
 
 def test_a_model_file_is_the_same_to_the_byte_and_comes_back(tmp_path: Path) -> None:
     network = network_of(2)
-    description = {
+    description: Any = {
         "network": {
             "name": "unet",
             "base_channels": 4,
@@ -558,7 +572,7 @@ def test_each_job_runs_with_the_threads_it_was_granted(
         return torch.zeros(1, 2, 260, 260)
 
     monkeypatch.setattr("unetflow.predict.runners.tile_logits", noted)
-    predict(**{**job, "threads": threads, "shard_px": shard_px})
+    predict(**job | {"threads": threads, "shard_px": shard_px})
     assert {threads for threads, _ in seen} == {each}
     assert max(running for _, running in seen) == together
 
@@ -579,21 +593,20 @@ def test_the_number_of_threads_does_not_change_the_bytes(
 
 def test_fewer_tiles_together_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of(2)
-    ensemble = Ensemble([(network, {})])
-    needed = network.bytes_of_tile(valid_input_px(256, 2), 4)
+    ensemble, tiling = ensemble_of(network), Tiling.square(network.geometry, 256)
+    needed = network.geometry.tile_bytes((valid_input_px(256, 2),) * 2, 4)
     monkeypatch.setattr("unetflow.predict.ensemble.available_bytes", lambda: 4 * needed)
-    chosen = {"write_px": 256, "device": "cpu", "precision": "fp32"}
-    assert ensemble.tiles_at_once(chosen, 9) == 3  # of 80 % of what is left
-    assert ensemble.tiles_at_once(chosen, 8) == 2  # of four threads: three of two leave two idle
-    assert ensemble.tiles_at_once(chosen | {"precision": "bf16"}, 12) == 6
-    assert ensemble.tiles_at_once(chosen, 8, held_bytes=needed) == 1
-    assert ensemble.tiles_at_once(chosen, 2) == 2
-    assert ensemble.tiles_at_once(chosen | {"device": "cuda"}, 8) == 8  # one is computed
-    granted = Ensemble([(network, {})], memory_mb=math.ceil(2 * needed / MIB))
-    assert granted.tiles_at_once(chosen, 8) == 1
-    assert granted.tiles_at_once(chosen | {"precision": "bf16"}, 9) == 3
+    assert ensemble.tiles_at_once(tiling, how(), 9) == 3  # of 80 % of what is left
+    assert ensemble.tiles_at_once(tiling, how(), 8) == 2  # of four threads: three leave two idle
+    assert ensemble.tiles_at_once(tiling, how("bf16"), 12) == 6
+    assert ensemble.tiles_at_once(tiling, how(), 8, held_bytes=needed) == 1
+    assert ensemble.tiles_at_once(tiling, how(), 2) == 2
+    assert ensemble.tiles_at_once(tiling, how(device="cuda"), 8) == 8  # one is computed
+    granted = ensemble_of(network, memory_mb=math.ceil(2 * needed / MIB))
+    assert granted.tiles_at_once(tiling, how(), 8) == 1
+    assert granted.tiles_at_once(tiling, how("bf16"), 9) == 3
     monkeypatch.setattr("unetflow.predict.ensemble.available_bytes", lambda: 0)
-    assert ensemble.tiles_at_once(chosen, 8) == 1
+    assert ensemble.tiles_at_once(tiling, how(), 8) == 1
 
 
 def test_the_memory_that_is_needed_is_said_before_the_start(
@@ -602,7 +615,9 @@ def test_the_memory_that_is_needed_is_said_before_the_start(
     caplog.set_level(logging.INFO)
     predict(**job)
     (said,) = (line for line in caplog.messages if line.startswith("needs "))
-    assert re.fullmatch(r"needs 0[.]\d\d GB: 1 at once of tile \d+ px, base 4, fp32, cpu", said)
+    assert re.fullmatch(
+        r"needs 0[.]\d\d GB: 1 at once of tile \d+ px, 32 values per px, fp32, cpu", said
+    )
 
 
 def test_several_models_are_averaged_each_with_its_own_intensities(
@@ -611,10 +626,10 @@ def test_several_models_are_averaged_each_with_its_own_intensities(
     first, description = load_model(job["models"][0])
     torch.manual_seed(9)
     second = build(**description["network"]).eval()
-    other = {**description, "intensity": {"mean": [90.0], "deviation": [30.0]}}
+    other: ModelDescription = {**description, "intensity": {"mean": [90.0], "deviation": [30.0]}}
     save_model(tmp_path / "second.safetensors", second, other)
     models = [*job["models"], tmp_path / "second.safetensors"]
-    predict(**{**job, "models": models, "dtype": "float32"})
+    predict(**job | {"models": models, "dtype": "float32"})
     pixels = np.asarray(read_array(job["image"], "0")[:])
     wanted = [
         predict_array(network, Normalised(pixels, of["intensity"]), write_px=256)[1:]
@@ -658,7 +673,7 @@ def test_another_precision_begins_the_array_anew(
     predict(**job)
     if not finished:
         (job["store"] / "foreground" / "c" / "0" / "0" / "0").unlink()
-    predict(**{**job, "precision": "bf16"})
+    predict(**job | {"precision": "bf16"})
     assert "starting anew, because of another parameters" in caplog.text
     assert read_receipt(job["receipt"])["precision"] == "bf16"
 
@@ -755,7 +770,7 @@ def test_a_share_of_another_making_is_refused_and_clears_nothing(
 ) -> None:
     predict(**job)
     with pytest.raises(StoreError, match="cannot be joined, because of another code"):
-        predict(**{**job, "code": "other"}, share=(0, 2))
+        predict(**job | {"code": "other"}, share=(0, 2))
     missing = job["store"] / "foreground" / "c" / "0" / "0" / "0"
     missing.unlink()
     monkeypatch.setattr(
@@ -770,33 +785,47 @@ def test_what_another_machine_began_is_continued_where_it_can_be_had(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("unetflow.predict.plan.cores", lambda: 2)
-    now = {"device": "cpu", "precision": "fp32", "threads": 1, "write_px": 512}
-    fits = (256, 1024).__contains__
-    assert can_have(now | {"threads": 2, "write_px": 256}, now, fits)
-    assert can_have(now | {"write_px": 1024}, now, fits)
-    for other in ({"device": "cuda"}, {"precision": "bf16"}, {"threads": 3}, {"write_px": 2048}):
-        assert not can_have(now | other, now, fits)
+    now = Plan("cpu", "fp32", 512, 1, "AVX2", "2.9", threads=1)
+
+    def fits(plan: Plan) -> bool:
+        return plan.write_px in (256, 1024)
+
+    assert can_have(replace(now, threads=2, write_px=256), now, fits)
+    assert can_have(replace(now, write_px=1024), now, fits)
+    assert can_have(replace(now, processor="AVX512", pytorch="2.10"), now, fits)
+    for other in (
+        replace(now, device="cuda"),
+        replace(now, precision="bf16"),
+        replace(now, threads=3),
+        replace(now, write_px=2048),
+    ):
+        assert not can_have(other, now, fits)
 
 
-def test_a_small_image_has_a_small_tile() -> None:
-    network = network_of(3)
-    assert no_larger_than_needed(512, (200, 250), network) == 256
-    assert no_larger_than_needed(512, (3, 1), network) == 8
-    assert no_larger_than_needed(512, (40, 505), network) == 512
-    assert no_larger_than_needed(512, (40, 5000), network) == 512
-    with pytest.raises(ValueError, match="multiples of 8 px"):
-        no_larger_than_needed(500, (40, 40), network)
+@pytest.mark.parametrize("blended_px", [None, 64])
+def test_a_plan_is_stored_as_arrays_have_always_had_it(blended_px: int | None) -> None:
+    plan = Plan("cpu", "bf16", 256, 8, "AVX512", "2.13.0", threads=2, blended_px=blended_px)
+    begin = ["device", "precision", "memory_format", "write_px", "average", "processor", "PyTorch"]
+    assert list(plan.stored) == [*begin, *(["blended_px"] if blended_px else []), "threads"]
+    assert plan.stored["average"] == 8
+    assert Plan.read(json.loads(json.dumps(plan.stored))) == plan
+    assert len(plan.inference.orientations) == 8
 
 
 def test_tiles_are_halved_until_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of(2)
-    ensemble = Ensemble([(network, {})])
-    needed = network.bytes_of_tile(valid_input_px(256, 2), 4)
+    ensemble = ensemble_of(network)
+    needed = network.geometry.tile_bytes((valid_input_px(256, 2),) * 2, 4)
     monkeypatch.setattr("unetflow.predict.ensemble.available_bytes", lambda: 2 * needed)
-    assert ensemble.fitting_tile(TURNS[:1], 256, "cpu", "fp32") == 256
-    assert ensemble.fitting_tile(TURNS[:1], 1024, "cpu", "fp32") == 256
-    assert ensemble.fitting_tile(TURNS[:1], 512, "cpu", "bf16") == 256
-    assert ensemble.fitting_tile(TURNS[:1], 1004, "cpu", "fp32") == 252  # 1004, 504, 252
+
+    def fitting(write_px: int, precision: str = "fp32") -> tuple[int, ...]:
+        tiling = Tiling.square(network.geometry, write_px)
+        return ensemble.fitting(tiling, how(precision)).write_px
+
+    assert fitting(256) == (256, 256)
+    assert fitting(1024) == (256, 256)
+    assert fitting(512, "bf16") == (256, 256)
+    assert fitting(1004) == (252, 252)  # 1004, 504, 252
     monkeypatch.setattr("unetflow.predict.ensemble.available_bytes", lambda: 1000)
     with pytest.raises(ModelError, match="not even a tile of 4 px fits into the memory"):
-        ensemble.fitting_tile(TURNS[:1], 64, "cpu", "fp32")
+        fitting(64)

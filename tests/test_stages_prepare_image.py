@@ -10,9 +10,12 @@ from ome_zarr_models.v05.image import Image
 from prepared import PIXELS, prepare, truth
 
 from unetflow.errors import LabelsError, ModelError, SlideError
+from unetflow.labels.dataset import Dataset
 from unetflow.provenance.receipts import read_receipt
 from unetflow.stages.statistics import write_statistics
 from unetflow.store.shards import read_array
+
+CELLS = Dataset(kind="instances", classes=("cell",))
 
 
 def test_the_pyramid_holds_the_pixels_and_their_block_means(tmp_path: Path) -> None:
@@ -102,8 +105,7 @@ def test_statistics_are_those_of_all_pixels(tmp_path: Path) -> None:
         stores.append(prepare(tmp_path / name, pixels))
         truth(tmp_path / name, labels)
     write_statistics(
-        kind="instances",
-        classes=["cell"],
+        dataset=CELLS,
         images=stores,
         receipt=tmp_path / "s.json",
         percentiles=None,
@@ -126,8 +128,7 @@ def test_percentiles_are_those_of_all_pixels(tmp_path: Path) -> None:
         stores.append(prepare(tmp_path / str(k), image))
         truth(tmp_path / str(k), np.eye(200, 300, dtype=np.uint8))
     write_statistics(
-        kind="instances",
-        classes=["cell"],
+        dataset=CELLS,
         images=stores,
         receipt=tmp_path / "s.json",
         percentiles=(2, 98),
@@ -138,8 +139,7 @@ def test_percentiles_are_those_of_all_pixels(tmp_path: Path) -> None:
     assert intensity["deviation"] == [pytest.approx((high - low) / 2, abs=1)]
     with pytest.raises(ModelError, match="0th and 0th percentiles .* are equal"):
         write_statistics(
-            kind="instances",
-            classes=["cell"],
+            dataset=CELLS,
             images=stores,
             receipt=tmp_path / "s.json",
             percentiles=(0, 0),
@@ -151,8 +151,7 @@ def test_a_constant_image_or_a_truth_without_objects_teaches_nothing(tmp_path: P
     truth(tmp_path, np.eye(20, dtype=np.uint8))
     with pytest.raises(ModelError, match="constant in a channel"):
         write_statistics(
-            kind="instances",
-            classes=["cell"],
+            dataset=CELLS,
             images=[store],
             receipt=tmp_path / "s.json",
             percentiles=None,
@@ -162,8 +161,7 @@ def test_a_constant_image_or_a_truth_without_objects_teaches_nothing(tmp_path: P
     truth(tmp_path / "b", np.zeros((20, 20), np.uint8))
     with pytest.raises(ModelError, match="background 400, cell 0"):
         write_statistics(
-            kind="instances",
-            classes=["cell"],
+            dataset=CELLS,
             images=[store],
             receipt=tmp_path / "s.json",
             percentiles=None,

@@ -1,51 +1,75 @@
+"""The page of all that was run: its numbers, its pictures, and nothing that was left over."""
+
+import ast
 import json
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from html import unescape
+from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 import pytest
-from drawn_results import table_of_scores, write_results
+from conftest import ROOT
+from drawn_results import (
+    draw_weights,
+    files_of_run,
+    receipts_of_stages,
+    table_of_scores,
+    write_results,
+)
 
 from unetflow.errors import StoreError
 from unetflow.evaluate.catalogue import SCORES
+from unetflow.evaluate.pooling import read_scores
 from unetflow.evaluate.tables import COLUMNS
-from unetflow.report.page import write_report
+from unetflow.provenance.receipts import write_receipt
+from unetflow.report.crops import read_weight_crop
+from unetflow.report.handed import Config, ExperimentConfig, RunFiles, WeightFiles
+from unetflow.report.run_results import open_run
 from unetflow.report.score_lines import vanishing
+from unetflow.stages.report import write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-CONFIG = {
+CONFIG: Config = {
     "experiments": {"net": {"recipe": {"preset": "default"}}},
     "report": {"title": "Cells & walls", "overlays": 2},
 }
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     write_results(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def page(results):
+def page(results: Path) -> str:
     return write(results, results / "report/index.html").read_text()
 
 
-def write(results, html, config=CONFIG, runs=(("net", 0),)):
+def write(
+    results: Path, html: Path, config: Config = CONFIG, runs: Sequence[RunFiles] | None = None
+) -> Path:
+    runs = [files_of_run(results)] if runs is None else runs
     write_report(
-        results=results,
         config=config,
         runs=runs,
+        receipts=receipts_of_stages(results, runs),
+        scores=results / "evaluation/metrics.csv",
+        stacks=results / "evaluation/stacks.csv",
+        integrity=results / "integrity.csv",
         html=html,
         headline=html.with_name("headline.txt"),
     )
     return html
 
 
-def rows_of(page, section):
+def rows_of(page: str, section: str) -> list[list[str]]:
     """Texts of the cells of all table rows of a section."""
     text = page[page.index(f'<section id="{section}">') :]
     text = text[: text.index("</section>")]
@@ -58,23 +82,30 @@ def rows_of(page, section):
     ]
 
 
-def test_scores_are_means_with_n_threshold_and_what_was_left_out(page):
+def test_scores_are_means_with_n_threshold_and_what_was_left_out(page: str) -> None:
     rows = {row[0]: row[1:] for row in rows_of(page, "scores")}
     assert rows["IoU, object pixels ↑"] == [
-        *("0.700 0.600 to 0.800", "0.583 0.462 to 0.727"),  # mean; pooled 140 / (200 + 180 - 140)
-        *("2 1 undefined, left out", "0.5 (validation)"),
-        *("0.800 at 0.25", "0.200 n = 3"),  # best of the list; Otsu
+        "0.700 0.600 to 0.800",  # mean
+        "0.583 0.462 to 0.727",  # pooled: 140 / (200 + 180 - 140)
+        "2 1 undefined, left out",
+        "0.5 (validation)",
+        "0.800 at 0.25",  # best of the list
+        "0.200 n = 3",  # Otsu
     ]
     assert rows["SEG (stored instances) ↑"] == [
-        *("0.510 0.410 to 0.610", "0.510 0.410 to 0.610", "3", "0.5 (validation, by SEG)"),
-        *("", "0.400"),
+        "0.510 0.410 to 0.610",
+        "0.510 0.410 to 0.610",
+        "3",
+        "0.5 (validation, by SEG)",
+        "",
+        "0.400",
     ]
     # Otsu's mean is over the two images that have this score, not over all three
     assert rows["SEG ↑"][0] == "0.550 0.500 to 0.600"
     assert rows["SEG ↑"][-1] == "0.150"
 
 
-def test_variants_are_named_apart(page):
+def test_variants_are_named_apart(page: str) -> None:
     rows = {row[0]: row[1:] for row in rows_of(page, "scores")}
     assert rows["V_Rand, thinned ↑"][0].startswith("0.940")
     assert rows["V_Rand, unthinned ↑"][0].startswith("0.840")
@@ -82,7 +113,7 @@ def test_variants_are_named_apart(page):
         assert f"<strong>{score.name}</strong>" in page
 
 
-def test_each_image_has_a_row(page):
+def test_each_image_has_a_row(page: str) -> None:
     rows = {row[0]: row[1:] for row in rows_of(page, "scores")}
     #                  SEG stored, SEG, IoU, V_Rand thinned, unthinned, splits and mergers
     assert rows["a"] == ["0.610", "0.600", "0.800", "0.930", "0.830", "0.001000"]
@@ -91,7 +122,7 @@ def test_each_image_has_a_row(page):
     assert rows["c"] == ["0.510", "0.500", "undefined", "0.950", "0.850", "0.002000"]
 
 
-def test_zero_mergers_of_a_vanished_foreground_are_flagged(page):
+def test_zero_mergers_of_a_vanished_foreground_are_flagged(page: str) -> None:
     rows = {row[0]: row[1:] for row in rows_of(page, "scores")}
     best = rows["Splits and mergers ↓"][4]  # after mean, pooled, n, threshold
     assert best == "0.000000 at 0.75, where the foreground vanishes"
@@ -99,14 +130,16 @@ def test_zero_mergers_of_a_vanished_foreground_are_flagged(page):
     assert vanishing(table_of_scores()) == [(0.75, ["c"])]
 
 
-def test_warnings_of_truths_are_shown(page):
+def test_warnings_of_truths_are_shown(page: str) -> None:
     assert "Truth of c: no object in this image." in page
 
 
-def test_what_was_run_is_told(page):
+def test_what_was_run_is_told(page: str) -> None:
     rows = {row[0]: row[1:] for row in rows_of(page, "run")}
     assert rows["net, fold 0"][:4] == [
-        *("unet depth 3", "1,234,567", "16 training, 2 validation"),
+        "unet depth 3",
+        "1,234,567",
+        "16 training, 2 validation",
         "step 20 of 4321 validation IoU 0.875",
     ]
     assert rows["net, fold 0"][4] == "cpu fp32, 2 threads"
@@ -120,7 +153,7 @@ def test_what_was_run_is_told(page):
     assert "<h1>Cells &amp; walls</h1>" in page
 
 
-def test_numbers_of_the_plots_stand_beside_them(page):
+def test_numbers_of_the_plots_stand_beside_them(page: str) -> None:
     rows = rows_of(page, "thresholds")
     assert ["0.25", "0.800", "2", "0.900", "0.700", "undefined"] in rows
     assert ["0.75", "0.067", "3", "0.100", "0.100", "0.000"] in rows
@@ -129,7 +162,7 @@ def test_numbers_of_the_plots_stand_beside_them(page):
     assert ["20", "1.3", f"{loss:.4f}", "0.5000", "0.8750"] in rows_of(page, "training")
 
 
-def test_overlays_go_from_worst_to_best_with_scale_bars(page):
+def test_overlays_go_from_worst_to_best_with_scale_bars(page: str) -> None:
     captions = re.findall(r"<figcaption>(?:(?!figcaption).)*from the worst.*?<", page, re.DOTALL)
     assert len(captions) == 2
     assert "<strong>c</strong>, 32 \u00d7 32 px at 0.004 µm/px." in captions[0]
@@ -139,18 +172,20 @@ def test_overlays_go_from_worst_to_best_with_scale_bars(page):
     assert re.findall(r'class="bar"[^>]*>([^<]+)<', page) == ["0.02 µm", "5 µm"]
 
 
-def test_of_a_large_image_the_central_crop_is_shown(results, tmp_path):
-    config = {**CONFIG, "report": {"title": "all", "overlays": 9}}
+def test_of_a_large_image_the_central_crop_is_shown(results: Path, tmp_path: Path) -> None:
+    config: Config = {**CONFIG, "report": {"title": "all", "overlays": 9}}
     page = write(results, tmp_path / "index.html", config).read_text()
     assert "530 \u00d7 600 px, here rows 9 to 521, columns 44 to 556" in page
     assert ">100 px<" in page  # resolution not known
 
 
-def test_the_page_is_the_same_to_the_byte(results, page, tmp_path):
+def test_the_page_is_the_same_to_the_byte(results: Path, page: str, tmp_path: Path) -> None:
     assert write(results, tmp_path / "index.html").read_text() == page
 
 
-def test_the_headline_is_an_aligned_table_that_ends_with_the_report(results, page):
+def test_the_headline_is_an_aligned_table_that_ends_with_the_report(
+    results: Path, page: str
+) -> None:
     lines = (results / "report/headline.txt").read_text().splitlines()
     assert lines[0] == "Cells & walls: means over the test images"
     assert [re.split("  +", line) for line in lines[1:-1]] == [
@@ -171,7 +206,9 @@ def test_the_headline_is_an_aligned_table_that_ends_with_the_report(results, pag
     assert lines[-1] == f"report: {results / 'report/index.html'}"
 
 
-def test_the_headline_is_over_all_folds_and_the_tables_over_each(results, tmp_path):
+def test_the_headline_is_over_all_folds_and_the_tables_over_each(
+    results: Path, tmp_path: Path
+) -> None:
     folds = tmp_path / "results"
     shutil.copytree(results, folds)
     for folder in ("models", "predictions"):
@@ -180,7 +217,8 @@ def test_the_headline_is_over_all_folds_and_the_tables_over_each(results, tmp_pa
     first = table_of_scores()
     second = first.assign(fold="1", value=first["value"] / 2)
     pd.concat([first, second]).to_csv(folds / "evaluation/metrics.csv", index=False)
-    page = write(folds, tmp_path / "index.html", runs=(("net", 0), ("net", "1"))).read_text()
+    runs = [files_of_run(folds, fold=fold) for fold in ("0", "1")]
+    page = write(folds, tmp_path / "index.html", runs=runs).read_text()
     lines = (tmp_path / "headline.txt").read_text().splitlines()
     # (0.8 + 0.6 + 0.4 + 0.3) / 4; one image of each fold is undefined
     assert re.split("  +", lines[3])[2:5] == ["0.525", "0.150", "4 (2 undefined, left out)"]
@@ -189,7 +227,9 @@ def test_the_headline_is_over_all_folds_and_the_tables_over_each(results, tmp_pa
     assert page.count("from the worst. Threshold") == 4
 
 
-def test_experiments_that_differ_by_their_seed_stand_together(results, tmp_path):
+def test_experiments_that_differ_by_their_seed_stand_together(
+    results: Path, tmp_path: Path
+) -> None:
     gains = {"net-1": 0.0, "net-2": 0.1, "other": -0.2}
     for name in gains:
         for folder in ("predictions", "calibration", "models"):
@@ -206,13 +246,13 @@ def test_experiments_that_differ_by_their_seed_stand_together(results, tmp_path)
     ).to_csv(tmp_path / "evaluation/metrics.csv", index=False)
     shutil.copy(results / "evaluation/stacks.csv", tmp_path / "evaluation")
     shutil.copy(results / "integrity.csv", tmp_path)
-    experiments = {
+    experiments: dict[str, ExperimentConfig] = {
         "net-1": {"weighting": "paper", "recipe": {"seed": 1, "steps": 9}},
         "net-2": {"weighting": "paper", "recipe": {"seed": 2, "steps": 9}},
         "other": {"weighting": None, "recipe": {"seed": 1, "steps": 9}},
     }
-    runs = [(name, 0) for name in experiments]
-    config = {**CONFIG, "experiments": experiments}
+    runs = [files_of_run(tmp_path, name) for name in experiments]
+    config: Config = {**CONFIG, "experiments": experiments}
     page = write(tmp_path, tmp_path / "index.html", config, runs).read_text()
     scores_of = page.split("Spread over seeds")[1].split("</table>")[0]
     assert re.findall(r"<tr><th>(\S+)</th><td class=\"n\">(\d)</td>", scores_of) == [
@@ -223,7 +263,7 @@ def test_experiments_that_differ_by_their_seed_stand_together(results, tmp_path)
     assert "Spread over seeds" not in write(results, tmp_path / "one.html").read_text()
 
 
-def test_without_scores_the_report_says_so(results, tmp_path):
+def test_without_scores_the_report_says_so(results: Path, tmp_path: Path) -> None:
     shutil.copytree(results, tmp_path / "results")
     empty = pd.DataFrame(columns=list(COLUMNS))
     empty.to_csv(tmp_path / "results/evaluation/metrics.csv", index=False)
@@ -232,18 +272,18 @@ def test_without_scores_the_report_says_so(results, tmp_path):
     assert "no image of the test split has a score" in (tmp_path / "headline.txt").read_text()
 
 
-def test_a_missing_table_is_named(tmp_path):
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"metrics\.csv: not a readable table of scores"):
         write(tmp_path, tmp_path / "index.html")
 
 
-def test_the_data_and_what_is_odd_in_them_are_shown(page):
+def test_the_data_and_what_is_odd_in_them_are_shown(page: str) -> None:
     assert "c (test): the same pixels as x of split train" in unescape(page)
     rows = {row[0]: row[1:] for row in rows_of(page, "data")}
     assert rows["b"][:4] == ["cells", "test", "", "530"]
 
 
-def test_stacks_stand_at_both_thresholds(page):
+def test_stacks_stand_at_both_thresholds(page: str) -> None:
     rows = {row[0]: row[1:] for row in rows_of(page, "stacks")}
     official = "V_Rand, thinned, mean over slices: official since 2015 ↑"
     assert rows[official] == ["0.9500 at 0.5", "0.9600 at 0.6"]
@@ -253,7 +293,7 @@ def test_stacks_stand_at_both_thresholds(page):
     assert "At 1 of the 11 thresholds the foreground vanishes" in page
 
 
-def test_scores_by_regions_are_named_so(results, tmp_path):
+def test_scores_by_regions_are_named_so(results: Path, tmp_path: Path) -> None:
     shutil.copytree(results, tmp_path / "results")
     table = tmp_path / "results/evaluation/metrics.csv"
     scores = pd.read_csv(table)
@@ -265,6 +305,98 @@ def test_scores_by_regions_are_named_so(results, tmp_path):
     names = {row[0] for row in rows_of(page, "scores")}
     assert "Splits and mergers, regions of 1024 px ↓" in names
     assert "V_Rand, thinned, regions of 1024 px ↑" in names
+
+
+# What the rule names, and nothing else
+
+
+def leave_over(folder: Path) -> None:
+    """What other configs left in a results folder: whole, half and broken."""
+    shutil.copytree(folder / "models/net/fold0", folder / "models/net/fold1")
+    shutil.copytree(folder / "predictions/net", folder / "predictions/other")
+    shutil.copytree(folder / "models/net", folder / "models/other")
+    (folder / "models/other/fold0/model.run.json").write_text("{")
+    (folder / "models/other/fold1/model.json").unlink()
+    shutil.copytree(folder / "weights/paper", folder / "weights/other")
+    shutil.copytree(folder / "weights/paper/trained.zarr", folder / "weights/paper/gone.zarr")
+    (folder / "weights/paper/again.zarr").mkdir()
+    gone = {"seconds": 3600.0, "device": "cuda", "commit": "old", "ended": "2999-01-01T00:00:00"}
+    for stage in ("images", "truth", "weights/paper", "statistics/other", "evaluation/other/fold0"):
+        write_receipt(folder / stage / "gone.run.json", gone)
+        (folder / stage / "broken.run.json").write_text("no record")
+        # of a bundle that is no more, with an image that is
+        write_receipt(folder / stage / "bundles/cells-test-0123456789/a.run.json", gone)
+    for stage in ("truth", "predictions/net/fold0/instances", "predictions/net/fold0/foreground"):
+        bundle = folder / stage / "bundles/cells-test-0123456789"
+        bundle.mkdir(parents=True, exist_ok=True)
+        (bundle / "a.json").write_text("no receipt")
+        (bundle / "c.json").write_text('{"warnings": ["of yesterday"], "classes": {}}')
+
+
+def test_what_was_left_over_changes_nothing(results: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder)
+    draw_weights(folder)
+    html, headline = tmp_path / "index.html", tmp_path / "headline.txt"
+    runs = [with_weights(folder)]
+    before = write(folder, html, runs=runs).read_bytes(), headline.read_bytes()
+    leave_over(folder)
+    assert (write(folder, html, runs=runs).read_bytes(), headline.read_bytes()) == before
+    # they are such that they would be seen where they are named
+    runs = [with_weights(folder), files_of_run(folder, fold="1")]
+    assert write(folder, html, runs=[runs[0]]).read_bytes() == before[0]
+    with pytest.raises(StoreError, match=r"calibration/net/fold1\.json: not a readable receipt"):
+        write(folder, html, runs=runs)
+
+
+def with_weights(folder: Path) -> RunFiles:
+    """The files of the run with the weight map of a training image."""
+    weights: WeightFiles = {
+        "image": "trained",
+        "store": str(folder / "images/trained.ome.zarr"),
+        "map": str(folder / "weights/paper/trained.zarr"),
+    }
+    return {**files_of_run(folder), "weights": weights}
+
+
+def test_the_weight_map_is_shown_around_its_peak(results: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder)
+    draw_weights(folder)
+    scores = read_scores(folder / "evaluation/metrics.csv")
+    crop = read_weight_crop(open_run(with_weights(folder), scores), most_px=256)
+    assert crop is not None
+    assert crop.weight_YX.shape == (256, 256)
+    # rows 44 to 300 and columns 0 to 256: the peak lies in background, whose class weighs 0.5
+    assert crop.weight_YX[200 - 44, 100] == crop.weight_YX.max() == 6.5
+    assert set(np.unique(crop.weight_YX)) == {0.5, 2.0, 6.5}
+    page = write(folder, tmp_path / "index.html", runs=[with_weights(folder)]).read_text()
+    assert "training image <strong>trained</strong> (256 \u00d7 256 px)" in page
+    assert "weight from 0 (dark) to 6.5 (white)" in page
+
+
+def test_a_weight_map_that_was_not_kept_is_not_shown(
+    results: Path, page: str, tmp_path: Path
+) -> None:
+    runs = [with_weights(results)]
+    assert write(results, tmp_path / "index.html", runs=runs).read_text() == page
+
+
+def test_the_package_of_the_report_looks_for_no_file() -> None:
+    modules = [*(ROOT / "unetflow/report").rglob("*.py"), ROOT / "unetflow/stages/report.py"]
+    assert len(modules) > 15
+    looking = re.compile(r"glob\(|iterdir\(|scandir\(|listdir\(|\bwalk\(")
+    folders = "images|truth|weights|statistics|models|predictions|calibration|evaluation"
+    pattern = re.compile(rf"\{{\w+\}}|^({folders})\b.*/")
+    for path in modules:
+        assert not looking.findall(path.read_text()), path
+        assert [text for text in texts_in(path) if pattern.search(text)] == [], path
+
+
+def texts_in(path: Path) -> list[str]:
+    """Constants of a module that are text; of f-strings the parts between the fields."""
+    constants = [of for of in ast.walk(ast.parse(path.read_text())) if isinstance(of, ast.Constant)]
+    return [constant.value for constant in constants if isinstance(constant.value, str)]
 
 
 # In a real browser
@@ -284,25 +416,46 @@ onload = () => {{
 </script>"""
 
 
-def browse(page, folder):
+class Found(TypedDict):
+    """What a browser says of a page."""
+
+    images: list[list[int]]  # natural width and height [px]
+    plots: list[float]  # widths [px], as the next
+    bars: list[float]
+    overflow_px: int
+    loaded: list[str]
+    complaints: list[str]
+    requests: list[str]
+
+
+def browse(page: Path, folder: Path) -> Found:
     """What a phone-sized headless Chromium finds in a page, its requests and complaints."""
     if CHROMIUM is None:
         pytest.skip("no chromium on PATH: the report is not opened in a real browser")
     inspect, log = folder / "inspect.html", folder / "net.json"
     inspect.write_text(INSPECT.format(page=page.as_uri()))
     flags = (
-        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-        *("--allow-file-access-from-files", "--host-resolver-rules=MAP * ~NOTFOUND"),
-        *(f"--user-data-dir={folder / 'profile'}", f"--log-net-log={log}"),
-        *("--enable-logging=stderr", "--dump-dom"),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--allow-file-access-from-files",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        f"--user-data-dir={folder / 'profile'}",
+        f"--log-net-log={log}",
+        "--enable-logging=stderr",
+        "--dump-dom",
     )
     done = subprocess.run(
         [CHROMIUM, *flags, inspect.as_uri()], capture_output=True, text=True, timeout=120
     )
     match = re.search(r"<body>(.*)</body>", done.stdout, re.DOTALL)
     assert match, done.stderr
-    found = json.loads(unescape(match[1]))
+    found: Found = json.loads(unescape(match[1]))
     found["complaints"] = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     # what the browser asks for itself (its clock, its updates) has no page as initiator
     found["requests"] = [
@@ -313,7 +466,9 @@ def browse(page, folder):
     return found
 
 
-def test_a_browser_shows_all_figures_and_asks_for_nothing(results, page, tmp_path):
+def test_a_browser_shows_all_figures_and_asks_for_nothing(
+    results: Path, page: str, tmp_path: Path
+) -> None:
     found = browse(results / "report/index.html", tmp_path)
     assert found["images"] == [[60, 60]] * 8 + [[32, 32]] * 4 + [[50, 40]] * 4
     assert len(found["plots"]) == page.count("<svg") > 4
@@ -325,7 +480,7 @@ def test_a_browser_shows_all_figures_and_asks_for_nothing(results, page, tmp_pat
     assert "<script" not in page
 
 
-def test_the_browser_test_sees_a_request_and_a_refusal(tmp_path):
+def test_the_browser_test_sees_a_request_and_a_refusal(tmp_path: Path) -> None:
     outside = tmp_path / "outside.html"
     outside.write_text('<img src="http://example.invalid/a.png">')
     assert browse(outside, tmp_path)["requests"] == ["http://example.invalid/a.png"]

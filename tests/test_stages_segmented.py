@@ -1,21 +1,26 @@
 """The table of images that are only segmented: counts, thresholds and who chose them, warnings."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
 from unetflow.provenance.receipts import write_receipt
-from unetflow.stages.segmented import COLUMNS, write_segmented
+from unetflow.stages.segmented import COLUMNS, Segmented, write_segmented
 
 
-def case(folder: Path, name: str, threshold: float, warnings: list[str]) -> dict[str, Any]:
+def case(folder: Path, name: str, threshold: float, warnings: list[str]) -> Segmented:
     made = {"threshold": threshold, "instances": 7, "first_id": 1, "area_px": 70}
     write_receipt(folder / f"i-{name}.json", {"shape": [40, 50], "classes": {"cell": made}})
     write_receipt(folder / f"f-{name}.json", {"warnings": warnings})
-    receipts = {"instances": folder / f"i-{name}.json", "foreground": folder / f"f-{name}.json"}
-    return {"experiment": "unet", "fold": 0, "image": name, **receipts}
+    return {
+        "experiment": "unet",
+        "fold": 0,
+        "image": name,
+        "instances": folder / f"i-{name}.json",
+        "foreground": folder / f"f-{name}.json",
+        "calibration": folder / "c.json",
+    }
 
 
 @pytest.mark.parametrize(
@@ -31,7 +36,6 @@ def test_a_row_says_what_was_found_and_what_to_doubt(
 ) -> None:
     write_receipt(tmp_path / "c.json", {"instances": {"cell": {"threshold": 0.5, "by": by}}})
     images = [case(tmp_path, "a", 0.5, []), case(tmp_path, "b", 0.5, ["Dark.", "Small."])]
-    images = [{**image, "calibration": tmp_path / "c.json"} for image in images]
     write_segmented(images=images, threshold=threshold, table=tmp_path / "s.csv")
     table = pd.read_csv(tmp_path / "s.csv", keep_default_na=False)
     assert table.columns.tolist() == list(COLUMNS)

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,14 +12,16 @@ from scipy import ndimage
 from unetflow.errors import LabelsError, ModelError
 from unetflow.evaluate.catalogue import SCORES
 from unetflow.evaluate.pooling import read_scores
+from unetflow.evaluate.scoring import Labelling, Scoring
 from unetflow.instances.labelled_store import label_store
 from unetflow.labels.annotation import Annotation
+from unetflow.labels.dataset import Dataset, Kind
 from unetflow.labels.encoding import class_target, read_truth
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.report.score_lines import summarise
 from unetflow.stages.calibrate import calibrate
 from unetflow.stages.evaluate import evaluate_image
-from unetflow.stages.instances import write_instances
+from unetflow.stages.instances import Making, write_instances
 from unetflow.stages.statistics import write_statistics
 from unetflow.stages.weights import write_weights
 from unetflow.store.ome import ome_image, write_group
@@ -32,7 +33,7 @@ SHAPE = (120, 200)
 # rows, columns, class of objects; the second touches the first and is of the other class
 OBJECTS = [((10, 40), (10, 40), 1), ((10, 40), (40, 70), 2), ((60, 100), (20, 90), 2)]
 OBJECTS += [((60, 80), (120, 150), 1)]
-LABELLING = {"min_area_px": 0, "fill_holes": True, "connectivity": 1}
+LABELLING: Labelling = {"min_area_px": 0, "fill_holes": True, "connectivity": 1}
 EVERYWHERE = (slice(0, SHAPE[0]), slice(0, SHAPE[1]))
 
 
@@ -54,11 +55,11 @@ def write_polygons(path: Path) -> None:
 
 
 @pytest.fixture(params=["classes", "instances", "polygons of classes"])
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Kind]:
     """A store with truth of two classes, and the kind of truth."""
     pixels = (drawn(of_class=True) * 60 + np.arange(200)).astype(np.uint8)
     store = prepare(tmp_path, pixels)
-    kind = "instances" if request.param == "instances" else "classes"
+    kind: Kind = "instances" if request.param == "instances" else "classes"
     if request.param == "classes":
         truth(tmp_path, drawn(of_class=True), kind=kind, classes=CLASSES)
     else:
@@ -73,7 +74,7 @@ def target_of(store: Path, kind: str) -> np.ndarray:
     return Annotation(store, kind, len(CLASSES)).target(EVERYWHERE)
 
 
-def test_targets_are_classes_and_only_objects_are_separated(case: tuple[Path, str]) -> None:
+def test_targets_are_classes_and_only_objects_are_separated(case: tuple[Path, Kind]) -> None:
     store, kind = case
     wanted = drawn(of_class=True)
     if kind == "instances":
@@ -91,8 +92,7 @@ def test_targets_are_classes_and_only_objects_are_separated(case: tuple[Path, st
         images=[store],
         receipt=store.parent / "s.json",
         percentiles=None,
-        kind=kind,
-        classes=CLASSES,
+        dataset=Dataset(kind=kind, classes=tuple(CLASSES)),
     )
     statistics = read_receipt(store.parent / "s.json")
     assert statistics["class_px"] == [int((wanted == k).sum()) for k in range(3)]
@@ -106,7 +106,7 @@ def test_targets_are_classes_and_only_objects_are_separated(case: tuple[Path, st
 
 
 @pytest.mark.slow
-def test_only_objects_have_a_separation_term(case: tuple[Path, str]) -> None:
+def test_only_objects_have_a_separation_term(case: tuple[Path, Kind]) -> None:
     store, kind = case
     write_weights(
         truth=store,
@@ -114,8 +114,7 @@ def test_only_objects_have_a_separation_term(case: tuple[Path, str]) -> None:
         store=store.parent / "w.zarr",
         receipt=store.parent / "w.json",
         kind=kind,
-        w0=10.0,
-        sigma_px=5.0,
+        weighting={"w0": 10.0, "sigma_px": 5.0},
         threads=1,
         code="c",
     )
@@ -133,7 +132,7 @@ def write_foreground(store: Path, planes: np.ndarray) -> None:
 
 
 @pytest.mark.slow
-def test_each_class_has_its_threshold_instances_and_scores(case: tuple[Path, str]) -> None:
+def test_each_class_has_its_threshold_instances_and_scores(case: tuple[Path, Kind]) -> None:
     store, kind = case
     folder, target = store.parent, target_of(store, kind)
     planes = np.zeros((2, *SHAPE), np.uint8)
@@ -142,16 +141,14 @@ def test_each_class_has_its_threshold_instances_and_scores(case: tuple[Path, str
     planes[1][:5, 150:155] = 120  # false at 0.3, not at 0.5
     write_foreground(folder / "p.ome.zarr", planes)
     write_receipt(folder / "p.json", {"shape": planes.shape, "digest": "p"})
-    common: dict[str, Any] = {"classes": CLASSES, "labelling": LABELLING}
+    dataset = Dataset(kind, tuple(CLASSES))
+    scoring = Scoring([0.3, 0.6], None, LABELLING, threads=1)
     calibrate(
         images=[store],
         predictions=[folder / "p.ome.zarr"],
         receipt=folder / "c.json",
-        kind=kind,
-        regions_px=None,
-        threads=1,
-        thresholds=[0.3, 0.6],
-        **common,
+        dataset=dataset,
+        scoring=scoring,
     )
     calibration = read_receipt(folder / "c.json")["instances"]
     assert {name: of["threshold"] for name, of in calibration.items()} == {
@@ -163,10 +160,9 @@ def test_each_class_has_its_threshold_instances_and_scores(case: tuple[Path, str
         calibration=folder / "c.json",
         receipt=folder / "i-made.json",
         table=folder / "objects.parquet",
+        making=Making(classes=CLASSES, threshold=None, labelling=LABELLING),
         threads=2,
-        threshold=None,
         code="c",
-        **common,
     )
     made = read_receipt(folder / "i-made.json")["classes"]
     assert (made["tumour"]["first_id"], made["tumour"]["instances"]) == (1, 2)
@@ -180,12 +176,9 @@ def test_each_class_has_its_threshold_instances_and_scores(case: tuple[Path, str
         calibration=folder / "c.json",
         instances=folder / "i-made.json",
         table=folder / "e.csv",
-        kind=kind,
-        thresholds=[0.3, 0.6],
-        regions_px=None,
-        threads=1,
+        dataset=dataset,
+        scoring=scoring,
         facts={"experiment": "e", "fold": "0", "image": "i", "split": "test", "group": ""},
-        **common,
     )
     table = read_scores(folder / "e.csv")
     assert set(table["class"]) == set(CLASSES)
@@ -223,11 +216,9 @@ def test_a_hole_may_hold_an_object_of_another_class(tmp_path: Path) -> None:
         calibration=tmp_path / "c.json",
         receipt=tmp_path / "i.json",
         table=tmp_path / "objects.parquet",
+        making=Making(classes=CLASSES, threshold=None, labelling=LABELLING),
         threads=2,
-        threshold=None,
         code="c",
-        classes=CLASSES,
-        labelling=LABELLING,
     )
     stored = np.asarray(read_array(tmp_path / "p.ome.zarr", "labels/instances/0")[:])
     assert (stored[15:20, 15:20] == 3).all()
@@ -242,7 +233,7 @@ def test_the_table_says_what_is_drawn(tmp_path: Path, *, fill_holes: bool) -> No
     smooth = ndimage.gaussian_filter(random.normal(size=(2, 1100, 1200)), (0, 4, 4))
     planes = np.clip(128 + 100 * smooth / smooth.std(), 0, 255).astype(np.uint8)
     write_foreground(tmp_path / "p.ome.zarr", planes)
-    how = LABELLING | {"min_area_px": 60, "fill_holes": fill_holes}
+    how = {**LABELLING, "min_area_px": 60, "fill_holes": fill_holes}
     table = tmp_path / "objects.parquet"
     label_store(
         *(tmp_path / "p.ome.zarr", {"tumour": 0.6, "stroma": 0.5}, how),
@@ -297,8 +288,7 @@ def test_a_class_that_no_training_image_shows_is_named(tmp_path: Path) -> None:
             images=[store],
             receipt=tmp_path / "s.json",
             percentiles=None,
-            kind="classes",
-            classes=CLASSES,
+            dataset=Dataset(kind="classes", classes=tuple(CLASSES)),
         )
 
 

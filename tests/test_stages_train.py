@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import needs_gpu, write_prepared
+from conftest import needs_gpu, train, write_prepared
 
 from unetflow.demo.planes import draw_region
 from unetflow.errors import ConfigError, ModelError
@@ -22,16 +22,14 @@ from unetflow.networks.initial_weights import centre_filters, start_from
 from unetflow.networks.model_file import load_model
 from unetflow.predict.suitability import check_image
 from unetflow.provenance.receipts import read_receipt, write_receipt
-from unetflow.stages.train import train_network
 from unetflow.tiles.valid_sizes import output_size_px
-from unetflow.train.loop import learning_rate
 from unetflow.train.patches import generator
 from unetflow.train.recipes import PRESETS, Recipe, recipe_from
-from unetflow.train.torchrun import train_together
+from unetflow.train.steps import learning_rate
 
 
 def job_in(folder: Path, steps: int = 12) -> dict[str, Any]:
-    """Arguments of `train_network` for two tiny training images and one for validation."""
+    """Arguments of `conftest.train` for two tiny training images and one for validation."""
     stores, receipts = [], []
     for seed, name in enumerate(("a", "b", "v")):
         image, labels = draw_region(slice(0, 96), slice(0, 96), seed=seed)
@@ -77,14 +75,16 @@ def train_in_process(job: dict[str, Any], *, slowly: bool) -> "subprocess.Popen[
         for key, value in {**job, "checkpoint_s": 0}.items()
     }
     program = (
-        "import json, sys, time, unetflow.train.loop as t, unetflow.stages.train\n"
+        "import json, sys, time, unetflow.train.loop as t\n"
+        "from conftest import train\n"
         "one = t.learning_rate\n"
         "def slow(*args):\n    time.sleep(0.2)\n    return one(*args)\n"
         f"t.learning_rate = slow if {slowly} else one\n"
-        "unetflow.train.train_network(**json.loads(sys.argv[1]))\n"
+        "train(**json.loads(sys.argv[1]))\n"
     )
     return subprocess.Popen(
         [sys.executable, "-c", program, json.dumps(arguments, default=str)],
+        cwd=Path(__file__).parent,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -130,7 +130,7 @@ def test_a_run_stopped_twice_ends_with_the_same_weights_bit_for_bit(tmp_path: Pa
 def test_training_lowers_the_loss_and_keeps_the_best_weights(tmp_path: Path) -> None:
     job = job_in(tmp_path, steps=40)
     job["recipe"]["learning_rate"] = 0.01
-    train_network(**job)
+    train(**job)
     history = pd.read_csv(job["history"])
     assert len(history) == 40
     assert history["loss"].tail(8).mean() < 0.8 * history["loss"].head(8).mean()
@@ -147,18 +147,18 @@ def test_a_finished_checkpoint_ends_in_a_moment_and_another_recipe_starts_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = job_in(tmp_path)
-    train_network(**job)
+    train(**job)
     first, before = job["model"].read_bytes(), weights_of(job)
     job["model"].unlink()
     with monkeypatch.context() as patch:
         patch.setattr("unetflow.train.loop.combined_loss", None)  # no step may be done
-        train_network(**job)
+        train(**job)
     assert job["model"].read_bytes() == first
     for other in ({"seed": 2}, {"precision": "bf16"}):
         job["recipe"] |= other
         caplog.clear()
         with caplog.at_level("INFO"):
-            train_network(**job)
+            train(**job)
         assert "is of another recipe, data or code: training starts anew" in caplog.text
         assert not torch.equal(weights_of(job), before)
         before = weights_of(job)
@@ -174,7 +174,7 @@ def train_seven_steps(job: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> N
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="step 8"):
         patch.setattr("unetflow.train.loop.learning_rate", die_at_step_7)
-        train_network(**job | {"checkpoint_s": 0})
+        train(**job | {"checkpoint_s": 0})
 
 
 @pytest.mark.parametrize(
@@ -196,10 +196,10 @@ def test_whatever_a_recipe_keeps_from_step_to_step_is_gone_on_with(
     undisturbed, disturbed = (job_in(tmp_path / name) for name in ("u", "d"))
     for job in (undisturbed, disturbed):
         job["recipe"] |= recipe
-    train_network(**undisturbed)
+    train(**undisturbed)
     train_seven_steps(disturbed, monkeypatch)
     with caplog.at_level("INFO"):
-        train_network(**disturbed)
+        train(**disturbed)
     assert "going on from step 7 of 12" in caplog.text
     assert undisturbed["model"].read_bytes() == disturbed["model"].read_bytes()
     assert len(read_receipt(disturbed["receipt"].with_suffix(".run.json"))["machines"]) == 1
@@ -211,11 +211,11 @@ def test_another_machine_goes_on_and_says_what_differs(
     job = job_in(tmp_path)
     job["recipe"]["precision"] = "auto"
     with monkeypatch.context() as patch:
-        patch.setattr("unetflow.train.resolve_precision", lambda *_: "fp32")
+        patch.setattr("unetflow.stages.train.resolve_precision", lambda *_: "fp32")
         train_seven_steps(job, monkeypatch)
     with monkeypatch.context() as patch, caplog.at_level("INFO"):
-        patch.setattr("unetflow.train.resolve_precision", lambda *_: "bf16")
-        train_network(**job)
+        patch.setattr("unetflow.stages.train.resolve_precision", lambda *_: "bf16")
+        train(**job)
     assert "written with precision fp32, this run has bf16: the weights will differ" in caplog.text
     assert "going on from step 7 of 12" in caplog.text
     assert load_model(job["model"])[1]["training"]["precision"] == "fp32, bf16"
@@ -229,7 +229,7 @@ def test_a_diverging_loss_is_named_with_its_remedy(tmp_path: Path) -> None:
     job = job_in(tmp_path)
     job["recipe"] |= {"learning_rate": 1e30, "schedule": "constant", "optimizer": "sgd"}
     with pytest.raises(ModelError, match="diverged. Lower the recipe's learning_rate"):
-        train_network(**job)
+        train(**job)
 
 
 @needs_gpu
@@ -242,7 +242,7 @@ def test_training_on_a_gpu_is_that_of_the_cpu_and_the_same_each_time(
         job = job_in(tmp_path / name) | {"gpu": gpu}
         job["recipe"] |= {"precision": precision if gpu else "fp32", "deterministic": True}
         job["network"] |= {"dropout": 0}  # its random numbers are others on a GPU
-        train_network(**job)
+        train(**job)
         losses.append(pd.read_csv(job["history"])["loss"].to_numpy())
         found.append(weights_of(job))
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3 if precision == "fp32" else 0.05)
@@ -257,14 +257,14 @@ def test_weights_that_the_last_step_broke_are_not_kept(
     job["recipe"] |= {"learning_rate": 1e38, "schedule": "constant", "optimizer": "sgd"}
     job["recipe"] |= {"clip_norm": None}
     with pytest.raises(ModelError, match="a weight is not finite at step 1: training has diverged"):
-        train_network(**job)
+        train(**job)
     assert not job["model"].exists()
     assert not (tmp_path / "fold0/checkpoints/last.pt").exists()
 
 
 def test_without_validation_images_the_last_weights_are_kept(tmp_path: Path) -> None:
     job = job_in(tmp_path) | {"validation_images": []}
-    train_network(**job)
+    train(**job)
     assert read_receipt(job["receipt"])["best"] == {"step": 12, "validation_iou": None}
 
 
@@ -278,7 +278,7 @@ def test_the_papers_recipe() -> None:
 
 def test_centred_filters_have_no_mean_and_the_papers_variance() -> None:
     torch.manual_seed(0)
-    network = build("unet", base_channels=8, depth=2)
+    network: Any = build("unet", base_channels=8, depth=2)
     up = network.up[0].weight.clone()
     centre_filters(network)
     for layer in network.modules():
@@ -324,8 +324,8 @@ def test_two_processes_train_as_one_with_the_same_batch(tmp_path: Path) -> None:
     for job in jobs:
         job["recipe"] |= changes
         job["network"]["dropout"] = 0.0
-    train_network(**jobs[0])
-    train_together(2, jobs[1])
+    train(**jobs[0])
+    train(**jobs[1], processes=2)
     torch.testing.assert_close(weights_of(jobs[0]), weights_of(jobs[1]), atol=1e-4, rtol=0)
     assert read_receipt(jobs[1]["receipt"].with_suffix(".run.json"))["processes"] == 2
     one, two = (pd.read_csv(job["history"]) for job in jobs)
@@ -336,7 +336,7 @@ def test_two_processes_train_as_one_with_the_same_batch(tmp_path: Path) -> None:
 def test_processes_that_fail_are_an_error(tmp_path: Path) -> None:
     job = job_in(tmp_path)  # its batch of 1 cannot be shared
     with pytest.raises(ModelError, match="training in 2 processes ended with code 1"):
-        train_together(2, job)
+        train(**job, processes=2)
     assert not job["model"].exists()
 
 
@@ -346,7 +346,7 @@ def test_a_batch_taken_in_parts_is_the_same_step(tmp_path: Path) -> None:
         job = job_in(tmp_path / str(parts), steps=3)
         job["network"]["dropout"] = 0.0
         job["recipe"] |= {"batch": 4, "accumulate": parts, "clip_norm": 0.1}
-        train_network(**job)
+        train(**job)
         found.append(weights_of(job))
     torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=0)
     with pytest.raises(ConfigError, match="a batch of 3 cannot be taken in accumulate = 2"):
@@ -360,9 +360,9 @@ def test_clipping_bounds_the_step(tmp_path: Path) -> None:
         job["recipe"] |= {"optimizer": "sgd", "schedule": "constant", "learning_rate": 1.0}
         job["recipe"] |= {"clip_norm": clip, "start": "he"}
         torch.manual_seed(0)
-        train_network(**job)
+        train(**job)
         torch.manual_seed(generator(1, "weights").initial_seed())
-        start = build(**{**job["network"], "in_channels": 1, "num_classes": 2})
+        start = build(**job["network"], in_channels=1, num_classes=2)
         before = torch.cat([tensor.flatten() for tensor in start.state_dict().values()])
         moved.append(float((weights_of(job) - before).norm()))
     assert moved[1] == pytest.approx(1e-3, rel=1e-2)
@@ -373,7 +373,7 @@ def test_the_running_mean_of_the_weights_is_kept_and_resumed(tmp_path: Path) -> 
     plain, averaged = job_in(tmp_path / "p"), job_in(tmp_path / "a")
     averaged["recipe"]["ema"] = 0.9
     for job in (plain, averaged):
-        train_network(**job)
+        train(**job)
     assert not torch.allclose(weights_of(plain), weights_of(averaged))
     stopped = job_in(tmp_path / "s")
     stopped["recipe"]["ema"] = 0.9
@@ -384,23 +384,23 @@ def test_the_running_mean_of_the_weights_is_kept_and_resumed(tmp_path: Path) -> 
     assert process.poll() is None, "finished before it could be killed"
     process.kill()
     process.communicate()
-    train_network(**stopped)
+    train(**stopped)
     assert torch.equal(weights_of(stopped), weights_of(averaged))
 
 
-def test_patience_ends_the_training_and_a_rerun_adds_nothing(
+def test_early_stopping_ends_the_training_and_a_rerun_adds_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = job_in(tmp_path, steps=40)
-    job["recipe"] |= {"patience": 2}
+    job["recipe"] |= {"early_stopping": 2}
     scores = iter([0.2, 0.6, 0.5, 0.6, 0.9, 0.9, 0.9, 0.9])
     monkeypatch.setattr("unetflow.train.loop.validation_scores", lambda sums: (1.0, next(scores)))
-    train_network(**job)
+    train(**job)
     receipt = read_receipt(job["receipt"])
     assert (receipt["steps"], receipt["best"]["step"]) == (20, 10)
     before = job["model"].read_bytes()
     monkeypatch.setattr("unetflow.train.loop.combined_loss", None)  # no step may be done
-    train_network(**job)
+    train(**job)
     assert job["model"].read_bytes() == before
 
 
@@ -410,9 +410,9 @@ def test_a_network_may_start_from_a_model_file(tmp_path: Path, norm: str | None)
     second = job_in(tmp_path / "second", steps=5) | {"pretrained": first["model"]}
     for job in (first, second):
         job["network"]["norm"] = norm
-    train_network(**first)
+    train(**first)
     second["recipe"]["freeze_encoder"] = True
-    train_network(**second)
+    train(**second)
     given, found = (load_model(job["model"])[0].state_dict() for job in (first, second))
     kept = {name for name in given if torch.equal(given[name], found[name])}
     assert kept == {name for name in given if name.startswith("contracting.")}
@@ -420,7 +420,7 @@ def test_a_network_may_start_from_a_model_file(tmp_path: Path, norm: str | None)
 
 def test_other_classes_start_the_last_layer_anew(tmp_path: Path) -> None:
     first = job_in(tmp_path / "first", steps=2)
-    train_network(**first)
+    train(**first)
     _, description = load_model(first["model"])
     other = description | {"classes": ["a", "b"]}
     other["network"] = description["network"] | {"num_classes": 3}
@@ -436,7 +436,7 @@ def test_other_classes_start_the_last_layer_anew(tmp_path: Path) -> None:
 
 def test_a_model_refuses_another_resolution(tmp_path: Path) -> None:
     job = job_in(tmp_path, steps=1)
-    train_network(**job)
+    train(**job)
     _, description = load_model(job["model"])
     assert (description["mpp"], description["code"]) == (0.5, "c")
     assert description["training"]["steps"] == 1
@@ -452,6 +452,6 @@ def test_deterministic_training_gives_the_same_bits_twice(tmp_path: Path) -> Non
     jobs = [job_in(tmp_path / name, steps=4) for name in "ab"]
     for job in jobs:
         job["recipe"]["deterministic"] = True
-        train_network(**job)
+        train(**job)
     torch.use_deterministic_algorithms(False)
     assert torch.equal(*map(weights_of, jobs))

@@ -11,9 +11,19 @@ from conftest import write_prepared
 from unetflow.demo.planes import draw_region
 from unetflow.engine.devices import use_threads
 from unetflow.labels.encoding import separate_touching
-from unetflow.train.patches import Batches, TrainingImage, draw_patch, generator, hold, open_image
+from unetflow.tiles.valid_sizes import unet_geometry
+from unetflow.train.patches import (
+    Batches,
+    Drawing,
+    TrainingImage,
+    draw_patch,
+    generator,
+    hold,
+    open_image,
+)
 from unetflow.train.recipes import Augmentation
 
+GEOMETRY = unet_geometry(depth=1)  # 60 -> 44 px
 STILL = Augmentation(elastic_px=0, rotate=False, flip=False, brightness=0, contrast=0)
 
 
@@ -28,10 +38,12 @@ def image_of(size: int = 80, seed: int = 0, offset: int = 0) -> TrainingImage:
     )
 
 
+def drawing(augmentation: Augmentation, input_px: int = 60) -> Drawing:
+    return Drawing(7, input_px, GEOMETRY, augmentation)
+
+
 def test_target_and_weight_are_the_middle_of_the_patch() -> None:
-    image, target, weight = draw_patch(
-        [image_of()], input_px=60, output_px=44, augmentation=STILL, random=generator(3)
-    )
+    image, target, weight = draw_patch([image_of()], drawing(STILL), generator(3))
     # The image holds its own target. Places are drawn between pixels: nearest rounds, so compare
     # where the interpolated image is clearly one or the other.
     middle = image[0, 8:52, 8:52]
@@ -42,13 +54,11 @@ def test_target_and_weight_are_the_middle_of_the_patch() -> None:
 
 
 def test_batches_depend_on_the_step_and_not_on_where_a_run_began() -> None:
-    options = {
-        "seed": 7, "numbers": range(2), "input_px": 60, "output_px": 44,
-        "augmentation": Augmentation(),
-    }  # fmt: skip
     images = [image_of(seed=1), image_of(seed=2)]
-    whole = list(Batches(images, range(0, 6), **options))  # type: ignore[arg-type]
-    resumed = list(Batches(images, range(4, 6), **options))  # type: ignore[arg-type]
+    whole, resumed = (
+        list(Batches(images, steps, drawing(Augmentation()), numbers=range(2)))
+        for steps in (range(0, 6), range(4, 6))
+    )
     assert whole[0].image_BCHW.shape == (2, 1, 60, 60)
     assert whole[0].target_BHW.shape == whole[0].weight_BHW.shape == (2, 44, 44)
     for first, second in zip(whole[4:], resumed, strict=True):
@@ -59,9 +69,7 @@ def test_batches_depend_on_the_step_and_not_on_where_a_run_began() -> None:
 def test_large_images_are_drawn_more_often() -> None:
     large, marked = image_of(120), image_of(30, offset=100)
     drawn = [
-        draw_patch(
-            [large, marked], input_px=28, output_px=12, augmentation=STILL, random=generator(n)
-        )[0].mean()
+        draw_patch([large, marked], drawing(STILL, input_px=28), generator(n))[0].mean()
         for n in range(200)
     ]
     assert sum(value > 50 for value in drawn) < 200 * 0.15  # 1 / 17 expected
@@ -90,9 +98,7 @@ def test_patches_are_the_same_from_memory_and_from_zarr(tmp_path: Path) -> None:
     varied = Augmentation(zoom=0.3, gamma=0.1, blur_px=1.0, noise=0.1, foreground=0.5)
     for number in range(12):
         first, second = (
-            draw_patch(
-                each, input_px=92, output_px=52, augmentation=varied, random=generator(number)
-            )
+            draw_patch(each, Drawing(7, 92, unet_geometry(depth=2), varied), generator(number))
             for each in (images, [image.held() for image in images])
         )
         for one, other in zip(first, second, strict=True):
@@ -126,23 +132,19 @@ def test_patches_can_be_centred_on_objects() -> None:
     )
     on_objects = dataclasses.replace(STILL, foreground=1.0)
     for number in range(20):
-        _, found, _ = draw_patch(
-            [image], input_px=60, output_px=44, augmentation=on_objects, random=generator(number)
-        )
+        _, found, _ = draw_patch([image], drawing(on_objects), generator(number))
         assert found[18:26, 18:26].any()
 
 
 def test_drawing_takes_no_threads_from_the_training() -> None:
     before = use_threads(2)
-    options = {"seed": 7, "input_px": 60, "output_px": 44, "augmentation": Augmentation()}
-    batches = Batches([image_of()], range(3), numbers=range(1), **options)  # type: ignore[arg-type]
+    batches = Batches([image_of()], range(3), drawing(Augmentation()), numbers=range(1))
     assert [torch.get_num_threads() for _ in batches] == [before] * 3
 
 
 def test_processes_share_the_patches_of_a_batch() -> None:
     def drawn(numbers: range) -> torch.Tensor:
-        options = {"seed": 7, "input_px": 60, "output_px": 44, "augmentation": Augmentation()}
-        batches = Batches([image_of()], range(2), numbers=numbers, **options)  # type: ignore[arg-type]
+        batches = Batches([image_of()], range(2), drawing(Augmentation()), numbers=numbers)
         return torch.stack([batch.image_BCHW for batch in batches])
 
     both = torch.cat([drawn(range(0, 2)), drawn(range(2, 4))], dim=1)

@@ -1,6 +1,7 @@
 """The weight map against its definition, and in pieces against the whole."""
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -123,13 +124,13 @@ def test_a_tie_for_the_second_place_does_not_hide_the_other_object() -> None:
 def test_any_pieces_and_threads_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = draw_labels((150, 170), objects=60)
     whole = weight_map(labels, class_weights=(0.7, 1.4))
-    monkeypatch.setattr("unetflow.weights.weight_map.PIECE_PX", 40)
+    monkeypatch.setattr(sys.modules[separation_term.__module__], "PIECE_PX", 40)
     pieces = weight_map(labels, class_weights=(0.7, 1.4), threads=3)
     np.testing.assert_array_equal(pieces, whole)
     volume = draw_labels((9, 60, 70), objects=9)
     spacing = (2.5, 1.0, 1.0)
     in_pieces = weight_map(volume, spacing=spacing)
-    monkeypatch.setattr("unetflow.weights.weight_map.PIECE_PX", 1000)
+    monkeypatch.setattr(sys.modules[separation_term.__module__], "PIECE_PX", 1000)
     np.testing.assert_array_equal(in_pieces, weight_map(volume, spacing=spacing))
 
 
@@ -153,8 +154,7 @@ def test_the_stored_map_made_in_shards_equals_the_whole_bit_for_bit(tmp_path: Pa
         truth_receipt=tmp_path / "truth.json",
         store=tmp_path / "w.zarr",
         receipt=tmp_path / "w.json",
-        w0=10,
-        sigma_px=5,
+        weighting={"w0": 10, "sigma_px": 5},
         threads=2,
         code="c",
     )

@@ -76,3 +76,21 @@ def test_an_export_asks_for_time_by_the_size_of_its_slide(finished: Project) -> 
     with changed(receipt, json.dumps(large)):
         done = finished.snakemake("-n", "--forcerun", "export_geojson", "--", export)
     assert "runtime=630" in done.text
+
+
+def test_keys_by_their_old_names_rerun_nothing_and_are_said_once(finished: Project) -> None:
+    now = finished.config_path.read_text()
+    old = now.replace("test_time_augmentation:", "average:").replace("early_stopping", "patience")
+    with changed(finished.config_path, old):
+        done = finished.snakemake("-n")
+    assert done.planned() == {}
+    for key in (
+        "predict.average is predict.test",
+        "recipe.patience is experiments.unet.recipe.ear",
+    ):
+        assert done.text.count(key) == 1
+    both = old.replace("average:", "test_time_augmentation: 1\n  average:")
+    with changed(finished.config_path, both):
+        done = finished.snakemake("-n")
+    assert done.status != 0
+    assert "both are given; take average out" in done.text

@@ -2,7 +2,7 @@
 
 import sys
 
-from unetflow.commands.split import main
+from unetflow.commands import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("split", prog="python -m unetflow.splits"))

@@ -1,1 +1,70 @@
-"""What people type: `unetflow predict | score | split`."""
+"""What people type: `unetflow predict | score | split`.
+
+A command is a module of this package with a function `main`. It is imported when it is asked for:
+no library is loaded to say which commands there are.
+"""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from unetflow import __version__
+from unetflow.engine.memory import keep_freed_memory
+from unetflow.errors import UnetflowError
+
+COMMANDS = {
+    "predict": "segment one image: foreground, instances and a table of the objects",
+    "score": "score a segmentation against its truth, with the challenges' own metrics",
+    "split": "fill in the splits of a sheet: who trains, who validates, who tests",
+}
+MENDABLE = 2  # exit status of what a user can mend; argparse has the same
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`unetflow COMMAND ...`; returns the exit status."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    name: str = _parser().parse_args(given[:1]).command
+    return run(name, given[1:])
+
+
+def run(name: str, arguments: Sequence[str] | None = None, *, prog: str | None = None) -> int:
+    """One of the commands; returns its exit status, `MENDABLE` with a line on stderr.
+
+    `arguments` are those behind its name, `prog` is what its help says to type. An error that no
+    user can mend is raised on.
+    """
+    if name == "predict":
+        keep_freed_memory()  # before pandas starts threads
+    command = import_module(f"{__name__}.{name}")
+    try:
+        status: int = command.main(arguments, prog=prog or f"unetflow {name}")
+    except (UnetflowError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return MENDABLE
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    commands = "\n".join(f"  {name:<9}{does}" for name, does in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="unetflow",
+        usage="unetflow [-h] [--version] COMMAND ...",
+        description="U-Net for whole slides. The whole pipeline is run by Snakemake: see README.",
+        epilog=f"commands:\n{commands}\n\n`unetflow COMMAND --help` says what a command takes.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("command", metavar="COMMAND", type=_known, help="one of those below")
+    parser.add_argument("--version", action="version", version=f"unetflow {__version__}")
+    return parser
+
+
+def _known(name: str) -> str:
+    """Type of an argument: the name of a command."""
+    if name in COMMANDS:
+        return name
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    way_out = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(COMMANDS)}"
+    raise argparse.ArgumentTypeError(f"there is no command {name!r}; {way_out}")

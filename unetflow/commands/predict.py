@@ -1,30 +1,30 @@
 """One image without the pipeline: foreground, instances and a table of the objects.
 
-python -m unetflow.stages.predict model.safetensors image.svs out.ome.zarr
+unetflow predict model.safetensors image.svs out.ome.zarr
 """
 
-import argparse
 import logging
-import math
-import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from unetflow.engine.devices import cores
-from unetflow.errors import StoreError, UnetflowError
-from unetflow.images.resampling import Lost, Source, picked_channels, source_at
-from unetflow.images.slide import SENSIBLE_MPP, Slide
+from unetflow.commands.predict_options import parser_of
+from unetflow.commands.source_pixels import SourcePixels
+from unetflow.engine.machine import Machine
+from unetflow.errors import StoreError
+from unetflow.images.resampling import Source, picked_channels, source_at
+from unetflow.images.slide import Slide
 from unetflow.images.sources import fingerprint_of, split_dataset
 from unetflow.instances.labelled_store import label_store
+from unetflow.networks import module_of
+from unetflow.networks.model_file import ModelDescription
 from unetflow.predict.ensemble import Ensemble
+from unetflow.predict.plan import PredictOptions
 from unetflow.predict.stored_foreground import write_foreground, write_foreground_levels
 from unetflow.predict.suitability import check_image, other_intensities
 from unetflow.provenance.code_digest import code_digest
-from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.provenance.receipts import write_receipt
 from unetflow.store.files import digest_of
 from unetflow.store.ome import PixelSize
 
@@ -34,39 +34,24 @@ log = logging.getLogger(__name__)
 MADE_BY = "command.json"  # in a store of the command: what it was asked for
 
 
-class SourcePixels:
-    """An image file at one resolution as an array (C, Y, X) that is read by region.
+@dataclass(frozen=True, slots=True)
+class ImageOptions:
+    """Which image of a file is read, and how fine."""
 
-    Places that cannot be read are 0, and noted in a file: a run that goes on knows those of the run
-    before. `digest` is that of all that decides what is read.
-    """
+    level: int | None = None  # of a pyramid; None: the model's resolution
+    mpp: float | None = None  # [um/px] of the finest level; overrules what the file says
+    plane: int | None = None  # of a stack
+    channels: Sequence[int] | None = None  # in this order; None: all
 
-    def __init__(self, source: Source, channels: Sequence[int], notes: Path, digest: str) -> None:
-        self._source, self._channels = source, list(channels)
-        self.shape, self.dtype = (len(channels), *source.shape_px), source.slide.dtype
-        self._notes, self._digest = notes, digest
-        before = read_receipt(notes) if notes.exists() else {}
-        self.lost: list[Lost] = before["lost"] if before.get("of") == digest else []
-        self._sum_C, self._count = np.zeros(len(channels)), 0
-        self._lock = threading.Lock()  # a file is read by one thread at a time
 
-    def __getitem__(self, key: Any) -> np.ndarray:
-        _, rows, columns = key
-        with self._lock:
-            found: list[Lost] = []
-            pixels_CYX = self._source.read(rows, columns, found)[self._channels]
-            new = [place for place in found if place not in self.lost]
-            if new:
-                self.lost += new
-                write_receipt(self._notes, {"of": self._digest, "lost": self.lost})
-            self._sum_C += pixels_CYX.sum(axis=(1, 2), dtype=np.float64)
-            self._count += pixels_CYX[0].size
-        return pixels_CYX
+@dataclass(frozen=True, slots=True)
+class InstanceOptions:
+    """How instances are made of the foreground."""
 
-    @property
-    def mean_C(self) -> np.ndarray | None:
-        """Of each channel over what was read, None before."""
-        return self._sum_C / self._count if self._count else None
+    threshold: float = 0.5
+    min_area_px: int = 0
+    fill_holes: bool = False
+    split_px: float | None = None  # None: clumps are not taken apart
 
 
 def segment_file(
@@ -74,47 +59,36 @@ def segment_file(
     image: str | Path,
     output: str | Path,
     *,
-    threshold: float = 0.5,
-    min_area_px: int = 0,
-    fill_holes: bool = False,
-    split_px: float | None = None,
-    mpp: float | None = None,
-    level: int | None = None,
-    plane: int | None = None,
-    channels: Sequence[int] | None = None,
-    **how: Any,
+    read: ImageOptions = ImageOptions(),
+    instances: InstanceOptions = InstanceOptions(),
+    options: PredictOptions,
+    machine: Machine,
 ) -> dict[str, dict[str, Any]]:
     """Segment an image file into an OME-Zarr; returns what is said of the instances of each class.
 
-    The image is read at the model's resolution where both are known; `mpp` overrules what the file
-    says. `how` are the options of `unetflow.predict.stored_foreground.write_foreground`. The same
-    call goes on where a killed one stopped. Raises SlideError and ModelError, and StoreError where
-    something else is at `output`.
+    The image is read at the model's resolution where both are known. The same call goes on where a
+    killed one stopped. Raises SlideError and ModelError, and StoreError where something else is at
+    `output`.
     """
     ensemble = Ensemble.load([model])
     (description,) = ensemble.descriptions
     _check_output(image, Path(output))
-    with Slide(image, plane=plane, mpp=mpp) as slide:
-        known = slide.levels[0].mpp is not None
-        source = source_at(slide, level, description.get("mpp") if known else None)
-        picked = picked_channels(slide, channels)
-        check_image(description, len(picked), source.mpp, image)
-        if description.get("mpp") and not source.mpp:
-            log.warning(
-                "%s: does not say its resolution and is taken as it is, as if it had the %.4g "
-                "um/px that the model was trained at. Give --mpp if it has another.",
-                *(image, description["mpp"]),
-            )
+    with Slide(image, plane=read.plane, mpp=read.mpp) as slide:
+        source, channels = _source_for(description, slide, read)
         decided_by = {
-            **{"image": fingerprint_of(image), "model": ensemble.digests[0]},
-            **{"shape": source.shape_px, "level": source.level, "plane": plane, "channels": picked},
+            "image": fingerprint_of(image),
+            "model": ensemble.digests[0],
+            "shape": source.shape_px,
+            "level": source.level,
+            "plane": read.plane,
+            "channels": channels,
             "code": _code("predict/stored_foreground.py", description),
         }
-        asked = {"model": str(model), "image": str(image), "mpp": mpp}
+        asked = {"model": str(model), "image": str(image), "mpp": read.mpp}
         write_receipt(Path(output) / MADE_BY, {"asked": asked, "decided_by": decided_by})
         size = PixelSize.square(source.mpp)
         notes = Path(output) / "unreadable.json"
-        pixels = SourcePixels(source, picked, notes, digest_of(decided_by))
+        pixels = SourcePixels(source, channels, notes, digest_of(decided_by))
         foreground = write_foreground(
             ensemble,
             pixels,
@@ -122,29 +96,69 @@ def segment_file(
             size=size,
             tissue=None,
             decided_by=decided_by,
-            **how,
+            options=options,
+            machine=machine,
         )
+    _warn_of(pixels, description, image)
+    digest = foreground.content_digest()
+    write_foreground_levels(output, foreground, digest, machine.threads, size=size)
+    return _write_instances(Path(output), digest, instances, description, machine.threads)
+
+
+def _source_for(
+    description: ModelDescription, slide: Slide, read: ImageOptions
+) -> tuple[Source, list[int]]:
+    """The image as the model needs it, and the channels to read. Raises where it does not suit."""
+    known = slide.levels[0].mpp is not None
+    source = source_at(slide, read.level, description.get("mpp") if known else None)
+    channels = picked_channels(slide, read.channels)
+    check_image(description, len(channels), source.mpp, slide.path)
+    if description.get("mpp") and not source.mpp:
+        log.warning(
+            "%s: does not say its resolution and is taken as it is, as if it had the %.4g um/px "
+            "that the model was trained at. Give --mpp if it has another.",
+            slide.path,
+            description["mpp"],
+        )
+    return source, channels
+
+
+def _warn_of(pixels: SourcePixels, description: ModelDescription, image: str | Path) -> None:
+    """Say which places could not be read, and whether the image is of another kind."""
     for place in pixels.lost:
         log.warning(
             "%s: rows %s, columns %s could not be read (%s) and count as 0",
-            *(image, place["rows"], place["columns"], place["why"]),
+            image,
+            place["rows"],
+            place["columns"],
+            place["why"],
         )
     if pixels.mean_C is not None:
         for warning in other_intensities(description, list(pixels.mean_C)):
             log.warning("%s: %s", image, warning)
-    digest = foreground.content_digest()
-    write_foreground_levels(output, foreground, digest, how["threads"], size=size)
+
+
+def _write_instances(
+    output: Path,
+    foreground: str,
+    instances: InstanceOptions,
+    description: ModelDescription,
+    threads: int,
+) -> dict[str, dict[str, Any]]:
+    """Instances and their table, of the foreground with this digest; what is said of each."""
     _, made = label_store(
         output,
-        dict.fromkeys(description["classes"], threshold),
+        dict.fromkeys(description["classes"], instances.threshold),
         {
-            **{"min_area_px": min_area_px, "fill_holes": fill_holes},
-            **{"connectivity": 1, "split_px": split_px},
+            "min_area_px": instances.min_area_px,
+            "fill_holes": instances.fill_holes,
+            "connectivity": 1,
+            "split_px": instances.split_px,
         },
-        table=Path(output) / "objects.parquet",
-        threads=how["threads"],
+        table=output / "objects.parquet",
+        threads=threads,
         decided_by={
-            "foreground": digest,
+            "foreground": foreground,
             "code": _code("instances/labelled_store.py", description),
         },
     )
@@ -168,69 +182,38 @@ def _check_output(image: str | Path, output: Path) -> None:
     )
 
 
-def _code(module: str, description: dict[str, Any]) -> str:
+def _code(module: str, description: ModelDescription) -> str:
     """Digest of the code that a module of this package, reading and the network are made of."""
-    network = f"unetflow.networks.{description['network']['name']}"
+    network = module_of(description["network"]["name"])
     path = Path(__file__).parents[1] / module
     return code_digest(path, network, "unetflow.images.resampling")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
-    options = _parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
+    """The command. Raises UnetflowError for what cannot be segmented."""
+    options = parser_of(prog, __doc__.splitlines()[0]).parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        made = segment_file(
-            **vars(options), shard_px=max(1024, options.write_px or 0), dtype="uint8"
-        )
-    except (UnetflowError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    made = segment_file(
+        options.model,
+        options.image,
+        options.output,
+        read=ImageOptions(options.level, options.mpp, options.plane, options.channels),
+        instances=InstanceOptions(
+            options.threshold, options.min_area_px, options.fill_holes, options.split_px
+        ),
+        options=PredictOptions(
+            write_px=options.write_px,
+            shard_px=max(1024, options.write_px or 0),
+            test_time_augmentation=options.test_time_augmentation,
+            precision=options.precision,
+        ),
+        machine=Machine(
+            threads=options.threads,
+            gpu=options.gpu,
+            require_gpu=options.require_gpu,
+        ),
+    )
     for name, of in made.items():
         print(f"{name}: {of['instances']} instances at threshold {of['threshold']:g}")
     print(f"{options.output}: foreground, labels/instances, objects.parquet, objects.csv")
     return 0
-
-
-def _in_range(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
-    """Type of an argument: a number from `least` to `most`."""
-
-    def number(text: str) -> float:
-        value = kind(text)
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text} is not in the range {least:g} to {most:g}")
-        return value
-
-    number.__name__ = kind.__name__  # as argparse names it
-    return number
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m unetflow.stages.predict", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("model", help="model.safetensors of a training")
-    parser.add_argument("image", help="any file that the pipeline reads")
-    parser.add_argument("output", help="OME-Zarr to write, out.ome.zarr")
-    add = parser.add_argument
-    count, size = _in_range(int, 0, math.inf), _in_range(float, 1e-3, 1e6)
-    add("--threshold", type=_in_range(float, 0, 1), default=0.5, help="of instances (default 0.5)")
-    add("--min-area-px", type=count, default=0, help="smaller instances are left out")
-    add("--fill-holes", action="store_true", help="of instances")
-    add("--split-px", type=size, help="take clumps apart at necks this much thinner")
-    add(
-        "--mpp",
-        type=_in_range(float, *SENSIBLE_MPP),
-        help="um per pixel, where the file does not say",
-    )
-    add("--level", type=count, help="of a pyramid, instead of the model's resolution")
-    add("--plane", type=count, help="of a stack")
-    add("--channels", type=count, nargs="+", help="which, in which order")
-    sizes = (128, 256, 512, 1024, 2048)
-    add("--write-px", type=int, choices=sizes, help="of a tile (default: by the precision)")
-    add("--average", type=int, choices=(1, 7, 8), default=1, help="flips and rotations")
-    add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
-    add("--threads", type=_in_range(int, 1, 4096), default=cores(), help="default: all cores")
-    add("--cpu", dest="gpu", action="store_false", help="do not use a GPU")
-    add("--require-gpu", action="store_true", help="no GPU is an error")
-    return parser

@@ -4,49 +4,86 @@ import argparse
 import json
 import math
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from unetflow.commands.score_images import FORMATS, open_image
-from unetflow.commands.score_table import Score, frame_scores, instance_scores, membrane_scores
+from unetflow.commands.score_table import (
+    WITHOUT_INTERIOR,
+    Found,
+    frame_scores,
+    instance_scores,
+    membrane_scores,
+)
+from unetflow.errors import UnetflowError
+from unetflow.evaluate.catalogue import ARROWS, UNDEFINED
+from unetflow.images.readers import READABLE
+from unetflow.images.whole import WholeImage, read_whole
 
+FILES = f"{READABLE}; stacks are (Z, Y, X), axes of size 1 are dropped"
 EPILOG = f"""\
-files:    {FORMATS}; stacks are (Z, Y, X), axes of size 1 are dropped
+{textwrap.fill(FILES, 90, initial_indent="files:    ", subsequent_indent=" " * 10)}
 kinds:    membranes  truth 0 membrane, nonzero interior; prediction P(interior) in [0, 1]:
                      the numbers of the ISBI 2012 challenge, slice by slice
           instances  integer labels, 0 background, one number per object: SEG, DET, AP, PQ, AJI
           auto       a float or boolean prediction is membranes; labels are instances
 
-examples: python -m unetflow.metrics train-labels.tif probability.tif
-          python -m unetflow.metrics --json --frames truth.zarr prediction.zarr
+examples: unetflow score train-labels.tif probability.h5:/exported_data
+          unetflow score --json --frames truth.zarr prediction.zarr
 """
-BETTER = {True: "higher", False: "lower", None: None}
-ARROW = {True: "↑", False: "↓", None: ""}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+class Options(argparse.Namespace):
+    """What was typed."""
+
+    truth: str
+    prediction: str
+    kind: str
+    ignore: str | None
+    json: bool
+    threshold: float
+    divide_by: float | None
+    invert: bool
+    frames: bool
+    tolerance_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is said of a pair of images."""
+
+    kind: str
+    shape: tuple[int, ...]
+    warnings: list[str]
+    scores: list[Found]
+
+
+def main(
+    arguments: Sequence[str] | None = None, *, prog: str = "python -m unetflow.metrics"
+) -> int:
     """Print the scores of two files; 0, or 2 with a line on stderr for what cannot be scored."""
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments, Options())
     try:
-        found = _score(options)
-    except ValueError as error:
+        result = _score(options)
+    except (UnetflowError, ValueError, OSError) as error:
         hint = " Here: --invert." if "looks inverted" in str(error) else ""
         print(f"error: {error}{hint}", file=sys.stderr)
         return 2
     if options.json:
-        print(json.dumps(found | {"scores": [_as_json(s) for s in found["scores"]]}, indent=2))
+        print(_as_json(options, result))
         return 0
-    for warning in found["warnings"]:
+    for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(_table(found))
+    print(_as_table(result))
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m unetflow.metrics",
+        prog=prog,
         description="Score a segmentation against its truth, with the challenges' own metrics.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -72,37 +109,38 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _score(options: argparse.Namespace) -> dict[str, Any]:
-    truth, prediction = open_image(options.truth), open_image(options.prediction)
-    ignore = None if options.ignore is None else open_image(options.ignore)
+def _score(options: Options) -> Result:
+    truth, prediction = read_whole(options.truth), read_whole(options.prediction)
+    ignore = None if options.ignore is None else read_whole(options.ignore)
     if truth.shape != prediction.shape:
         raise ValueError(
             f"{options.truth} has shape {truth.shape} and {options.prediction} {prediction.shape}: "
             "must be the same image. Crop or pad one of them."
         )
+    warnings = [
+        f"{path}: JPEG does not keep values as they were, and numbers of objects least of all"
+        for path in (options.truth, options.prediction)
+        if Path(path).suffix.lower() in (".jpg", ".jpeg")
+    ]
     kind = _kind(truth, prediction) if options.kind == "auto" else options.kind
-    found: dict[str, Any] = {
-        **{"truth": options.truth, "prediction": options.prediction, "kind": kind},
-        **{"shape": list(truth.shape), "warnings": []},
-    }
     if kind == "membranes":
         proposal = _probability(np.asarray(prediction), options)
         flags = None if ignore is None else np.asarray(ignore)
         scores = list(membrane_scores(np.asarray(truth), proposal, flags, options.threshold))
-        empty = next(s.value for s in scores if s.metric == "thresholds without interior")
+        empty = next(each.value for each in scores if each.score.metric == WITHOUT_INTERIOR)
         if empty:
-            found["warnings"].append(
+            warnings.append(
                 f"at {empty:g} of the 11 thresholds the prediction has no interior: it splits and "
                 "merges nothing there, for a bad reason"
             )
     else:
         scores = list(_labels(truth, prediction, ignore, options))
-    return found | {"scores": scores}
+    return Result(kind, truth.shape, warnings, scores)
 
 
 def _labels(
-    truth: Any, prediction: Any, ignore: Any, options: argparse.Namespace
-) -> Iterator[Score]:
+    truth: WholeImage, prediction: WholeImage, ignore: WholeImage | None, options: Options
+) -> Iterator[Found]:
     if not options.frames:
         return instance_scores(truth, prediction, ignore, options.tolerance_px)
     if len(truth.shape) < 3:
@@ -110,7 +148,7 @@ def _labels(
     return frame_scores(truth, prediction, ignore)
 
 
-def _kind(truth: Any, prediction: Any) -> str:
+def _kind(truth: WholeImage, prediction: WholeImage) -> str:
     if prediction.dtype.kind in "fb":
         return "membranes"
     values = np.unique(truth)
@@ -122,7 +160,7 @@ def _kind(truth: Any, prediction: Any) -> str:
     )
 
 
-def _probability(prediction: np.ndarray, options: argparse.Namespace) -> np.ndarray:
+def _probability(prediction: np.ndarray, options: Options) -> np.ndarray:
     if options.divide_by is not None:
         if not options.divide_by > 0:
             raise ValueError(f"--divide-by is {options.divide_by}: must be above 0, such as 255.")
@@ -135,28 +173,37 @@ def _probability(prediction: np.ndarray, options: argparse.Namespace) -> np.ndar
     return 1 - prediction.astype(np.float64) if options.invert else prediction
 
 
-def _as_json(score: Score) -> dict[str, Any]:
-    """A score as JSON has it; undefined and infinite values are null."""
-    return {
-        "metric": score.metric,
-        "variant": score.variant,
-        "value": score.value if math.isfinite(score.value) else None,
-        "threshold": None if _missing(score.threshold) else score.threshold,
-        "better": BETTER[score.higher_is_better],
+def _as_json(options: Options, result: Result) -> str:
+    """Undefined and infinite values are null."""
+    scores = [
+        {
+            "metric": each.score.metric,
+            "variant": each.variant,
+            "name": each.score.name,
+            "value": each.value if math.isfinite(each.value) else None,
+            "threshold": each.threshold,
+            "better": each.score.better,
+        }
+        for each in result.scores
+    ]
+    content = {
+        "truth": options.truth,
+        "prediction": options.prediction,
+        "kind": result.kind,
+        "shape": list(result.shape),
+        "warnings": result.warnings,
+        "scores": scores,
     }
+    return json.dumps(content, indent=2)
 
 
-def _table(found: dict[str, Any]) -> str:
-    rows = [("metric", "value", "", "threshold", "variant")]
-    for score in found["scores"]:
-        value = "undefined" if math.isnan(score.value) else f"{score.value:.6g}"
-        at = "" if _missing(score.threshold) else f"{score.threshold:.3g}"
-        rows.append((score.metric, value, ARROW[score.higher_is_better], at, score.variant))
+def _as_table(result: Result) -> str:
+    rows = [("metric", "variant", "value", "", "threshold", "name")]
+    for score, variant, value, threshold in result.scores:
+        text = UNDEFINED if math.isnan(value) else f"{value:.6g}"
+        at = "" if threshold is None else f"{threshold:.3g}"
+        rows.append((score.metric, variant, text, ARROWS[score.better], at, score.name))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
-    head = f"{found['kind']}, {' x '.join(map(str, found['shape']))} px"
+    head = f"{result.kind}, {' x '.join(map(str, result.shape))} px"
     return "\n".join([head, *(line.rstrip() for line in lines)])
-
-
-def _missing(threshold: float | None) -> bool:
-    return threshold is None or math.isnan(threshold)

@@ -1,4 +1,4 @@
-"""Who trains, who tests: `python -m unetflow.commands.split sheet.tsv out.tsv --folds 5`.
+"""Who trains, who validates, who tests: `unetflow split sheet.tsv out.tsv --folds 5`.
 
 Groups stay together, and every part has sparse and crowded images: units (groups, or images without
 one) are sorted by the density of their instances, and each goes to the part that lacks most.
@@ -7,7 +7,6 @@ one) are sorted by the density of their instances, and each goes to the part tha
 import argparse
 import csv
 import hashlib
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unetflow.errors import ConfigError, UnetflowError
+from unetflow.errors import ConfigError
 from unetflow.images.polygons import is_geojson, read_polygons
 from unetflow.images.slide import Slide
 from unetflow.labels.encoding import read_truth
@@ -104,9 +103,24 @@ def write_splits(
     return Counter(parts.values())
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """0, or 2 with a line on stderr for what cannot be split."""
-    parser = argparse.ArgumentParser(prog="python -m unetflow.commands.split", description=__doc__)
+def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
+    """The command. Raises ConfigError and others of ours for what cannot be split."""
+    options = _parser(prog).parse_args(arguments)
+    shares = _shares(options.folds, options.shares)
+    counts = write_splits(
+        options.sheet,
+        options.out,
+        shares,
+        kind=options.truth,
+        data_dir=options.data_dir,
+        seed=options.seed,
+    )
+    print(", ".join(f"{part}: {counts[part]} images" for part in shares))
+    return 0
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument("sheet", help="the table of images; its split column may be missing")
     parser.add_argument("out", help="the table to write")
     how = parser.add_mutually_exclusive_group(required=True)
@@ -117,28 +131,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--truth", choices=("instances", "interior"), default="instances")
     parser.add_argument("--data-dir", default=".", help="replaces {data} in the sheet's paths")
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args(arguments)
-    try:
-        if options.folds is not None and options.folds < 2:
-            raise ConfigError(f"--folds is {options.folds}: must be 2 or more, usually 5.")
-        shares = (
-            dict.fromkeys(map(str, range(options.folds)), 1.0)
-            if options.folds
-            else dict(zip(("train", "validation", "test"), options.shares, strict=True))
-        )
-        counts = write_splits(
-            options.sheet,
-            options.out,
-            shares,
-            kind=options.truth,
-            data_dir=options.data_dir,
-            seed=options.seed,
-        )
-    except (UnetflowError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(", ".join(f"{part}: {counts[part]} images" for part in shares))
-    return 0
+    return parser
+
+
+def _shares(folds: int | None, shares: Sequence[float]) -> dict[str, float]:
+    """The parts that are asked for, and how much each is to have."""
+    if folds is None:
+        return dict(zip(("train", "validation", "test"), shares, strict=True))
+    if folds < 2:
+        raise ConfigError(f"--folds is {folds}: must be 2 or more, usually 5.")
+    return dict.fromkeys(map(str, range(folds)), 1.0)
 
 
 def _density(row: Mapping[str, str], kind: str, data_dir: str) -> float:

@@ -1,4 +1,4 @@
-"""What is certain of the pieces of one block, whatever lies beside it.
+"""What is certain of the components of one block, whatever lies beside it.
 
     . . . . . . . .        a hole that reaches no face of the block is filled: it and the
     . 1 1 1 . . 2 .        object around it are one group
@@ -20,9 +20,9 @@ from unetflow.components.runs import roots, unite
 
 
 class Settled(NamedTuple):
-    """Groups 1 to n of the pieces of a block."""
+    """Groups 1 to n of the components of a block."""
 
-    of_piece: np.ndarray  # int32: the group of each piece; [0] is 0, as of pieces that are dropped
+    of_component: np.ndarray  # int32: the group of each; [0] is 0, as of those that are dropped
     is_object: np.ndarray  # bool, of each group
     sums: Sums  # of each group
     touching: np.ndarray  # groups (background, object) that touch, from 0: (N, 2)
@@ -37,14 +37,14 @@ def settle(
     kept_open: np.ndarray,
     how: Labelling,
 ) -> Settled:
-    """Groups of the pieces 1 to n of a block, as `unetflow.components.pieces_of_block` finds them.
+    """Groups of the components 1 to n of a block, as `pieces_of_block` finds them.
 
-    `faces` are those of the block, as of `Pieces.faces`; background that is `kept_open` (bool, of
-    each piece) is filled nowhere. Where holes are not filled there are no
-    pieces of background, and what is too small and reaches no face is in no group.
+    `faces` are those of the block, as of `Components.faces`; background that is `kept_open` (bool,
+    of each component) is filled nowhere. Where holes are not filled there are no components of
+    background, and what is too small and reaches no face is in no group.
     """
     count = len(is_object)
-    goes_on = _reach_a_face(faces, count)
+    goes_on = reach_a_face(faces, count)
     hole = ~is_object & ~goes_on & ~kept_open
     in_hole = hole[touching[:, 0]]
     parent = np.arange(count)
@@ -62,22 +62,22 @@ def settle(
         kept = ~small[joined]
         own = is_object & kept
     groups, of = np.unique(roots(parent)[kept], return_inverse=True)
-    of_piece = np.zeros(count + 1, np.int32)
-    of_piece[1:][kept] = of + 1
+    of_component = np.zeros(count + 1, np.int32)
+    of_component[1:][kept] = of + 1
     objects = np.zeros(len(groups), bool)
-    objects[of_piece[1:][own] - 1] = True
-    pairs = of_piece[1:][outer] - 1
+    objects[of_component[1:][own] - 1] = True
+    pairs = of_component[1:][outer] - 1
     return Settled(
-        of_piece,
+        of_component,
         objects,
         Sums(*(add_up(name, part[kept], of, len(groups)) for name, part in sums._asdict().items())),
         distinct_pairs(pairs[objects[pairs[:, 1]]], len(groups)),
-        np.unique(of_piece[1:][kept_open & kept & ~is_object] - 1),
+        np.unique(of_component[1:][kept_open & kept & ~is_object] - 1),
     )
 
 
-def _reach_a_face(faces: Faces, count: int) -> np.ndarray:
-    """Whether each piece reaches a face of its block: it may go on in the next one."""
+def reach_a_face(faces: Faces, count: int) -> np.ndarray:
+    """Whether each component reaches a face of its block: it may go on in the next one."""
     found = np.zeros(count + 1, bool)
     for face in itertools.chain(*faces):
         found[face] = True
@@ -88,9 +88,9 @@ def _one_background(
     touching: np.ndarray, joined: np.ndarray, small: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Small groups that touch one background alone: that, and the group."""
-    background, piece = touching.T
+    background, component = touching.T
     first, last = np.full(len(joined), len(joined)), np.full(len(joined), -1)
-    np.minimum.at(first, joined[piece], background)
-    np.maximum.at(last, joined[piece], background)
+    np.minimum.at(first, joined[component], background)
+    np.maximum.at(last, joined[component], background)
     found = np.flatnonzero(small & (first == last))
     return first[found], found

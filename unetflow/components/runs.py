@@ -1,8 +1,9 @@
-"""Rows of a block as runs, compiled: what joins them into pieces and adds them up.
+"""Run-length encoding of a block, compiled, and its connected components.
 
 Row r, z * height + y, has runs begin[r] to begin[r + 1] (int64); run k ends before pixel ends[k]
 (int32), where the next one starts. Of a mask they are background and object in turns, background
-first, which is empty where a row starts with an object.
+first, which is empty where a row starts with an object. `of_run` is the component of each run, 0
+for none.
 """
 
 import numpy as np
@@ -10,16 +11,17 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def root_of(parent, piece):
-    """The root of a piece in a forest of parents; paths are halved on the way."""
-    while parent[piece] != piece:
-        parent[piece] = parent[parent[piece]]
-        piece = parent[piece]
-    return piece
+def root_of(parent, member):
+    """The root of a member in a forest of parents; paths are halved on the way."""
+    while parent[member] != member:
+        parent[member] = parent[parent[member]]
+        member = parent[member]
+    return member
 
 
 @njit(cache=True, nogil=True)
 def unite(parent, pairs):
+    """Pairs (N, 2) are one: the smaller root becomes that of both."""
     for k in range(len(pairs)):
         one, other = root_of(parent, pairs[k, 0]), root_of(parent, pairs[k, 1])
         if one != other:
@@ -28,9 +30,10 @@ def unite(parent, pairs):
 
 @njit(cache=True, nogil=True)
 def roots(parent):
+    """The root of each member, the smallest of those that are one."""
     found = np.empty_like(parent)
-    for piece in range(len(parent)):
-        found[piece] = root_of(parent, piece)
+    for member in range(len(parent)):
+        found[member] = root_of(parent, member)
     return found
 
 
@@ -50,31 +53,33 @@ def _begin(image, empty):
 
 @njit(cache=True, nogil=True)
 def of_mask(mask):
-    """The runs of a mask (Z, Y, X): begin and ends."""
+    """The runs of a mask (Z, Y, X) of 0 and 1: begin and ends."""
     depth, height, width = mask.shape
     begin = _begin(mask, mask[:, :, 0].astype(np.int64))
     ends = np.empty(begin[-1], np.int32)
-    k = 0
+    k = np.int64(0)
     for z in range(depth):
         for y in range(height):
-            own = False
+            before = np.int64(0)
             for x in range(width):
-                if mask[z, y, x] != own:
-                    ends[k] = x
-                    k += 1
-                    own = not own
+                ends[k] = x  # stays where the next run starts: no branch that noise mispredicts
+                here = np.int64(mask[z, y, x])
+                k += before ^ here
+                before = here
             ends[k] = width
             k += 1
     return begin, ends
 
 
 @njit(cache=True, nogil=True)
-def into_pieces(begin, ends, height, steps, connectivity, background):
-    """The piece of each run, 1 to n in raster order of the pieces, 0 for none; and n.
+def into_components(begin, ends, height, steps, connectivity, background, of_run):
+    """Write the component of each run, 1 to n in raster order, 0 for none, to `of_run`; n.
 
-    `steps` lead to the rows before (z, y) that a row touches.
+    `steps` lead to the rows before (z, y) that a row touches; `of_run` comes as zeros.
     """
-    parent = np.arange(len(ends), dtype=np.int32)
+    parent = np.empty(len(ends) + 1, of_run.dtype)  # of provisional numbers, as they are given
+    parent[0] = 0
+    given = 0
     for row in range(len(begin) - 1):
         z, y = divmod(row, height)
         for step in steps:
@@ -85,43 +90,48 @@ def into_pieces(begin, ends, height, steps, connectivity, background):
             if away > connectivity:
                 continue
             reach = 1 if away < connectivity else 0
-            _unite_runs(parent, begin, ends, row, other, 1, reach)
+            _join_objects(of_run, parent, begin, ends, row, other, reach)
             if background and away == 1:
-                _unite_runs(parent, begin, ends, row, other, 0, 0)
+                _join_background(of_run, parent, begin, ends, row, other)
+        first = begin[row] + (ends[begin[row]] == 0) if background else begin[row] + 1
+        for k in range(first, begin[row + 1], 1 if background else 2):
+            if of_run[k] == 0:
+                given += 1
+                parent[given] = given
+                of_run[k] = given
     count = 0
-    for row in range(len(begin) - 1):
-        at = 0
-        for k in range(begin[row], begin[row + 1]):
-            is_object = (k - begin[row]) % 2 == 1
-            if at == ends[k] or not (is_object or background):
-                parent[k] = 0
-            elif parent[k] == k:  # a root is never after what hangs on it
-                count += 1
-                parent[k] = -count
-            else:
-                parent[k] = parent[parent[k]]
-            at = ends[k]
-    return -parent, count
+    for number in range(1, given + 1):  # a parent is never larger than its child
+        if parent[number] == number:
+            count += 1
+            parent[number] = count
+        else:
+            parent[number] = parent[parent[number]]
+    for k in range(len(of_run)):
+        of_run[k] = parent[of_run[k]]
+    return count
+
+
+# In both that follow, a function of its own for what is done to a pair would cost six times it.
 
 
 @njit(cache=True, nogil=True)
-def _unite_runs(parent, begin, ends, row, other, kind, reach):
-    """Unite the runs of one kind (0 background, 1 object) of two rows that touch.
-
-    `reach` 1: also those that touch by a corner.
-    """
-    i, j = begin[other] + kind, begin[row] + kind
-    while i < begin[other + 1] and j < begin[row + 1]:
-        start_i = ends[i - 1] if i > begin[other] else 0
-        start_j = ends[j - 1] if j > begin[row] else 0
-        if start_i == ends[i] or ends[i] + reach <= start_j:
+def _join_objects(of_run, parent, begin, ends, row, other, reach):
+    """Number the objects' runs of a row as those before that touch; `reach` 1: also by a corner."""
+    i, j = begin[other] + 1, begin[row] + 1
+    last_i, last_j = begin[other + 1], begin[row + 1]
+    while i < last_i and j < last_j:
+        if ends[i] + reach <= ends[j - 1]:
             i += 2
-        elif start_j == ends[j] or ends[j] + reach <= start_i:
+        elif ends[j] + reach <= ends[i - 1]:
             j += 2
         else:
-            a, b = root_of(parent, i), root_of(parent, j)
-            if a != b:
-                parent[max(a, b)] = min(a, b)
+            before, own = of_run[i], of_run[j]
+            if own == 0:
+                of_run[j] = before
+            elif own != before:
+                before, own = root_of(parent, before), root_of(parent, own)
+                parent[max(before, own)] = min(before, own)
+                of_run[j] = min(before, own)
             if ends[i] < ends[j]:
                 i += 2
             else:
@@ -129,25 +139,54 @@ def _unite_runs(parent, begin, ends, row, other, kind, reach):
 
 
 @njit(cache=True, nogil=True)
-def painted(begin, ends, pieces, rows, width):
-    """Some rows as an image of the pieces of their runs, or of other numbers."""
-    labels = np.zeros((len(rows), width), pieces.dtype)
-    for number, row in enumerate(rows):
-        at = 0
-        for k in range(begin[row], begin[row + 1]):
-            if pieces[k] != 0:
-                labels[number, at : ends[k]] = pieces[k]
-            at = ends[k]
-    return labels
+def _join_background(of_run, parent, begin, ends, row, other):
+    """The same for the background, by edges; the first run of a row may be empty."""
+    i, j = begin[other], begin[row]
+    last_i, last_j = begin[other + 1], begin[row + 1]
+    while i < last_i and j < last_j:
+        start_i = ends[i - 1] if i > begin[other] else 0
+        start_j = ends[j - 1] if j > begin[row] else 0
+        if min(ends[i], ends[j]) > max(start_i, start_j):
+            before, own = of_run[i], of_run[j]
+            if own == 0:
+                of_run[j] = before
+            elif own != before:
+                before, own = root_of(parent, before), root_of(parent, own)
+                parent[max(before, own)] = min(before, own)
+                of_run[j] = min(before, own)
+        if ends[i] < ends[j]:
+            i += 2
+        else:
+            j += 2
 
 
 @njit(cache=True, nogil=True)
-def are_objects(begin, pieces, count):
-    """Whether each piece is of the mask."""
+def painted(begin, ends, numbers, rows, width):
+    """Some rows as an image of the components of their runs, or of other numbers."""
+    image = np.empty((len(rows), width), numbers.dtype)
+    eight = np.uint64(8)  # unsigned: no index is from the end, and eight pixels are one store
+    for place in range(len(rows)):
+        row, line = rows[place], image[place]
+        at = np.uint64(0)
+        for k in range(begin[row], begin[row + 1]):
+            number, end = numbers[k], np.uint64(ends[k])
+            if at + eight <= np.uint64(width):
+                for x in range(8):  # what is too much, the next run paints over
+                    line[at + np.uint64(x)] = number
+                at += eight
+            if at < end:
+                line[at:end] = number
+            at = end
+    return image
+
+
+@njit(cache=True, nogil=True)
+def are_objects(begin, of_run, count):
+    """Whether each component is of the mask."""
     found = np.zeros(count + 1, np.bool_)
     for row in range(len(begin) - 1):
         for k in range(begin[row] + 1, begin[row + 1], 2):
-            found[pieces[k]] = True
+            found[of_run[k]] = True
     return found[1:]
 
 
@@ -168,69 +207,17 @@ def of_labels(labels):
 
 
 @njit(cache=True, nogil=True)
-def sums(begin, ends, pieces, count, foreground, origin, image):
-    """Sums of the pieces 1 to `count` of the runs of a block at `origin` of an image."""
-    area, first = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    start, stop = np.zeros((count, 3), np.int64), np.zeros((count, 3), np.int64)
-    at, light = np.zeros((count, 3)), np.zeros(count)
-    height = foreground.shape[1]
-    for row in range(len(begin) - 1):
-        i, j = divmod(row, height)
-        z, y = origin[0] + i, origin[1] + j
-        right = 0
-        for run in range(begin[row], begin[row + 1]):
-            left, right = right, ends[run]
-            if pieces[run] == 0:
-                continue
-            k = np.int64(pieces[run]) - 1
-            here = (z, y, origin[2] + left)
-            if area[k] == 0:
-                first[k] = (z * image[1] + y) * image[2] + here[2]
-                for axis in range(3):
-                    start[k, axis] = here[axis]
-            pixels = right - left
-            area[k] += pixels
-            start[k, 1] = min(start[k, 1], y)
-            start[k, 2] = min(start[k, 2], here[2])
-            stop[k, 0] = z + 1
-            stop[k, 1] = max(stop[k, 1], y + 1)
-            stop[k, 2] = max(stop[k, 2], origin[2] + right)
-            at[k, 0] += z * pixels
-            at[k, 1] += y * pixels
-            at[k, 2] += (2 * here[2] + pixels - 1) * pixels / 2
-            total = 0  # of whole numbers it stays one
-            for x in range(left, right):
-                total += foreground[i, j, x]
-            light[k] += total
-    return area, first, start, stop, at, light
-
-
-@njit(cache=True, nogil=True)
-def add_up(values, of, total, sign):
-    """Add values to their groups, or keep the least (`sign` -1) or the greatest (1) of each."""
-    for piece in range(len(values)):
-        group = of[piece]
-        for k in range(values.shape[1]):
-            if sign < 0:
-                total[group, k] = min(total[group, k], values[piece, k])
-            elif sign > 0:
-                total[group, k] = max(total[group, k], values[piece, k])
-            else:
-                total[group, k] += values[piece, k]
-
-
-@njit(cache=True, nogil=True)
-def touching(begin, ends, pieces, count, height, steps, connectivity):
-    """Pairs (background, object) of pieces that touch in a block, some of them repeated."""
+def touching(begin, ends, of_run, count, height, steps, connectivity):
+    """Pairs (background, object) of components that touch, from 0, some of them repeated."""
     pairs = [(0, 0) for _ in range(0)]
-    latest = np.zeros(count + 1, np.int32)  # background that each object was last seen with
+    latest = np.zeros(count + 1, of_run.dtype)  # background that each object was last seen with
     for row in range(len(begin) - 1):
         for k in range(begin[row] + (ends[begin[row]] == 0), begin[row + 1] - 1):
             object_first = (k - begin[row]) % 2 == 1
-            ground, piece = pieces[k + object_first], pieces[k + 1 - object_first]
-            if latest[piece] != ground:
-                latest[piece] = ground
-                pairs.append((ground, piece))
+            ground, thing = of_run[k + object_first], of_run[k + 1 - object_first]
+            if latest[thing] != ground:
+                latest[thing] = ground
+                pairs.append((ground, thing))
         z, y = divmod(row, height)
         for step in steps:
             away = abs(step[0]) + abs(step[1])
@@ -238,16 +225,16 @@ def touching(begin, ends, pieces, count, height, steps, connectivity):
                 continue
             other = row + step[0] * height + step[1]
             reach = 1 if away < connectivity else 0
-            _meet(pairs, latest, begin, ends, pieces, row, other, reach)
-            _meet(pairs, latest, begin, ends, pieces, other, row, reach)
+            _meet(pairs, latest, begin, ends, of_run, row, other, reach)
+            _meet(pairs, latest, begin, ends, of_run, other, row, reach)
     found = np.empty((len(pairs), 2), np.int64)
     for k in range(len(pairs)):
-        found[k, 0], found[k, 1] = pairs[k]
+        found[k, 0], found[k, 1] = pairs[k][0] - 1, pairs[k][1] - 1
     return found
 
 
 @njit(cache=True, nogil=True)
-def _meet(pairs, latest, begin, ends, pieces, background_row, object_row, reach):
+def _meet(pairs, latest, begin, ends, of_run, background_row, object_row, reach):
     """Add the pairs of background in one row and objects in another that touch, as above."""
     i, j = begin[background_row], begin[object_row] + 1
     while i < begin[background_row + 1] and j < begin[object_row + 1]:
@@ -257,9 +244,9 @@ def _meet(pairs, latest, begin, ends, pieces, background_row, object_row, reach)
         elif ends[j] + reach <= start_i:
             j += 2
         else:
-            if latest[pieces[j]] != pieces[i]:
-                latest[pieces[j]] = pieces[i]
-                pairs.append((pieces[i], pieces[j]))
+            if latest[of_run[j]] != of_run[i]:
+                latest[of_run[j]] = of_run[i]
+                pairs.append((of_run[i], of_run[j]))
             if ends[i] < ends[j]:
                 i += 2
             else:

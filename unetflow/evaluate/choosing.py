@@ -2,39 +2,60 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 
-from unetflow.evaluate.catalogue import LOWER_IS_BETTER
+from unetflow.evaluate.catalogue import SCORES, row_of
 
 log = logging.getLogger(__name__)
 
 
-# By kind of truth; images that are not in memory have no SEG at each threshold, and no thinned
-# V_Rand of the whole image.
-INSTANCES_BY = {
-    "instances": (("seg", ""), ("iou", "")),
-    "interior": (("v_rand", "thinned"), ("v_rand", "unthinned")),
-    "classes": (("iou", ""),),
-}
 WITHOUT_VALIDATION = 0.5
 
+ChosenThreshold = TypedDict(
+    "ChosenThreshold",
+    {
+        "class": str,
+        "metric": str,
+        "variant": str,
+        "threshold": float,
+        "value": float,  # mean over the images
+        "images": int,  # that were scored
+    },
+)
+"""The best threshold of a class for one metric."""
 
-def best_thresholds(scores: pd.DataFrame) -> list[dict[str, Any]]:
+
+class InstanceThreshold(TypedDict):
+    """Where the instances of a class are made."""
+
+    threshold: float
+    by: str  # metric and variant, or "default"
+
+
+def best_thresholds(scores: pd.DataFrame) -> list[ChosenThreshold]:
+    """For each class, metric and variant the threshold with the best mean over images.
+
+    `scores` has a row per image, class, metric, variant and threshold. Images where the metric is
+    undefined are left out; of equal thresholds the one nearest to 0.5 is taken.
+    """
     keys = ["class", "metric", "variant"]
     means = scores.groupby([*keys, "threshold"], as_index=False)["value"].mean()
     images = scores.groupby(keys)["image"].nunique().to_dict()
-    best = []
+    best: list[ChosenThreshold] = []
     for names, group in means.dropna().groupby(keys):
-        sign = 1 if names[1] in LOWER_IS_BETTER else -1
+        name, metric, variant = map(str, names)
+        sign = 1 if row_of(metric, variant).lower_is_better else -1
         order = pd.DataFrame(
             {"value": sign * group["value"], "distance": (group["threshold"] - 0.5).abs()}
         ).sort_values(["value", "distance"], kind="stable")
         row = group.loc[order.index[0]]
         best.append(
             {
-                **dict(zip(keys, names, strict=True)),
+                "class": name,
+                "metric": metric,
+                "variant": variant,
                 "threshold": float(row["threshold"]),
                 "value": float(row["value"]),
                 "images": images[names],
@@ -44,13 +65,20 @@ def best_thresholds(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def instance_threshold(
-    chosen: Sequence[dict[str, Any]], kind: str, name: str, images: int
-) -> dict[str, Any]:
+    chosen: Sequence[ChosenThreshold], kind: str, name: str, images: int
+) -> InstanceThreshold:
+    """Where the instances of a class are made: at the threshold of a score that decides.
+
+    Of those of the catalogue that decide for this kind of truth, the first that was scored on all
+    `images`, else on most of them, with a warning: images that are not in memory have no SEG at
+    each threshold, and no thinned V_Rand of the whole image. Without any `WITHOUT_VALIDATION`.
+    """
     found = [
         best
-        for metric in INSTANCES_BY[kind]
+        for score in SCORES
+        if kind in score.decides
         for best in chosen
-        if best["class"] == name and (best["metric"], best["variant"]) == metric
+        if (best["class"], best["metric"], best["variant"]) == (name, score.metric, score.variant)
     ]
     if not found:
         return {"threshold": WITHOUT_VALIDATION, "by": "default"}
@@ -60,6 +88,20 @@ def instance_threshold(
         log.warning(
             "class %s: the threshold is chosen by %s on %d of %d validation images, as the others "
             "are too large to be scored at each threshold",
-            *(name, by, best["images"], images),
+            name,
+            by,
+            best["images"],
+            images,
         )
     return {"threshold": best["threshold"], "by": by}
+
+
+def chosen_thresholds(
+    chosen: Sequence[ChosenThreshold], name: str | None = None
+) -> dict[tuple[str, str], float]:
+    """Thresholds by metric and variant of what was chosen for a class (None: for any)."""
+    return {
+        (best["metric"], best["variant"]): best["threshold"]
+        for best in chosen
+        if name in (None, best["class"])
+    }

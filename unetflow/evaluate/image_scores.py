@@ -6,15 +6,19 @@ to `IN_MEMORY_PX` along each axis are held in memory; larger ones are read block
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import dask.array as da
 import numpy as np
 from skimage.filters import threshold_otsu
 
+from unetflow.evaluate.catalogue import at_iou
+from unetflow.evaluate.scoring import Labeller, Row
 from unetflow.labels.annotation import IGNORE, read_class_lazily
+from unetflow.labels.dataset import Dataset
 from unetflow.metrics import (
     Contingency,
     MatchingSums,
@@ -38,37 +42,38 @@ from unetflow.metrics import (
 )
 from unetflow.store.foreground import read_foreground_lazily
 from unetflow.store.shards import read_lazily
-from unetflow.tiles.regions import shard_grid, shard_region
+from unetflow.tiles.regions import Region, shard_grid, shard_region
 
 IN_MEMORY_PX = 1024  # side of the largest image whose membranes are scored whole
 BASELINE_PX = 4096  # side of the largest image whose Otsu instances are labelled
 IOU_OF_AP = (0.5, 0.75)
 GRAY_LEVELS = 256
-Row = dict[str, Any]
-Labeller = Callable[..., np.ndarray]  # (foreground, threshold=...) -> instances
+Array: TypeAlias = np.ndarray | da.Array
+"""In memory, or read block by block."""
 
 
 class Truth:
     """The annotation of one image (Y, X): objects of a class, separated, and ignored pixels.
 
     NumPy arrays of an image up to `IN_MEMORY_PX`, else Dask arrays that read Zarr by shards.
-    `number` is that of the class among `classes`, from 1.
+    `number` is that of the class among those of the dataset, from 1.
     """
 
-    def __init__(self, store: str | Path, kind: str, *, classes: int = 1, number: int = 1) -> None:
-        labels, interior = read_class_lazily(store, kind, classes, number)
+    def __init__(self, store: str | Path, dataset: Dataset, number: int = 1) -> None:
+        classes = len(dataset.classes)
+        labels, interior = read_class_lazily(store, dataset.kind, classes, number)
         ignore = read_lazily(store, IGNORE) != 0
         self.in_memory = max(labels.shape) <= IN_MEMORY_PX
         self.labels, self.ignore, self.interior = self._hold(labels, ignore, interior)
         self.number = number
-        self.has_instances = kind == "instances"
-        self.has_membranes = kind != "classes"
+        self.has_instances = dataset.kind == "instances"
+        self.has_membranes = dataset.kind != "classes"
 
-    def foreground_of(self, prediction: str | Path) -> Any:
+    def foreground_of(self, prediction: str | Path) -> Array:
         """The class's foreground (Y, X) of a store of predictions, held as the truth is."""
         return self._hold(read_foreground_lazily(prediction)[self.number - 1])[0]
 
-    def regions(self, side_px: int | None) -> tuple[list[tuple[slice, ...]], str]:
+    def regions(self, side_px: int | None) -> tuple[list[Region], str]:
         """What membranes are scored by, and its name: the whole image, or declared regions."""
         if not self.has_membranes:
             return [], ""
@@ -80,13 +85,13 @@ class Truth:
         grid = [shard_region(index, shape, side) for index in shard_grid(shape, side)]
         return grid, f"regions of {side_px} px"
 
-    def _hold(self, *arrays: da.Array) -> tuple[Any, ...]:
+    def _hold(self, *arrays: da.Array) -> tuple[Array, ...]:
         return da.compute(*arrays) if self.in_memory else arrays
 
 
 def score_foreground(
     truth: Truth,
-    foreground_YX: Any,
+    foreground_YX: Array,
     thresholds: Sequence[float],
     label: Labeller,
     *,
@@ -106,26 +111,27 @@ def score_foreground(
         if truth.in_memory and truth.has_instances:
             labels_YX = label(foreground_YX, threshold=threshold)
             rows += score_instances(contingency(truth.labels, labels_YX, ignore=truth.ignore))
-        yield from ({"variant": "", "threshold": threshold, **row} for row in rows)
+        yield from (replace(row, threshold=threshold) for row in rows)
 
 
 def score_instances(table: Contingency) -> Iterator[Row]:
     """Rows of the instance metrics, from the table of true and predicted instances."""
     seg, det = seg_sums(table), det_sums(table)
-    yield _row("seg", seg.score, iou_sum=seg.iou_sum, objects=seg.objects)
-    yield _row("det", det.score, a=det.emptiness, b=det.cost, objects=det.objects)
+    yield Row("seg", "", seg.score, {"iou_sum": seg.iou_sum, "objects": seg.objects})
+    costs = {"a": det.emptiness, "b": det.cost, "objects": det.objects}
+    yield Row("det", "", det.score, costs)
     for iou, found in zip(IOU_OF_AP, matching_sums_at_ious(table, ious=IOU_OF_AP), strict=True):
-        yield _row("ap", found.average_precision, variant=f"iou {iou}", **_counts_of(found))
-    yield _row("dsb2018", dsb2018_score(table))
+        yield Row("ap", at_iou(iou), found.average_precision, _counts_of(found))
+    yield Row("dsb2018", "", dsb2018_score(table))
     found = panoptic_sums(table)
-    yield _row("pq", panoptic_of(found).pq, iou_sum=found.iou_sum, **_counts_of(found))
+    yield Row("pq", "", panoptic_of(found).pq, {"iou_sum": found.iou_sum, **_counts_of(found)})
     for metric, one_to_one in (("aji", False), ("aji+", True)):
         overlap = jaccard_sums(table, one_to_one=one_to_one)
-        yield _row(metric, overlap.score, ab=overlap.intersection, n=overlap.union)
+        yield Row(metric, "", overlap.score, {"ab": overlap.intersection, "n": overlap.union})
 
 
 def otsu_baseline(
-    truth: Truth, image_CYX: Any, label: Labeller, *, regions_px: int | None = None
+    truth: Truth, image_CYX: Array, label: Labeller, *, regions_px: int | None = None
 ) -> list[Row]:
     """Rows of Otsu's global threshold on the mean of the channels, for comparison.
 
@@ -148,7 +154,7 @@ def otsu_baseline(
             labels_YX = label(binary_YX, threshold=0.5)
             rows += score_instances(contingency(truth.labels, labels_YX, ignore=truth.ignore))
         by = "seg" if labelled else "v_rand" if truth.has_membranes else "iou"
-        quality = next(row["value"] for row in rows if row["metric"] == by)
+        quality = next(row.value for row in rows if row.metric == by)
         candidates.append((-1.0 if math.isnan(quality) else quality, rows))
     return max(candidates, key=lambda candidate: candidate[0])[1]
 
@@ -158,17 +164,17 @@ def _region_rows(table: Contingency) -> Iterator[Row]:
     counts = pixel_counts_of_regions(table)
     both = counts.true_positive
     a, b = both + counts.false_negative, both + counts.false_positive
-    sums: Row = {"ab": both, "a": a, "b": b, "n": sum(counts)}
-    yield _row("pixel_error", counts.error, **sums)
-    yield _row("iou", counts.iou, **sums)
-    yield _row("dice", counts.f, **sums)
+    sums = {"ab": both, "a": a, "b": b, "n": sum(counts)}
+    yield Row("pixel_error", "", counts.error, sums)
+    yield Row("iou", "", counts.iou, sums)
+    yield Row("dice", "", counts.f, sums)
     rand = rand_sums(table)
-    yield _row("v_rand", rand.score.f, variant="unthinned", **_sums_of(rand))
-    yield _row("v_info", info_score_of_labels(table).f, variant="unthinned", n=rand.n)
+    yield Row("v_rand", "unthinned", rand.score.f, _sums_of(rand))
+    yield Row("v_info", "unthinned", info_score_of_labels(table).f, {"n": rand.n})
 
 
 def _membrane_rows(
-    truth: Truth, foreground_YX: Any, thresholds: Sequence[float], regions_px: int | None
+    truth: Truth, foreground_YX: Array, thresholds: Sequence[float], regions_px: int | None
 ) -> list[list[Row]]:
     """For each threshold the rows of the metrics that need whole membranes."""
     regions, name = truth.regions(regions_px)
@@ -185,25 +191,21 @@ def _membrane_rows(
 def _pooled_rows(pieces: Sequence[SliceScores], name: str) -> Iterator[Row]:
     thinned = pool_rand_sums(each.thinned for each in pieces)
     variant = ", ".join(filter(None, ("thinned", name)))
-    yield _row("v_rand", thinned.score.f, variant=variant, **_sums_of(thinned))
+    yield Row("v_rand", variant, thinned.score.f, _sums_of(thinned))
     if len(pieces) == 1:  # V_Info has no sums to pool
-        yield _row("v_info", pieces[0].info_thinned.f, variant=variant, n=thinned.n)
+        yield Row("v_info", variant, pieces[0].info_thinned.f, {"n": thinned.n})
     left = pieces[0].left
     for each in pieces[1:]:
         left += each.left
-    wrong = sum(left.pixels.values())
-    yield _row("warping_error", left.warping_error, variant=name, a=wrong, n=left.total_px)
-    wrong = left.pixels[Mismatch.SPLIT] + left.pixels[Mismatch.MERGER]
-    yield _row("splits_mergers", left.split_merger_error, variant=name, a=wrong, n=left.total_px)
+    wrong = {"a": sum(left.pixels.values()), "n": left.total_px}
+    yield Row("warping_error", name, left.warping_error, wrong)
+    wrong = {"a": left.pixels[Mismatch.SPLIT] + left.pixels[Mismatch.MERGER], "n": left.total_px}
+    yield Row("splits_mergers", name, left.split_merger_error, wrong)
 
 
-def _sums_of(rand: RandSums) -> Row:
+def _sums_of(rand: RandSums) -> dict[str, int]:
     return {"ab": rand.ab, "a": rand.a, "b": rand.b, "z": rand.z, "n": rand.n}
 
 
-def _counts_of(found: MatchingSums) -> Row:
+def _counts_of(found: MatchingSums) -> dict[str, int]:
     return {"ab": found.true_positives, "a": found.truth_objects, "b": found.predicted_objects}
-
-
-def _row(metric: str, value: float, *, variant: str = "", **sums: Any) -> Row:
-    return {"metric": metric, "variant": variant, "value": value, **sums}

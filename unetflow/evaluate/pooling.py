@@ -5,51 +5,46 @@ counted. Intervals are percentiles of a bootstrap over images; images of one gro
 stack) are drawn together, since they are not independent. A single group has no interval.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from unetflow.errors import StoreError
+from unetflow.evaluate.catalogue import Pooling, Sums, row_of
+from unetflow.evaluate.tables import SUMS
 
-SUMS = ("ab", "a", "b", "z", "n", "iou_sum", "objects")
 TEXT = ("experiment", "fold", "image", "split", "group", "method", "metric", "variant", "class")
 SUMMARY_COLUMNS = (
-    *("experiment", "method", "metric", "variant", "class", "chosen", "threshold"),
-    *("reduce", "value", "low_95", "high_95", "n", "left_out", "groups"),
+    "experiment",
+    "method",
+    "metric",
+    "variant",
+    "class",
+    "chosen",
+    "threshold",
+    "reduce",
+    "value",
+    "low_95",
+    "high_95",
+    "n",
+    "left_out",
+    "groups",
 )
 LEVEL = 0.95
 RESAMPLES = 2000
 SEED = 2015
-Sums = Mapping[str, np.ndarray]
-_overlap = {
-    "jaccard": lambda s: s["ab"] / (s["a"] + s["b"] - s["ab"]),
-    "dice": lambda s: 2 * s["ab"] / (s["a"] + s["b"]),
-}
-POOLED: dict[str, Callable[[Sums], np.ndarray]] = {
-    "iou": _overlap["jaccard"],  # ab TP, a truth, b prediction [px]
-    "dice": _overlap["dice"],
-    "pixel_error": lambda s: (s["a"] + s["b"] - 2 * s["ab"]) / s["n"],
-    "v_rand": _overlap["dice"],  # AB, A, B of `unetflow.metrics.RandSums`
-    "warping_error": lambda s: s["a"] / s["n"],  # a wrong, n all [px]
-    "splits_mergers": lambda s: s["a"] / s["n"],
-    "seg": lambda s: s["iou_sum"] / s["objects"],
-    "det": lambda s: 1 - np.minimum(s["a"], s["b"]) / s["a"],  # a cost of nothing found, b cost
-    "ap": _overlap["jaccard"],  # ab TP, a true objects, b predicted objects
-    "pq": lambda s: 2 * s["iou_sum"] / (s["a"] + s["b"]),
-    "aji": lambda s: s["ab"] / s["n"],  # ab intersection, n union [px]
-    "aji+": lambda s: s["ab"] / s["n"],
-}
-"""How each metric is scored from sums over images; V_Info and the DSB 2018 score have none."""
+Reduce = Literal["mean", "pooled"]
+"""Over images: the mean of their scores, or the score of their sums, added."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """One number of many images."""
 
-    reduce: str  # "mean" over images, or "pooled": their sums added, then scored
+    reduce: Reduce
     value: float  # NaN where no image has a score
     low: float  # of the 95 % interval; NaN with fewer than two groups, as the next
     high: float
@@ -73,7 +68,9 @@ def mean_over_images(rows: pd.DataFrame) -> Estimate:
 
 def pooled_over_images(rows: pd.DataFrame) -> Estimate | None:
     """The score of the sums of all images, None for a metric that has none."""
-    score = POOLED.get(rows["metric"].iloc[0]) if len(rows) else None
+    if rows.empty:
+        return None
+    score = row_of(rows["metric"].iloc[0], rows["variant"].iloc[0]).pooling
     if score is None:
         return None
     defined = rows[rows["value"].notna()]
@@ -93,9 +90,14 @@ def summarise_scores(scores: pd.DataFrame) -> pd.DataFrame:
             rows.append(
                 {
                     **dict(zip(keys, names, strict=False)),
-                    **{"threshold": thresholds, "reduce": estimate.reduce},
-                    **{"value": estimate.value, "low_95": estimate.low, "high_95": estimate.high},
-                    **{"n": estimate.n, "left_out": estimate.left_out, "groups": estimate.groups},
+                    "threshold": thresholds,
+                    "reduce": estimate.reduce,
+                    "value": estimate.value,
+                    "low_95": estimate.low,
+                    "high_95": estimate.high,
+                    "n": estimate.n,
+                    "left_out": estimate.left_out,
+                    "groups": estimate.groups,
                 }
             )
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
@@ -106,7 +108,7 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     try:
         types = {**dict.fromkeys(TEXT, str), **dict.fromkeys(SUMS, float)}
         scores = pd.read_csv(path, dtype=types)
-        return scores.assign(**{name: scores[name].fillna("") for name in ("variant", "group")})
+        return scores.assign(variant=scores["variant"].fillna(""), group=scores["group"].fillna(""))
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(
             f"{path}: not a readable table of scores ({error}). Delete it and run the same "
@@ -121,9 +123,9 @@ def _groups(rows: pd.DataFrame) -> pd.Series:
 
 
 def _estimate(
-    reduce: str,
+    reduce: Reduce,
     sums: Sums,
-    score: Callable[[Sums], np.ndarray],
+    score: Pooling,
     rows: pd.DataFrame,
     defined: pd.DataFrame,
 ) -> Estimate:

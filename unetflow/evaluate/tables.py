@@ -7,18 +7,35 @@ import pandas as pd
 
 from unetflow.store.files import write_whole
 
+SUMS = ("ab", "a", "b", "z", "n", "iou_sum", "objects")
+"""The sums behind a score, for pooling: what each is, `unetflow.evaluate.catalogue.Sums` says."""
 COLUMNS = (
-    *("experiment", "fold", "image", "split", "group", "method"),  # what was scored
-    *("metric", "variant", "class", "threshold", "chosen", "value"),  # how, and the score
-    *(
-        "ab",
-        "a",
-        "b",
-        "z",
-        "n",
-        "iou_sum",
-        "objects",
-    ),  # the sums behind it: `unetflow.evaluate.pooling`
+    "experiment",
+    "fold",
+    "image",
+    "split",
+    "group",
+    "method",
+    "metric",
+    "variant",
+    "class",
+    "threshold",
+    "chosen",
+    "value",
+    *SUMS,
+)
+STACK_COLUMNS = (
+    "experiment",
+    "fold",
+    "stack",
+    "slices",
+    "score",
+    "better",
+    "value",
+    "threshold",  # that the validation images chose: the value's
+    "best_of_11",
+    "best_threshold",  # optimistic: chosen on these very slices
+    "thresholds_without_interior",  # of the 11; nothing splits or merges there
 )
 
 
@@ -27,11 +44,11 @@ def join_tables(
 ) -> None:
     """Tables one below the other, cell by cell as they stand; without any their `columns` alone."""
     frames = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in tables]
-    write_whole(
-        output, as_csv(pd.concat(frames) if frames else pd.DataFrame(columns=list(columns)))
-    )
+    joined = pd.concat(frames) if frames else pd.DataFrame(columns=list(columns))
+    write_whole(output, as_csv(joined))
 
 
 def as_csv(frame: pd.DataFrame) -> bytes:
+    """A table as the pipeline writes it: without an index, lines that end as on Linux."""
     text: str = frame.to_csv(index=False, lineterminator="\n")
     return text.encode()

@@ -1,23 +1,41 @@
 """Outlines of objects along the edges of pixels, and their GeoJSON."""
 
 import json
+import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 import pandas as pd
 import shapely
+from numpy.typing import NDArray
 
 from unetflow.store.arrays import StoredArray
 from unetflow.tiles.regions import Region, shard_region, touched, within
 
 LARGE_PX = 2048  # side of the box of an object that is outlined block by block
 
+# What is exported of a row of the table of objects; `class` is a keyword of Python.
+ObjectRow = TypedDict(
+    "ObjectRow",
+    {
+        "id": int,
+        "class": str,
+        "area_px": int,  # of the segmented image, which may be coarser than its file
+        "area_um2": float,  # NaN where the size of a pixel is not known
+        "mean_foreground": float,
+        "top_px": int,
+        "left_px": int,
+        "bottom_px": int,
+        "right_px": int,
+    },
+)
+
 
 def outlined_objects(
     labels: StoredArray, objects: pd.DataFrame
-) -> Iterator[tuple[dict[str, Any], shapely.Geometry]]:
-    """Each object with its outline, those that begin in the same shard together."""
+) -> Iterator[tuple[ObjectRow, shapely.Geometry]]:
+    """Each object with its outline (x, y) [px], those that begin in the same shard together."""
     height, width = labels.shards
     shard = [objects["top_px"] // height, objects["left_px"] // width]
     for _, group in objects.groupby(shard, sort=True):
@@ -26,7 +44,7 @@ def outlined_objects(
         small = group[~large]
         window = _around(small) if len(small) else (slice(0, 0), slice(0, 0))
         block = np.asarray(labels[window])
-        rows: list[dict[str, Any]] = group.to_dict("records")  # type: ignore[assignment]
+        rows = cast(list[ObjectRow], group.to_dict("records"))
         for row, is_large in zip(rows, large, strict=True):
             box = slice(row["top_px"], row["bottom_px"]), slice(row["left_px"], row["right_px"])
             if is_large:
@@ -52,7 +70,7 @@ def _outline_by_blocks(labels: StoredArray, box: Region, number: int) -> shapely
     return shapely.union_all(parts).simplify(0)
 
 
-def outline_of(mask: np.ndarray, region: Region) -> shapely.Geometry:
+def outline_of(mask: NDArray[np.bool_], region: Region) -> shapely.Geometry:
     """The outline (x, y) of a mask (Y, X) of a region: along the edges of pixels, with holes."""
     padded = np.pad(mask.astype(np.int8), ((0, 0), (1, 1)))
     change = np.diff(padded, axis=1)
@@ -63,24 +81,17 @@ def outline_of(mask: np.ndarray, region: Region) -> shapely.Geometry:
     return shapely.union_all(boxes).simplify(0)  # without the ends of rows along straight edges
 
 
-def _area_um2(row: dict[str, Any]) -> dict[str, float]:
-    """Of an object, nothing where the size of a pixel is not known."""
-    area = row["area_um2"]
-    return {} if np.isnan(area) else {"area um^2": round(area, 4)}
-
-
-def feature_of(
-    row: dict[str, Any], geometry: shapely.Geometry, colour: tuple[int, int, int]
-) -> str:
+def feature_of(row: ObjectRow, geometry: shapely.Geometry, colour: tuple[int, int, int]) -> str:
+    """A detection of QuPath as text: outline, class in its colour, measurements."""
+    measurements: dict[str, float] = {"area px": row["area_px"]}
+    if not math.isnan(row["area_um2"]):
+        measurements["area um^2"] = round(row["area_um2"], 4)
+    measurements["mean foreground"] = round(row["mean_foreground"], 4)
     properties = {
         "objectType": "detection",
         "name": str(row["id"]),
         "classification": {"name": row["class"], "color": list(colour)},
-        "measurements": {
-            "area px": row["area_px"],  # of the segmented image, which may be coarser
-            **_area_um2(row),
-            "mean foreground": round(row["mean_foreground"], 4),
-        },
+        "measurements": measurements,
     }
     # an outline may have millions of corners: it is written as it comes
     outline = shapely.to_geojson(geometry)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -10,6 +10,22 @@ from unetflow.store.ome import pixel_size
 from unetflow.tiles.regions import Region, shard_grid, shard_region
 
 TILE_PX = 512
+
+
+class ResolutionTags(TypedDict, total=False):
+    """As `tifffile` takes them."""
+
+    resolution: tuple[float, float]  # pixels per unit along x and y
+    resolutionunit: str
+
+
+class PhysicalSize(TypedDict, total=False):
+    """As OME-XML has it."""
+
+    PhysicalSizeY: float
+    PhysicalSizeX: float
+    PhysicalSizeYUnit: str
+    PhysicalSizeXUnit: str
 
 
 def tiles_of(shape: Sequence[int], read: Callable[[Region], np.ndarray]) -> Iterator[np.ndarray]:
@@ -21,8 +37,8 @@ def tiles_of(shape: Sequence[int], read: Callable[[Region], np.ndarray]) -> Iter
         yield np.pad(tile, [*rest, *[(0, 0)] * (tile.ndim - 2)])
 
 
-def physical_size(store: str | Path) -> dict[str, float | str]:
-    """The size of a pixel for OME-XML, nothing where it is not known."""
+def physical_size(store: str | Path) -> PhysicalSize:
+    """The size of a pixel of a store, nothing where it is not known."""
     size_um = pixel_size(store).um
     if size_um is None:
         return {}
@@ -35,10 +51,11 @@ def physical_size(store: str | Path) -> dict[str, float | str]:
     }
 
 
-def resolution_tags(store: str | Path, level: int) -> dict[str, Any]:
-    """Resolution tags of a TIFF, none where a pixel's size is not known."""
+def resolution_tags(store: str | Path, level: int) -> ResolutionTags:
+    """Resolution tags of a level, none where a pixel's size is not known."""
     size_um = pixel_size(store).um
     if size_um is None:
         return {}
-    per_cm = tuple(1e4 / (step * 2**level) for step in reversed(size_um))
+    height_um, width_um = size_um
+    per_cm = (1e4 / (width_um * 2**level), 1e4 / (height_um * 2**level))
     return {"resolution": per_cm, "resolutionunit": "CENTIMETER"}

@@ -2,12 +2,12 @@
 
 import json
 import shutil
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from unetflow.engine.each import in_order
 from unetflow.errors import SlideError
 from unetflow.images.ground import Ground
 from unetflow.images.intensities import Moments
@@ -18,12 +18,14 @@ from unetflow.store.pyramid import halved
 from unetflow.store.shards import Index, ShardedArray
 
 GROUPS_AHEAD = 2  # of four shards, read but not yet written
+Group = tuple[Index, dict[Index, np.ndarray]]
+"""A shard of level 1, and the blocks of the shards of level 0 that it is made of."""
 
 
 class Copying:
     """Level 0 from the file, shard by shard, and level 1 from the same pixels while they are here.
 
-    One thread reads; those of the pool compress and write, a few groups of shards behind. Shards
+    The caller's thread reads; others compress and write, a few groups of shards behind. Shards
     of nothing but `ground` are taken from its coarse level.
     """
 
@@ -40,28 +42,23 @@ class Copying:
         self._array, self._coarser = arrays[0], arrays[1] if len(arrays) > 1 else None
         self._missing = set(self._array.missing())
         self._missing_coarser = set(self._coarser.missing()) if self._coarser else set()
-        self._moments: dict[Index, Moments] = {}
         if len(self._missing) == len(self._array.shards()):
             shutil.rmtree(notes, ignore_errors=True)
 
-    def run(self, pool: ThreadPoolExecutor) -> Moments:
+    def run(self, threads: int) -> Moments:
         """Do what is missing; the moments of all pixels, in the order of the shards."""
         groups: dict[Index, list[Index]] = {}
         for index in self._array.shards():
             groups.setdefault((index[0], index[1] // 2, index[2] // 2), []).append(index)
-        waiting: deque[Future[None]] = deque()
+        moments: dict[Index, Moments] = {}
+        read = self._read(groups.items())
         with progress("read", total=len(groups)) as tick:
-            for group, members in groups.items():
-                blocks = {index: self._block(index) for index in members}
-                waiting.append(pool.submit(self._finish, group, blocks))
-                if len(waiting) > GROUPS_AHEAD:
-                    waiting.popleft().result()
+            for found in in_order(self._finish, read, threads=threads, ahead=GROUPS_AHEAD):
+                moments |= found
                 tick()
-            for each in waiting:
-                each.result()
         total = Moments()
         for index in self._array.shards():
-            total.merge(self._moments[index])
+            total.merge(moments[index])
         return total
 
     def lost(self) -> list[Lost]:
@@ -69,6 +66,10 @@ class Copying:
         noted = sorted(self._notes.glob("*.json"))
         every = [each for note in noted for each in json.loads(note.read_text())]
         return sorted(every, key=lambda each: (each["rows"], each["columns"]))
+
+    def _read(self, groups: Iterable[tuple[Index, list[Index]]]) -> Iterator[Group]:
+        for group, members in groups:
+            yield group, {index: self._block(index) for index in members}
 
     def _block(self, index: Index) -> np.ndarray:
         if index not in self._missing:
@@ -91,13 +92,14 @@ class Copying:
             note.unlink(missing_ok=True)
         return block
 
-    def _finish(self, group: Index, blocks: dict[Index, np.ndarray]) -> None:
+    def _finish(self, read: Group) -> dict[Index, Moments]:
+        """Write a group of shards and the one that they halve to; the moments of each."""
+        group, blocks = read
+        found: dict[Index, Moments] = {}
         for index, block in blocks.items():
             if index in self._missing:
                 self._array.write(index, block)
-            moments = Moments()
-            moments.add(block)
-            self._moments[index] = moments
+            found[index] = Moments.of(block)
         if self._coarser is not None and group in self._missing_coarser:
             rows: dict[int, list[np.ndarray]] = {}
             for (_, row, _), block in blocks.items():
@@ -106,3 +108,4 @@ class Copying:
                 [np.concatenate(each, axis=2) for each in rows.values()], axis=1
             )
             self._coarser.write(group, halved(joined))
+        return found

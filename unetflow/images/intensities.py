@@ -17,6 +17,13 @@ class Moments:
     low: np.ndarray = field(default_factory=lambda: np.full(1, np.inf))
     high: np.ndarray = field(default_factory=lambda: np.full(1, -np.inf))
 
+    @classmethod
+    def of(cls, block: np.ndarray) -> "Moments":
+        """Those of pixels (C, ...)."""
+        found = cls()
+        found.add(block)
+        return found
+
     def add(self, block: np.ndarray) -> None:
         """Take pixels (C, ...) into account."""
         pixels = block.reshape(len(block), -1)

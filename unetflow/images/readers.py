@@ -28,7 +28,8 @@ PRINTED_MPP = 50.0  # coarser in TIFF's tags is for printers: 72 dots per inch a
 OPENSLIDE = (".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".dcm", ".zvi", ".czi")
 READABLE = (
     "TIFF (OME, BigTIFF, SVS, NDPI, stacks), PNG, JPEG, NumPy (.npy), HDF5 (file.h5:/dataset), "
-    "OME-Zarr, folders of numbered TIFFs and, with openslide-python, MIRAX, Leica, Ventana, DICOM"
+    "Zarr, OME-Zarr, folders of numbered TIFFs and, with openslide-python, MIRAX, Leica, Ventana, "
+    "DICOM"
 )
 
 
@@ -37,9 +38,10 @@ class Opened:
     """An open file: the levels of one image, finest first."""
 
     levels: Sequence[Any]  # arrays with shape, dtype and slicing, all of the same axes
-    axes: str  # a letter per axis: Y, X, Z, T, C or S (channels), others
+    axes: str  # a letter per axis: Y, X, Z, T, C or S (channels), others; "": without names
     mpp: Sequence[float | None]  # [um/px] of each level; None where the file does not say
     close: Callable[[], None] = field(default=lambda: None)
+    at_once: Callable[[], np.ndarray] | None = None  # the finest level, faster than by region
 
 
 def open_file(path: str | Path, *, axes: str | None) -> Opened:
@@ -60,17 +62,25 @@ def open_file(path: str | Path, *, axes: str | None) -> Opened:
     return _open_tiff(file, axes)
 
 
+def tiffs_of(folder: Path) -> list[Path]:
+    """The TIFF files of a folder, by name."""
+    return [file for file in sorted(folder.iterdir()) if file.suffix.lower() in (".tif", ".tiff")]
+
+
+def numbers_of(file: Path) -> tuple[int, ...]:
+    """The numbers in a file's name: time, plane, or both.
+
+    As the Cell Tracking Challenge names them: `t007.tif`, `man_seg007.tif`, `man_seg_007_012.tif`.
+    """
+    return tuple(map(int, re.findall(r"\d+", file.stem)))
+
+
 def frame_file(folder: Path, time: int | None, plane: int | None) -> tuple[Path, int | None]:
     """The TIFF of a folder whose numbers are time and plane, and the plane that is left in it.
 
-    As the Cell Tracking Challenge names them: `t007.tif`, `man_seg007.tif`, `man_seg_007_012.tif`.
     Raises ValueError that says which numbers there are.
     """
-    numbered = {
-        tuple(map(int, re.findall(r"\d+", file.stem))): file
-        for file in sorted(folder.iterdir())
-        if file.suffix.lower() in (".tif", ".tiff")
-    }
+    numbered = {numbers_of(file): file for file in tiffs_of(folder)}
     wanted = [n for n in (time, plane) if n is not None]
     if tuple(wanted) in numbered:
         return numbered[tuple(wanted)], None
@@ -92,7 +102,8 @@ def _open_tiff(file: Path, axes: str | None) -> Opened:
         ]
         named = axes.upper() if axes and len(axes) == levels[0].ndim else series.axes
         mpp = _tiff_mpp(tiff)
-        return Opened(levels, named, [mpp, *[None] * (len(levels) - 1)], tiff.close)
+        by_level = [mpp, *[None] * (len(levels) - 1)]
+        return Opened(levels, named, by_level, tiff.close, at_once=series.asarray)
     except BaseException:
         tiff.close()
         raise
@@ -105,11 +116,16 @@ def _open_zarr(folder: Path) -> Opened:
         return _array(node, None)
     attributes = dict(node.attrs)
     ome: Any = attributes.get("ome", attributes)
+    if "multiscales" not in ome:
+        raise ValueError(
+            "it is a Zarr group, but no OME-Zarr image or label image: name one in it, such as "
+            f"{folder.name}/labels/nuclei"
+        )
     multiscale = ome["multiscales"][0]
-    named = multiscale["axes"]
+    named = multiscale.get("axes", [])  # without names before version 0.3
     axes = "".join((axis if isinstance(axis, str) else axis["name"]) for axis in named).upper()
     units = [{} if isinstance(axis, str) else axis for axis in named]
-    unit_um = UM_PER_UNIT.get(units[-1].get("unit", ""))
+    unit_um = UM_PER_UNIT.get(units[-1].get("unit", "")) if units else None
     levels, mpp = [], []
     for dataset in multiscale["datasets"]:
         levels.append(node[dataset["path"]])
@@ -151,12 +167,8 @@ def _array(array: Any, axes: str | None) -> Opened:
     """An array without named axes: (Y, X), or as `axes` says."""
     if axes is None and array.ndim == 2:
         axes = "YX"
-    if axes is None or len(axes) != array.ndim:
-        raise ValueError(
-            f"its axes have no names and its shape is {array.shape}: say what they are in the "
-            "sheet's axes column, such as czyx or yxc"
-        )
-    return Opened([array], axes.upper(), [None])
+    named = axes.upper() if axes and len(axes) == array.ndim else ""
+    return Opened([array], named, [None])
 
 
 def _open_with_openslide(file: Path) -> Opened:

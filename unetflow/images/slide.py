@@ -149,6 +149,11 @@ class _Pick:
     ) -> Self:
         if min(shape, default=0) == 0:
             raise SlideError(f"{path}: has no pixels (shape {tuple(shape)}, axes {axes})")
+        if not axes:
+            raise SlideError(
+                f"{path}: its axes have no names and its shape is {tuple(shape)}: say what they "
+                "are in the sheet's axes column, such as czyx or yxc"
+            )
         channels = [i for i, a in enumerate(axes) if a in "CS" and shape[i] > 1]
         stacked = [i for i, a in enumerate(axes) if a not in "YXSC" and shape[i] > 1]
         series = [i for i in stacked if axes[i] == "T" and (len(stacked) > 1 or time is not None)]

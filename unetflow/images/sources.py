@@ -3,10 +3,21 @@
 import hashlib
 import re
 from pathlib import Path
+from typing import TypedDict
 
 PIECE_BYTES = 64 * 1024
 PIECES_BETWEEN = 8
 FILES_BETWEEN = 32  # files of a folder whose content counts, beside its metadata
+
+
+class RawFile(TypedDict):
+    """One image of a raw file, as a row of the sheet names it."""
+
+    path: str
+    fingerprint: str  # of `fingerprint_of`, when the work was planned
+    plane: int | None  # of a stack
+    time: int | None  # of a series
+    axes: str | None  # of an array that has no names for them, such as "czyx"
 
 
 def split_dataset(path: str | Path) -> tuple[Path, str | None]:

@@ -11,7 +11,6 @@ does not depend on how an image is cut into blocks.
 import heapq
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -20,8 +19,9 @@ import numpy as np
 from numba import njit
 from scipy import ndimage
 
-from unetflow.components.pieces_of_block import Sums, labelled_pieces, no_sums, sums_of
+from unetflow.components.pieces_of_block import Sums, labelled_components, no_sums, sums_of
 from unetflow.components.runs import root_of
+from unetflow.engine.each import in_order
 from unetflow.tiles.regions import Region, common, shard_region, within
 
 log = logging.getLogger(__name__)
@@ -186,8 +186,7 @@ def find_parts(
     how = (split_px, connectivity, min_area_px)
     take_apart = partial(_take_apart, labels, foreground_KYX, ends, boxes, how)
     groups = [of[~too_large[of - 1]] for of in _by_block(boxes, labels.shape, block)]
-    with ThreadPoolExecutor(threads) as pool:
-        done = list(pool.map(take_apart, groups))
+    done = list(in_order(take_apart, groups, threads=threads, ahead=len(groups)))
     # those that stay as they are have the sums that they had: nothing of their size is read
     groups.append(1 + np.flatnonzero(too_large))
     whole = Sums(*(values[too_large] for values in _in_a_row(classes)))
@@ -199,9 +198,9 @@ def find_parts(
     by_object = np.argsort(of_part, kind="stable")
     of_part, sums = of_part[by_object], Sums(*(values[by_object] for values in sums))
     of_class = np.searchsorted(ends, of_part)
-    in_order = np.lexsort((sums.first, of_class))
+    by_first = np.lexsort((sums.first, of_class))
     numbers = np.zeros(len(of_part) + 1, np.uint32)
-    numbers[1 + in_order] = np.arange(1, len(of_part) + 1)
+    numbers[1 + by_first] = np.arange(1, len(of_part) + 1)
     counts = np.concatenate([[1], counts[np.argsort(objects)]])
     return Parts(
         labels=labels,
@@ -211,7 +210,7 @@ def find_parts(
         connectivity=connectivity,
         min_area_px=min_area_px,
         sums=[
-            Sums(*(values[in_order][of_class[in_order] == k] for values in sums))
+            Sums(*(values[by_first][of_class[by_first] == k] for values in sums))
             for k in range(len(classes))
         ],
         counts=counts,
@@ -238,7 +237,7 @@ def _take_apart(
         light_YX = light_KYX[int(np.searchsorted(ends, number))][within(box, window)]
         parts = _parts(mask, *how)
         origin = (box[0].start, box[1].start)
-        found.append(sums_of(labelled_pieces(parts), light_YX, origin, labels.shape))
+        found.append(sums_of(labelled_components(parts), light_YX, origin, labels.shape))
     return np.array([len(of.first) for of in found[1:]], np.int64), _in_a_row(found)
 
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from unetflow.components.objects_of_image import Objects, find_objects
 from unetflow.components.pieces_of_block import Labelling, Sums
+from unetflow.engine.each import for_each
 from unetflow.errors import StoreError
 from unetflow.instances.clumps import find_parts
 from unetflow.instances.table import write_objects
@@ -158,8 +158,7 @@ def _described(thresholds: Mapping[str, float], sums: Sequence[Sums]) -> dict[st
 
 
 def _write(array: ShardedArray, draw: Callable[[Index], np.ndarray], threads: int) -> None:
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda index: array.write(index, draw(index)), array.missing()))
+    for_each(lambda index: array.write(index, draw(index)), array.missing(), threads=threads)
 
 
 def _draw(classes: _Classes, first_ids: Sequence[int], region: Region) -> np.ndarray:

@@ -12,7 +12,6 @@ bundle, which is the one that Snakemake knows, is written last.
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from unetflow.errors import UnetflowError
 from unetflow.jobs.resources import shapes_of
@@ -75,12 +74,12 @@ def write_bundle(receipts: Sequence[Path], output: Path) -> None:
 
 def in_turn(
     do: Callable[..., None],
-    images: Mapping[str, Mapping[str, Any]],
+    images: Mapping[str, Mapping[str, object]],
     *,
     output: str | Path,
     made: str = "receipt",
     finish: Callable[[Sequence[Path], Path], None] = write_bundle,
-    **common: Any,
+    **common: object,
 ) -> None:
     """Do each image of a bundle, then make the bundle's output of theirs.
 
@@ -89,7 +88,7 @@ def in_turn(
     that names all of them follows.
     """
     output = Path(output)
-    files = [Path(of[made]) for of in images.values()]
+    files = [Path(str(of[made])) for of in images.values()]
     folder = output.parent / image_of(output)
     if files != [output] and {file.parent for file in files} != {folder}:
         raise ValueError(f"{output} is not what the bundle of {', '.join(map(str, files))} makes")
@@ -103,7 +102,9 @@ def in_turn(
 
 
 def _do_all(
-    do: Callable[..., None], images: Mapping[str, Mapping[str, Any]], common: Mapping[str, Any]
+    do: Callable[..., None],
+    images: Mapping[str, Mapping[str, object]],
+    common: Mapping[str, object],
 ) -> None:
     failed: list[str] = []
     kind: type[Exception] = UnetflowError

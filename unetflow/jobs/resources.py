@@ -6,16 +6,27 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TypedDict
 
+from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.regions import squares
+from unetflow.tiles.tiling import Tiling
 
 GIGA = 1e9
+TILE_PX = 1024  # the largest that prediction takes by itself
+BF16_BYTES = 2
+SHARE_OF_TILES = 0.78  # of a job's memory: a little less than they may take
 SHARD_PX = 1024  # as `unetflow.store.shards`, which takes half a second to load
-GPU_FILES = (  # of NVIDIA, AMD, and either under WSL
-    *("dev/nvidia[0-9]*", "proc/driver/nvidia/gpus/*"),
-    *("dev/kfd", "dev/dxg"),
-)
+# of NVIDIA, AMD, and either under WSL
+GPU_FILES = ("dev/nvidia[0-9]*", "proc/driver/nvidia/gpus/*", "dev/kfd", "dev/dxg")
+
+
+class _Sizes(TypedDict, total=False):
+    """What a receipt says of sizes: of an image its levels or its shape, of a bundle its images."""
+
+    shape: list[int]
+    levels: "list[_Sizes]"
+    images: "dict[str, _Sizes]"
 
 
 def growing(
@@ -33,7 +44,7 @@ def growing(
     is ready.
     """
 
-    def amount(wildcards: Any, input: Any, attempt: int) -> int:
+    def amount(wildcards: object, input: object, attempt: int) -> int:
         further = max(0, len(bundles.get(getattr(wildcards, "bundle", ""), ())) - 1)
         pixels = pixels_of(getattr(input, of)) if per_gpx else 0
         return math.ceil(attempt * (least + each * further + per_gpx * pixels / GIGA))
@@ -41,13 +52,14 @@ def growing(
     return amount
 
 
-def tiles_mb(base_channels: int, threads: int) -> int:
-    """Memory for prediction on a CPU, where each thread has a tile of 1212 px in bf16.
+def tiles_mb(geometry: Geometry, threads: int) -> int:
+    """Memory for prediction on a CPU, where each thread has a tile that writes 1024 px, in bf16.
 
-    The tiles take what `unetflow.networks.unet.UNet.bytes_of_tile` says, and no more than 0.8 of
-    what the job has (`unetflow.predict.ensemble`); 2 GB are for all else.
+    The tiles take what the network's geometry says, and no more than 0.8 of what the job has
+    (`unetflow.predict.ensemble`); 2 GB are for all else.
     """
-    return 2000 + 30 * base_channels * threads
+    tile_bytes = geometry.tile_bytes(Tiling.at_least(geometry, TILE_PX).read_px, BF16_BYTES)
+    return 2000 + math.ceil(threads * tile_bytes / SHARE_OF_TILES / 1e6)
 
 
 def for_shards(most: int, *, of: str = "images") -> Callable[..., int]:
@@ -56,7 +68,7 @@ def for_shards(most: int, *, of: str = "images") -> Callable[..., int]:
     So that many small images are done side by side. `of` is that of `growing`.
     """
 
-    def threads(wildcards: Any, input: Any) -> int:
+    def threads(wildcards: object, input: object) -> int:
         shapes = shapes_of(getattr(input, of))
         return min(most, max((squares(shape[-2:], SHARD_PX) for shape in shapes), default=most))
 
@@ -93,7 +105,7 @@ def shapes_of(receipt: str | Path) -> list[list[int]]:
         return []
 
 
-def _shapes(content: dict[str, Any]) -> list[list[int]]:
+def _shapes(content: _Sizes) -> list[list[int]]:
     if "images" in content:
         return [shape for each in content["images"].values() for shape in _shapes(each)]
     shape = content["levels"][0]["shape"] if "levels" in content else content["shape"]

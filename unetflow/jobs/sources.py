@@ -2,11 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from unetflow.errors import UnetflowError
 from unetflow.images.sources import files_of, fingerprint_of
+from unetflow.jobs.sheet import Chosen
 from unetflow.store.files import write_whole
+
+Entry = dict[str, str | list[int] | None]  # what is known of a file, by name
+
+
+def sources_cache(results: str) -> Path:
+    """Where the fingerprints of raw files are remembered."""
+    return Path(results) / ".sources.json"
 
 
 class Sources:
@@ -14,7 +22,7 @@ class Sources:
 
     def __init__(self, cache: str | Path) -> None:
         self._path = Path(cache)
-        self._known: dict[str, dict[str, Any]] = {}
+        self._known: dict[str, Entry] = {}
         self._changed = False
         try:
             self._known = json.loads(self._path.read_text())
@@ -32,7 +40,9 @@ class Sources:
             self._changed = True
         return str(entry["fingerprint"])
 
-    def shape_px(self, path: str | Path, *, level: int, **chosen: Any) -> list[int] | None:
+    def shape_px(
+        self, path: str | Path, *, level: int, **chosen: Unpack[Chosen]
+    ) -> list[int] | None:
         """(Y, X) of a level of an image file, or None where it cannot be opened.
 
         `chosen` says which image of it, as for `unetflow.images.slide.Slide`. A file that cannot be
@@ -43,8 +53,8 @@ class Sources:
         if key not in entry:
             entry[key] = _shape_px(path, level, chosen)
             self._changed = True
-        found: list[int] | None = entry[key]
-        return found
+        found = entry[key]
+        return found if isinstance(found, list) else None
 
     def save(self) -> None:
         """Write what was learnt, if anything was."""
@@ -52,7 +62,7 @@ class Sources:
             write_whole(self._path, json.dumps(self._known, indent=0).encode())
             self._changed = False
 
-    def _entry(self, path: str | Path) -> dict[str, Any]:
+    def _entry(self, path: str | Path) -> Entry:
         files = files_of(path)
         stats = [file.stat() for file in files]
         seen = [len(files), sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats)]
@@ -62,7 +72,7 @@ class Sources:
         return entry
 
 
-def _shape_px(path: str | Path, level: int, chosen: dict[str, Any]) -> list[int] | None:
+def _shape_px(path: str | Path, level: int, chosen: Chosen) -> list[int] | None:
     from unetflow.images.slide import Slide  # heavy, and not needed while nothing changed
 
     try:

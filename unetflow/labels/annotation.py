@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unetflow.labels.encoding import class_target, separate_touching
-from unetflow.store.shards import read_array, read_lazily
+from unetflow.store.arrays import read_array, read_lazily
 from unetflow.tiles.regions import Region, with_halo
 
 if TYPE_CHECKING:

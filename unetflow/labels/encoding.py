@@ -55,6 +55,19 @@ def read_truth(
     `ignore_value` are ignored and background. `name` is the file, for messages.
     Raises LabelsError for values that have no meaning.
     """
+    labels, ignored = checked_truth(values, kind, ignore_value, name, classes=classes)
+    if kind == "interior":
+        from unetflow.components.objects_of_image import label_image  # numba, which few jobs need
+        from unetflow.components.pieces_of_block import Labelling
+
+        labels = label_image(labels != 0, Labelling())
+    return labels, ignored
+
+
+def checked_truth(
+    values: np.ndarray, kind: str, ignore_value: int | None, name: str, *, classes: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `read_truth`, but the inside of all cells of kind "interior" is one label."""
     if not np.issubdtype(values.dtype, np.integer) and values.dtype != bool:
         whole = np.isfinite(values).all() and (values == np.floor(values)).all()
         if not whole:
@@ -86,7 +99,4 @@ def read_truth(
             "holds 0 (membrane) and either 1 or 255 (inside a cell). Set the dataset's truth to "
             "instances if these are object numbers, or its ignore value if one of them means that."
         )
-    from scipy import ndimage  # a quarter of a second that few jobs need
-
-    labels, _ = ndimage.label((values != 0) & ~ignored)
-    return labels.astype(np.uint32), ignored
+    return ((values != 0) & ~ignored).astype(np.uint32), ignored

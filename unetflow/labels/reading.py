@@ -1,14 +1,13 @@
 """An annotation read region by region at the pixels of its image: polygons or label images."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from unetflow.errors import LabelsError
 from unetflow.images.polygons import Polygons
 from unetflow.images.slide import Slide
-from unetflow.labels.encoding import read_truth
+from unetflow.labels.encoding import checked_truth
 from unetflow.store.shards import SHARD_PX
 from unetflow.tiles.regions import Region
 
@@ -30,21 +29,23 @@ def polygon_reader(polygons: Polygons, kind: str) -> Reader:
 
 def label_reader(
     slide: Slide,
-    image: dict[str, Any],
+    levels_px: Sequence[tuple[int, int]],
     shape_px: tuple[int, int],
     kind: str,
     ignore_value: int | None,
     classes: int,
 ) -> Reader:
-    """Reads a label image at the pixels of the prepared image."""
+    """Reads a label image at the pixels of the prepared image.
+
+    It has their size, or that of a level of the image's file, (Y, X) in `levels_px`.
+    """
     size_px = slide.levels[0].shape_px
-    allowed = [tuple(level["shape"]) for level in image["levels_of_file"]]
-    if slide.channels != 1 or (size_px != shape_px and size_px not in allowed):
+    if slide.channels != 1 or (size_px != shape_px and size_px not in levels_px):
         raise LabelsError(
             f"{slide.path}: the truth is {size_px[0]}x{size_px[1]} px with {slide.channels} "
             f"channel(s), its image {shape_px[0]}x{shape_px[1]} px. A truth has one channel and "
             "the size of its image as it is used, or of a level of the image's file: "
-            + ", ".join(f"{height}x{width}" for height, width in allowed)
+            + ", ".join(f"{height}x{width}" for height, width in levels_px)
             + "."
         )
     at = [
@@ -56,7 +57,7 @@ def label_reader(
         y, x = at[0][rows], at[1][columns]
         values = slide.read(0, slice(int(y[0]), int(y[-1]) + 1), slice(int(x[0]), int(x[-1]) + 1))
         picked = values[0][np.ix_(y - y[0], x - x[0])]
-        return read_truth(picked, kind, ignore_value, str(slide.path), classes=classes)
+        return checked_truth(picked, kind, ignore_value, str(slide.path), classes=classes)
 
     if kind != "interior":
         return read
@@ -64,9 +65,8 @@ def label_reader(
     from unetflow.components.objects_of_image import find_objects  # a second of numba, only here
     from unetflow.components.pieces_of_block import Labelling
 
-    def interior(region: Region) -> tuple[np.ndarray, np.ndarray, None]:
-        inside = read(*region)[0] != 0
-        return inside, inside, None
+    def interior(region: Region) -> tuple[np.ndarray, None, None]:
+        return read(*region)[0] != 0, None, None
 
     block = (SHARD_PX, SHARD_PX)
     numbered = find_objects(interior, shape_px, block, Labelling())

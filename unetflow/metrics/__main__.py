@@ -2,6 +2,6 @@
 
 import sys
 
-from unetflow.commands.score import main
+from unetflow.commands import run
 
-sys.exit(main())
+sys.exit(run("score", prog="python -m unetflow.metrics"))

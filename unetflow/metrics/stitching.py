@@ -7,44 +7,39 @@ The blocks' tables are pooled under provisional numbers; regions that meet at a 
 number, and the table is summed again. The result equals that of the whole image.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import dask
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from unetflow.components.pieces_of_block import Components, Faces, Labelling, find_components
+from unetflow.components.seams import Seams, numbers_of_joined, pairs_across
 from unetflow.metrics.blocks import blocks_of, positions_in_image
 from unetflow.metrics.checks import (
     LARGEST_ID,
-    IntArray,
+    BoolArray,
     LabelArray,
     binarise,
     membrane_pair,
     thresholds_of,
 )
-from unetflow.metrics.components import label_interior
 from unetflow.metrics.contingency import Contingency, table_of_pairs
 from unetflow.metrics.pairs import Pairs, count_pairs, merge_pairs
-
-Corner = tuple[int, ...]
+from unetflow.tiles.regions import Region
 
 
 class _Regions(NamedTuple):
     """The regions of one image in one block: what joining them to their neighbours needs."""
 
     total: int  # numbered 1 ... total
-    first_row: LabelArray
-    last_row: LabelArray
-    first_column: LabelArray
-    last_column: LabelArray
+    faces: Faces
 
 
 class _Block(NamedTuple):
     """One block of a membrane pair: its regions and, at each threshold, what they share."""
 
+    region: Region
     truth: _Regions
     proposed: list[_Regions]  # one per threshold
     pairs: list[Pairs]  # one per threshold; numbers of the block, positions in the image
@@ -68,15 +63,16 @@ def region_tables(
         )
     images = [truth, proposal] if ignore is None else [truth, proposal, ignore]
     values = thresholds_of(thresholds)
-    corners, tasks = [], []
-    for corner, blocks in blocks_of(images):
-        corners.append(corner)
-        tasks.append(dask.delayed(_label_block, pure=False)(corner, truth.shape, values, *blocks))
+    tasks = [
+        dask.delayed(_label_block, pure=False)(corner, truth.shape, values, *blocks)
+        for corner, blocks in blocks_of(images)
+    ]
     found: tuple[_Block, ...] = dask.compute(*tasks, scheduler="threads")
-    true = _join(corners, [block.truth for block in found])
+    places = [block.region for block in found]
+    true = _joined(truth.shape, places, [block.truth for block in found])
     tables = []
     for at in range(len(values)):
-        proposed = _join(corners, [block.proposed[at] for block in found])
+        proposed = _joined(truth.shape, places, [block.proposed[at] for block in found])
         parts = [
             block.pairs[at]._replace(keys=_renumbered(block.pairs[at], true[k], proposed[k]))
             for k, block in enumerate(found)
@@ -86,7 +82,7 @@ def region_tables(
 
 
 def _label_block(
-    corner: Corner,
+    corner: tuple[int, ...],
     shape: tuple[int, ...],
     thresholds: list[float],
     truth: np.ndarray,
@@ -94,61 +90,49 @@ def _label_block(
     ignore: np.ndarray | None = None,
 ) -> _Block:
     interior, probability, _ = membrane_pair(truth, proposal, ignore)
-    true = label_interior(interior[0])
+    true, of_truth = _labelled(interior[0])
     proposed, pairs = [], []
     for threshold in thresholds:
-        labels = label_interior(binarise(probability[0], threshold))
+        labels, of_proposal = _labelled(binarise(probability[0], threshold))
         found = count_pairs(true, labels, ignore)
         positions = positions_in_image(found.first, truth.shape, corner, shape)
-        proposed.append(_regions(labels))
+        proposed.append(of_proposal)
         pairs.append(found._replace(first=positions))
-    return _Block(_regions(true), proposed, pairs)
+    region = tuple(slice(c, c + size) for c, size in zip(corner, truth.shape, strict=True))
+    return _Block(region, of_truth, proposed, pairs)
 
 
-def _regions(labels: LabelArray) -> _Regions:
-    edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
-    return _Regions(int(labels.max()), *(edge.copy() for edge in edges))
+def _labelled(interior: BoolArray) -> tuple[LabelArray, _Regions]:
+    """The regions of a block as an image, as `label_interior`, and what joining needs of them."""
+    components: Components = find_components(interior, Labelling())
+    return components.labels(), _Regions(components.count, components.faces())
 
 
-def _join(corners: Sequence[Corner], blocks: Sequence[_Regions]) -> list[LabelArray]:
+def _joined(
+    shape: tuple[int, ...], places: Sequence[Region], blocks: Sequence[_Regions]
+) -> list[LabelArray]:
     """For each block the number in the image of each of its regions, 0 for 0."""
-    offsets = np.cumsum([0, *(block.total for block in blocks)])
-    total = int(offsets[-1])
-    ends = [np.concatenate(side) for side in zip(*_seams(corners, blocks, offsets), strict=True)]
-    ends = ends or [np.zeros(0, np.int64)] * 2
-    graph = coo_array((np.ones(ends[0].size, np.bool_), (ends[0], ends[1])), shape=(total, total))
-    count, number = connected_components(graph, directed=False)
-    if count > LARGEST_ID:
+    starts = np.cumsum([0, *(block.total for block in blocks)])
+    seams, pairs = Seams(shape), []
+    for place, block, start in zip(places, blocks, starts, strict=False):
+        faces = [(_in_image(a, start), _in_image(b, start)) for a, b in block.faces]
+        meeting, _ = seams.add(place, faces)
+        pairs += [found for one, other in meeting for _, found in pairs_across(one, other)]
+    number = numbers_of_joined(int(starts[-1]), pairs)
+    if number.max() > LARGEST_ID:
         raise ValueError(
-            f"the image has {count} regions: numbers must fit uint32. Score it in parts and pool "
-            "their sums."
+            f"the image has {number.max()} regions: numbers must fit uint32. Score it in parts "
+            "and pool their sums."
         )
     return [
-        np.concatenate(([0], 1 + number[start : start + block.total])).astype(np.uint32)
-        for start, block in zip(offsets, blocks, strict=False)
+        np.concatenate(([0], number[1 + start : 1 + start + block.total])).astype(np.uint32)
+        for start, block in zip(starts, blocks, strict=False)
     ]
 
 
-def _seams(
-    corners: Sequence[Corner], blocks: Sequence[_Regions], offsets: IntArray
-) -> Iterator[tuple[IntArray, IntArray]]:
-    """Regions that touch across a seam, as provisional numbers from 0, seam by seam."""
-    at = {corner: k for k, corner in enumerate(corners)}
-    below = dict(pairwise(sorted({row for row, _ in corners})))
-    right = dict(pairwise(sorted({column for _, column in corners})))
-    for k, (row, column) in enumerate(corners):
-        for other, mine, theirs in (
-            (at.get((below.get(row, -1), column)), "last_row", "first_row"),
-            (at.get((row, right.get(column, -1))), "last_column", "first_column"),
-        ):
-            if other is None:
-                continue
-            a, b = getattr(blocks[k], mine), getattr(blocks[other], theirs)
-            meet = (a != 0) & (b != 0)
-            yield (
-                a[meet].astype(np.int64) - 1 + offsets[k],
-                b[meet].astype(np.int64) - 1 + offsets[other],
-            )
+def _in_image(face: np.ndarray, start: int) -> np.ndarray:
+    """Provisional numbers of the regions on a face, after those of the blocks before."""
+    return np.where(face != 0, face + np.int64(start), 0)
 
 
 def _renumbered(pairs: Pairs, true: LabelArray, proposed: LabelArray) -> np.ndarray:

@@ -3,13 +3,13 @@
 import logging
 import math
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from unetflow.errors import ModelError
-from unetflow.networks.model_file import load_model
+from unetflow.networks.model_file import ModelDescription, load_model
+from unetflow.networks.network import Network
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +34,11 @@ def centre_filters(network: nn.Module) -> None:
 
 
 def start_from(
-    path: str | Path, network: nn.Module, description: dict[str, Any], *, freeze: bool
+    path: str | Path, network: Network, description: ModelDescription, *, freeze: bool
 ) -> None:
     """Take over the weights of a model file, all but the last layer where the classes differ.
 
-    `freeze` keeps those of the contracting path as they are. Raises ModelError where the network
+    `freeze` keeps those of the encoder as they are. Raises ModelError where the network
     or the channels are others.
     """
     given, of = load_model(path)
@@ -57,8 +57,9 @@ def start_from(
     weights = given.state_dict()
     if of["classes"] != description["classes"]:
         log.info("%s: other classes (%s): the last layer starts anew", path, of["classes"])
-        weights = {k: v for k, v in weights.items() if not k.startswith("classify.")}
+        last = network.last_layer
+        weights = {name: of for name, of in weights.items() if not name.startswith(last)}
     network.load_state_dict(weights, strict=False)
     if freeze:
-        for tensor in network.contracting.parameters():  # type: ignore[union-attr]
+        for tensor in network.encoder.parameters():
             tensor.requires_grad_(False)

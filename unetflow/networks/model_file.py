@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 import safetensors
 import safetensors.torch
@@ -12,18 +12,47 @@ from torch import nn
 
 from unetflow import networks
 from unetflow.errors import ModelError
+from unetflow.networks.network import Network
 from unetflow.store.files import write_whole
 
 # One metadata key: the order of several is not the same from one writing to the next.
 KEY = "unetflow"
 
 
-def save_model(path: str | Path, network: nn.Module, description: dict[str, Any]) -> None:
-    """Write weights and description by rename; equal content gives equal bytes.
+class Best(TypedDict):
+    """The validation whose weights were kept; of a training without one its last step."""
 
-    `description` holds at least `network` (name and options), `channels`, `classes` and
-    `intensity` (mean and deviation per channel).
-    """
+    step: int
+    validation_iou: float | None
+    validation_loss: NotRequired[float]
+
+
+class TrainingSummary(TypedDict):
+    """How a training went."""
+
+    best: Best
+    steps: int
+    precision: str  # each that was used
+    training_images: int
+    validation_images: int
+
+
+class ModelDescription(TypedDict):
+    """All that is needed to use a model, and where it is from, if it is from a training."""
+
+    network: dict[str, Any]  # its name and options: of each network others
+    channels: int
+    classes: list[str]  # without background
+    intensity: dict[str, list[float]]  # mean and deviation of each channel
+    truth: NotRequired[str]  # the kind of the dataset
+    mpp: NotRequired[float | None]
+    recipe: NotRequired[dict[str, Any]]
+    code: NotRequired[str]
+    training: NotRequired[TrainingSummary]
+
+
+def save_model(path: str | Path, network: nn.Module, description: ModelDescription) -> None:
+    """Write weights and description by rename; equal content gives equal bytes."""
     weights = {
         name: tensor.detach().to("cpu", torch.float32, memory_format=torch.contiguous_format)
         for name, tensor in network.state_dict().items()
@@ -33,7 +62,7 @@ def save_model(path: str | Path, network: nn.Module, description: dict[str, Any]
     write_whole(path, safetensors.torch.save(weights, metadata=metadata))
 
 
-def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+def load_model(path: str | Path) -> tuple[Network, ModelDescription]:
     """Read a model file: the network with its weights, and its description.
 
     Raises ModelError where the file is no model of unetflow, or is damaged.
@@ -44,10 +73,11 @@ def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         )
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            description: dict[str, Any] = json.loads((file.metadata() or {})[KEY])
+            content: dict[str, Any] = json.loads((file.metadata() or {})[KEY])
         weights = safetensors.torch.load_file(path)
-        if description.pop("weights", None) not in (None, _digest_of(weights)):
+        if content.pop("weights", None) not in (None, _digest_of(weights)):
             raise ValueError("its weights are damaged: their checksum is another one")
+        description = cast(ModelDescription, content)
         network = networks.build(**description["network"])
         network.load_state_dict(weights)
     except (OSError, KeyError, ValueError, RuntimeError, safetensors.SafetensorError) as error:

@@ -9,11 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from unetflow.tiles.valid_sizes import halo_px, output_size_px
-
-# Maps of base_channels and full size: 4.5 to 6 measured at base 16 and 64, inputs of 700 to 2236
-# px, and up to 7.9 where the allocator gives nothing back.
-MEASURED_FEATURES = 8
+from unetflow.networks.network import Network
+from unetflow.tiles.valid_sizes import unet_geometry
 
 NORMS: dict[str | None, Callable[[int], list[nn.Module]]] = {
     None: lambda channels: [],
@@ -22,16 +19,18 @@ NORMS: dict[str | None, Callable[[int], list[nn.Module]]] = {
 }
 
 
-class UNet(nn.Module):
+class UNet(Network):
     """Contracting and expanding path of valid convolutions: (B, C, 572, 572) -> (B, K, 388, 388).
 
     At base 64 and depth 4 it has 23 convolution layers and 31 million parameters. Dropout stands
     at the end of the contracting path (on the two lowest levels, as in the authors' released
     model). Weights start from N(0, sqrt(2/N)), biases from 0. `norm` is none, as in the paper, or
     batch or instance normalisation after each convolution; of the latter the statistics are those
-    of a tile, so that no two tiles fit together exactly: it is not `seamless`. Raises ValueError
+    of a tile, so that no two tiles fit together exactly: it is not seamless. Raises ValueError
     for an input size that is not possible, naming the nearest that are.
     """
+
+    last_layer = "classify."
 
     def __init__(
         self,
@@ -51,9 +50,8 @@ class UNet(nn.Module):
                 f"{base_channels}, depth {depth}, dropout {dropout} is not possible: counts are at "
                 "least 1, dropout is in [0, 1)"
             )
-        self.depth = depth
-        self.seamless = norm != "instance"
-        self.halo_px = halo_px(depth)
+        self.geometry = unet_geometry(depth, base_channels, norm)
+        self.in_channels, self.depth = in_channels, depth
         widths = [base_channels * 2**level for level in range(depth + 1)]
         self.contracting = nn.ModuleList(
             _two_convolutions(before, after, norm)
@@ -69,23 +67,15 @@ class UNet(nn.Module):
         self.classify = nn.Conv2d(base_channels, num_classes, kernel_size=1)
         self.apply(_initialise)
 
-    def check_input_px(self, size_px: int) -> int:
-        """The output size of an input size, or ValueError naming the nearest valid sizes."""
-        return output_size_px(size_px, self.depth)
-
-    def bytes_of_tile(self, input_px: int, bytes_per_value: int) -> int:
-        """About the memory that inference takes for one tile, its activations at their peak.
-
-        On the first level, where it is: both features that are concatenated and their result, what
-        goes into and comes out of a convolution; measured, see `MEASURED_FEATURES`.
-        """
-        base = self.classify.in_channels
-        return MEASURED_FEATURES * base * bytes_per_value * input_px**2
+    @property
+    def encoder(self) -> nn.Module:
+        """The contracting path."""
+        return self.contracting
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         """Logits of each class, smaller than the input by twice the halo."""
-        for size_px in image_BCHW.shape[-2:]:
-            self.check_input_px(size_px)
+        for axis, size_px in enumerate(image_BCHW.shape[-2:]):
+            self.geometry.output_px(size_px, axis)
         skipped = []
         features_BCHW = image_BCHW
         for level, convolve in enumerate(self.contracting):
@@ -99,7 +89,8 @@ class UNet(nn.Module):
             features_BCHW = self.up[level](features_BCHW)  # twice as large, half as wide
             kept_BCHW = _centre(skipped.pop(), features_BCHW)
             features_BCHW = self.expanding[level](torch.cat([kept_BCHW, features_BCHW], dim=1))
-        return self.classify(features_BCHW)
+        logits_BKHW: Tensor = self.classify(features_BCHW)
+        return logits_BKHW
 
 
 def build(**options: int | float | str | None) -> UNet:

@@ -2,10 +2,6 @@
 
 import sys
 
-from unetflow.engine.memory import keep_freed_memory
+from unetflow.commands import run
 
-keep_freed_memory()  # before pandas starts threads
-
-from unetflow.commands.predict import main  # noqa: E402
-
-sys.exit(main())
+sys.exit(run("predict", prog="python -m unetflow.predict"))

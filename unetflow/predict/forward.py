@@ -10,19 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from unetflow.engine.devices import exact_fp32
+from unetflow.networks.network import Network
 from unetflow.store.pixels import ImageLike
 from unetflow.tiles.grid import Tile
 from unetflow.tiles.mirror import read_mirrored
 
 
-def ready(network: nn.Module, *, device: str, precision: str) -> nn.Module:
+def ready(network: Network, *, device: str, precision: str) -> Network:
     """A copy of the network that infers: on the device, in the precision, channels last."""
     exact_fp32()
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}.get(precision)
     if dtype is None:
         raise ValueError(f"precision {precision!r} is not known; there are fp32 and bf16")
     network = copy.deepcopy(network).eval().to(device=device, dtype=dtype)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 def read_tile(image_CYX: ImageLike, tile: Tile) -> Tensor:

@@ -1,88 +1,141 @@
-"""What a machine chooses for an image: tile, precision, threads; and whether it can go on."""
+"""What a job of prediction is asked for, and what its machine chose; whether another can go on."""
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from unetflow.engine.devices import cores, machine_of
+from unetflow.engine.devices import cores
 from unetflow.errors import ModelError
-from unetflow.predict.ensemble import Ensemble
-from unetflow.predict.runners import Turns
-from unetflow.store.shards import Layout
-from unetflow.tiles.regions import shard_grid
-from unetflow.tiles.tiling import no_larger_than_needed, overlap_px
+from unetflow.predict.runners import Orientations, orientations_of
+from unetflow.tiles.geometry import Geometry
+from unetflow.tiles.tiling import Tiling
 
 log = logging.getLogger(__name__)
 
-
-def check_shard_px(shard_px: int, write_px: int) -> None:
-    if shard_px % write_px:
-        raise ModelError(
-            f"predict: shard_px = {shard_px} px is no multiple of write_px = {write_px} px. Set it "
-            "to one: a shard is a whole number of write regions."
-        )
+Share = tuple[int, int]
+"""Which shards a job does: every so many-th (of), from this one on (number)."""
+BEGIN: Share = (0, 0)  # none: the array is made
+END: Share = (-1, 1)  # what is still missing: nothing, where all shares are done
 
 
-def choose(
-    ensemble: Ensemble,
-    turns: Turns,
-    layout: Layout,
-    write_px: int | None,
-    *,
-    device: str,
-    precision: str,
-    granted: int,
-    held_bytes: int,
-) -> dict[str, Any]:
-    """What this machine would choose: tile, and threads of each network.
+@dataclass(frozen=True, slots=True)
+class PredictOptions:
+    """What a job is asked for: the keys of `predict` in the config, and its share of an image.
 
-    Networks of one thread each are faster together than one of many threads, and give the same
-    bits whatever their number; they get several where there are fewer shards than threads, or
-    where memory is short.
+    Raises ModelError where a shard is no whole number of write regions.
     """
-    most = min(granted, len(shard_grid(layout.shape, layout.shards)))
-    if write_px is None:
-        write_px = ensemble.usual_tile(layout.shard_px, device, precision, most, held_bytes)
-    write_px = no_larger_than_needed(write_px, layout.shape[1:], ensemble.network)
-    chosen: dict[str, Any] = {
-        **{"device": device, "precision": precision, "memory_format": "channels_last"},
-        "write_px": ensemble.fitting_tile(turns, write_px, device, precision),
-        "average": len(turns),
-        **machine_of(device),
-    }
-    if overlap := overlap_px(ensemble.network, chosen["write_px"]):
-        chosen["blended_px"] = overlap
-        log.warning(
-            "the network is not seamless: what it says of a pixel depends on the tile. Tiles "
-            "overlap by %d px and are blended; the result is not that of the whole image.",
-            2 * overlap,
+
+    write_px: int | None = None  # of a tile; None: as many as suit the precision
+    shard_px: int = 1024
+    dtype: str = "uint8"  # uint8: 255 is 1.0
+    test_time_augmentation: int = 1  # flips and rotations that are averaged: 1 (off), 7 or 8
+    precision: str = "auto"  # fp32, bf16, or what suits the device
+    share: Share | None = None  # of the shards; None: all of them
+
+    def __post_init__(self) -> None:
+        if self.write_px is not None and self.shard_px % self.write_px:
+            raise ModelError(
+                f"predict: shard_px = {self.shard_px} px is no multiple of write_px = "
+                f"{self.write_px} px. Set it to one: a shard is a whole number of write regions."
+            )
+
+    @property
+    def parameters(self) -> dict[str, int | str | None]:
+        """Of the making of an array: its layout apart, all here that decides what is in it."""
+        return {
+            "write_px": self.write_px,
+            "average": self.test_time_augmentation,
+            "precision": self.precision,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """How tiles are computed."""
+
+    device: str
+    precision: str
+    orientations: Orientations
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a machine chose for an image: all that its bits depend on beside image and networks."""
+
+    device: str
+    precision: str
+    write_px: int  # side of the square that a tile writes of its own
+    test_time_augmentation: int
+    processor: str
+    pytorch: str  # version
+    threads: int  # of each network
+    blended_px: int | None = None  # that tiles reach into the next one, where they do not fit
+    memory_format: str = "channels_last"
+
+    @property
+    def inference(self) -> Inference:
+        return Inference(self.device, self.precision, orientations_of(self.test_time_augmentation))
+
+    def tiling(self, geometry: Geometry) -> Tiling:
+        return Tiling.square(geometry, self.write_px)
+
+    @property
+    def stored(self) -> dict[str, int | str]:
+        """For the attributes of an array, in this order."""
+        plan: dict[str, int | str] = {
+            "device": self.device,
+            "precision": self.precision,
+            "memory_format": self.memory_format,
+            "write_px": self.write_px,
+            "average": self.test_time_augmentation,
+            "processor": self.processor,
+            "PyTorch": self.pytorch,
+        }
+        if self.blended_px is not None:
+            plan["blended_px"] = self.blended_px
+        return plan | {"threads": self.threads}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        """From the attributes of an array."""
+        return cls(
+            device=stored["device"],
+            precision=stored["precision"],
+            memory_format=stored["memory_format"],
+            write_px=stored["write_px"],
+            test_time_augmentation=stored["average"],
+            processor=stored["processor"],
+            pytorch=stored["PyTorch"],
+            threads=stored["threads"],
+            blended_px=stored.get("blended_px"),
         )
-    at_once = ensemble.tiles_at_once(chosen, most, held_bytes)
-    return {**chosen, "threads": granted // at_once}
 
 
-def can_have(
-    chosen: Mapping[str, Any], now: Mapping[str, Any], fits: Callable[[int], bool]
-) -> bool:
-    """Can an array that was begun with `chosen` be continued here, to the same bits?
+def can_have(begun: Plan, now: Plan, fits: Callable[[Plan], bool]) -> bool:
+    """Can an array that was begun with one plan be continued here, to the same bits?
 
     To rounding, where the processor or PyTorch is another. `fits` says whether memory is enough for
-    a tile that writes so many pixels.
+    the tiles of a plan.
     """
-    same = all(chosen[key] == now[key] for key in ("device", "precision"))
-    if not same or chosen["threads"] > cores():
+    same = (begun.device, begun.precision) == (now.device, now.precision)
+    if not same or begun.threads > cores():
         return False
-    return chosen["write_px"] <= now["write_px"] or fits(chosen["write_px"])
+    return begun.write_px <= now.write_px or fits(begun)
 
 
-def warn_of_another_machine(
-    store: str | Path, begun: Mapping[str, Any], now: Mapping[str, Any]
-) -> None:
-    for name in machine_of(now["device"]):
-        if begun[name] != now[name]:
+def warn_of_another_machine(store: str | Path, begun: Plan, now: Plan) -> None:
+    for name, before, here in (
+        ("processor", begun.processor, now.processor),
+        ("PyTorch", begun.pytorch, now.pytorch),
+    ):
+        if before != here:
             log.warning(
                 "%s: was begun with %s %s and goes on with %s: what is done now will differ by "
                 "rounding from an undisturbed run",
-                *(store, name, begun[name], now[name]),
+                store,
+                name,
+                before,
+                here,
             )

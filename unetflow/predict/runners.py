@@ -17,17 +17,18 @@ import torch
 from torch import Tensor, nn
 
 from unetflow.errors import ModelError
+from unetflow.networks.network import Network
 from unetflow.predict.forward import tile_logits
 
 log = logging.getLogger(__name__)
 
 
 WARM_UP = 3  # tiles before a graph is captured: libraries choose their kernels then
-Turns = tuple[tuple[int, bool], ...]
-# Flips and rotations of the square as (quarter turns, flip rows first). The paper averages seven
-# and does not say which: ours are all but the last, the reflection at the anti-diagonal.
-TURNS: Turns = tuple((quarters, flip) for flip in (False, True) for quarters in range(4))
-AVERAGES = {1: TURNS[:1], 7: TURNS[:7], 8: TURNS}
+Orientations = tuple[tuple[int, bool], ...]
+# Those of the square as (quarter turns, flip rows first). The paper averages seven and does not
+# say which: ours are all but the last, the reflection at the anti-diagonal.
+ORIENTATIONS: Orientations = tuple((turns, flip) for flip in (False, True) for turns in range(4))
+AVERAGED = {1: ORIENTATIONS[:1], 7: ORIENTATIONS[:7], 8: ORIENTATIONS}
 
 
 class Runner(Protocol):
@@ -39,68 +40,78 @@ class Runner(Protocol):
     def __call__(self, inputs_BCHW: Sequence[Tensor], /) -> Tensor: ...
 
 
-def turns_of(average: int) -> Turns:
-    """The turns that are averaged. Raises ValueError for another number than 1, 7 and 8."""
-    if average not in AVERAGES:
-        raise ValueError(f"average = {average} is not possible; there are 1 (off), 7 and 8")
-    return AVERAGES[average]
+def orientations_of(count: int) -> Orientations:
+    """Those that test-time augmentation averages over.
+
+    Raises ValueError for another number than 1, 7 and 8.
+    """
+    if count not in AVERAGED:
+        raise ValueError(
+            f"test-time augmentation over {count} flips and rotations is not possible; there are "
+            "1 (off), 7 and 8"
+        )
+    return AVERAGED[count]
 
 
 def mean_probabilities(
-    networks: Sequence[nn.Module], inputs_BCHW: Sequence[Tensor], turns: Turns
+    networks: Sequence[nn.Module], inputs_BCHW: Sequence[Tensor], orientations: Orientations
 ) -> Tensor:
     """Probabilities (K, H, W) of a padded tile, averaged over networks, each with its input.
 
     They are on the networks' device.
     """
     found = [
-        _of_one_network(network, input_BCHW, turns)
+        _of_one_network(network, input_BCHW, orientations)
         for network, input_BCHW in zip(networks, inputs_BCHW, strict=True)
     ]
     return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
 
 
-def _of_one_network(network: nn.Module, tile_BCHW: Tensor, turns: Turns) -> Tensor:
-    """Probabilities (K, H, W), averaged over turns of the padded input."""
+def _of_one_network(network: nn.Module, tile_BCHW: Tensor, orientations: Orientations) -> Tensor:
+    """Probabilities (K, H, W), averaged over orientations of the padded input."""
     total_KHW: Tensor | None = None
-    for quarters, flip in turns:
-        turned = torch.rot90(tile_BCHW.flip(-2) if flip else tile_BCHW, quarters, dims=(-2, -1))
-        probabilities = tile_logits(network, turned).softmax(dim=1)[0]
-        probabilities = torch.rot90(probabilities, -quarters, dims=(-2, -1))
+    for turns, flip in orientations:
+        oriented = torch.rot90(tile_BCHW.flip(-2) if flip else tile_BCHW, turns, dims=(-2, -1))
+        probabilities = tile_logits(network, oriented).softmax(dim=1)[0]
+        probabilities = torch.rot90(probabilities, -turns, dims=(-2, -1))
         probabilities = probabilities.flip(-2) if flip else probabilities
         total_KHW = probabilities if total_KHW is None else total_KHW + probabilities
     if total_KHW is None:
         raise ValueError("nothing to average over")
-    return total_KHW / len(turns) if len(turns) > 1 else total_KHW
+    return total_KHW / len(orientations) if len(orientations) > 1 else total_KHW
 
 
-def runner_for(networks: Sequence[nn.Module], turns: Turns, read_px: int, at_once: int) -> Runner:
-    """What tiles of `read_px` are given to, by `at_once` threads or more.
+def runner_for(
+    networks: Sequence[Network], orientations: Orientations, read_px: Sequence[int], at_once: int
+) -> Runner:
+    """What tiles of `read_px` (height, width) are given to, by `at_once` threads or more.
 
     `networks` are `unetflow.predict.forward.ready`, on one device.
     """
     device = next(networks[0].parameters()).device
     if device.type == "cpu":
-        return Direct(networks, turns, at_once)
+        return Direct(networks, orientations, at_once)
     if device.type == "cuda":
         try:
-            return Captured(networks, turns, read_px, slots=at_once)
+            return Captured(networks, orientations, read_px, slots=at_once)
         except RuntimeError as error:  # out of memory too: one tile alone was tried before
             log.warning("no CUDA graph could be captured (%s): tile after tile instead", error)
-    return Direct(networks, turns, 1)
+    return Direct(networks, orientations, 1)
 
 
 class Direct:
     """Tiles through the networks as they come, at most `at_once` of them together."""
 
-    def __init__(self, networks: Sequence[nn.Module], turns: Turns, at_once: int) -> None:
-        self._networks, self._turns = networks, turns
+    def __init__(
+        self, networks: Sequence[nn.Module], orientations: Orientations, at_once: int
+    ) -> None:
+        self._networks, self._orientations = networks, orientations
         self._in_network = threading.Semaphore(at_once)
 
     def __call__(self, inputs_BCHW: Sequence[Tensor], /) -> Tensor:
         with self._in_network:
             try:
-                return mean_probabilities(self._networks, inputs_BCHW, self._turns).cpu()
+                return mean_probabilities(self._networks, inputs_BCHW, self._orientations).cpu()
             except torch.OutOfMemoryError as error:
                 raise ModelError(
                     "the GPU's memory, which was enough for such a tile before, has run out: other "
@@ -120,7 +131,11 @@ class Captured:
 
     @torch.inference_mode()
     def __init__(
-        self, networks: Sequence[nn.Module], turns: Turns, read_px: int, slots: int
+        self,
+        networks: Sequence[Network],
+        orientations: Orientations,
+        read_px: Sequence[int],
+        slots: int,
     ) -> None:
         self.slots = slots
         self._networks = networks  # whose weights the graph reads
@@ -128,17 +143,16 @@ class Captured:
         self._stream = torch.cuda.Stream(device)
         self._computing = threading.Lock()
         self._inputs = [
-            torch.zeros(1, next(network.parameters()).shape[1], read_px, read_px, device=device)
-            for network in networks
+            torch.zeros(1, network.in_channels, *read_px, device=device) for network in networks
         ]
         self._stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(self._stream):
             for _ in range(WARM_UP):
-                mean_probabilities(networks, self._inputs, turns)
+                mean_probabilities(networks, self._inputs, orientations)
         self._stream.synchronize()
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph, stream=self._stream):
-            self._output = mean_probabilities(networks, self._inputs, turns)
+            self._output = mean_probabilities(networks, self._inputs, orientations)
         self._free: SimpleQueue[_Slot] = SimpleQueue()
         for _ in range(slots):
             self._free.put(_Slot(self._inputs, self._output))

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from unetflow.errors import ModelError
+from unetflow.networks.model_file import ModelDescription
 
 FAR = 3.0  # deviations of the training pixels that an image's mean may be off theirs
 TOLERANCE = 0.1  # of a resolution: what a network hardly sees
 
 
 def check_image(
-    description: dict[str, Any], channels: int, mpp: float | None, image: str | Path
+    description: ModelDescription, channels: int, mpp: float | None, image: str | Path
 ) -> None:
     """Refuse an image of other channels, or another resolution [um/px] where both are known."""
     check_channels(description, channels, image)
@@ -24,7 +24,7 @@ def check_image(
         )
 
 
-def check_channels(description: dict[str, Any], channels: int, image: str | Path) -> None:
+def check_channels(description: ModelDescription, channels: int, image: str | Path) -> None:
     """Refuse an image with other channels than the model was trained on."""
     if channels != description["channels"]:
         raise ModelError(
@@ -33,7 +33,7 @@ def check_channels(description: dict[str, Any], channels: int, image: str | Path
         )
 
 
-def other_intensities(description: dict[str, Any], mean_C: Sequence[float]) -> list[str]:
+def other_intensities(description: ModelDescription, mean_C: Sequence[float]) -> list[str]:
     """Warnings where an image's mean gray values are far from those of the training."""
     of = description["intensity"]
     warnings = []

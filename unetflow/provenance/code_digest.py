@@ -2,23 +2,34 @@
 
 Snakemake looks at the time stamp of a script and never at the modules it imports. A digest of the
 syntax trees of both, among a rule's params, makes an edit rerun what it can change, and a comment,
-a docstring or a fresh clone rerun nothing.
+a docstring, a fresh clone or another version of Python rerun nothing.
 """
 
 import ast
 import hashlib
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 PACKAGE = "unetflow"
-# Cannot change a result: they are not followed.
+# Modules and packages that cannot change a result: they are in no digest and are not followed.
 WITHOUT_EFFECT = {
-    "unetflow.provenance.code_digest",
-    "unetflow.provenance.records",
-    "unetflow.errors",
-    "unetflow.progress",
-    "unetflow.jobs",
+    "unetflow.errors",  # a stage that raises one has no result
+    "unetflow.jobs",  # logs and who works when: what changes a result reaches a rule as params
+    "unetflow.progress",  # says in the log how far a stage is
+    "unetflow.provenance.code_digest",  # makes the digests
+    "unetflow.provenance.records",  # what it writes is nobody's input
+    "unetflow.provenance.schemas",  # types alone, which a checker reads, as the next
+    "unetflow.report.handed",
 }
+
+
+class _Source(NamedTuple):
+    """What counts of a file of code."""
+
+    digest: str
+    imports: list[ast.Import | ast.ImportFrom]
+    lines: int
 
 
 def code_digest(script: str | Path, *others: str) -> str:
@@ -27,28 +38,39 @@ def code_digest(script: str | Path, *others: str) -> str:
     `others` are further modules, such as that of the network named in the config, or files of the
     package such as "unetflow/report/templates/page.html". A name imported from a package counts as
     the module that it comes from. Comments and docstrings do not count, nor what a module does
-    where it is run as a command of its own.
+    where it is run as a command of its own, nor what only type checkers read.
+    """
+    parts = [_source(Path(script)).digest]
+    for module, path in modules_behind(script, *others).items():
+        parts.append(f"{module} {_source(path).digest}")
+    for name in others:
+        if "/" in name:
+            content = (_root_of_package() / name).read_bytes()
+            parts.append(f"{name} {_digest_of(content)}")
+    return _digest_of("\n".join(parts).encode())
+
+
+def modules_behind(script: str | Path, *others: str) -> dict[str, Path]:
+    """The modules of the package that `code_digest` of the same arguments counts, and their files.
+
+    The script itself is not among them, nor are files in `others` that are no modules.
     """
     root = _root_of_package()
-    script = Path(script)
-    seen: dict[str, str] = {}
-    files = [name for name in others if "/" in name]
-    waiting = [*_imports(script, PACKAGE), *(name for name in others if "/" not in name)]
+    found: dict[str, Path] = {}
+    waiting = [*_imports(Path(script), PACKAGE), *(name for name in others if "/" not in name)]
     while waiting:
         module = waiting.pop()
-        if module in seen or _without_effect(module):
+        if module in found or _without_effect(module):
             continue
-        path = _path_of(root, module)
-        seen[module] = _tree_digest(path)
-        waiting += _imports(
-            path, module if path.name == "__init__.py" else module.rpartition(".")[0]
-        )
-    digest = hashlib.blake2b(_tree_digest(script).encode(), digest_size=16)
-    for module in sorted(seen):
-        digest.update(f"{module} {seen[module]}\n".encode())
-    for name in files:
-        digest.update((root / name).read_bytes())
-    return digest.hexdigest()
+        path = found[module] = _path_of(root, module)
+        is_package = path.name == "__init__.py"
+        waiting += _imports(path, module if is_package else module.rpartition(".")[0])
+    return dict(sorted(found.items()))
+
+
+def lines_behind(script: str | Path, *others: str) -> int:
+    """How many lines the modules behind a digest have: an edit of any may rerun the rule."""
+    return sum(_source(path).lines for path in modules_behind(script, *others).values())
 
 
 def _root_of_package() -> Path:
@@ -68,58 +90,24 @@ def _is_module(module: str) -> bool:
     return _path_of(_root_of_package(), module).exists()
 
 
-@cache
-def _parsed(path: Path, modified_ns: int) -> ast.Module:
-    return _without_command(path)
-
-
-def _without_command(path: Path) -> ast.Module:
-    """The syntax tree of a file without what it does under `if __name__ == "__main__"`."""
-    tree = ast.parse(path.read_bytes(), filename=str(path))
-    command = ast.dump(ast.parse('__name__ == "__main__"', mode="eval").body)
-    tree.body = [
-        node
-        for node in tree.body
-        if not (isinstance(node, ast.If) and ast.dump(node.test) == command)
-    ]
-    return tree
-
-
-def _tree(path: Path) -> ast.Module:
-    return _parsed(path, path.stat().st_mtime_ns)
-
-
-@cache
-def _digest_at(path: Path, modified_ns: int) -> str:
-    tree = _without_command(path)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-            and isinstance(body[0].value.value, str)
-        ):
-            del body[0]
-    return hashlib.blake2b(ast.dump(tree).encode(), digest_size=16).hexdigest()
-
-
-def _tree_digest(path: Path) -> str:
-    return _digest_at(path, path.stat().st_mtime_ns)
+# Which modules a file imports
 
 
 def _imports(path: Path, package: str) -> list[str]:
     """The modules of our package that a file imports, wherever in it."""
     found = []
-    for node in ast.walk(_tree(path)):
+    for node in _source(path).imports:
         if isinstance(node, ast.Import):
-            found += [a.name for a in node.names if a.name.split(".")[0] == PACKAGE]
-        elif isinstance(node, ast.ImportFrom):
+            found += [alias.name for alias in node.names if _is_ours(alias.name)]
+        else:
             base = _absolute(node, package)
-            if base.split(".")[0] == PACKAGE:
+            if _is_ours(base):
                 found += [_module_of(base, alias.name) for alias in node.names]
     return found
+
+
+def _is_ours(module: str) -> bool:
+    return module.split(".")[0] == PACKAGE
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:
@@ -137,10 +125,133 @@ def _module_of(base: str, name: str) -> str:
     path = _path_of(_root_of_package(), base)
     if path.name != "__init__.py":
         return base
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.ImportFrom) and any(
-            name == (alias.asname or alias.name) for alias in node.names
-        ):
-            origin = next(a.name for a in node.names if name == (a.asname or a.name))
-            return _module_of(_absolute(node, base), origin)
+    for node in _source(path).imports:
+        if isinstance(node, ast.ImportFrom) and _is_ours(origin := _absolute(node, base)):
+            for alias in node.names:
+                if name == (alias.asname or alias.name):
+                    return _module_of(origin, alias.name)
     return base
+
+
+# What counts of a file
+
+
+def _digest_of(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _source(path: Path) -> _Source:
+    return _source_at(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _source_at(path: Path, modified_ns: int) -> _Source:
+    content = path.read_bytes()
+    is_package = path.name == "__init__.py"
+    rows = []
+    imports = []
+    waiting: list[Any] = [ast.parse(content, filename=str(path))]
+    while waiting:  # no recursion: a sum of a thousand terms is a thousand levels deep
+        node = waiting.pop()
+        rows.append(_row(node, waiting, is_package))
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(node)
+    return _Source(_digest_of("\n".join(rows).encode()), imports, content.count(b"\n"))
+
+
+# The rows of a syntax tree: one a node, the same in all versions of Python
+
+
+def _row(node: Any, waiting: list[Any], is_package: bool) -> str:
+    """A node in one line; the nodes below it go to the end of `waiting`.
+
+    Fields have their names and lists their lengths, so that the rows give back the tree. Left out
+    is what says nothing (None, 0, an empty list): fields that a newer Python adds are of this
+    kind in code that does without them.
+    """
+    if not isinstance(node, ast.AST):
+        return _constant(node)  # a name of `global`, or None: no key before **, no default
+    row = type(node).__name__
+    if isinstance(node, ast.Constant | ast.MatchSingleton):
+        return f"{row} {_constant(node.value)}"  # without `kind`, the u of u"text"
+    for name in _that_say(node._fields):
+        value = getattr(node, name, None)
+        if isinstance(value, ast.AST):
+            waiting.append(value)
+            row += f" {name}"
+        elif isinstance(value, list):
+            below = _that_count(node, value, is_package)
+            waiting += below
+            row += f" {name}*{len(below)}" if below else ""
+        elif value:
+            row += f" {name}={_constant(value)}"
+    return row
+
+
+@cache
+def _that_say(fields: tuple[str, ...]) -> list[str]:
+    """Fields without `ctx`: whether a name is set or read shows in the place where it stands."""
+    return sorted(set(fields) - {"ctx"})
+
+
+def _constant(value: Any) -> str:
+    """A constant in ASCII that shows its type: 1, 1.0, True, '1' and b'1' are five."""
+    return hex(value) if type(value) is int else ascii(value)  # an int may be too long for repr
+
+
+def _that_count(node: ast.AST, below: list[Any], is_package: bool) -> list[Any]:
+    """The nodes of a list that count, out of those that a node holds."""
+    if isinstance(node, ast.JoinedStr):
+        return _pieces(node)
+    if not below or not isinstance(below[0], ast.stmt):
+        return below
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        below = below[_has_docstring(node) :]
+    return _that_run(below, is_package)
+
+
+def _has_docstring(
+    node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef,
+) -> bool:
+    match node.body[0]:
+        case ast.Expr(ast.Constant(str())):
+            return True
+    return False
+
+
+def _that_run(statements: list[Any], is_package: bool) -> list[Any]:
+    """Statements without those for a command or for type checkers; an `else` of theirs stays.
+
+    A package's `if TYPE_CHECKING` stays: its imports say what the package hands on when asked.
+    """
+    found = []
+    for statement in statements:
+        if isinstance(statement, ast.If) and _is_idle(statement.test, is_package):
+            found += _that_run(statement.orelse, is_package)
+        else:
+            found.append(statement)
+    return found
+
+
+def _is_idle(test: ast.expr, is_package: bool) -> bool:
+    """Whether a condition is false where its module is imported."""
+    match test:
+        case ast.Compare(ast.Name("__name__"), [ast.Eq()], [ast.Constant("__main__")]):
+            return True
+        case ast.Name("TYPE_CHECKING") | ast.Attribute(ast.Name("typing"), "TYPE_CHECKING"):
+            return not is_package
+    return False
+
+
+def _pieces(node: ast.JoinedStr) -> list[Any]:
+    """Text and fields of an f-string, text in one piece: each Python cuts it in its own way."""
+    found: list[Any] = []
+    for value in node.values:
+        for piece in _pieces(value) if isinstance(value, ast.JoinedStr) else [value]:
+            if isinstance(piece, ast.Constant):
+                piece = piece.value
+            if isinstance(piece, str) and found and isinstance(found[-1], str):
+                found[-1] += piece
+            elif piece != "":
+                found.append(piece)
+    return found

@@ -8,11 +8,12 @@ from run to run goes to a run record beside it: `unetflow.provenance.records`.
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from unetflow.errors import StoreError
 from unetflow.store.files import write_whole
 
+Content = TypeVar("Content")  # one of `unetflow.provenance.schemas`
 BUNDLES = "bundles"  # folder of what images that share jobs leave: `unetflow.jobs.bundles`
 
 
@@ -22,11 +23,6 @@ def write_receipt(path: str | Path, content: Mapping[str, Any]) -> None:
     write_whole(path, text.encode())
 
 
-def receipts_of_images(folder: Path, name: str) -> list[Path]:
-    """Receipts of images in a stage's folder, alone or in `BUNDLES`, whose names fit a pattern."""
-    return sorted([*folder.glob(name), *folder.glob(f"{BUNDLES}/*/{name}")])
-
-
 def bundle_of(receipt: Path) -> Path:
     """The receipt that Snakemake knows: the bundle's, where images share jobs, else itself."""
     folder, ending = receipt.parent, receipt.name.partition(".")[2]
@@ -34,10 +30,21 @@ def bundle_of(receipt: Path) -> Path:
     return bundle if folder.parent.name == BUNDLES and bundle.exists() else receipt
 
 
-def read_receipt(path: str | Path) -> dict[str, Any]:
-    """The content of a receipt. Raises StoreError where it cannot be read."""
+@overload
+def read_receipt(path: str | Path) -> dict[str, Any]: ...
+
+
+@overload
+def read_receipt(path: str | Path, holds: type[Content]) -> Content: ...
+
+
+def read_receipt(path: str | Path, holds: type[Any] = dict) -> Any:
+    """The content of a receipt. Raises StoreError where it cannot be read.
+
+    `holds` names what is in it for a type checker; nothing is checked here.
+    """
     try:
-        content: dict[str, Any] = json.loads(Path(path).read_text())
+        content = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{path}: not a readable receipt ({error}). Delete {bundle_of(Path(path))} and run the "

@@ -1,82 +1,29 @@
-"""What run records tell: seconds, devices, versions, stage by stage."""
+"""Run records: what the jobs took and ran on, stage by stage."""
 
 import json
-import statistics
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-from unetflow.provenance.receipts import distinct, receipts_of_images
-
-STAGES = {
-    "prepare image": "images",
-    "prepare truth": "truth",
-    "weights": "weights/*",
-    "statistics": "statistics/*",
-    "train": "models/*/*",
-    "predict": "predictions/*/*/foreground",
-    "calibrate": "calibration/*",
-    "instances": "predictions/*/*/instances",
-    "evaluate": "evaluation/*/*",
-}
-Record = dict[str, Any]
+from unetflow.provenance.records import record_of
+from unetflow.provenance.schemas import RunRecordContent
 
 
-def read_record(path: Path) -> Record:
-    """A run record, empty where it is missing or broken: it is nobody's input."""
+def read_record(receipt: str | Path) -> RunRecordContent:
+    """The record beside a receipt, empty where it is missing or broken: it is nobody's input."""
     try:
-        record: Record = json.loads(path.read_text())
+        content: object = json.loads(record_of(Path(receipt)).read_text())
     except (OSError, ValueError):
         return {}
-    return record
+    return cast(RunRecordContent, content) if isinstance(content, dict) else {}
 
 
-def records_by_stage(results: Path) -> dict[str, list[Record]]:
-    """Run records of all stages that kept any, in the order of the pipeline."""
+def records_by_stage(
+    receipts: Mapping[str, Iterable[str | Path]],
+) -> dict[str, list[RunRecordContent]]:
+    """The run records beside the receipts of each stage; stages without any are left out."""
     found = {
-        stage: [
-            read_record(path)
-            for folder in sorted(results.glob(folders))
-            for path in receipts_of_images(folder, "*.run.json")
-        ]
-        for stage, folders in STAGES.items()
+        stage: [record for receipt in sorted(map(Path, of)) if (record := read_record(receipt))]
+        for stage, of in receipts.items()
     }
     return {stage: records for stage, records in found.items() if records}
-
-
-def describe_stages(records: dict[str, list[Record]]) -> list[Record]:
-    """A row per stage: results, seconds, devices."""
-    rows = []
-    for stage, of in records.items():
-        seconds = [float(record.get("seconds", 0)) for record in of]
-        rows.append(
-            {
-                "stage": stage,
-                "results": len(of),
-                "total_s": sum(seconds),
-                "median_s": statistics.median(seconds),
-                "max_s": max(seconds),
-                "devices": distinct(
-                    machine.get("device")
-                    for record in of
-                    for machine in record.get("machines", [record])
-                ),
-            }
-        )
-    return rows
-
-
-def describe_environment(records: dict[str, list[Record]]) -> dict[str, str]:
-    """Versions, commit, hosts and time of all jobs; several values where they differ."""
-    every = [record for of in records.values() for record in of]
-    versions: dict[str, set[str]] = {}
-    for record in every:
-        for name, version in {**record.get("versions", {}), "python": record.get("python")}.items():
-            if version:
-                versions.setdefault(name, set()).add(version)
-    ended = max((record.get("ended", "") for record in every), default="")
-    return {
-        "commit": distinct(record.get("commit") for record in every) or "not known",
-        "finished": ended.replace("T", " ") or "not known",
-        "hosts": distinct(record.get("host") for record in every) or "not known",
-        **{name: ", ".join(sorted(found)) for name, found in versions.items()},
-    }

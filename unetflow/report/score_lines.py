@@ -8,15 +8,13 @@ import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pandas as pd
 
-from unetflow.evaluate.catalogue import SCORES, Score
+from unetflow.evaluate.catalogue import SCORES, STORED, Score, row_of, score_of
 from unetflow.evaluate.pooling import Estimate, mean_over_images, pooled_over_images
 
 VANISHED = 0.01  # less foreground than this share of the truth has vanished
-REGIONS = re.compile(r"regions of \d+ px$")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +22,7 @@ class Line:
     """One score of one or several runs at the threshold that somebody chose."""
 
     score: Score
-    of: str  # "stored instances", or "" for what the metric makes at its own threshold
+    of: str  # `STORED`, or "" for what the metric makes at its own threshold
     thresholds: tuple[float, ...]
     by: str  # who chose them
     rows: pd.DataFrame  # one per image
@@ -73,7 +71,7 @@ def _summarise_class(scores: pd.DataFrame, instance_thresholds: Mapping[float, s
         if len(stored):
             by = "; ".join(dict.fromkeys(instance_thresholds.values()))
             made_at = tuple(sorted(instance_thresholds))
-            lines.append(_line(score, "stored instances", made_at, by, stored, rows))
+            lines.append(_line(score, STORED, made_at, by, stored, rows))
         chosen, by = _chosen(rows)
         if len(chosen):
             thresholds = tuple(sorted(chosen["threshold"].unique()))
@@ -114,11 +112,11 @@ def vanishing(scores: pd.DataFrame) -> list[tuple[float, list[str]]]:
 
 
 def headline_of(lines: Sequence[Line]) -> Iterator[Line]:
-    """The few scores that say most: SEG and AP of the stored instances, IoU, V_Rand."""
-    wanted = [("seg", "", True), ("ap", "iou 0.5", True), ("iou", "", False)]
-    for metric, variant, stored in [*wanted, ("v_rand", "thinned", False)]:
+    """The few scores that say most: those of the catalogue's headline, in its order."""
+    for score in SCORES:
+        wanted = (score.metric, score.variant, score.headline)
         for line in lines:
-            if (line.score.metric, line.score.variant, bool(line.of)) == (metric, variant, stored):
+            if (line.score.metric, line.score.variant, line.of) == wanted:
                 yield line
 
 
@@ -166,7 +164,7 @@ def _spread(lines_of_each: Sequence[Sequence[Line]]) -> dict[str, list[str]]:
 
 def headline_text(title: str, lines_by_experiment: dict[str, list[Line]], html: str) -> str:
     """The headline scores as an aligned table, and where the report is."""
-    table: list[tuple[Any, ...]] = [("experiment", "score", "unet", "otsu", "n", "threshold")]
+    table: list[tuple[str, ...]] = [("experiment", "score", "unet", "otsu", "n", "threshold")]
     for experiment, lines in lines_by_experiment.items():
         for line in headline_of(lines):
             otsu = line.score.text(line.otsu.value) if line.otsu else "-"
@@ -188,11 +186,8 @@ def _scored(scores: pd.DataFrame) -> Iterator[Score]:
     there = scores[["metric", "variant"]].drop_duplicates()
     for score in SCORES:
         for variant in sorted(there["variant"][there["metric"] == score.metric]):
-            by_regions = REGIONS.search(variant)
-            if variant == score.variant:
-                yield score
-            elif by_regions and variant[: by_regions.start()].rstrip(", ") == score.variant:
-                yield replace(score, variant=variant, name=f"{score.name}, {by_regions[0]}")
+            if row_of(score.metric, variant) is score:
+                yield score_of(score.metric, variant)
 
 
 def _line(

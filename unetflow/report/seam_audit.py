@@ -7,9 +7,12 @@ that of its poolings; so a border, at 0, is compared with the lines that are who
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from unetflow.store.pixels import ImageLike
 
 MOST_BLOCKS = 64  # of an image that are read: larger images are sampled
 
@@ -42,7 +45,7 @@ class Seams:
 
 
 def audit_seams(
-    foreground_KYX: Any, step_px: int, period_px: int, most_blocks: int = MOST_BLOCKS
+    foreground_KYX: "ImageLike", step_px: int, period_px: int, most_blocks: int = MOST_BLOCKS
 ) -> Seams | None:
     """The audit of a foreground whose tiles were written in steps of `step_px`.
 

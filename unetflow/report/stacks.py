@@ -1,12 +1,22 @@
 """What the report says of stacks of slices."""
 
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 
 from unetflow.errors import StoreError
+from unetflow.evaluate.catalogue import ARROWS, UNDEFINED
 from unetflow.evaluate.stack_scores import STACK_SCORES, StackScore
+
+
+class Stack(TypedDict):
+    """A stack, as the page shows it."""
+
+    name: str
+    slices: int
+    empty: int  # thresholds of the 11 without interior
+    rows: list[dict[str, str]]  # a number each
 
 
 def read_stacks(path: str | Path) -> pd.DataFrame:
@@ -20,10 +30,10 @@ def read_stacks(path: str | Path) -> pd.DataFrame:
         ) from error
 
 
-def describe_stacks(table: pd.DataFrame) -> list[dict[str, Any]]:
+def describe_stacks(table: pd.DataFrame) -> list[Stack]:
     """Each stack with its scores as text, for the report."""
     meanings = {score.name: score for score in STACK_SCORES}
-    stacks = []
+    stacks: list[Stack] = []
     for (experiment, fold, stack), rows in table.groupby(
         ["experiment", "fold", "stack"], sort=False
     ):
@@ -40,11 +50,11 @@ def describe_stacks(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _as_text(row: pd.Series, score: StackScore) -> dict[str, str]:
     def text(value: float, form: str) -> str:
-        return "undefined" if pd.isna(value) else format(value, form)
+        return UNDEFINED if pd.isna(value) else format(value, form)
 
     return {
         "name": score.meaning,
-        "arrow": "↑" if row["better"] == "higher" else "↓",
+        "arrow": ARROWS[row["better"]],
         "value": "" if pd.isna(row["threshold"]) else text(row["value"], ".4f"),
         "threshold": text(row["threshold"], "g"),
         "best": text(row["best_of_11"], ".4f"),

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unetflow.evaluate.pooling import read_scores, summarise_scores
-from unetflow.evaluate.stack_scores import STACK_COLUMNS
-from unetflow.evaluate.tables import as_csv, join_tables
+from unetflow.evaluate.tables import STACK_COLUMNS, as_csv, join_tables
 from unetflow.store.files import write_whole
 
 

@@ -2,17 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import dask
 import pandas as pd
 
+from unetflow.evaluate.choosing import chosen_thresholds
 from unetflow.evaluate.image_scores import Truth
-from unetflow.evaluate.stack_scores import STACK_COLUMNS, STACK_SCORES, StackScore
+from unetflow.evaluate.stack_scores import STACK_SCORES, StackScore
+from unetflow.evaluate.tables import STACK_COLUMNS, as_csv
+from unetflow.labels.dataset import Dataset
 from unetflow.metrics import CHALLENGE_THRESHOLDS, best_of_thresholds, scores_by_threshold
+from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.records import RunRecord
-from unetflow.stages.calibrate import chosen_thresholds
+from unetflow.provenance.schemas import Calibration
 from unetflow.store.files import write_whole
+
+MEMBRANES = Dataset(kind="interior", classes=("interior",))
 
 
 def evaluate_stack(
@@ -21,7 +26,7 @@ def evaluate_stack(
     predictions: Sequence[str | Path],
     calibration: str | Path,
     table: str | Path,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, str],
     threads: int,
 ) -> None:
     """Rule evaluate_stack: the challenge's numbers of the slices of one stack, as CSV.
@@ -31,10 +36,10 @@ def evaluate_stack(
     in size; one at a time is in memory. `facts` are the first three of `STACK_COLUMNS`.
     """
     record = RunRecord(table)
-    chosen = chosen_thresholds(calibration)
+    chosen = chosen_thresholds(read_receipt(calibration, Calibration)["thresholds"])
     every = sorted({*CHALLENGE_THRESHOLDS, *chosen.values()})
     with dask.config.set(num_workers=threads):
-        truths = [Truth(image, "interior") for image in images]
+        truths = [Truth(image, MEMBRANES) for image in images]
         foregrounds = [
             truth.foreground_of(each) for truth, each in zip(truths, predictions, strict=True)
         ]
@@ -47,27 +52,28 @@ def evaluate_stack(
     at = {row["threshold"]: row for row in rows}
     best = best_of_thresholds([at[threshold] for threshold in CHALLENGE_THRESHOLDS])
     frame = pd.DataFrame(
-        [
-            {
-                **{"score": score.name, "better": "higher" if score.higher_is_better else "lower"},
-                **_at_chosen(score, chosen.get(score.chosen_by), at),
-                **{"best_of_11": best[score.name]},
-                **{"best_threshold": best[f"{score.name}_threshold"]},
-            }
-            for score in STACK_SCORES
-        ]
+        [_row(score, best, at, chosen.get(score.chosen_by)) for score in STACK_SCORES]
     ).assign(
         **facts,
         slices=len(images),
         thresholds_without_interior=best["thresholds_without_interior"],
     )
-    frame = frame.reindex(columns=list(STACK_COLUMNS))
-    write_whole(table, frame.to_csv(index=False, lineterminator="\n").encode())
+    write_whole(table, as_csv(frame.reindex(columns=list(STACK_COLUMNS))))
     record.write()
 
 
-def _at_chosen(
-    score: StackScore, threshold: float | None, at: Mapping[float, Mapping[str, float]]
-) -> dict[str, float | None]:
-    value = None if threshold is None else score.of(at[threshold])
-    return {"value": value, "threshold": threshold}
+def _row(
+    score: StackScore,
+    best: Mapping[str, float],
+    at: Mapping[float, Mapping[str, float]],
+    threshold: float | None,
+) -> dict[str, str | float | None]:
+    """A number of the stack: the best of all, and at the threshold that was chosen for it."""
+    return {
+        "score": score.name,
+        "better": score.better,
+        "value": None if threshold is None else score.of(at[threshold]),
+        "threshold": threshold,
+        "best_of_11": best[score.name],
+        "best_threshold": best[f"{score.name}_threshold"],
+    }

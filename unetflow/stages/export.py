@@ -6,21 +6,22 @@ Everything is written tile by tile or object by object: memory does not grow wit
 import gzip
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import shapely
 import tifffile
 
-from unetflow.colours import COLOURS
+from unetflow.colours import CLASSES, rgb_bytes
 from unetflow.export.outlines import feature_of, outlined_objects
 from unetflow.export.overlay import drawing
 from unetflow.export.tiff import TILE_PX, physical_size, resolution_tags, tiles_of
 from unetflow.instances.table import read_objects
 from unetflow.provenance.receipts import read_receipt
+from unetflow.provenance.schemas import ImageReceipt, InstancesReceipt
+from unetflow.store.arrays import read_array
 from unetflow.store.files import renamed_at_end
 from unetflow.store.foreground import read_foreground
-from unetflow.store.shards import read_array
 
 JPEG_QUALITY = 90
 
@@ -41,9 +42,9 @@ def export_geojson(
     `unetflow.instances.table`, which the job left whose receipt is `instances`.
     """
     labels = read_array(store, "labels/instances/0")
-    size_px = read_receipt(image_receipt)["levels_of_file"][0]["shape"]
-    scale_yx = np.divide(size_px, labels.shape)
-    colours = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(classes)}
+    image = cast(ImageReceipt, read_receipt(image_receipt))
+    scale_yx = np.divide(image["levels_of_file"][0]["shape"], labels.shape)
+    colours = {name: rgb_bytes(CLASSES[k % len(CLASSES)]) for k, name in enumerate(classes)}
     with (
         renamed_at_end(output) as partial,
         partial.open("wb") as file,
@@ -90,25 +91,30 @@ def export_overlay(
 
     A colour for each class, as in GeoJSON; `instances` is the receipt of the image's instances.
     """
-    receipt = read_receipt(image_receipt)
-    classes = read_receipt(instances)["classes"].values()
-    first_ids = sorted(of["first_id"] for of in classes)
-    levels = [read_array(image, str(k)) for k in range(len(receipt["levels"]))]
-    options: dict[str, Any] = {
-        **{"dtype": np.uint8, "tile": (TILE_PX, TILE_PX), "photometric": "rgb"},
-        **{"compression": "jpeg", "compressionargs": {"level": JPEG_QUALITY}},
-    }
+    prepared = cast(ImageReceipt, read_receipt(image_receipt))
+    classes = cast(InstancesReceipt, read_receipt(instances))["classes"]
+    first_ids = sorted(of["first_id"] for of in classes.values())
+    levels = [read_array(image, str(k)) for k in range(len(prepared["levels"]))]
     with (
         renamed_at_end(output) as partial,
         tifffile.TiffWriter(partial, ome=True, bigtiff=True) as tiff,
     ):
         for k, level in enumerate(levels):
-            shape = level.shape[1:]
-            draw = drawing(level, read_array(store, f"labels/instances/{k}"), first_ids, receipt)
-            place = {"subifds": len(levels) - 1} if k == 0 else {"subfiletype": 1}
-            metadata = {"axes": "YXS", **physical_size(image)} if k == 0 else None
-            size = {"shape": (*shape, 3), **resolution_tags(image, k)}
-            tiff.write(tiles_of(shape, draw), metadata=metadata, **size, **place, **options)
+            labels = read_array(store, f"labels/instances/{k}")
+            height_px, width_px = level.shape[1:]
+            tiff.write(
+                tiles_of(level.shape[1:], drawing(level, labels, first_ids, prepared["pixels"])),
+                shape=(height_px, width_px, 3),
+                dtype=np.uint8,
+                tile=(TILE_PX, TILE_PX),
+                photometric="rgb",
+                compression="jpeg",
+                compressionargs={"level": JPEG_QUALITY},
+                metadata=None if k else {"axes": "YXS", **physical_size(image)},
+                subifds=None if k else len(levels) - 1,
+                subfiletype=1 if k else None,
+                **resolution_tags(image, k),
+            )
 
 
 def export_stack(*, predictions: Sequence[str | Path], output: str | Path) -> None:

@@ -1,12 +1,23 @@
 """Rule instances: from a stored foreground to instances and a table of the objects."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unetflow.instances.labelled_store import label_store
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
+from unetflow.provenance.schemas import Calibration, ForegroundReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How instances are made of a foreground."""
+
+    classes: Sequence[str]
+    threshold: float | None  # None: of each class the one that the validation images chose
+    labelling: Mapping[str, Any]  # the other options of `unetflow.instances.label_instances`
 
 
 def write_instances(
@@ -16,40 +27,36 @@ def write_instances(
     calibration: str | Path,
     receipt: str | Path,
     table: str | Path,
-    classes: Sequence[str],
-    threshold: float | None,
-    labelling: Mapping[str, Any],
+    making: Making,
     threads: int,
     code: str,
 ) -> None:
     """Rule instances: `labels/instances` beside the foreground, and a table of the objects.
 
-    `threshold` None takes those that the validation images chose, one per class; `labelling` are
-    the other options of `label_instances`. As `label_store`.
+    As `unetflow.instances.labelled_store.label_store`.
     """
     record = RunRecord(receipt)
     for written in (Path(table), Path(table).with_suffix(".csv")):
         written.unlink(missing_ok=True)
-    calibrated = read_receipt(calibration)["instances"]
-    thresholds = [
-        calibrated[name]["threshold"] if threshold is None else threshold for name in classes
-    ]
-    content = read_receipt(foreground_receipt)
+    calibrated = read_receipt(calibration, Calibration)["instances"]
+    thresholds = {
+        name: calibrated[name]["threshold"] if making.threshold is None else making.threshold
+        for name in making.classes
+    }
+    foreground = read_receipt(foreground_receipt, ForegroundReceipt)
     array, made = label_store(
         store,
-        dict(zip(classes, thresholds, strict=True)),
-        labelling,
+        thresholds,
+        making.labelling,
         table=table,
         threads=threads,
-        decided_by={"foreground": content["digest"], "code": code},
+        decided_by={"foreground": foreground["digest"], "code": code},
     )
-    write_receipt(
-        receipt,
-        {
-            "shape": array.array.shape,
-            "digest": array.content_digest(),
-            "instances": sum(of["instances"] for of in made.values()),
-            "classes": made,
-        },
-    )
+    content = {
+        "shape": array.array.shape,
+        "digest": array.content_digest(),
+        "instances": sum(of["instances"] for of in made.values()),
+        "classes": made,
+    }
+    write_receipt(receipt, content)
     record.write(threads=threads)

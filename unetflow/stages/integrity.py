@@ -7,52 +7,85 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 
 from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.records import RunRecord
+from unetflow.provenance.schemas import ImageReceipt, TruthReceipt
 from unetflow.store.files import write_whole
 
 log = logging.getLogger(__name__)
 
 
 INTEGRITY_COLUMNS = (
-    *("image", "dataset", "split", "group", "height_px", "width_px", "channels", "dtype", "mpp"),
-    *("lowest", "highest", "mean", "deviation", "unreadable_places", "tissue_share"),
-    *("instances", "object_share", "class_shares", "ignored_share", "touching_px", "problems"),
+    "image",
+    "dataset",
+    "split",
+    "group",
+    "height_px",
+    "width_px",
+    "channels",
+    "dtype",
+    "mpp",
+    "lowest",
+    "highest",
+    "mean",
+    "deviation",
+    "unreadable_places",
+    "tissue_share",
+    "instances",
+    "object_share",
+    "class_shares",
+    "ignored_share",
+    "touching_px",
+    "problems",
 )
 SUSPICIOUS_SHARE = 0.4  # interiors of EM cover some 80 % of an image, membranes 20 %
-Row = dict[str, Any]
+Traits = dict[str, str | float | None]
+"""What an image should share with the others of its dataset."""
+Cells = dict[str, str | float | None]
+"""A row of the table, by column."""
+
+
+class Fact(TypedDict):
+    """What the sheet says of an image."""
+
+    image: str
+    dataset: str
+    split: str
+    group: str
+    kind: str  # of its truth
 
 
 def write_integrity(
     *,
     images: Sequence[str | Path],
     truths: Mapping[str, str | Path],
-    facts: Sequence[Mapping[str, Any]],
+    facts: Sequence[Fact],
     table: str | Path,
 ) -> None:
     """Rule integrity: a row per image as CSV, what looks wrong in its last column.
 
-    `images` are receipts in the order of `facts` (image, dataset, split, group, kind of truth),
-    `truths` those of annotated images by name. Looks for duplicates (the same pixels, above all on
-    both sides of a split), empty truths, constant images, truths that look inverted, and images
-    unlike the others of their dataset. Nothing is an error: the user decides.
+    `images` are receipts in the order of `facts`, `truths` those of annotated images by name.
+    Looks for duplicates (the same pixels, above all on both sides of a split), empty truths,
+    constant images, truths that look inverted, and images unlike the others of their dataset.
+    Nothing is an error: the user decides.
     """
     record = RunRecord(table)
     receipts = {
-        str(fact["image"]): read_receipt(path) for fact, path in zip(facts, images, strict=True)
+        fact["image"]: read_receipt(path, ImageReceipt)
+        for fact, path in zip(facts, images, strict=True)
     }
-    annotated = {name: read_receipt(path) for name, path in truths.items()}
+    annotated = {name: read_receipt(path, TruthReceipt) for name, path in truths.items()}
     usual = _usual(facts, receipts)
-    same_pixels: dict[str, list[Mapping[str, Any]]] = {}
+    same_pixels: dict[str, list[Fact]] = {}
     for fact in facts:
-        same_pixels.setdefault(_digest(receipts[str(fact["image"])]), []).append(fact)
+        same_pixels.setdefault(_digest(receipts[fact["image"]]), []).append(fact)
     rows = []
     for fact in facts:
-        name = str(fact["image"])
+        name = fact["image"]
         image, truth = receipts[name], annotated.get(name)
         found = [
             *_problems(fact, image, truth),
@@ -68,16 +101,23 @@ def write_integrity(
     record.write()
 
 
-def _describe(fact: Mapping[str, Any], image: Row, truth: Row | None) -> Row:
+def _describe(fact: Fact, image: ImageReceipt, truth: TruthReceipt | None) -> Cells:
     channels, height, width = image["levels"][0]["shape"]
-    pixels = height * width
-    row: Row = {
-        **{key: fact[key] for key in ("image", "dataset", "split", "group")},
-        **{"height_px": height, "width_px": width, "channels": channels, "dtype": image["dtype"]},
+    area_px = height * width
+    row: Cells = {
+        "image": fact["image"],
+        "dataset": fact["dataset"],
+        "split": fact["split"],
+        "group": fact["group"],
+        "height_px": height,
+        "width_px": width,
+        "channels": channels,
+        "dtype": image["dtype"],
         "mpp": image["levels"][0]["mpp"],
-        **{
-            key: _joined(image["pixels"][key]) for key in ("lowest", "highest", "mean", "deviation")
-        },
+        "lowest": _joined(image["pixels"]["lowest"]),
+        "highest": _joined(image["pixels"]["highest"]),
+        "mean": _joined(image["pixels"]["mean"]),
+        "deviation": _joined(image["pixels"]["deviation"]),
         "unreadable_places": len(image["unreadable"]),
     }
     if image["tissue"]:
@@ -85,17 +125,17 @@ def _describe(fact: Mapping[str, Any], image: Row, truth: Row | None) -> Row:
     if truth is not None:
         row |= {
             "instances": truth["instances"],
-            "object_share": round(truth["object_px"] / pixels, 4),
+            "object_share": round(truth["object_px"] / area_px, 4),
             "class_shares": ", ".join(
-                f"{name} {count / pixels:.4f}" for name, count in truth["class_px"].items()
+                f"{name} {count / area_px:.4f}" for name, count in truth["class_px"].items()
             ),
-            "ignored_share": round(truth["ignored_px"] / pixels, 4),
+            "ignored_share": round(truth["ignored_px"] / area_px, 4),
             "touching_px": truth["touching_px"],
         }
     return row
 
 
-def _problems(fact: Mapping[str, Any], image: Row, truth: Row | None) -> Iterator[str]:
+def _problems(fact: Fact, image: ImageReceipt, truth: TruthReceipt | None) -> Iterator[str]:
     constant = [k for k, deviation in enumerate(image["pixels"]["deviation"]) if deviation == 0]
     if constant:
         yield f"constant in channel {', '.join(map(str, constant))}"
@@ -122,19 +162,17 @@ def _problems(fact: Mapping[str, Any], image: Row, truth: Row | None) -> Iterato
         )
 
 
-def _traits(image: Row) -> dict[str, Any]:
+def _traits(image: ImageReceipt) -> Traits:
     level = image["levels"][0]
     return {"type": image["dtype"], "channels": level["shape"][0], "um/px": level["mpp"]}
 
 
-def _usual(
-    facts: Sequence[Mapping[str, Any]], receipts: Mapping[str, Row]
-) -> dict[str, dict[str, Any]]:
+def _usual(facts: Sequence[Fact], receipts: Mapping[str, ImageReceipt]) -> dict[str, Traits]:
     """By dataset the traits that more than half of its images share."""
-    counted: dict[str, dict[str, Counter[Any]]] = {}
+    counted: dict[str, dict[str, Counter[str | float | None]]] = {}
     for fact in facts:
         traits = counted.setdefault(fact["dataset"], {})
-        for name, value in _traits(receipts[str(fact["image"])]).items():
+        for name, value in _traits(receipts[fact["image"]]).items():
             traits.setdefault(name, Counter())[value] += 1
     return {
         dataset: {
@@ -147,7 +185,7 @@ def _usual(
     }
 
 
-def _unlike_others(image: Row, usual: Mapping[str, Any]) -> Iterator[str]:
+def _unlike_others(image: ImageReceipt, usual: Traits) -> Iterator[str]:
     """Where an image differs from most of its dataset in type, channels or resolution."""
     for name, value in _traits(image).items():
         if name in usual and value != usual[name]:
@@ -155,15 +193,15 @@ def _unlike_others(image: Row, usual: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} is {own}, of most of the dataset {others}"
 
 
-def _duplicates(fact: Mapping[str, Any], same_pixels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _duplicates(fact: Fact, same_pixels: Sequence[Fact]) -> Iterator[str]:
     for other in same_pixels:
         if other["image"] != fact["image"]:
             across = "" if other["split"] == fact["split"] else f" of split {other['split']}"
             yield f"the same pixels as {other['image']}{across}"
 
 
-def _digest(image: Row) -> str:
-    return str(image["levels"][0]["digest"])
+def _digest(image: ImageReceipt) -> str:
+    return image["levels"][0]["digest"]
 
 
 def _joined(values: Sequence[float]) -> str:

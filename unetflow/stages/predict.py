@@ -1,12 +1,14 @@
 """Rule predict: the foreground of one image into its store."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from unetflow.engine.devices import machine_of
+from unetflow.engine.machine import Machine
 from unetflow.predict.ensemble import Ensemble
-from unetflow.predict.stored_foreground import END, Share, write_foreground, write_foreground_levels
+from unetflow.predict.plan import END, PredictOptions
+from unetflow.predict.stored_foreground import write_foreground, write_foreground_levels
 from unetflow.predict.suitability import check_image, other_intensities
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
@@ -25,17 +27,15 @@ def predict_store(
     ensemble: Ensemble,
     store: str | Path,
     receipt: str | Path,
+    options: PredictOptions,
+    machine: Machine,
     code: str,
-    threads: int,
-    share: Share | None = None,
-    **how: Any,
 ) -> None:
     """Rule predict: the foreground of one image into its store, shard by shard, then the receipt.
 
-    `how` are the options of `write_foreground`. A run that was killed goes on with the shards that
-    are missing. Several jobs may do an image: one begins the array (`BEGIN`), each does its
-    `share`, one ends it (`END`). An image takes a thread for each 1024 px square, whatever the
-    larger ones of its job are granted.
+    A run that was killed goes on with the shards that are missing. Several jobs may do an image:
+    one begins the array (`BEGIN`), each does its share, one ends it (`END`). An image takes a
+    thread for each 1024 px square, whatever the larger ones of its job are granted.
     """
     if len(ensemble.digests) != len(ensemble.descriptions):
         raise ValueError("an array must know the digests of its models: use Ensemble.load")
@@ -48,7 +48,7 @@ def predict_store(
         warnings |= dict.fromkeys(other_intensities(description, prepared["pixels"]["mean"]))
     for warning in warnings:
         log.warning("%s: %s", image, warning)
-    size = pixel_size(image)
+    size, most = pixel_size(image), squares(pixels.shape[1:], SHARD_PX)
     foreground = write_foreground(
         ensemble,
         pixels,
@@ -61,9 +61,8 @@ def predict_store(
             "models": ensemble.digests,
             "code": code,
         },
-        share=share,
-        threads=min(threads, squares(pixels.shape[1:], SHARD_PX)),
-        **how,
+        options=options,
+        machine=replace(machine, threads=min(machine.threads, most)),
     )
     content = {
         "shape": foreground.array.shape,
@@ -71,9 +70,10 @@ def predict_store(
         "precision": foreground.chosen["precision"],
         "warnings": list(warnings),
     }
-    made: dict[str, Any] = {"share": share}
-    if share in (None, END):
-        made = {"digest": foreground.content_digest()}
-        write_foreground_levels(store, foreground, made["digest"], threads, size=size)
-    write_receipt(receipt, {**content, **made})
+    if options.share in (None, END):
+        digest = foreground.content_digest()
+        write_foreground_levels(store, foreground, digest, machine.threads, size=size)
+        write_receipt(receipt, {**content, "digest": digest})
+    else:
+        write_receipt(receipt, {**content, "share": options.share})
     record.write(**foreground.chosen, ended_on=machine_of(foreground.chosen["device"]))

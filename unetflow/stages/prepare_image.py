@@ -2,10 +2,9 @@
 
 import itertools
 import logging
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -14,10 +13,11 @@ from unetflow.images.ground import Coarse, Ground
 from unetflow.images.ingest import Copying
 from unetflow.images.resampling import Lost, Source, picked_channels, source_at
 from unetflow.images.slide import Slide
-from unetflow.images.sources import has_changed, replaced
+from unetflow.images.sources import RawFile, has_changed, replaced
 from unetflow.images.tissue_finding import COARSE, coarse_level, find_tissue
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
+from unetflow.provenance.schemas import Unreadable
 from unetflow.store.ome import PixelSize, ome_image, write_group
 from unetflow.store.pyramid import clear_levels, halve, halved, level_shapes
 from unetflow.store.shards import Layout, ShardedArray, clear, open_array
@@ -30,50 +30,57 @@ AXES = ("c", "y", "x")
 MARK_PX = 64  # side of the squares that an unreadable share is counted in
 
 
+class Wanted(TypedDict):
+    """What is wanted of a raw image, as its row and its dataset say."""
+
+    level: int | None  # of the file's pyramid
+    mpp: float | None  # [um/px], overrules the resolution in the file
+    want_mpp: float | None  # [um/px] that the image is brought to
+    channels: Sequence[int] | None  # which, in which order; None: all
+    tissue: str | None  # "threshold", or the path of a mask; None: everything is read
+
+
 def prepare_image(
     *,
-    path: str | Path,
-    fingerprint: str,
+    raw: RawFile,
+    wanted: Wanted,
     store: str | Path,
     receipt: str | Path,
-    plane: int | None,
-    time: int | None,
-    axes: str | None,
-    level: int | None,
-    mpp: float | None,
-    want_mpp: float | None,
-    channels: Sequence[int] | None,
-    tissue: str | Path | None,
     max_unreadable: float,
     threads: int,
     code: str,
 ) -> None:
     """Rule prepare_image: the pixels of one image as a pyramid of (C, Y, X), shard by shard.
 
-    The level of the file is the given one, or the image is made at `want_mpp` [um/px], or the
-    finest level is taken; `mpp` overrules the resolution in the file; `channels` chooses and
-    orders. `tissue` is "threshold" or the path of a mask: what lies outside is taken from a coarse
-    level of the file, if it has one, and not predicted. Places that cannot be read are 0 and stand
-    in the receipt, up to the share `max_unreadable` of the image. Raises SlideError.
+    The level of the file is the given one, or the image is made at `want_mpp`, or the finest level
+    is taken. What lies outside the tissue is taken from a coarse level of the file, if it has one,
+    and not predicted. Places that cannot be read are 0 and stand in the receipt, up to the share
+    `max_unreadable` of the image. Raises SlideError.
     """
     record = RunRecord(receipt)
-    with Slide(path, plane=plane, time=time, axes=axes, mpp=mpp) as slide:
-        source = source_at(slide, level, want_mpp)
-        picked = picked_channels(slide, channels)
+    path, tissue = raw["path"], wanted["tissue"]
+    plane, time, axes = raw["plane"], raw["time"], raw["axes"]
+    with Slide(path, plane=plane, time=time, axes=axes, mpp=wanted["mpp"]) as slide:
+        source = source_at(slide, wanted["level"], wanted["want_mpp"])
+        picked = picked_channels(slide, wanted["channels"])
         ground = _ground(source, picked, tissue)
         parameters = {
-            **{"plane": plane, "time": time, "axes": axes, "level": source.level},
-            **{"channels": picked, "mpp": source.mpp, "shape_px": source.shape_px},
+            "plane": plane,
+            "time": time,
+            "axes": axes,
+            "level": source.level,
+            "channels": picked,
+            "mpp": source.mpp,
+            "shape_px": source.shape_px,
             "tissue": ground and ground.tissue.described()["digest"],
         }
-        decided_by = {"input": fingerprint, "parameters": parameters, "code": code}
+        decided_by = {"input": raw["fingerprint"], "parameters": parameters, "code": code}
         arrays = _open_pyramid(store, Path(path).name, source, len(picked), decided_by)
         copying = Copying(source, picked, arrays, Path(store) / "unreadable", ground)
-        with ThreadPoolExecutor(threads) as pool:
-            moments = copying.run(pool)
+        moments = copying.run(threads)
         unreadable = _check_lost(path, copying.lost(), source, max_unreadable)
-        found = [{"shape": level.shape_px, "mpp": level.mpp} for level in slide.levels]
-    if has_changed(path, fingerprint):
+        levels_of_file = [{"shape": level.shape_px, "mpp": level.mpp} for level in slide.levels]
+    if has_changed(path, raw["fingerprint"]):
         for array in arrays:
             clear(array.path)
         raise SlideError(replaced(path))
@@ -82,31 +89,41 @@ def prepare_image(
     kept = ground.tissue if ground else tissue and find_tissue(tissue, _coarse(arrays), source)
     if kept:
         write_tissue(store, kept)
-    levels = [
-        {
-            **{"shape": array.array.shape, "digest": array.content_digest()},
-            "mpp": source.mpp and source.mpp * 2**k,
-        }
-        for k, array in enumerate(arrays)
-    ]
-    dtype = str(arrays[0].array.dtype)
     write_receipt(
         receipt,
         {
-            **{"axes": AXES, "dtype": dtype, "levels": levels, "level": source.level},
-            **{"levels_of_file": found, "unreadable": unreadable},
+            "axes": AXES,
+            "dtype": str(arrays[0].array.dtype),
+            "levels": _described(arrays, source),
+            "level": source.level,
+            "levels_of_file": levels_of_file,
+            "unreadable": unreadable,
             "tissue": kept.described() if kept else None,
             "pixels": {
-                **{"lowest": moments.low.tolist(), "highest": moments.high.tolist()},
-                **{"mean": moments.mean.tolist(), "deviation": moments.deviation.tolist()},
+                "lowest": moments.low.tolist(),
+                "highest": moments.high.tolist(),
+                "mean": moments.mean.tolist(),
+                "deviation": moments.deviation.tolist(),
             },
         },
     )
     record.write(path=str(path))
 
 
+def _described(arrays: Sequence[ShardedArray], source: Source) -> list[dict[str, object]]:
+    """Of each level its shape, its digest and its resolution, for the receipt."""
+    return [
+        {
+            "shape": array.array.shape,
+            "digest": array.content_digest(),
+            "mpp": source.mpp and source.mpp * 2**k,
+        }
+        for k, array in enumerate(arrays)
+    ]
+
+
 def _open_pyramid(
-    store: str | Path, name: str, source: Source, channels: int, decided_by: dict[str, Any]
+    store: str | Path, name: str, source: Source, channels: int, decided_by: Mapping[str, object]
 ) -> list[ShardedArray]:
     """The arrays of all levels, finest first, each half of the one before, and their metadata."""
     sizes_px = level_shapes(source.shape_px)
@@ -138,9 +155,11 @@ def _coarse(arrays: Sequence[ShardedArray]) -> Coarse:
     )
 
 
-def _check_lost(path: str | Path, lost: list[Lost], source: Source, most: float) -> list[Any]:
+def _check_lost(
+    path: str | Path, lost: list[Lost], source: Source, most: float
+) -> list[Unreadable]:
     """The unreadable places in pixels of the result. Raises SlideError where they are too many."""
-    places = []
+    places: list[Unreadable] = []
     unreadable = np.zeros(tuple(-(-size // MARK_PX) for size in source.shape_px), bool)
     for each in lost:
         rows, columns = source.place(each)
@@ -148,8 +167,13 @@ def _check_lost(path: str | Path, lost: list[Lost], source: Source, most: float)
             rows.start // MARK_PX : -(-rows.stop // MARK_PX),
             columns.start // MARK_PX : -(-columns.stop // MARK_PX),
         ] = True
-        ends = {"rows": [rows.start, rows.stop], "columns": [columns.start, columns.stop]}
-        places.append({**ends, "why": each["why"]})
+        places.append(
+            {
+                "rows": [rows.start, rows.stop],
+                "columns": [columns.start, columns.stop],
+                "why": each["why"],
+            }
+        )
     share = float(unreadable.mean())
     if share > most:
         raise SlideError(

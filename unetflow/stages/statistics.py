@@ -1,19 +1,24 @@
-"""What a fold's training part is like: intensities and class frequencies, from nothing else."""
+"""Rule statistics: intensities and class frequencies of a fold's training part."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+from unetflow.engine.each import in_order
 from unetflow.errors import ModelError
 from unetflow.images.intensities import Moments
 from unetflow.labels.annotation import Annotation
+from unetflow.labels.dataset import Dataset
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
+from unetflow.store.arrays import StoredArray
 from unetflow.store.shards import read_array
-from unetflow.tiles.regions import shard_grid, shard_region
+from unetflow.tiles.regions import Region, shard_grid, shard_region
 
+Result = TypeVar("Result")
 BINS = 65536  # of the histogram behind percentiles: one per value of a 16-bit image
 
 
@@ -21,8 +26,7 @@ def write_statistics(
     *,
     images: Sequence[str | Path],
     receipt: str | Path,
-    kind: str,
-    classes: Sequence[str],
+    dataset: Dataset,
     percentiles: Sequence[float] | None,
 ) -> None:
     """Rule statistics: intensities per channel, pixels per class, of training images.
@@ -33,42 +37,18 @@ def write_statistics(
     Raises ModelError where the images differ in channels, show nothing, or lack a class.
     """
     record = RunRecord(receipt)
-    channels = {image: read_array(image, "0").shape[0] for image in images}
-    if len(set(channels.values())) > 1:
-        raise ModelError(
-            "the training images have different numbers of channels: "
-            + ", ".join(f"{Path(image).name}: {n}" for image, n in channels.items())
-            + ". Choose the same number in the sheet's channels column."
-        )
+    _check_channels(images)
     moments = Moments()
-    pixels_of_class = np.zeros(len(classes) + 1, np.int64)
+    pixels_of_class = np.zeros(len(dataset.classes) + 1, np.int64)
     for image in images:
-        pixels = read_array(image, "0")
-        for index in shard_grid(pixels.shape, pixels.shards):
-            region = shard_region(index, pixels.shape, pixels.shards)
-            moments.add(np.asarray(pixels[region]))
-        pixels_of_class += _class_pixels(Annotation(image, kind, len(classes)), len(classes))
+        for found in _of_blocks(read_array(image, "0"), Moments.of):
+            moments.merge(found)
+        pixels_of_class += _class_pixels(image, dataset)
     mean, deviation = moments.mean, moments.deviation
-    if not (deviation > 0).all() or not math.isfinite(deviation.sum()):
-        raise ModelError(
-            f"the training images are constant in a channel (deviations {deviation.tolist()}): "
-            "there is nothing to learn from it. Choose others in the sheet's channels column."
-        )
-    if not pixels_of_class[1:].all() or (len(classes) == 1 and not pixels_of_class[0]):
-        counted = zip(("background", *classes), pixels_of_class.tolist(), strict=True)
-        raise ModelError(
-            "the training truths hold these pixels: "
-            + ", ".join(f"{name} {pixels}" for name, pixels in counted)
-            + ". A network needs some of each to learn. Check the dataset's truth kind and classes."
-        )
+    _check_contrast(deviation)
+    _check_classes(pixels_of_class, dataset)
     if percentiles is not None:
         low, high = _percentiles(images, moments, percentiles)
-        if not (high > low).all():
-            raise ModelError(
-                f"the {percentiles[0]:g}th and {percentiles[1]:g}th percentiles of the training "
-                f"images are equal in a channel ({low.tolist()}, {high.tolist()}). Take others, or "
-                "normalise by mean and deviation."
-            )
         mean, deviation = (high + low) / 2, (high - low) / 2
     write_receipt(
         receipt,
@@ -82,26 +62,66 @@ def write_statistics(
     record.write()
 
 
+def _check_channels(images: Sequence[str | Path]) -> None:
+    channels = {image: read_array(image, "0").shape[0] for image in images}
+    if len(set(channels.values())) > 1:
+        raise ModelError(
+            "the training images have different numbers of channels: "
+            + ", ".join(f"{Path(image).name}: {n}" for image, n in channels.items())
+            + ". Choose the same number in the sheet's channels column."
+        )
+
+
+def _check_contrast(deviation: np.ndarray) -> None:
+    if not (deviation > 0).all() or not math.isfinite(deviation.sum()):
+        raise ModelError(
+            f"the training images are constant in a channel (deviations {deviation.tolist()}): "
+            "there is nothing to learn from it. Choose others in the sheet's channels column."
+        )
+
+
+def _check_classes(pixels_of_class: np.ndarray, dataset: Dataset) -> None:
+    if not pixels_of_class[1:].all() or (len(dataset.classes) == 1 and not pixels_of_class[0]):
+        counted = zip(("background", *dataset.classes), pixels_of_class.tolist(), strict=True)
+        raise ModelError(
+            "the training truths hold these pixels: "
+            + ", ".join(f"{name} {pixels}" for name, pixels in counted)
+            + ". A network needs some of each to learn. Check the dataset's truth kind and classes."
+        )
+
+
 def _percentiles(
     images: Sequence[str | Path], moments: Moments, percentiles: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values of each channel below which so many percent of all pixels lie, by a fine histogram."""
+    """Values of each channel below which so many percent of all pixels lie, by a fine histogram.
+
+    Raises ModelError where the two are equal.
+    """
     channels = len(moments.mean)
     counts = np.zeros((channels, BINS), np.int64)
     ranges = list(zip(moments.low.tolist(), moments.high.tolist(), strict=True))
+
+    def histograms(block: np.ndarray) -> np.ndarray:
+        return np.stack(
+            [np.histogram(block[channel], BINS, ranges[channel])[0] for channel in range(channels)]
+        )
+
     for image in images:
-        pixels = read_array(image, "0")
-        for index in shard_grid(pixels.shape, pixels.shards):
-            block = np.asarray(pixels[shard_region(index, pixels.shape, pixels.shards)])
-            for channel in range(channels):
-                counts[channel] += np.histogram(block[channel], BINS, ranges[channel])[0]
+        for found in _of_blocks(read_array(image, "0"), histograms):
+            counts += found
     shares = np.cumsum(counts, axis=1) / moments.count
     edges = [np.linspace(low, high, BINS + 1)[:-1] for low, high in ranges]
     low, high = (
-        [edges[c][np.searchsorted(shares[c], percent / 100)] for c in range(channels)]
+        np.array([edges[c][np.searchsorted(shares[c], percent / 100)] for c in range(channels)])
         for percent in percentiles
     )
-    return np.array(low), np.array(high)
+    if not (high > low).all():
+        raise ModelError(
+            f"the {percentiles[0]:g}th and {percentiles[1]:g}th percentiles of the training "
+            f"images are equal in a channel ({low.tolist()}, {high.tolist()}). Take others, or "
+            "normalise by mean and deviation."
+        )
+    return low, high
 
 
 def _weights(pixels_of_class: np.ndarray) -> np.ndarray:
@@ -112,11 +132,27 @@ def _weights(pixels_of_class: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _class_pixels(truth: Annotation, classes: int) -> np.ndarray:
-    """Pixels of background and each class in one truth."""
-    total = np.zeros(classes + 1, np.int64)
-    for index in shard_grid(truth.labels.shape, truth.labels.shards):
-        region = shard_region(index, truth.labels.shape, truth.labels.shards)
+def _class_pixels(image: str | Path, dataset: Dataset) -> np.ndarray:
+    """Pixels of background and each class in the truth of one image."""
+    classes = len(dataset.classes)
+    truth = Annotation(image, dataset.kind, classes)
+
+    def counts(region: Region) -> np.ndarray:
         counted = truth.target(region)[np.asarray(truth.ignore[region]) == 0]
-        total += np.bincount(counted, minlength=classes + 1)
-    return total
+        return np.bincount(counted, minlength=classes + 1)
+
+    return sum(_of_shards(truth.labels, counts), np.zeros(classes + 1, np.int64))
+
+
+def _of_blocks(array: StoredArray, do: Callable[[np.ndarray], Result]) -> Iterator[Result]:
+    """What is found in the pixels of each shard, in their order."""
+    return _of_shards(array, lambda region: do(np.asarray(array[region])))
+
+
+def _of_shards(array: StoredArray, do: Callable[[Region], Result]) -> Iterator[Result]:
+    """The same by the region of each shard; the rule has one thread."""
+    regions = (
+        shard_region(index, array.shape, array.shards)
+        for index in shard_grid(array.shape, array.shards)
+    )
+    return in_order(do, regions, threads=1, ahead=0)

@@ -1,6 +1,5 @@
 """Rule train: from prepared images to a model file. The loop itself is `unetflow.train.loop`."""
 
-import csv
 import dataclasses
 import io
 import json
@@ -8,136 +7,155 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from unetflow.engine.devices import exact_fp32, resolve_device, resolve_precision, use_threads
+from unetflow.engine.machine import Machine
 from unetflow.engine.memory import keep_freed_memory
-from unetflow.networks.model_file import save_model
+from unetflow.labels.dataset import Dataset
+from unetflow.networks.model_file import ModelDescription, TrainingSummary, save_model
+from unetflow.networks.network import Network
 from unetflow.provenance.receipts import distinct, read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.store.files import digest_of, digest_of_file, write_whole
-from unetflow.train.loop import COLUMNS, TrainingRun
-from unetflow.train.patches import Batches, TrainingImage, hold, open_image
+from unetflow.train.checkpoints import Checkpoint
+from unetflow.train.history import as_csv
+from unetflow.train.loop import TrainingRun
+from unetflow.train.patches import Batches, Drawing, TrainingImage, hold, open_image
 from unetflow.train.recipes import Recipe, recipe_from
+from unetflow.train.torchrun import launch, processes_here, train_together
 
 PATCHES_SHOWN = 8
-PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}  # as Fabric calls them
 
 
-def train_network(
-    *,
-    images: Sequence[str | Path],
-    weights: Sequence[str | Path],
-    validation_images: Sequence[str | Path],
-    receipts: Sequence[str | Path],
-    statistics: str | Path,
-    model: str | Path,
-    history: str | Path,
-    patches: str | Path,
-    receipt: str | Path,
-    network: dict[str, Any],
-    recipe: dict[str, Any],
-    kind: str,
-    classes: Sequence[str],
-    mpp: float | None,
-    pretrained: str | Path | None,
-    checkpoint_s: float,
-    threads: int,
-    gpu: bool,
-    require_gpu: bool,
-    code: str,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class TrainingInputs:
+    """The files that a training reads."""
+
+    images: Sequence[str | Path]  # stores with truth
+    weights: Sequence[str | Path]  # their weight maps; empty: none
+    validation_images: Sequence[str | Path]
+    receipts: Sequence[str | Path]  # of all images, truths and weight maps
+    statistics: str | Path  # receipt
+    pretrained: str | Path | None = None  # model file to start from
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOutputs:
+    """The files that a training makes; its checkpoint lies beside the model."""
+
+    model: str | Path
+    history: str | Path
+    patches: str | Path
+    receipt: str | Path
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """One training: what from, what to, how, and where."""
+
+    inputs: TrainingInputs
+    outputs: TrainingOutputs
+    network: dict[str, Any]  # name and options, as in the config
+    recipe: dict[str, Any]  # preset and changes, as in the config
+    dataset: Dataset
+    machine: Machine
+    checkpoint_s: float
+    code: str
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """From a JSON file of `dataclasses.asdict`."""
+        of = json.loads(Path(path).read_text())
+        dataset = of.pop("dataset")
+        return cls(
+            inputs=TrainingInputs(**of.pop("inputs")),
+            outputs=TrainingOutputs(**of.pop("outputs")),
+            dataset=Dataset(dataset["kind"], tuple(dataset["classes"]), dataset["mpp"]),
+            machine=Machine(**of.pop("machine")),
+            **of,
+        )
+
+
+def train_network(job: TrainingJob) -> None:
     """Rule train: a model file, its history, first patches and receipt, from a fold's images.
 
-    `receipts` are those of all images, truths and weight maps: their content decides, with the
-    parameters, whether a checkpoint is continued. `weights` may be empty (no weight map);
-    `pretrained` is a model file to start from. A checkpoint is written every `checkpoint_s`
-    seconds. Under torchrun its processes train together.
+    The content of the receipts decides, with the parameters, whether a checkpoint is continued.
+    Where the machine is to have several processes, they train together.
     """
-    record = RunRecord(receipt)
-    plan = recipe_from(**recipe)
-    measured = read_receipt(statistics)
-    inputs = [read_receipt(path) for path in receipts]
-    description = {
-        "network": {**network}
-        | {"in_channels": measured["channels"], "num_classes": len(classes) + 1},
-        **{"truth": kind, "classes": list(classes), "channels": measured["channels"]},
-        **{"intensity": measured["intensity"], "mpp": mpp or _common_mpp(inputs)},
-        **{"recipe": dataclasses.asdict(plan), "code": code},
-    }
+    if job.machine.processes > 1:
+        train_together(job.machine, __name__, dataclasses.asdict(job))
+    else:
+        train_in_process(job)
+
+
+def train_in_process(job: TrainingJob) -> None:
+    """The same in this process, alone or as one of those that torchrun has started."""
+    record = RunRecord(job.outputs.receipt)
+    recipe = recipe_from(**job.recipe)
+    statistics = read_receipt(job.inputs.statistics)
+    receipts = [read_receipt(path) for path in job.inputs.receipts]
+    description = _description(job, recipe, statistics, receipts)
+    pretrained = job.inputs.pretrained
     start = None if pretrained is None else digest_of_file(pretrained)
     keep_freed_memory()
-    threads = use_threads(threads // processes_here())
-    device = resolve_device(gpu=gpu, require_gpu=require_gpu)
-    precision = resolve_precision(plan.precision, device)
-    fabric = _fabric(device, precision)
-    decided_by = [description, inputs, measured["class_weights"], start]
-    _determine(plan, device)
+    threads = use_threads(job.machine.threads // processes_here())
+    device = resolve_device(gpu=job.machine.gpu, require_gpu=job.machine.require_gpu)
+    precision = resolve_precision(recipe.precision, device)
+    fabric = launch(device, precision)
+    _determine(recipe, device)
     run = TrainingRun(
         description,
-        plan,
+        recipe,
         fabric=fabric,
         precision=precision,
         threads=threads,
-        path=Path(model).parent / "checkpoints" / "last.pt",
-        digest=digest_of(decided_by),
+        checkpoint=Checkpoint(
+            Path(job.outputs.model).parent / "checkpoints" / "last.pt",
+            digest_of([description, receipts, statistics["class_weights"], start]),
+            job.checkpoint_s,
+        ),
         pretrained=pretrained,
-        checkpoint_s=checkpoint_s,
     )
-    training, validation = _open(images, weights, validation_images, measured, kind, plan)
+    training, validation = _open(job, recipe, statistics)
     if not run.ended:
         held = hold([*training, *validation], processes_here())
         workers = threads // 4 if device == "cpu" else threads - 1  # the step needs the others
-        run.train(held[: len(images)], held[len(images) :], workers=max(1, workers))
-    if not fabric.is_global_zero:
-        return
-    trained = run.best_network()
-    output_px: int = trained.check_input_px(plan.tile_px)  # type: ignore[operator]
-    _write_patches(patches, training, plan, output_px)
-    used = {key: distinct(of[key] for of in run.machines) for key in ("device", "precision")}
-    summary = {
-        **{"best": run.best, "steps": run.step, "precision": used["precision"]},
-        **{"training_images": len(images), "validation_images": len(validation_images)},
+        run.train(held[: len(training)], held[len(training) :], workers=max(1, workers))
+    if fabric.is_global_zero:
+        _write_patches(job.outputs.patches, training, run.drawing, recipe.batch)
+        _write_model(job, run, description)
+        _write_record(record, run)
+
+
+def _description(
+    job: TrainingJob,
+    recipe: Recipe,
+    statistics: dict[str, Any],
+    receipts: Sequence[dict[str, Any]],
+) -> ModelDescription:
+    channels, classes = statistics["channels"], job.dataset.classes
+    return {
+        "network": job.network | {"in_channels": channels, "num_classes": len(classes) + 1},
+        "truth": job.dataset.kind,
+        "classes": list(classes),
+        "channels": channels,
+        "intensity": statistics["intensity"],
+        "mpp": job.dataset.mpp or _common_mpp(receipts),
+        "recipe": dataclasses.asdict(recipe),
+        "code": job.code,
     }
-    save_model(model, trained, {**description, "training": summary})
-    write_whole(history, _as_csv(run.history))
-    parameters = sum(tensor.numel() for tensor in trained.parameters())
-    facts = {"digest": digest_of_file(model), "parameters": parameters}
-    write_receipt(receipt, {**description, **summary, **facts})
-    elapsed_s = run.history[-1]["elapsed_s"]
-    record.write(
-        **used,
-        **{name: run.machines[-1][name] for name in ("threads", "processes")},
-        **{"machines": run.machines, "training_s": elapsed_s, "waited_s": run.waited_s},
-    )
 
 
-def _fabric(device: str, precision: str) -> Fabric:
-    """One process, or as many as torchrun started."""
-    world, here = int(os.environ.get("WORLD_SIZE", 1)), processes_here()
-    alone = world == 1
-    fabric = Fabric(
-        accelerator=device,
-        devices=[torch.cuda.current_device()] if alone and device == "cuda" else here,
-        num_nodes=world // here,
-        strategy="auto" if alone else "ddp",
-        precision=PRECISIONS[precision],  # type: ignore[arg-type]
-        # else a job of SLURM is taken for one of several that train together
-        plugins=[LightningEnvironment()] if alone else None,
-    )
-    fabric.launch()
-    return fabric
-
-
-def processes_here() -> int:
-    """How many processes train together on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+def _common_mpp(receipts: Sequence[dict[str, Any]]) -> float | None:
+    """The resolution [um/px] that all images share, as far as it is known."""
+    known = {receipt["levels"][0].get("mpp") for receipt in receipts if "levels" in receipt}
+    return known.pop() if len(known) == 1 else None
 
 
 def _determine(recipe: Recipe, device: str) -> None:
@@ -149,71 +167,78 @@ def _determine(recipe: Recipe, device: str) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
-def _common_mpp(receipts: Sequence[dict[str, Any]]) -> float | None:
-    """The resolution [um/px] that all images share, as far as it is known."""
-    known = {receipt["levels"][0].get("mpp") for receipt in receipts if "levels" in receipt}
-    return known.pop() if len(known) == 1 else None
-
-
 def _open(
-    images: Sequence[str | Path],
-    weights: Sequence[str | Path],
-    validation_images: Sequence[str | Path],
-    statistics: dict[str, Any],
-    kind: str,
-    recipe: Recipe,
+    job: TrainingJob, recipe: Recipe, statistics: dict[str, Any]
 ) -> tuple[list[TrainingImage], list[TrainingImage]]:
-    maps: Sequence[str | Path | None] = weights or [None] * len(images)
-    opened = [
-        open_image(image, map_, statistics, kind=kind, balance=recipe.class_balance)
-        for image, map_ in [
-            *zip(images, maps, strict=True),
-            *((image, None) for image in validation_images),
-        ]
-    ]
-    return opened[: len(images)], opened[len(images) :]
+    """The images of the training, with their weight maps, and those of the validation."""
+    inputs = job.inputs
+
+    def opened(image: str | Path, weights: str | Path | None) -> TrainingImage:
+        kind, balance = job.dataset.kind, recipe.class_balance
+        return open_image(image, weights, statistics, kind=kind, balance=balance)
+
+    maps: Sequence[str | Path | None] = inputs.weights or [None] * len(inputs.images)
+    training = [opened(image, map_) for image, map_ in zip(inputs.images, maps, strict=True)]
+    return training, [opened(image, None) for image in inputs.validation_images]
 
 
 def _write_patches(
-    path: str | Path, images: Sequence[TrainingImage], recipe: Recipe, output_px: int
+    path: str | Path, images: Sequence[TrainingImage], drawing: Drawing, batch: int
 ) -> None:
     """The first `PATCHES_SHOWN` patches of the training, for the report.
 
     An archive of NumPy with image (N, C, H, W) float16, target uint8 and weight float16 (N, H, W).
     """
-    batches = Batches(
-        images,
-        range(-(-PATCHES_SHOWN // recipe.batch)),
-        seed=recipe.seed,
-        numbers=range(recipe.batch),
-        input_px=recipe.tile_px,
-        output_px=output_px,
-        augmentation=recipe.augmentation,
-    )
-    image, target, weight = (
-        torch.cat(parts)[:PATCHES_SHOWN].numpy()
-        for parts in zip(
-            *((b.image_BCHW, b.target_BHW, b.weight_BHW) for b in batches), strict=True
-        )
+    batches = list(
+        Batches(images, range(-(-PATCHES_SHOWN // batch)), drawing, numbers=range(batch))
     )
     content = io.BytesIO()
     np.savez_compressed(
         content,
-        image=image.astype(np.float16),
-        target=target.astype(np.uint8),
-        weight=weight.astype(np.float16),
+        image=_first([each.image_BCHW for each in batches]).astype(np.float16),
+        target=_first([each.target_BHW for each in batches]).astype(np.uint8),
+        weight=_first([each.weight_BHW for each in batches]).astype(np.float16),
     )
     write_whole(path, content.getvalue())
 
 
-def _as_csv(history: list[dict[str, Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    return text.getvalue().encode()
+def _first(parts: Sequence[torch.Tensor]) -> np.ndarray:
+    first: np.ndarray = torch.cat(list(parts))[:PATCHES_SHOWN].numpy()
+    return first
+
+
+def _write_model(job: TrainingJob, run: TrainingRun, description: ModelDescription) -> None:
+    """The model file, its history and its receipt."""
+    summary: TrainingSummary = {
+        "best": run.best,
+        "steps": run.step,
+        "precision": distinct(of["precision"] for of in run.machines),
+        "training_images": len(job.inputs.images),
+        "validation_images": len(job.inputs.validation_images),
+    }
+    trained, model = run.best_network(), job.outputs.model
+    save_model(model, trained, {**description, "training": summary})
+    write_whole(job.outputs.history, as_csv(run.history))
+    facts = {"digest": digest_of_file(model), "parameters": _parameters(trained)}
+    write_receipt(job.outputs.receipt, {**description, **summary, **facts})
+
+
+def _parameters(network: Network) -> int:
+    return sum(tensor.numel() for tensor in network.parameters())
+
+
+def _write_record(record: RunRecord, run: TrainingRun) -> None:
+    record.write(
+        device=distinct(of["device"] for of in run.machines),
+        precision=distinct(of["precision"] for of in run.machines),
+        threads=run.machines[-1]["threads"],
+        processes=run.machines[-1]["processes"],
+        machines=run.machines,
+        training_s=run.history[-1]["elapsed_s"],
+        waited_s=run.waited_s,
+    )
 
 
 if __name__ == "__main__":  # under torchrun: `unetflow.train.torchrun`
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    train_network(**json.loads(Path(sys.argv[1]).read_text()))
+    train_in_process(TrainingJob.read(sys.argv[1]))

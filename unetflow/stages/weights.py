@@ -1,18 +1,27 @@
 """Rule weights: the separation term of the weight map of one image, into its store."""
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
+from unetflow.engine.each import for_each
+from unetflow.labels.dataset import Kind
 from unetflow.labels.encoding import separate_touching
-from unetflow.progress import progress
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
+from unetflow.provenance.schemas import TruthReceipt
 from unetflow.store.shards import Index, Layout, open_array, read_array
 from unetflow.tiles.regions import with_halo
 from unetflow.weights.weight_map import reach_px, separation_term
+
+
+class Weighting(TypedDict):
+    """How much weight separates objects that touch, and how far it reaches."""
+
+    w0: float
+    sigma_px: float
 
 
 def write_weights(
@@ -21,9 +30,8 @@ def write_weights(
     truth_receipt: str | Path,
     store: str | Path,
     receipt: str | Path,
-    kind: str,
-    w0: float,
-    sigma_px: float,
+    kind: Kind,
+    weighting: Weighting,
     threads: int,
     code: str,
 ) -> None:
@@ -38,14 +46,13 @@ def write_weights(
         Path(store).name,
         Layout(labels.shape, "float32", ("y", "x")),
         decided_by={
-            "truth": read_receipt(truth_receipt)["digest"],
-            "parameters": {"kind": kind, "w0": w0, "sigma_px": sigma_px},
+            "truth": read_receipt(truth_receipt, TruthReceipt)["digest"],
+            "parameters": {"kind": kind, **weighting},
             "code": code,
         },
     )
-    w0 = 0.0 if kind == "classes" else w0
+    w0, sigma_px = 0.0 if kind == "classes" else weighting["w0"], weighting["sigma_px"]
     halo_px = math.ceil(reach_px(w0, sigma_px)) + 1  # one more for separating what touches
-    missing = term.missing()
 
     def make(index: Index) -> None:
         region = term.region(index)
@@ -54,8 +61,6 @@ def write_weights(
         block = separation_term(separated, w0=w0, sigma_px=sigma_px)[inner]
         term.write(index, np.where(np.asarray(ignore[region]) != 0, np.float32(0), block))
 
-    with progress("weights", total=len(missing)) as tick, ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(make, missing):
-            tick()
+    for_each(make, term.missing(), threads=threads, what="weights")
     write_receipt(receipt, {"shape": labels.shape, "digest": term.content_digest()})
     record.write()

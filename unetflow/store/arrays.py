@@ -8,13 +8,16 @@ TensorStore must be in no process that forks; those of this package start anew o
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorstore as ts
 
 from unetflow.errors import StoreError
 from unetflow.tiles.regions import Region
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 CONTEXT = ts.Context(
     {
@@ -92,6 +95,19 @@ class StoredArray:
         if len(parts) > self.ndim:
             raise IndexError(f"{key!r} has more than the {self.ndim} axes of {self.path}")
         return tuple(_clipped(part, size) for part, size in zip(parts, self.shape, strict=True))
+
+
+def read_array(store: str | Path, name: str) -> StoredArray:
+    """Open array `name` of a store for reading. Raises StoreError where it is not there."""
+    return StoredArray(Path(store) / name)
+
+
+def read_lazily(store: str | Path, name: str) -> "da.Array":
+    """Array `name` of a store as a Dask array whose chunks are the shards."""
+    import dask.array as da  # half a second that most jobs do not need
+
+    array = read_array(store, name)
+    return da.from_array(array, chunks=array.shards, name=False)
 
 
 def _clipped(part: Any, size: int) -> int | slice:

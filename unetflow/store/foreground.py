@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unetflow.store.shards import read_array, read_lazily
+from unetflow.store.arrays import read_array, read_lazily
 
 if TYPE_CHECKING:
     import dask.array as da

@@ -2,13 +2,13 @@
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unetflow.engine.each import for_each
 from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array
 
 COARSEST_PX = 512  # a pyramid ends with the first level that is no larger
@@ -76,8 +76,7 @@ def halve(finer: ShardedArray, coarser: ShardedArray, reduce: Reduce, threads: i
         )
         coarser.write(index, reduce(finer.array[(*region[:-2], *doubled)]))
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(make, coarser.missing()))
+    for_each(make, coarser.missing(), threads=threads)
 
 
 def every_second(labels: np.ndarray) -> np.ndarray:

@@ -8,12 +8,13 @@ so one that exists is finished; every chunk ends in a CRC32C, so one that is dam
 
 import hashlib
 import json
+import logging
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import zarr
@@ -21,13 +22,10 @@ from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 
 from unetflow.errors import StoreError
 from unetflow.store.arrays import DamagedError, StoredArray, in_short
+from unetflow.store.arrays import read_array as read_array  # who also writes finds them here
+from unetflow.store.arrays import read_lazily as read_lazily
 from unetflow.store.files import digest_of
 from unetflow.tiles.regions import shard_grid, shard_region
-
-if TYPE_CHECKING:
-    import dask.array as da
-
-import logging
 
 log = logging.getLogger(__name__)
 
@@ -188,19 +186,6 @@ def clear(path: Path) -> None:
         shutil.rmtree(trash)
     for trash in path.parent.glob(f".trash-{path.name}-*"):  # not those of arrays beside it
         shutil.rmtree(trash, ignore_errors=True)
-
-
-def read_array(store: str | Path, name: str) -> StoredArray:
-    """Open array `name` of a store for reading. Raises StoreError where it is not there."""
-    return StoredArray(Path(store) / name)
-
-
-def read_lazily(store: str | Path, name: str) -> "da.Array":
-    """Array `name` of a store as a Dask array whose chunks are the shards."""
-    import dask.array as da  # half a second that most jobs do not need
-
-    array = read_array(store, name)
-    return da.from_array(array, chunks=array.shards, name=False)
 
 
 def _create(store: Path, name: str, layout: Layout, attributes: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ something is in it or in a neighbour by edge or corner, so that no halo of a net
 reaches from an object into what was not read.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,8 @@ def write_tissue(store: str | Path, tissue: Tissue) -> None:
         array.write(index, tissue.cells[array.region(index)].astype(np.uint8))
 
 
-def read_tissue(store: str | Path, described: dict[str, Any] | None) -> Tissue | None:
+def read_tissue(store: str | Path, described: Mapping[str, object] | None) -> Tissue | None:
     """The mask of a prepared image by what its receipt says; None where it has none."""
     if described is None:
         return None
-    return Tissue(np.asarray(read_array(store, "tissue")[:]) != 0, described["by"])
+    return Tissue(np.asarray(read_array(store, "tissue")[:]) != 0, str(described["by"]))

@@ -1,8 +1,10 @@
 """The geometry of overlap-tile: sizes, halos, tiles and mirrored padding. NumPy alone."""
 
+from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.grid import Tile, tile_grid
 from unetflow.tiles.mirror import mirror, read_mirrored
 from unetflow.tiles.regions import Region
+from unetflow.tiles.tiling import Tiling
 from unetflow.tiles.valid_sizes import (
     halo_px,
     nearest_input_sizes_px,
@@ -11,8 +13,10 @@ from unetflow.tiles.valid_sizes import (
 )
 
 __all__ = [
+    "Geometry",
     "Region",
     "Tile",
+    "Tiling",
     "halo_px",
     "mirror",
     "nearest_input_sizes_px",

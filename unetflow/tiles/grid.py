@@ -8,6 +8,8 @@ import numpy as np
 
 from unetflow.tiles.regions import Region
 
+Lengths = int | Sequence[int]  # [px], one for all axes or one for each
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -22,7 +24,11 @@ class Tile:
 
 
 def tile_grid(
-    shape: Sequence[int], write_px: int, before_px: int, read_px: int, origin: Sequence[int] = ()
+    shape: Sequence[int],
+    write_px: Lengths,
+    before_px: Lengths,
+    read_px: Lengths,
+    origin: Sequence[int] = (),
 ) -> list[Tile]:
     """Tiles whose write regions partition a level of `shape`, for any number of axes.
 
@@ -30,33 +36,35 @@ def tile_grid(
     end of the level; each tile reads `read_px` pixels along each axis, from `before_px` before its
     write region on, and so may leave the level. Order: last axis fastest.
     """
-    if min(write_px, read_px) < 1 or before_px < 0 or before_px + write_px > read_px:
-        raise ValueError(
-            f"a tile reads {read_px} px and writes {write_px} px from {before_px} px on: the read "
-            "region must hold the write region, and sizes must be positive"
-        )
+    writes, befores, reads = (_each(of, len(shape)) for of in (write_px, before_px, read_px))
+    for write, before, read in zip(writes, befores, reads, strict=True):
+        if min(write, read) < 1 or before < 0 or before + write > read:
+            raise ValueError(
+                f"a tile reads {read} px and writes {write} px from {before} px on: the read "
+                "region must hold the write region, and sizes must be positive"
+            )
     origin = origin or (0,) * len(shape)
-    starts = [range(first, first + n, write_px) for first, n in zip(origin, shape, strict=True)]
     ends = [first + n for first, n in zip(origin, shape, strict=True)]
-    return [
-        Tile(
-            write=tuple(
-                slice(start, min(start + write_px, end))
-                for start, end in zip(corner, ends, strict=True)
-            ),
-            read=tuple(slice(start - before_px, start - before_px + read_px) for start in corner),
-        )
-        for corner in itertools.product(*starts)
+    starts = [
+        range(first, end, step) for first, end, step in zip(origin, ends, writes, strict=True)
     ]
+    tiles = []
+    for corner in itertools.product(*starts):
+        write_region = tuple(
+            slice(start, min(start + step, end))
+            for start, step, end in zip(corner, writes, ends, strict=True)
+        )
+        tiles.append(Tile(write_region, _read(write_region, befores, reads)))
+    return tiles
 
 
 def overlapping_grid(
     shape: Sequence[int],
     region: Region,
-    write_px: int,
-    overlap_px: int,
-    before_px: int,
-    read_px: int,
+    write_px: Lengths,
+    overlap_px: Lengths,
+    before_px: Lengths,
+    read_px: Lengths,
 ) -> list[Tile]:
     """Tiles of a level that reach into `region`; their write regions overlap, to be blended.
 
@@ -66,40 +74,56 @@ def overlapping_grid(
 
     The same for any region: tiles lie at multiples of `write_px` of the level.
     """
-    ranges = [
+    axes = len(shape)
+    writes, overlaps = _each(write_px, axes), _each(overlap_px, axes)
+    befores, reads = _each(before_px, axes), _each(read_px, axes)
+    numbers = [
         range(
-            max(0, part.start - overlap_px) // write_px,
-            (min(part.stop + overlap_px, size) - 1) // write_px + 1,
+            max(0, part.start - overlap) // step,
+            (min(part.stop + overlap, size) - 1) // step + 1,
         )
-        for part, size in zip(region, shape, strict=True)
+        for part, size, step, overlap in zip(region, shape, writes, overlaps, strict=True)
     ]
     tiles = []
-    for corner in itertools.product(*ranges):
-        write = tuple(
-            slice(max(0, k * write_px - overlap_px), min(size, (k + 1) * write_px + overlap_px))
-            for k, size in zip(corner, shape, strict=True)
+    for corner in itertools.product(*numbers):
+        write_region = tuple(
+            slice(max(0, k * step - overlap), min(size, (k + 1) * step + overlap))
+            for k, size, step, overlap in zip(corner, shape, writes, overlaps, strict=True)
         )
-        starts = [part.start - before_px for part in write]
-        tiles.append(Tile(write, tuple(slice(start, start + read_px) for start in starts)))
+        tiles.append(Tile(write_region, _read(write_region, befores, reads)))
     return tiles
 
 
 def blend_weights(
-    write: Region, write_px: int, overlap_px: int, shape: Sequence[int]
+    write: Region, write_px: Lengths, overlap_px: Lengths, shape: Sequence[int]
 ) -> np.ndarray:
     """Weights (float32) of a tile of `overlapping_grid`; those of all tiles sum to 1 everywhere.
 
     Along each axis they fall linearly over the pixels that two tiles share.
     """
-    weights = np.ones((1,) * len(write), np.float32)
-    for axis, (part, size) in enumerate(zip(write, shape, strict=True)):
-        number = (part.start + overlap_px) // write_px if part.start else 0
+    axes = len(shape)
+    weights = np.ones((1,) * axes, np.float32)
+    sizes = zip(write, shape, _each(write_px, axes), _each(overlap_px, axes), strict=True)
+    for axis, (part, size, step, overlap) in enumerate(sizes):
+        number = (part.start + overlap) // step if part.start else 0
         centres = np.arange(part.start, part.stop) + 0.5
         along = np.ones(len(centres))
-        for border, sign in ((number * write_px, 1), ((number + 1) * write_px, -1)):
+        for border, sign in ((number * step, 1), ((number + 1) * step, -1)):
             if 0 < border < size:
-                ramp = 0.5 + sign * (centres - border) / (2 * overlap_px)
+                ramp = 0.5 + sign * (centres - border) / (2 * overlap)
                 along = np.minimum(along, ramp)
-        others = [k for k in range(len(write)) if k != axis]
+        others = [k for k in range(axes) if k != axis]
         weights = weights * np.expand_dims(along.astype(np.float32), others)
     return weights
+
+
+def _each(lengths: Lengths, axes: int) -> tuple[int, ...]:
+    return (lengths,) * axes if isinstance(lengths, int) else tuple(lengths)
+
+
+def _read(write: Region, before_px: Sequence[int], read_px: Sequence[int]) -> Region:
+    """What a tile reads for its write region."""
+    return tuple(
+        slice(part.start - before, part.start - before + size)
+        for part, before, size in zip(write, before_px, read_px, strict=True)
+    )

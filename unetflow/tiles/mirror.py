@@ -1,10 +1,19 @@
 """Mirrored padding: what an image shows beyond its border, the edge pixel not repeated."""
 
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
 from unetflow.tiles.regions import Region
+
+
+class Sliceable(Protocol):
+    """An array that is read by slices, such as NumPy's or Zarr's."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, key: tuple[slice, ...], /) -> np.ndarray: ...
 
 
 def mirror(positions: np.ndarray, size_px: int) -> np.ndarray:
@@ -17,14 +26,15 @@ def mirror(positions: np.ndarray, size_px: int) -> np.ndarray:
         return np.zeros_like(positions)
     period = 2 * (size_px - 1)
     folded = np.abs(positions) % period
-    return np.minimum(folded, period - folded)
+    inside: np.ndarray = np.minimum(folded, period - folded)
+    return inside
 
 
-def read_mirrored(array: Any, region: Region) -> np.ndarray:
+def read_mirrored(array: Sliceable, region: Region) -> np.ndarray:
     """Read `region` of an array's last axes, mirrored where it leaves the array.
 
-    `array` is anything with `shape` and slicing (NumPy, Zarr); axes before the region's are read
-    whole. Only pixels of the array that the region needs are read, each once.
+    Axes before the region's are read whole. Only pixels of the array that the region needs are
+    read, each once.
     """
     leading = (slice(None),) * (len(array.shape) - len(region))
     sizes_px = array.shape[len(leading) :]

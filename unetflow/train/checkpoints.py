@@ -4,6 +4,8 @@ import io
 import logging
 import signal
 import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -15,29 +17,37 @@ from unetflow.store.files import write_whole
 log = logging.getLogger(__name__)
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint by rename. Raises StoreError where the disk refuses it."""
-    content = io.BytesIO()
-    torch.save(state, content)
-    write_whole(path, content.getvalue())
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The file that a training goes on from."""
 
+    path: Path
+    digest: str  # of all that decides the weights: of another making it is not gone on with
+    every_s: float = 60.0  # seconds from one writing to the next
 
-def load_checkpoint(path: Path, digest: str) -> dict[str, Any] | None:
-    """The checkpoint of the same making, or None: there is none, or it is of another or broken."""
-    for leftover in path.parent.glob(f".{path.name}.*"):  # of a kill while it was written
-        leftover.unlink(missing_ok=True)
-    if not path.exists():
-        return None
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        found = state["digest"]
-    except Exception as error:  # torch.load raises many kinds
-        log.warning("%s cannot be read (%s): training starts anew", path, error)
-        return None
-    if found != digest:
-        log.info("%s is of another recipe, data or code: training starts anew", path)
-        return None
-    return state
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write it by rename. Raises StoreError where the disk refuses it."""
+        content = io.BytesIO()
+        torch.save({"digest": self.digest, **state}, content)
+        write_whole(self.path, content.getvalue())
+
+    def load(self) -> dict[str, Any] | None:
+        """What was saved, or None: there is none, or it is of another making or broken."""
+        path = self.path
+        for leftover in path.parent.glob(f".{path.name}.*"):  # of a kill while it was written
+            leftover.unlink(missing_ok=True)
+        if not path.exists():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            found = state["digest"]
+        except Exception as error:  # torch.load raises many kinds
+            log.warning("%s cannot be read (%s): training starts anew", path, error)
+            return None
+        if found != self.digest:
+            log.info("%s is of another recipe, data or code: training starts anew", path)
+            return None
+        return state
 
 
 class StopSignal:

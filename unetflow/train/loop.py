@@ -9,29 +9,29 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn, cast
 
 import torch
 from lightning.fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from unetflow import networks
 from unetflow.engine.devices import machine_of
 from unetflow.errors import ModelError
 from unetflow.networks.initial_weights import centre_filters, start_from
+from unetflow.networks.model_file import Best, ModelDescription
+from unetflow.networks.network import Network
 from unetflow.progress import progress
-from unetflow.train.checkpoints import StopSignal, load_checkpoint, save_checkpoint
+from unetflow.train.checkpoints import Checkpoint, StopSignal
+from unetflow.train.history import Row
 from unetflow.train.losses import combined_loss
-from unetflow.train.patches import Batch, Batches, TrainingImage, generator
+from unetflow.train.patches import Batch, Batches, Drawing, TrainingImage, generator
 from unetflow.train.recipes import Recipe
+from unetflow.train.steps import learning_rate, optimizer_for
 from unetflow.train.validation import validation_scores, validation_sums
 
 log = logging.getLogger(__name__)
-
-
-COLUMNS = ("step", "loss", "learning_rate", "elapsed_s", "validation_loss", "validation_iou")
-Row = dict[str, Any]
 
 
 class TrainingRun:
@@ -39,29 +39,28 @@ class TrainingRun:
 
     def __init__(
         self,
-        description: dict[str, Any],
+        description: ModelDescription,
         recipe: Recipe,
         *,
         fabric: Fabric,
         precision: str,
         threads: int,
-        path: Path,
-        digest: str,
+        checkpoint: Checkpoint,
         pretrained: str | Path | None = None,
-        checkpoint_s: float = 60.0,
     ) -> None:
         self.recipe, self.fabric, self.precision = recipe, fabric, precision
-        self.threads, self._path, self._digest = threads, path, digest
-        self._checkpoint_s = checkpoint_s
+        self.threads, self._checkpoint = threads, checkpoint
         torch.manual_seed(generator(recipe.seed, "weights").initial_seed())
-        self.network: nn.Module = networks.build(**description["network"])
+        self.network = networks.build(**description["network"])
         if pretrained is None:
             if recipe.start == "centred":
                 centre_filters(self.network)
         else:
             start_from(pretrained, self.network, description, freeze=recipe.freeze_encoder)
-        self.network.to(memory_format=torch.channels_last)
-        self._wrapped, self.optimizer = fabric.setup(self.network, _optimizer(self.network, recipe))
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._wrapped, self.optimizer = fabric.setup(
+            self.network, optimizer_for(self.network, recipe)
+        )
         self._averaged = (
             AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
             if recipe.ema
@@ -70,21 +69,27 @@ class TrainingRun:
         self.step = 0
         self.history: list[Row] = []
         self.waited_s = 0.0  # for batches, in this process
-        self.best: dict[str, Any] = {"step": 0, "validation_iou": None}
-        self._best_weights: dict[str, Any] | None = None
-        self.machines: list[dict[str, Any]] = []  # each with the first step that it did
+        self.best: Best = {"step": 0, "validation_iou": None}
+        self._best_weights: dict[str, Tensor] | None = None
+        self.machines: list[dict[str, str | int]] = []  # each with the first step that it did
         self._resume()
         self._note_machine()
 
     @property
     def ended(self) -> bool:
-        """All steps are done, or `patience` validations brought no better network."""
+        """All steps are done, or early stopping: validations enough brought no better network."""
         recipe = self.recipe
-        if recipe.patience is None or self.best["validation_iou"] is None:
+        if recipe.early_stopping is None or self.best["validation_iou"] is None:
             return self.step >= recipe.steps
         last = self.step // recipe.validate_every * recipe.validate_every
         waited = (last - self.best["step"]) // recipe.validate_every
-        return self.step >= recipe.steps or waited >= recipe.patience
+        return self.step >= recipe.steps or waited >= recipe.early_stopping
+
+    @property
+    def drawing(self) -> Drawing:
+        """How its patches are drawn."""
+        recipe = self.recipe
+        return Drawing(recipe.seed, recipe.tile_px, self.network.geometry, recipe.augmentation)
 
     def train(
         self, training: Sequence[TrainingImage], validation: Sequence[TrainingImage], workers: int
@@ -94,11 +99,8 @@ class TrainingRun:
         batches = Batches(
             training,
             range(self.step, recipe.steps),
-            seed=recipe.seed,
+            self.drawing,
             numbers=self._own_patches(),
-            input_px=recipe.tile_px,
-            output_px=self.network.check_input_px(recipe.tile_px),  # type: ignore[operator]
-            augmentation=recipe.augmentation,
             workers=workers,
             pinned=self.fabric.device.type == "cuda",
         )
@@ -106,7 +108,7 @@ class TrainingRun:
         started_s = saved_s = time.monotonic()
         with StopSignal() as stop, progress("train", total=recipe.steps, done=self.step) as tick:
             for batch in batches:
-                row = dict.fromkeys(COLUMNS) | {"step": self.step + 1, **self._one_step(batch)}
+                row = self._one_step(batch)
                 self.step += 1
                 self.history.append(row)
                 self._settle(self.history[-2:-1])  # the step before: a GPU is not waited for
@@ -115,7 +117,7 @@ class TrainingRun:
                 now_s = time.monotonic()
                 row["elapsed_s"] = round(before_s + now_s - started_s, 2)
                 stopped = self._any_process(stop.requested is not None)
-                if self.ended or stopped or now_s - saved_s >= self._checkpoint_s:
+                if self.ended or stopped or now_s - saved_s >= self._checkpoint.every_s:
                     self._save()
                     saved_s = now_s
                 if self.ended:
@@ -129,7 +131,7 @@ class TrainingRun:
                 tick()
         self.waited_s = batches.waited_s
 
-    def best_network(self) -> nn.Module:
+    def best_network(self) -> Network:
         """The network with the weights that validated best (the last ones without validation)."""
         if self._best_weights is not None:
             self.network.load_state_dict(self._best_weights)
@@ -152,7 +154,7 @@ class TrainingRun:
         recipe, fabric = self.recipe, self.fabric
         self._wrapped.train()
         if recipe.freeze_encoder:
-            self.network.contracting.eval()  # type: ignore[union-attr]
+            self.network.encoder.eval()
         number = generator(recipe.seed, "dropout", self.step, fabric.global_rank).initial_seed()
         torch.manual_seed(number)
         rate = learning_rate(recipe, self.step)
@@ -178,7 +180,14 @@ class TrainingRun:
             self._averaged.update_parameters(self.network)
         if fabric.world_size > 1:
             total = fabric.all_reduce(total, reduce_op="mean")  # type: ignore[assignment]
-        return {"loss": total, "learning_rate": rate}
+        return {
+            "step": self.step + 1,
+            "loss": total,
+            "learning_rate": rate,
+            "elapsed_s": 0.0,
+            "validation_loss": None,
+            "validation_iou": None,
+        }
 
     def _parts(self, batch: Batch) -> list[tuple[Tensor, ...]]:
         """The patches of this process on its device, in `accumulate` parts."""
@@ -206,7 +215,8 @@ class TrainingRun:
         if not validation:
             self.best = {"step": self.step, "validation_iou": None}
             return
-        network = self.network if self._averaged is None else self._averaged.module
+        averaged = self._averaged
+        network = self.network if averaged is None else cast(Network, averaged.module)
         if self.fabric.world_size > 1:
             for buffer in network.buffers():  # of batch normalisation: each process has its own
                 torch.distributed.broadcast(buffer, 0)
@@ -239,7 +249,6 @@ class TrainingRun:
         if not self.fabric.is_global_zero:
             return
         state = {
-            "digest": self._digest,
             "machines": self.machines,
             "step": self.step,
             "network": self.network.state_dict(),
@@ -249,18 +258,21 @@ class TrainingRun:
             "best": self.best,
             "best_weights": self._best_weights,
         }
-        save_checkpoint(self._path, state)
+        self._checkpoint.save(state)
 
-    def _machine(self) -> dict[str, Any]:
+    def _machine(self) -> dict[str, str | int]:
         """What the bits depend on, as far as known here, beside the recipe and its data."""
         device = self.fabric.device.type
         return {
-            **{"device": device, **machine_of(device), "precision": self.precision},
-            **{"processes": self.fabric.world_size, "threads": self.threads},
+            "device": device,
+            **machine_of(device),
+            "precision": self.precision,
+            "processes": self.fabric.world_size,
+            "threads": self.threads,
         }
 
     def _resume(self) -> None:
-        state = load_checkpoint(self._path, self._digest)
+        state = self._checkpoint.load()
         if state is None:
             return
         self.network.load_state_dict(state["network"])
@@ -281,29 +293,9 @@ class TrainingRun:
             log.warning(
                 "the checkpoint was written with %s %s, this run has %s: the weights will "
                 "differ from those of an undisturbed run",
-                *(name, before[name], here[name]),
+                name,
+                before[name],
+                here[name],
             )
         if others or not before:
             self.machines = [*self.machines, {"from_step": self.step + 1, **here}]
-
-
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Learning rate of a step (0 is the first)."""
-    if recipe.schedule == "constant":
-        return recipe.learning_rate
-    start = max(1, recipe.steps // 20)
-    if step < start:
-        return recipe.learning_rate * (step + 1) / start
-    share = (step - start) / max(1, recipe.steps - start)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
-
-
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    trained = [weights for weights in network.parameters() if weights.requires_grad]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            trained, lr=recipe.learning_rate, momentum=recipe.momentum, fused=True
-        )
-    return torch.optim.AdamW(
-        trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
-    )

@@ -22,6 +22,7 @@ from unetflow.engine.memory import available_bytes
 from unetflow.labels.annotation import Annotation
 from unetflow.store.pixels import ImageLike, Normalised
 from unetflow.store.shards import read_array
+from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.regions import Region
 from unetflow.train.augment import draw_coordinates, mirrored, sample, vary_gray
 from unetflow.train.recipes import Augmentation
@@ -111,7 +112,8 @@ def hold(images: Sequence[TrainingImage], processes: int = 1) -> list[TrainingIm
         log.info(
             "training images need %.1f GB of the %.1f GB that are left: they are read patch by "
             "patch",
-            *(needed / 1e9, left / 1e9),
+            needed / 1e9,
+            left / 1e9,
         )
         return list(images)
     return [image.held() for image in images]
@@ -124,26 +126,37 @@ def generator(seed: int, *counters: int | str) -> torch.Generator:
     return torch.Generator().manual_seed(number)
 
 
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """How patches are drawn for a network."""
+
+    seed: int
+    input_px: int  # side of what the network sees
+    geometry: Geometry  # where in it its output lies
+    augmentation: Augmentation
+
+    @property
+    def output(self) -> Region:
+        """Where in a patch target and weight lie."""
+        return self.geometry.output_region((self.input_px,) * len(self.geometry.axes))
+
+
 def draw_patch(
-    images: Sequence[TrainingImage],
-    *,
-    input_px: int,
-    output_px: int,
-    augmentation: Augmentation,
-    random: torch.Generator,
+    images: Sequence[TrainingImage], drawing: Drawing, random: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One augmented patch: image (C, H, W) of `input_px`, target and weight of `output_px`.
+    """One augmented patch: image (C, H, W), target and weight of the network's output.
 
     Images are chosen by area, places evenly or on an object, so that the output lies in the image
     where it fits. Beyond the image it is mirrored. Only what the patch shows is read.
     """
     areas = torch.tensor([float(np.prod(one.shape_YX)) for one in images])
     chosen = images[int(torch.multinomial(areas, 1, generator=random))]
-    centre = _centre(chosen, output_px, augmentation.foreground, random)
-    coordinates_2HW = draw_coordinates(input_px, centre, augmentation, random)
+    augmentation, output = drawing.augmentation, drawing.output
+    sizes_px = [part.stop - part.start for part in output]
+    centre = _centre(chosen, sizes_px, augmentation.foreground, random)
+    coordinates_2HW = draw_coordinates(drawing.input_px, centre, augmentation, random)
     coordinates_2HW = mirrored(coordinates_2HW, chosen.shape_YX)
-    margin = (input_px - output_px) // 2
-    inner_2HW = coordinates_2HW[:, margin : margin + output_px, margin : margin + output_px]
+    inner_2HW = coordinates_2HW[:, *output]
     region, outer_2HW = _within(coordinates_2HW, chosen.shape_YX)
     pixels_CHW = np.ascontiguousarray(chosen.image_CYX[(slice(None), *region)])
     image_CHW = sample(torch.from_numpy(pixels_CHW), outer_2HW, "bilinear")
@@ -155,12 +168,12 @@ def draw_patch(
 
 
 def _centre(
-    image: TrainingImage, output_px: int, foreground: float, random: torch.Generator
+    image: TrainingImage, output_px: Sequence[int], foreground: float, random: torch.Generator
 ) -> Tensor:
     """The centre (row, column) [px] of a patch."""
     sizes = torch.tensor(image.shape_YX, dtype=torch.float32)
     middle = (sizes - 1) / 2
-    free = (sizes - output_px).clamp(min=0) / 2
+    free = (sizes - torch.tensor(output_px)).clamp(min=0) / 2
     evenly = middle + free * (2 * torch.rand(2, generator=random) - 1)
     on_object, which = torch.rand(2, generator=random).tolist()
     if on_object >= foreground or not len(image.objects_N2):
@@ -191,21 +204,14 @@ class Batches:
         self,
         images: Sequence[TrainingImage],
         steps: range,
+        drawing: Drawing,
         *,
-        seed: int,
         numbers: range,
-        input_px: int,
-        output_px: int,
-        augmentation: Augmentation,
         workers: int = 1,
         pinned: bool = False,
     ) -> None:
-        self._images, self._steps, self._seed, self._numbers = images, steps, seed, numbers
-        self._patch: dict[str, Any] = {
-            "input_px": input_px,
-            "output_px": output_px,
-            "augmentation": augmentation,
-        }
+        self._images, self._steps, self._numbers = images, steps, numbers
+        self._drawing = drawing
         self._workers, self._pinned = workers, pinned
         self.waited_s = 0.0
 
@@ -233,15 +239,16 @@ class Batches:
         return batch
 
     def _draw(self, step: int) -> Batch:
+        seed = self._drawing.seed
         patches = [
-            draw_patch(
-                self._images, random=generator(self._seed, "patch", step, number), **self._patch
-            )
+            draw_patch(self._images, self._drawing, generator(seed, "patch", step, number))
             for number in self._numbers
         ]
         image_BCHW, target_BHW, weight_BHW = (
             torch.stack(parts) for parts in zip(*patches, strict=True)
         )
         image_BCHW = image_BCHW.contiguous(memory_format=torch.channels_last)
-        batch = (image_BCHW, target_BHW, weight_BHW)
-        return Batch(*((each.pin_memory() for each in batch) if self._pinned else batch))
+        if self._pinned:
+            image_BCHW, target_BHW = image_BCHW.pin_memory(), target_BHW.pin_memory()
+            weight_BHW = weight_BHW.pin_memory()
+        return Batch(image_BCHW, target_BHW, weight_BHW)

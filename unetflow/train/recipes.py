@@ -36,7 +36,7 @@ class Recipe:
     learning_rate: float
     momentum: float  # of sgd
     weight_decay: float  # of adamw
-    schedule: str  # constant, or cosine: to 0 after a linear start over the first 5 %
+    schedule: str  # constant, or cosine: to 0 after a linear warm-up over the first 5 %
     class_balance: bool  # w_c from class frequencies, or 1
     precision: str  # auto, fp32 or bf16
     validate_every: int  # steps
@@ -46,7 +46,7 @@ class Recipe:
     accumulate: int = 1  # parts that the patches of a step are taken in, one after the other
     clip_norm: float | None = None  # of the gradient
     ema: float = 0.0  # decay of the running mean of the weights that is validated and kept
-    patience: int | None = None  # validations without a better one that end the training
+    early_stopping: int | None = None  # validations without a better one that end the training
     freeze_encoder: bool = False  # of a network that starts from a model file
     deterministic: bool = False  # the same bits on a GPU too, at some cost
     augmentation: Augmentation = field(default_factory=Augmentation)

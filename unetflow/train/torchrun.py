@@ -1,4 +1,4 @@
-"""Several processes that train together on one machine: torchrun, told when to stop."""
+"""Processes that train: one, or several together on one machine by torchrun, told when to stop."""
 
 import json
 import logging
@@ -10,37 +10,60 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from unetflow.engine.gpus import claim_gpus, name_of
+from unetflow.engine.machine import Machine
 from unetflow.errors import ModelError
 
 log = logging.getLogger(__name__)
 
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+# as Fabric calls them
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
-def _with_gpus(count: int) -> dict[str, str]:
-    """The environment of processes that see so many GPUs, which no other job holds."""
-    names = [name_of(number) for number in claim_gpus(count)]
-    return {**os.environ, **({"CUDA_VISIBLE_DEVICES": ",".join(names)} if names else {})}
+def processes_here() -> int:
+    """How many processes train together on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
-def train_together(processes: int, arguments: Mapping[str, Any]) -> None:
-    """`unetflow.train.train_network` in so many processes, one per GPU where there are any.
+def launch(device: str, precision: str) -> Fabric:
+    """This process alone, or with those that torchrun started beside it."""
+    world, here = int(os.environ.get("WORLD_SIZE", 1)), processes_here()
+    alone = world == 1
+    fabric = Fabric(
+        accelerator=device,
+        devices=[torch.cuda.current_device()] if alone and device == "cuda" else here,
+        num_nodes=world // here,
+        strategy="auto" if alone else "ddp",
+        precision=PRECISIONS[precision],
+        # else a job of SLURM is taken for one of several that train together
+        plugins=[LightningEnvironment()] if alone else None,
+    )
+    fabric.launch()
+    return fabric
 
-    A stop signal is passed on as SIGTERM: the processes write a checkpoint and end. Raises
-    ModelError where they fail; why stands above in the log.
+
+def train_together(machine: Machine, module: str, arguments: Mapping[str, Any]) -> None:
+    """`python -m module arguments.json` in as many processes as the machine is to have.
+
+    One per GPU, where there are any. A stop signal is passed on as SIGTERM: the processes write a
+    checkpoint and end. Raises ModelError where they fail; why stands above in the log.
     """
+    processes = machine.processes
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "arguments.json"
         path.write_text(json.dumps(arguments, default=str))
-        module = ["-m", "unetflow.stages.train", str(path)]
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         with subprocess.Popen(
-            [sys.executable, *torchrun, *module],
-            env=_with_gpus(processes) if arguments["gpu"] else None,
+            [sys.executable, *torchrun, "-m", module, str(path)],
+            env=_with_gpus(processes) if machine.gpu else None,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -66,3 +89,10 @@ def train_together(processes: int, arguments: Mapping[str, Any]) -> None:
             f"training in {processes} processes ended with code {code}; the log above says why. "
             "Run the same command again to go on from the last checkpoint."
         )
+
+
+def _with_gpus(count: int) -> dict[str, str]:
+    """The environment of processes that see so many GPUs, which no other job holds."""
+    names = [name_of(number) for number in claim_gpus(count)]
+    visible = {"CUDA_VISIBLE_DEVICES": ",".join(names)} if names else {}
+    return os.environ | visible

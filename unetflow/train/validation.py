@@ -7,26 +7,28 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from unetflow.networks.network import Network
 from unetflow.predict.forward import cut, read_tile, ready, tile_logits
-from unetflow.tiles.tiling import grid_for
+from unetflow.tiles.tiling import Tiling
 from unetflow.train.losses import weighted_cross_entropy
 from unetflow.train.patches import TrainingImage
 
-# A multiple of 2**depth for any depth up to 8. It changes nothing but memory, where the network is
+# More where the step of the network wants it. It changes nothing but memory, where the network is
 # seamless; of others the scores are an estimate, as they are predicted in other tiles.
 WRITE_PX = 256
 
 
 def validation_sums(
-    network: nn.Module, images: Sequence[TrainingImage], *, device: str, precision: str
+    network: Network, images: Sequence[TrainingImage], *, device: str, precision: str
 ) -> Tensor:
     """What `validation_scores` needs of whole images, float64; sums of images may be added."""
     inferring = ready(network, device=device, precision=precision)
+    tiling = Tiling.at_least(network.geometry, WRITE_PX)
     loss_sum, counted_px, both_px, either_px = 0.0, 0, 0, 0
     for one in images:
-        for tile in grid_for(inferring, one.shape_YX, WRITE_PX):
+        for tile in tiling.grid(one.shape_YX):
             tile_BCHW = read_tile(one.image_CYX, tile)
             logits_KHW = cut(tile_logits(inferring, tile_BCHW)[0], tile).cpu()
             target, weight_HW = (

@@ -9,11 +9,11 @@ image, for the class balance w_c belongs to a fold.
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numba import njit
 
+from unetflow.engine.each import for_each
 from unetflow.labels.encoding import separate_touching
 from unetflow.tiles.regions import Region, shard_grid, shard_region, with_halo
 from unetflow.weights.two_nearest import two_nearest
@@ -54,8 +54,7 @@ def weight_map(
         term = separation_term(separated, w0=w0, sigma_px=sigma_px, spacing=steps)[inner]
         weights[piece] = np.where(separated[inner] == 0, background + term, objects)
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(fill, _pieces(labels.shape)))
+    for_each(fill, _pieces(labels.shape), threads=threads)
     return weights
 
 

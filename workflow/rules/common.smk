@@ -6,13 +6,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
+from unetflow import networks
 from unetflow.errors import ConfigError
-from unetflow.provenance.code_digest import code_digest
-from unetflow.jobs.resources import for_shards, gpus, growing, tiles_mb
-from unetflow.jobs.settings import read_settings, sources_cache
-from unetflow.jobs.sources import Sources
 from unetflow.images.sources import split_dataset
+from unetflow.jobs.resources import for_shards, gpus, growing, tiles_mb
+from unetflow.jobs.settings import read_settings
+from unetflow.jobs.sources import Sources, sources_cache
+from unetflow.provenance.code_digest import code_digest
 from unetflow.tiles.regions import squares
 
 BASE = Path(str(workflow.current_basedir)).parents[1]
@@ -24,6 +26,9 @@ try:
     SETTINGS = read_settings(config, BASE / "workflow" / "schemas", BASE)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+if workflow.is_main_process:  # each job reads the config again
+    for note in SETTINGS.notes:
+        logger.warning(note)
 
 RESULTS = SETTINGS.config["results"].rstrip("/")
 SOURCES = Sources(sources_cache(RESULTS))
@@ -34,7 +39,7 @@ LABELLING = {
 PARTS = SETTINGS.config["predict"]["parts"]  # in no digest: any number gives the same bytes
 PREDICT = {key: value for key, value in SETTINGS.config["predict"].items() if key != "parts"}
 LEAST_OF_PART = 16  # shards: with fewer, starting the job takes longer than what is shared
-BEGIN, END = (0, 0), (-1, 1)  # shares, as `unetflow.predict.stored_foreground` has them
+BEGIN, END = (0, 0), (-1, 1)  # shares, as `unetflow.predict.plan` has them
 
 
 wildcard_constraints:
@@ -54,6 +59,12 @@ def code(rule, *others):
     return code_digest(BASE / "scripts" / f"{rule}.py", *others)
 
 
+def report_templates():
+    """The report's templates, as `code` takes files."""
+    folder = BASE / "unetflow" / "report" / "templates"
+    return [path.relative_to(BASE).as_posix() for path in sorted(folder.glob("*.html"))]
+
+
 def under_results(path):
     """A path under the results folder for params, where Snakemake expands wildcards only."""
     return f"{RESULTS}/{path}"
@@ -70,10 +81,8 @@ BUNDLE_OF = {image: bundle for bundle, images in SETTINGS.bundles.items() for im
 def names_of(image):
     """What patterns may name of an image; a bundle of one has the image's name and receipt."""
     bundle = BUNDLE_OF[image]
-    return {
-        **{"image": image, "bundle": bundle},
-        "receipt": image if bundle == image else f"{bundle}/{image}",
-    }
+    receipt = image if bundle == image else f"{bundle}/{image}"
+    return {"image": image, "bundle": bundle, "receipt": receipt}
 
 
 def paths(pattern, images, **wildcards):
@@ -92,7 +101,7 @@ def each_of(wildcards):
             else f"{wildcards.bundle}: no image of {SETTINGS.config['images']}, nor a bundle of them"
         )
     for image in SETTINGS.bundles[wildcards.bundle]:
-        yield SimpleNamespace(**{**dict(wildcards.items()), **names_of(image)})
+        yield SimpleNamespace(**(dict(wildcards.items()) | names_of(image)))
 
 
 def of_each(**params):
@@ -130,11 +139,6 @@ def run_of(wildcards):
     return {"experiment": wildcards.experiment, "fold": wildcards.fold}
 
 
-def sheet(column):
-    """Function of wildcards: a cell of the image's row."""
-    return lambda wildcards: getattr(SETTINGS.images[wildcards.image], column)
-
-
 def raw_file(column):
     """Function of wildcards: the raw file of the image, whose time does not count."""
 
@@ -146,16 +150,46 @@ def raw_file(column):
 
 
 def dataset(key):
-    """Function of wildcards: a key of the dataset of the image or of the experiment."""
+    """Function of wildcards: a key of the dataset of the experiment, image or bundle."""
 
     def value(wildcards):
         if hasattr(wildcards, "experiment"):
             name = SETTINGS.config["experiments"][wildcards.experiment]["dataset"]
-        else:
-            name = SETTINGS.images[wildcards.image].dataset
+        else:  # all images of a bundle are of one
+            image = getattr(wildcards, "image", None) or next(each_of(wildcards)).image
+            name = SETTINGS.images[image].dataset
         return SETTINGS.config["datasets"][name][key]
 
     return value
+
+
+def raw(column):
+    """Function of wildcards: `unetflow.images.sources.RawFile` of the image or of its truth."""
+
+    def value(wildcards):
+        image = SETTINGS.images[wildcards.image]
+        return {
+            "path": getattr(image, column),
+            "fingerprint": fingerprint(column)(wildcards),
+            "plane": image.plane,
+            "time": image.time,
+            "axes": image.axes,
+        }
+
+    return value
+
+
+def wanted(wildcards):
+    """What is made of the raw image: `unetflow.stages.prepare_image.Wanted`."""
+    image = SETTINGS.images[wildcards.image]
+    return {
+        "level": image.level,
+        "mpp": image.mpp,
+        "want_mpp": dataset("mpp")(wildcards),
+        "channels": image.channels,
+        # its mask, else how its dataset wants tissue found, None for not at all
+        "tissue": image.tissue or dataset("tissue")(wildcards),
+    }
 
 
 def fingerprint(column):
@@ -171,11 +205,6 @@ def fingerprint(column):
     return value
 
 
-def tissue(wildcards):
-    """The image's mask of tissue, else how its dataset wants it found, None for not at all."""
-    return SETTINGS.images[wildcards.image].tissue or dataset("tissue")(wildcards)
-
-
 def tissue_mask(wildcards):
     """The image's mask of tissue as input, if it has one."""
     return raw_file("tissue")(wildcards) if SETTINGS.images[wildcards.image].tissue else None
@@ -189,15 +218,19 @@ def experiment(key):
     return lambda wildcards: SETTINGS.config["experiments"][wildcards.experiment][key]
 
 
-def weighting(key):
-    """Function of wildcards: a key of the weighting."""
-    return lambda wildcards: SETTINGS.config["weighting"][wildcards.weighting][key]
+def weighting(wildcards):
+    """The keys of the weighting: `unetflow.stages.weights.Weighting`."""
+    return SETTINGS.config["weighting"][wildcards.weighting]
 
 
 def network_module(wildcards):
     """The module of the experiment's network: its code counts beside the script's."""
-    name = SETTINGS.config["experiments"][wildcards.experiment]["network"]["name"]
-    return f"unetflow.networks.{name}"
+    return networks.module_of(experiment("network")(wildcards)["name"])
+
+
+def geometry_of_network(name):
+    """The geometry of an experiment's network."""
+    return networks.geometry_of(**SETTINGS.config["experiments"][name]["network"])
 
 
 def network_code(rule):
@@ -229,8 +262,7 @@ def parts_of(wildcards):
 def raw_shards(name):
     """Shards of an image's level in its raw file, before it is resampled; 1 if unreadable."""
     image = SETTINGS.images[name]
-    chosen = {"plane": image.plane, "time": image.time, "axes": image.axes}
-    shape = SOURCES.shape_px(image.path, level=image.level or 0, **chosen)
+    shape = SOURCES.shape_px(image.path, level=image.level or 0, **image.chosen)
     return squares(shape or [1, 1], PREDICT["shard_px"])
 
 
@@ -241,9 +273,9 @@ def gpus_of_predict(wildcards):
 
 def memory_of_predict(wildcards, threads, attempt):
     """Memory [MB] of the rules that predict: on a CPU as many tiles as threads, on a GPU few."""
-    network = SETTINGS.config["experiments"][wildcards.experiment]["network"]
+    geometry = geometry_of_network(wildcards.experiment)
     on_gpu = gpus_of_job(1)(wildcards)
-    return attempt * (6000 if on_gpu else tiles_mb(network["base_channels"], threads))
+    return attempt * (6000 if on_gpu else tiles_mb(geometry, threads))
 
 
 def share_of_predict(wildcards):
@@ -254,7 +286,8 @@ def share_of_predict(wildcards):
 def predict_params(share, receipt):
     """Params of the rules that predict.
 
-    `share` says which shards, as `unetflow.predict.stored_foreground.Share`, `receipt` where an image's is written.
+    `share` says which shards, as `unetflow.predict.plan.Share`, `receipt` where that of an image is
+    written.
     """
     return {
         "images": of_each(
@@ -294,11 +327,11 @@ def integrity_facts():
     """What the sheet says of each image, for the table of the data."""
     return [
         {
-            **{"image": image.name, "dataset": image.dataset, "split": image.split},
-            **{
-                "group": image.group or "",
-                "kind": SETTINGS.config["datasets"][image.dataset]["truth"],
-            },
+            "image": image.name,
+            "dataset": image.dataset,
+            "split": image.split,
+            "group": image.group or "",
+            "kind": SETTINGS.config["datasets"][image.dataset]["truth"],
         }
         for image in SETTINGS.images.values()
     ]

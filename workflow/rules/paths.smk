@@ -82,9 +82,15 @@ def runs():
     ]
 
 
+def paths_of_runs(pattern, of):
+    """A path for each (experiment, fold)."""
+    found = (f"{RESULTS}/{pattern}".format(experiment=name, fold=fold) for name, fold in of)
+    return list(dict.fromkeys(found))
+
+
 def run_paths(pattern):
-    """A path for each experiment and fold."""
-    return [f"{RESULTS}/{pattern}".format(experiment=name, fold=fold) for name, fold in runs()]
+    """A path for each experiment and fold of the config."""
+    return paths_of_runs(pattern, runs())
 
 
 def only_segmented():
@@ -97,18 +103,26 @@ def only_segmented():
     ]
 
 
-def image_paths(pattern, *roles):
-    """A path for each experiment, fold and image with one of the roles."""
+def images_of_runs(*roles):
+    """All (experiment, fold, image) with one of the roles."""
     judged = [role for role in roles if role != "predict"]
-    pairs = [
+    found = [
         (name, fold, image)
         for name, fold in runs()
         for image in SETTINGS.images_of(name, fold, *judged)
     ]
-    if "predict" in roles:
-        pairs += only_segmented()
-    found = (paths(pattern, [image], experiment=name, fold=fold) for name, fold, image in pairs)
+    return [*found, *only_segmented()] if "predict" in roles else found
+
+
+def paths_of_images(pattern, images):
+    """A path for each (experiment, fold, image)."""
+    found = (paths(pattern, [image], experiment=name, fold=fold) for name, fold, image in images)
     return list(dict.fromkeys(chain.from_iterable(found)))
+
+
+def image_paths(pattern, *roles):
+    """A path for each experiment, fold and image with one of the roles."""
+    return paths_of_images(pattern, images_of_runs(*roles))
 
 
 def stack_paths(pattern):
@@ -140,10 +154,8 @@ def facts_of_segmented(wildcards):
         "calibration": "calibration/{experiment}/fold{fold}.json",
     }
     return [
-        {
-            **{"experiment": name, "fold": fold, "image": image},
-            **{key: paths(of, [image], experiment=name, fold=fold)[0] for key, of in patterns.items()},
-        }
+        {"experiment": name, "fold": fold, "image": image}
+        | {key: paths(of, [image], experiment=name, fold=fold)[0] for key, of in patterns.items()}
         for name, fold, image in only_segmented()
     ]
 
@@ -166,14 +178,24 @@ def exports(wildcards):
         if name in wanted["formats"]
         for path in image_paths(pattern, *wanted["splits"])
     ]
-    if "stack" in wanted["formats"]:
-        files += [
-            f"{RESULTS}/exports/{name}/fold{fold}/{stack}.stack.tif"
-            for name in SETTINGS.config["experiments"]
-            for fold in dict.fromkeys([*SETTINGS.folds(name), *SETTINGS.segmenting(name)])
-            for stack in SETTINGS.stacks_of(name, fold, *wanted["splits"])
-        ]
+    files += [
+        f"{RESULTS}/exports/{name}/fold{fold}/{stack}.stack.tif"
+        for name, fold, stack, _ in exported_stacks()
+    ]
     return files
+
+
+def exported_stacks():
+    """All (experiment, fold, stack, slices) that the config wants exported."""
+    wanted = SETTINGS.config["export"]
+    if "stack" not in wanted["formats"]:
+        return []
+    return [
+        (name, fold, stack, slices)
+        for name in SETTINGS.config["experiments"]
+        for fold in dict.fromkeys([*SETTINGS.folds(name), *SETTINGS.segmenting(name)])
+        for stack, slices in SETTINGS.stacks_of(name, fold, *wanted["splits"]).items()
+    ]
 
 
 def exported_slices(pattern):

@@ -43,18 +43,10 @@ rule prepare_image:
         runtime=growing(60, each=1),
     params:
         images=of_each(
-            path=sheet("path"),
-            fingerprint=fingerprint("path"),
+            raw=raw("path"),
+            wanted=wanted,
             store="images/{image}.ome.zarr",
             receipt="images/{receipt}.json",
-            plane=sheet("plane"),
-            time=sheet("time"),
-            axes=sheet("axes"),
-            level=sheet("level"),
-            mpp=sheet("mpp"),
-            want_mpp=dataset("mpp"),
-            channels=sheet("channels"),
-            tissue=tissue,
         ),
         mask_fingerprints=in_bundle(fingerprint("tissue")),
         max_unreadable=SETTINGS.config["prepare"]["max_unreadable"],
@@ -106,18 +98,14 @@ rule prepare_truth:
         runtime=growing(60, each=1),
     params:
         images=of_each(
-            path=sheet("truth"),
-            fingerprint=fingerprint("truth"),
+            raw=raw("truth"),
             store="images/{image}.ome.zarr",
             image_receipt="images/{receipt}.json",
             receipt="truth/{receipt}.json",
-            plane=sheet("plane"),
-            time=sheet("time"),
-            axes=sheet("axes"),
-            kind=dataset("truth"),
-            classes=dataset("classes"),
-            ignore_value=dataset("ignore_value"),
         ),
+        kind=dataset("truth"),
+        classes=dataset("classes"),
+        ignore_value=dataset("ignore_value"),
         code=code("prepare_truth"),
     script:
         "../../scripts/prepare_truth.py"

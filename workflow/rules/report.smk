@@ -5,6 +5,7 @@ rule report:
     input:
         integrity="<results>/integrity.csv",
         table="<results>/evaluation/metrics.csv",
+        stacks="<results>/evaluation/stacks.csv",
         histories=run_paths("models/{experiment}/fold{fold}/training.csv"),
         patches=run_paths("models/{experiment}/fold{fold}/patches.npz"),
         models=run_paths("models/{experiment}/fold{fold}/model.json"),
@@ -27,9 +28,9 @@ rule report:
         mem_mb=growing(2000),
         runtime=growing(20),
     params:
-        results=lambda wildcards: RESULTS,
         config=SETTINGS.config,
-        runs=runs(),
-        code=code("report", "unetflow/report/templates/page.html"),
+        runs=files_of_runs,
+        receipts=receipts_of_stages,
+        code=code("report", *report_templates()),
     script:
         "../../scripts/report.py"

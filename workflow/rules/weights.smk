@@ -21,10 +21,9 @@ rule weights:
             truth_receipt="truth/{receipt}.json",
             store="weights/{weighting}/{image}.zarr",
             receipt="weights/{weighting}/{receipt}.json",
-            kind=dataset("truth"),
         ),
-        w0=weighting("w0"),
-        sigma_px=weighting("sigma_px"),
+        kind=dataset("truth"),
+        weighting=weighting,
         code=code("weights"),
     script:
         "../../scripts/weights.py"

@@ -1,5 +1,6 @@
 """Pictures of the report as PNG: crops with truth, foreground and errors. Shapes: (Y, X)."""
 
+import base64
 import io
 import math
 from dataclasses import dataclass
@@ -84,6 +85,11 @@ def patch_panel(image_CHW: np.ndarray, target_HW: np.ndarray, weight_HW: np.ndar
     middle[find_boundaries(target_HW, mode="inner")] = rgb(HIT)
     middle[[0, -1]] = middle[:, [0, -1]] = rgb(CHOSEN)
     return _png(drawn)
+
+
+def data_uri(png: bytes) -> str:
+    """A picture as a page holds it."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _coloured(behind: np.ndarray, labels_YX: np.ndarray) -> np.ndarray:

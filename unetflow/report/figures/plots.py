@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 import matplotlib
 import matplotlib.ticker
@@ -23,17 +22,26 @@ from unetflow.report.seam_audit import Seams
 
 INK = "#010203"  # stands for currentColor while matplotlib draws
 SIZE_INCH = (3.6, 2.6)
-STYLE: dict[str, Any] = {
+STYLE: dict[str, str | float] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "unetflow",
     "font.size": 9,
     "axes.labelsize": 9,
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
-    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), INK),
-    **dict.fromkeys(("xtick.color", "ytick.color", "grid.color"), INK),
-    **{"axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.12, "grid.linewidth": 0.6},
-    **{"axes.linewidth": 0.6, "lines.solid_capstyle": "round", "axes.axisbelow": True},
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": INK,
+    "grid.alpha": 0.12,
+    "grid.linewidth": 0.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "lines.solid_capstyle": "round",
 }
 
 

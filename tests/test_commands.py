@@ -1,0 +1,155 @@
+"""The doors of the commands: `unetflow COMMAND` and `python -m`, what they say and how they end."""
+
+import os
+import platform
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from conftest import ROOT
+
+from unetflow import __version__
+from unetflow.commands import COMMANDS, MENDABLE, main
+from unetflow.networks import build
+from unetflow.networks.model_file import ModelDescription, save_model
+
+MODULES = {"predict": "unetflow.predict", "score": "unetflow.metrics", "split": "unetflow.splits"}
+WRONG = {  # arguments that a command can only refuse
+    "predict": ["none.safetensors", "none.tif", "out.ome.zarr"],
+    "score": ["none.tif", "none.tif"],
+    "split": ["none.tsv", "out.tsv", "--folds", "2"],
+}
+
+# How many arenas of glibc the process had in the end.
+COUNTS_ARENAS = """
+import atexit, ctypes, re, tempfile
+
+def write_arenas():
+    library = ctypes.CDLL(None)
+    library.fopen.restype = ctypes.c_void_p
+    with tempfile.NamedTemporaryFile("r") as file:
+        stream = ctypes.c_void_p(library.fopen(file.name.encode(), b"w"))
+        library.malloc_info(0, stream)
+        library.fclose(stream)
+        print("arenas:", len(re.findall("<heap nr", file.read())))
+
+atexit.register(write_arenas)
+"""
+
+
+def entry_point() -> str:
+    """What an installation of the package calls `unetflow`, as Python code."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    entry = EntryPoint("unetflow", scripts["unetflow"], "console_scripts")
+    return f"import sys; from {entry.module} import {entry.attr}; sys.exit({entry.attr}())"
+
+
+def called(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_commands_are_listed_and_nothing_is_loaded_for_it() -> None:
+    loaded = "; import atexit; atexit.register(lambda: print(*sys.modules, file=sys.stderr))"
+    done = called("-c", entry_point().replace("import sys", f"import sys{loaded}", 1), "--help")
+    assert done.returncode == 0
+    for name, does in COMMANDS.items():
+        assert f"  {name}" in done.stdout
+        assert does in done.stdout
+    assert not {"torch", "pandas", "numpy", "zarr", "scipy"} & set(done.stderr.split())
+    assert "argparse" in done.stderr.split()
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"unetflow {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["predikt"], "there is no command 'predikt'; did you mean 'predict'?"),
+        (["splits"], "there is no command 'splits'; did you mean 'split'?"),
+        (["train", "--help"], "there is no command 'train'; there are: predict, score, split"),
+        (["--vers"], "the following arguments are required: COMMAND"),
+        ([], "the following arguments are required: COMMAND"),
+    ],
+)
+def test_a_command_that_is_not_there_is_named_with_the_nearest(
+    given: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=str(MENDABLE)):
+        main(given)
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_that_of_the_command_and_says_what_was_typed(name: str) -> None:
+    for command, prog in (
+        (("-c", entry_point(), name), f"unetflow {name}"),
+        (("-m", MODULES[name]), f"python -m {MODULES[name]}"),
+    ):
+        done = called(*command, "--help")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(f"usage: {prog} [-h]")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_a_user_can_mend_is_one_line_and_one_status(name: str) -> None:
+    for command in (("-c", entry_point(), name), ("-m", MODULES[name])):
+        done = called(*command, *WRONG[name])
+        assert done.returncode == MENDABLE
+        assert done.stderr.startswith("error: ")
+        assert "none." in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_wrong_option_ends_the_same(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=str(MENDABLE)):
+        main([name, *WRONG[name], "--no-such-option"])
+    assert "unrecognized arguments: --no-such-option" in capsys.readouterr().err
+
+
+def test_what_no_user_can_mend_is_raised_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(arguments: object, prog: str) -> int:
+        raise ZeroDivisionError(f"ours, in {prog}")
+
+    monkeypatch.setattr("unetflow.commands.split.main", broken)
+    with pytest.raises(ZeroDivisionError, match="ours, in unetflow split"):
+        main(["split"])
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_threads_of_a_prediction_share_one_arena(tmp_path: Path) -> None:
+    network = build("unet", base_channels=2, depth=1)
+    description: ModelDescription = {
+        "network": {"name": "unet", "base_channels": 2, "depth": 1},
+        "channels": 1,
+        "classes": ["cell"],
+        "intensity": {"mean": [120.0], "deviation": [60.0]},
+        "mpp": None,
+    }
+    torch.manual_seed(3)
+    save_model(tmp_path / "m.safetensors", network, description)
+    pixels = np.random.default_rng(0).integers(0, 255, (1200, 1100), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "i.tif", pixels, photometric="minisblack")
+    (tmp_path / "sitecustomize.py").write_text(COUNTS_ARENAS)
+    files = [str(tmp_path / name) for name in ("m.safetensors", "i.tif")]
+    for command in (("-c", entry_point(), "predict"), ("-m", MODULES["predict"])):
+        output = str(tmp_path / f"{command[0]}.ome.zarr")
+        done = called(*command, *files, output, "--threads", "2", PYTHONPATH=str(tmp_path))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == "arenas: 1"

@@ -1,0 +1,63 @@
+"""What the sections give to their templates, where the whole page does not show it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from unetflow.provenance.schemas import RunRecordContent
+from unetflow.report.handed import Config
+from unetflow.report.sections.data import data
+from unetflow.report.sections.performance import performance
+from unetflow.report.sections.provenance import making
+from unetflow.report.sections.training import training_curve
+
+
+@pytest.mark.parametrize(("steps", "rows"), [(1, 1), (400, 20)])
+def test_a_curve_without_validation_has_up_to_20_rows(steps: int, rows: int) -> None:
+    history = pd.DataFrame({"step": np.arange(1, steps + 1), "loss": 1.0, "elapsed_s": 1.0})
+    history = history.assign(validation_loss=np.nan, validation_iou=np.nan)
+    curve = training_curve(history)
+    assert len(curve) == rows
+    assert curve["step"].iloc[-1] == steps
+    assert "validation_iou" not in curve
+
+
+def test_loss_after_the_last_validation_has_a_row_of_its_own() -> None:
+    history = pd.DataFrame({"step": [1, 2, 3], "loss": [3.0, 1.0, 5.0], "elapsed_s": 1.0})
+    history = history.assign(validation_loss=[np.nan, 0.5, np.nan], validation_iou=np.nan)
+    curve = training_curve(history)
+    assert curve[["step", "loss"]].to_numpy().tolist() == [[2, 2.0], [3, 5.0]]
+
+
+def test_a_training_that_went_on_elsewhere_names_all_its_machines() -> None:
+    went_on: RunRecordContent = {
+        "seconds": 5.0,
+        "device": "cpu",
+        "machines": [{"device": "cuda"}, {"device": "cpu"}],
+    }
+    (row,) = performance({"train": [went_on, {"seconds": 2.0, "device": "cpu"}]})
+    assert (row.results, row.total_s, row.median_s, row.max_s) == (2, 7.0, 3.5, 5.0)
+    assert row.devices == "cuda, cpu"
+
+
+def test_experiments_are_alike_but_for_the_seed_alone() -> None:
+    config: Config = {
+        "experiments": {
+            "one": {"weighting": "paper", "recipe": {"seed": 1, "steps": 9}},
+            "two": {"weighting": "paper", "recipe": {"seed": 2, "steps": 9}},
+            "longer": {"weighting": "paper", "recipe": {"seed": 2, "steps": 10}},
+            "even": {"weighting": None, "recipe": {"seed": 1, "steps": 9}},
+        },
+        "report": {"title": "", "overlays": 0},
+    }
+    made = making(config)
+    assert made["one"] == made["two"]
+    assert len(set(made.values())) == 3
+
+
+def test_problems_stand_above_the_table_of_the_data_and_not_in_it() -> None:
+    table = pd.DataFrame({"image": ["a", "b"], "problems": ["", "empty"], "split": "test"})
+    shown = data(table)
+    assert shown.columns == ["image", "split"]
+    assert [row["image"] for row in shown.odd] == ["b"]
+    assert [row["image"] for row in shown.rows] == ["a", "b"]

@@ -1,0 +1,160 @@
+"""The rule hands over what the config makes: every receipt of the graph's jobs, and no other."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from unetflow.report.handed import RunFiles
+
+# Includes the workflow, and says what its functions hand to the report.
+PROBE = f"""
+include: "{ROOT / "Snakefile"}"
+import json
+from pathlib import Path
+handed = {{"runs": files_of_runs(None), "receipts": receipts_of_stages(None)}}
+handed["templates"] = report_templates()
+Path("handed.json").write_text(json.dumps(handed))
+"""
+# By stage the rule, and the end of that of its outputs beside which the run record lies.
+RULES = {
+    "prepare image": ("prepare_image", ".json"),
+    "prepare truth": ("prepare_truth", ".json"),
+    "weights": ("weights", ".json"),
+    "statistics": ("statistics", ".json"),
+    "train": ("train", ".json"),
+    "predict": ("predict", ".json"),
+    "calibrate": ("calibrate", ".json"),
+    "instances": ("instances", ".json"),
+    "evaluate": ("evaluate", ".csv"),
+}
+FOLDS = {"a": "0", "b": "1", "c": "2", "d": "2", "new": "predict", "newer": "predict"}
+
+
+class Handed(NamedTuple):
+    runs: list[RunFiles]
+    receipts: dict[str, list[str]]
+    templates: list[str]  # that count in the digest of the rule's code
+    jobs: dict[str, list[str]]  # outputs of the graph's jobs by stage
+
+
+def hand_over(
+    folder: Path,
+    splits: dict[str, str],
+    *,
+    dataset: dict[str, Any] | None = None,
+    experiment: dict[str, Any] | None = None,
+    export: dict[str, Any] | None = None,
+) -> Handed:
+    """What the rule gets of a sheet and a config that differs from the demo's in these keys."""
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config |= {"images": "images.tsv", "export": export or {}}
+    config["datasets"]["cells"] |= dataset or {}
+    config["experiments"]["unet"] |= experiment or {}
+    rows = ["image\tdataset\tpath\ttruth\tsplit\tgroup"]
+    for image, split in splits.items():
+        file = "a.ome.tif" if image == "a" or split == "predict" else f"{image}.tif"
+        truth = "" if split == "predict" else f"{{data}}/{image}_truth.tif"
+        rows.append(f"{image}\tcells\t{{data}}/{file}\t{truth}\t{split}\tof_{image}")
+    (folder / "images.tsv").write_text("\n".join(rows) + "\n")
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "probe.smk").write_text(PROBE)
+    done = subprocess.run(
+        ["snakemake", "all", "-s", "probe.smk", "--configfile", "config.yaml", "--summary"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    handed = json.loads((folder / "handed.json").read_text())
+    outputs = [line.split("\t") for line in done.stdout.splitlines()[1:]]
+    jobs = {
+        stage: [file for file, _, rule, *_ in outputs if rule == name and file.endswith(end)]
+        for stage, (name, end) in RULES.items()
+    }
+    return Handed(**handed, jobs=jobs)
+
+
+def of_job(receipt: str) -> str:
+    """The output of the job that makes a receipt: of its bundle, where images share jobs."""
+    path = Path(receipt)
+    shared = path.parent.parent.name == "bundles"
+    return str(path.parent.with_name(path.parent.name + path.suffix)) if shared else receipt
+
+
+@pytest.mark.parametrize(
+    ("experiment", "export"),
+    [
+        ({"segment_with": "folds"}, {"formats": ["labels"], "splits": ["train", "predict"]}),
+        ({"segment_with": "all"}, {}),
+        ({"segment_with": "ensemble", "weighting": None}, {}),
+    ],
+    ids=["folds", "all", "ensemble"],
+)
+def test_the_receipts_of_all_jobs_are_handed_over(
+    tmp_path: Path, experiment: dict[str, Any], export: dict[str, Any]
+) -> None:
+    handed = hand_over(tmp_path, FOLDS, experiment=experiment, export=export)
+    assert list(handed.receipts) == list(RULES)
+    for stage, receipts in handed.receipts.items():
+        assert sorted(receipts) == sorted(handed.jobs[stage]), stage
+    assert bool(handed.receipts["weights"]) == (experiment.get("weighting", "paper") == "paper")
+
+
+def test_slices_of_exported_stacks_count_as_predicted(tmp_path: Path) -> None:
+    handed = hand_over(
+        tmp_path,
+        FOLDS,
+        dataset={"truth": "interior"},
+        experiment={"segment_with": "all"},
+        export={"formats": ["stack"], "splits": ["train"]},
+    )
+    for stage, receipts in handed.receipts.items():
+        assert sorted(receipts) == sorted(handed.jobs[stage]), stage
+    assert "results/predictions/unet/foldall/foreground/a.json" in handed.receipts["predict"]
+
+
+def test_images_that_share_jobs_have_their_own_receipts(tmp_path: Path) -> None:
+    splits = dict.fromkeys("abc", "train") | {"v": "validation", "t": "test", "u": "test"}
+    handed = hand_over(tmp_path, splits, dataset={"images_per_job": 2})
+    for stage, receipts in handed.receipts.items():
+        assert {of_job(receipt) for receipt in receipts} == set(handed.jobs[stage]), stage
+    names = {Path(receipt).stem for receipt in handed.receipts["prepare image"]}
+    assert names == set(splits)
+    (run,) = handed.runs
+    assert list(run["images"]) == ["t", "u"]
+    truth, instances = run["images"]["t"]["truth"], run["images"]["t"]["instances"]
+    assert Path(truth).parent.parent == Path("results/truth/bundles")
+    assert Path(instances).parent.parent == Path("results/predictions/unet/fold0/instances/bundles")
+    assert run["foreground"] == instances.replace("/instances/", "/foreground/")
+    assert run["weights"] == {
+        "image": "a",
+        "store": "results/images/a.ome.zarr",
+        "map": "results/weights/paper/a.zarr",
+    }
+
+
+@pytest.fixture(scope="module")
+def without_tests(tmp_path_factory: pytest.TempPathFactory) -> Handed:
+    """Of a sheet without test images and an experiment without a weighting."""
+    folder = tmp_path_factory.mktemp("without_tests")
+    return hand_over(folder, {"a": "train", "b": "predict"}, experiment={"weighting": None})
+
+
+def test_without_test_images_a_run_is_handed_over_all_the_same(without_tests: Handed) -> None:
+    (run,) = without_tests.runs
+    assert (run["images"], run["foreground"], run["weights"]) == ({}, None, None)
+    for stage, receipts in without_tests.receipts.items():
+        assert sorted(receipts) == sorted(without_tests.jobs[stage]), stage
+
+
+def test_all_templates_count_in_the_digest_of_the_code(without_tests: Handed) -> None:
+    folder = Path("unetflow/report/templates")
+    there = sorted((ROOT / folder).iterdir())
+    assert without_tests.templates == [str(folder / path.name) for path in there]

@@ -1,0 +1,98 @@
+"""The options of `unetflow predict`."""
+
+import argparse
+import math
+import sys
+from collections.abc import Callable
+
+from unetflow.engine.devices import cores
+from unetflow.images.slide import SENSIBLE_MPP
+
+
+def parser_of(prog: str, description: str) -> argparse.ArgumentParser:
+    """What reads the arguments of the command, which is called as `prog`."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument("model", help="model.safetensors of a training")
+    parser.add_argument("image", help="any file that the pipeline reads")
+    parser.add_argument("output", help="OME-Zarr to write, out.ome.zarr")
+    _add_options_of_image(parser)
+    _add_options_of_foreground(parser)
+    _add_options_of_instances(parser)
+    return parser
+
+
+def _add_options_of_image(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("what is read").add_argument
+    count, mpp = _in_range(int, 0, math.inf), _in_range(float, *SENSIBLE_MPP)
+    add("--mpp", type=mpp, help="um per pixel, where the file does not say")
+    add("--level", type=count, help="of a pyramid, instead of the model's resolution")
+    add("--plane", type=count, help="of a stack")
+    add("--channels", type=count, nargs="+", help="which, in which order")
+
+
+def _add_options_of_foreground(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("foreground")
+    add = group.add_argument
+    sizes = (128, 256, 512, 1024, 2048)
+    add("--write-px", type=int, choices=sizes, help="of a tile (default: by the precision)")
+    numbers = group.add_mutually_exclusive_group()
+    numbers.add_argument(
+        "--test-time-augmentation",
+        type=int,
+        choices=(1, 7, 8),
+        default=1,
+        help="average over so many flips and rotations (default 1: none)",
+    )
+    numbers.add_argument(
+        "--average",
+        type=int,
+        choices=(1, 7, 8),
+        dest="test_time_augmentation",
+        default=argparse.SUPPRESS,
+        action=_OldName,
+        help=argparse.SUPPRESS,
+    )
+    add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    add("--threads", type=_in_range(int, 1, 4096), default=cores(), help="default: all cores")
+    add("--cpu", dest="gpu", action="store_false", help="do not use a GPU")
+    add("--require-gpu", action="store_true", help="no GPU is an error")
+
+
+def _add_options_of_instances(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("instances").add_argument
+    count, size = _in_range(int, 0, math.inf), _in_range(float, 1e-3, 1e6)
+    add("--threshold", type=_in_range(float, 0, 1), default=0.5, help="default 0.5")
+    add("--min-area-px", type=count, default=0, help="smaller instances are left out")
+    add("--fill-holes", action="store_true")
+    add("--split-px", type=size, help="take clumps apart at necks this much thinner")
+
+
+class _OldName(argparse.Action):
+    """An option that has another name now: it works for this release, and says so."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        new = f"--{self.dest.replace('_', '-')}"
+        print(
+            f"{option_string} is {new} now; unetflow 0.3 will not know the old name",
+            file=sys.stderr,
+        )
+        setattr(namespace, self.dest, values)
+
+
+def _in_range(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
+    """Type of an argument: a number from `least` to `most`."""
+
+    def number(text: str) -> float:
+        value = kind(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not in the range {least:g} to {most:g}")
+        return value
+
+    number.__name__ = kind.__name__  # as argparse names it
+    return number

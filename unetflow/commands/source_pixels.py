@@ -1,0 +1,47 @@
+"""The pixels of an image file for the command, read when they are needed."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetflow.images.resampling import Lost, Source
+from unetflow.provenance.receipts import read_receipt, write_receipt
+
+
+class SourcePixels:
+    """An image file at one resolution as an array (C, Y, X) that is read by region.
+
+    Places that cannot be read are 0, and noted in a file: a run that goes on knows those of the run
+    before. `digest` is that of all that decides what is read.
+    """
+
+    def __init__(self, source: Source, channels: Sequence[int], notes: Path, digest: str) -> None:
+        self._source, self._channels = source, list(channels)
+        self.shape, self.dtype = (len(channels), *source.shape_px), source.slide.dtype
+        self._notes, self._digest = notes, digest
+        before = read_receipt(notes) if notes.exists() else {}
+        self.lost: list[Lost] = before["lost"] if before.get("of") == digest else []
+        self._sum_C, self._count = np.zeros(len(channels)), 0
+        self._lock = threading.Lock()  # a file is read by one thread at a time
+
+    def __getitem__(self, key: tuple[object, slice, slice]) -> np.ndarray:
+        """All channels of a region (rows, columns), whatever stands before these in `key`."""
+        _, rows, columns = key
+        with self._lock:
+            found: list[Lost] = []
+            pixels_CYX = self._source.read(rows, columns, found)[self._channels]
+            new = [place for place in found if place not in self.lost]
+            if new:
+                self.lost += new
+                write_receipt(self._notes, {"of": self._digest, "lost": self.lost})
+            self._sum_C += pixels_CYX.sum(axis=(1, 2), dtype=np.float64)
+            self._count += pixels_CYX[0].size
+        return pixels_CYX
+
+    @property
+    def mean_C(self) -> NDArray[np.float64] | None:
+        """Of each channel over what was read, None before."""
+        return self._sum_C / self._count if self._count else None

@@ -1,0 +1,54 @@
+"""The config once it is checked and completed, as far as the package reads it; rules read the rest.
+
+`workflow/schemas/config.schema.yaml` says what each key may be, and its default.
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+from unetflow.labels.dataset import Kind
+
+
+class DatasetConfig(TypedDict):
+    truth: Kind
+    classes: list[str]  # in the order of their numbers, from 1
+    ignore_value: int | None  # of the truth: what nobody annotated
+    percentiles: list[float] | None
+    mpp: float | None  # [um/px] that images are brought to; None: as they are
+    tissue: Literal["threshold"] | None
+    images_per_job: int  # at most
+
+
+class ExperimentConfig(TypedDict):
+    dataset: str
+    weighting: str | None
+    pretrained: str | None
+    segment_with: Literal["folds", "all", "ensemble"]
+    network: dict[str, Any]  # its name and options: each network has its own
+    recipe: dict[str, Any]  # the preset and what is changed: `unetflow.train.recipes.Recipe`
+
+
+class PredictConfig(TypedDict):
+    write_px: int | None
+    shard_px: int
+    dtype: Literal["uint8", "float16", "float32"]
+    test_time_augmentation: Literal[1, 7, 8]
+    precision: Literal["auto", "fp32", "bf16"]
+    parts: int
+
+
+class ExportConfig(TypedDict):
+    formats: list[Literal["geojson", "labels", "overlay", "stack"]]
+    splits: list[Literal["train", "validation", "test", "predict"]]
+
+
+class Config(TypedDict):
+    results: str
+    images: str
+    data_dir: str
+    require_gpu: bool
+    demo: NotRequired[dict[str, int]]
+    datasets: dict[str, DatasetConfig]
+    weighting: dict[str, dict[str, float]]
+    experiments: dict[str, ExperimentConfig]
+    predict: PredictConfig
+    export: ExportConfig

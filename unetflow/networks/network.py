@@ -1,0 +1,21 @@
+"""What the package asks of a network: its geometry and a few parts by name, no more."""
+
+from torch import nn
+
+from unetflow.tiles.geometry import Geometry
+
+
+class Network(nn.Module):
+    """Logits (B, K, H, W) of images (B, C, H, W), smaller by what `geometry` says.
+
+    A module that has the same attributes serves as well.
+    """
+
+    geometry: Geometry
+    in_channels: int
+    last_layer: str  # prefix of its weights in the state dict: with other classes they start anew
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The contracting path, which a training may keep as it is."""
+        raise NotImplementedError

@@ -1,0 +1,74 @@
+"""The foreground of a region of an image: its tiles read, run through the networks, put together.
+
+Shape suffixes: C channels, K classes, H W of a tile, Y X of a level.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unetflow.errors import SlideError
+from unetflow.predict.forward import as_batch, cut
+from unetflow.predict.runners import Runner
+from unetflow.store.pixels import ImageLike, normalised
+from unetflow.store.tissue_mask import Tissue
+from unetflow.tiles.grid import Tile
+from unetflow.tiles.mirror import read_mirrored
+from unetflow.tiles.regions import Region
+from unetflow.tiles.tiling import Tiling
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedImage:
+    """An image whose foreground is computed where it is asked for."""
+
+    image: ImageLike
+    intensities: Sequence[dict[str, list[float]]]  # of the training of each network
+    tissue: Tissue | None
+    tiling: Tiling
+    run: Runner
+    trimmed: bool  # tiles read no more than they need
+
+    def block(self, region: Region, dtype: np.dtype) -> np.ndarray:
+        """A region (K, rows, columns) as it is stored, all classes together."""
+        seamless, shape_YX = self.tiling.geometry.seamless, self.image.shape[1:]
+        classes, rows, columns = region
+        inside = rows, columns
+        sizes = (classes.stop, *(part.stop - part.start for part in inside))
+        block = np.zeros(sizes, dtype if seamless else np.float32)
+        for tile in self.tiling.tiles(shape_YX, inside):
+            if self.tissue is None or self.tissue.reaches(*tile.write):
+                found_KHW = _stored(self._objects(tile), block.dtype)
+                self.tiling.put(block, inside, found_KHW, tile, shape_YX)
+        block = block if seamless else _stored(block, dtype)
+        if self.tissue is not None:
+            block *= self.tissue.inside(rows, columns)
+        return block
+
+    def _objects(self, tile: Tile) -> np.ndarray:
+        """Probabilities (K, H, W) of a tile's write region, float32, without background."""
+        if self.trimmed and self.tiling.geometry.seamless:
+            tile = self.tiling.trimmed(tile)
+        stored_CHW = _finite(read_mirrored(self.image, tile.read), tile.write)
+        inputs = [as_batch(normalised(stored_CHW, of)) for of in self.intensities]
+        objects: np.ndarray = cut(self.run(inputs), tile)[1:].numpy()
+        return objects
+
+
+def _finite(pixels_CYX: np.ndarray, region: Region) -> np.ndarray:
+    """The pixels as they are. Raises SlideError where one is no number: it would spread."""
+    if pixels_CYX.dtype.kind == "f" and not np.isfinite(pixels_CYX).all():
+        rows, columns = region
+        raise SlideError(
+            f"the image has NaN or infinite pixels in or around rows {rows.start} to {rows.stop}, "
+            f"columns {columns.start} to {columns.stop}. Replace them and run the command again."
+        )
+    return pixels_CYX
+
+
+def _stored(probabilities: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    if dtype == np.uint8:
+        probabilities = probabilities * 255
+        np.rint(probabilities, out=probabilities)
+    return probabilities.astype(dtype)

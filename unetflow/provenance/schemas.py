@@ -1,0 +1,166 @@
+"""What receipts hold. Types alone, which a checker reads: nothing here can change a result."""
+
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from unetflow.evaluate.choosing import ChosenThreshold, InstanceThreshold
+
+
+class LevelOfImage(TypedDict):
+    """A level of a prepared image."""
+
+    shape: list[int]  # (C, Y, X)
+    digest: str
+    mpp: float | None  # [um/px]
+
+
+class LevelOfFile(TypedDict):
+    """A level of the file that an image was made of."""
+
+    shape: list[int]  # (Y, X)
+    mpp: float | None  # [um/px]
+
+
+class Unreadable(TypedDict):
+    """A place of a prepared image that could not be read [px], ends excluded."""
+
+    rows: list[int]
+    columns: list[int]
+    why: str
+
+
+class TissueOfImage(TypedDict):
+    """Where an image shows something."""
+
+    by: str  # what decided
+    share: float  # of its cells
+    cells: list[int]  # (rows, columns)
+    digest: str
+
+
+class Intensities(TypedDict):
+    """Of each channel over all pixels."""
+
+    lowest: list[float]
+    highest: list[float]
+    mean: list[float]
+    deviation: list[float]
+
+
+class ImageReceipt(TypedDict):
+    """Of a prepared image."""
+
+    axes: list[str]
+    dtype: str
+    levels: list[LevelOfImage]  # finest first
+    level: int  # of the file
+    levels_of_file: list[LevelOfFile]
+    unreadable: list[Unreadable]
+    tissue: TissueOfImage | None
+    pixels: Intensities
+
+
+class TruthReceipt(TypedDict):
+    """Of a prepared annotation."""
+
+    shape: list[int]  # (Y, X)
+    digest: str
+    instances: int | None  # None: of kind classes
+    object_px: int
+    ignored_px: int
+    touching_px: int  # lost by separating what touches
+    class_px: dict[str, int]
+    warnings: list[str]
+
+
+class Calibration(TypedDict):
+    """Of the thresholds that validation images chose."""
+
+    thresholds: "list[ChosenThreshold]"
+    instances: "dict[str, InstanceThreshold]"  # by class
+    images: int
+
+
+class ForegroundReceipt(TypedDict):
+    """Of a finished foreground."""
+
+    shape: list[int]  # (K, Y, X)
+    dtype: str
+    precision: str
+    warnings: list[str]
+    digest: str
+
+
+class InstancesOfClass(TypedDict):
+    """Of the stored instances of a class, whose ids are consecutive."""
+
+    threshold: float
+    instances: int
+    first_id: int
+    area_px: int
+
+
+class InstancesReceipt(TypedDict):
+    """Of stored instances."""
+
+    shape: list[int]  # (Y, X)
+    digest: str
+    instances: int
+    classes: dict[str, InstancesOfClass]
+
+
+class StatisticsReceipt(TypedDict):
+    """Of the training images of a fold."""
+
+    channels: int
+    class_px: list[int]  # background first, as the next
+    class_weights: list[float]
+
+
+class BestStep(TypedDict):
+    """The step of a training that the model is kept of."""
+
+    step: int
+    validation_loss: float | None  # None without validation images, as the next
+    validation_iou: float | None
+
+
+class NetworkOptions(TypedDict):
+    """A network as the config names it, with its channels and classes; others beside these."""
+
+    name: str
+    depth: int
+
+
+class ModelReceipt(TypedDict):
+    """Of a trained network."""
+
+    network: NetworkOptions
+    truth: str  # kind of the dataset
+    classes: list[str]
+    recipe: dict[str, object]
+    parameters: int
+    training_images: int
+    validation_images: int
+    best: BestStep
+
+
+class MachineRecord(TypedDict, total=False):
+    """What a job, or a part of it, ran on."""
+
+    device: str
+    precision: str
+    threads: int
+
+
+class RunRecordContent(MachineRecord, total=False):
+    """A run record; each stage adds what it knows."""
+
+    seconds: float
+    ended: str  # ISO 8601
+    host: str
+    python: str
+    versions: dict[str, str]
+    commit: str | None
+    training_s: float
+    machines: list[MachineRecord]  # of a training that went on elsewhere

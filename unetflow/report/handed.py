@@ -1,0 +1,56 @@
+"""What the rule hands to the report: the config and the names of files, each of this config's."""
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+
+class ImageFiles(TypedDict):
+    """Of a test image, in one run."""
+
+    store: str  # pixels and truth
+    prediction: str  # store of foreground and instances
+    truth: str  # receipt, as the next
+    instances: str
+
+
+class WeightFiles(TypedDict):
+    """A weight map and its training image."""
+
+    image: str  # name
+    store: str
+    map: str
+
+
+class RunFiles(TypedDict):
+    """Of one experiment and fold."""
+
+    experiment: str
+    fold: str
+    step_px: int  # of the network: its pattern repeats
+    model: str  # receipt
+    history: str
+    patches: str
+    calibration: str  # receipt, as the next
+    statistics: str
+    foreground: str | None  # receipt of one test image, None where there is none
+    images: dict[str, ImageFiles]  # test images by name
+    weights: WeightFiles | None  # of one training image, None without a weighting
+
+
+class ExperimentConfig(TypedDict, total=False):
+    """How an experiment is made; more keys beside these."""
+
+    weighting: str | None
+    recipe: Mapping[str, object]
+
+
+class ReportConfig(TypedDict):
+    title: str
+    overlays: int  # images of a run and class that are shown
+
+
+class Config(TypedDict):
+    """What the report reads of the config, which it shows whole."""
+
+    experiments: Mapping[str, ExperimentConfig]
+    report: ReportConfig

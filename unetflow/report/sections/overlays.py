@@ -1,0 +1,89 @@
+"""Crops of images with truth, foreground and errors, from the worst to the best."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unetflow.labels.encoding import separate_touching
+from unetflow.report.crops import Crop, read_crop
+from unetflow.report.figures.panels import data_uri, overlay, scale_bar
+from unetflow.report.run_results import Run
+from unetflow.report.score_lines import Line, headline_of
+from unetflow.report.sections.scores import NOT_SCORED, texts_by_image
+
+CROP_PX = 512  # side of the largest crop
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """The panels of one crop, and where it lies."""
+
+    image: str
+    rank: int  # 1 is the worst by IoU
+    of: int
+    of_class: str  # where there are several
+    crop: Crop
+    bar: tuple[float, str]  # length [px] and text
+    panels: dict[str, str]
+    scores: list[str]  # of the whole image
+
+
+@dataclass(frozen=True, slots=True)
+class RunOverlays:
+    run: Run
+    shots: list[Shot]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlays:
+    crop_px: int
+    runs: list[RunOverlays]
+
+
+def overlays(runs: Sequence[Run], most: int) -> Overlays:
+    """Of up to `most` images of each run and class."""
+    return Overlays(CROP_PX, [RunOverlays(run, list(_shots(run, most))) for run in runs])
+
+
+def _shots(run: Run, most: int) -> Iterator[Shot]:
+    texts = texts_by_image(run)
+    for by_iou in (line for line in run.lines if line.score.metric == "iou" and most > 0):
+        order = by_iou.rows.sort_values(["value", "image"], na_position="first")["image"].tolist()
+        shown = np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int))
+        for place in shown.tolist():
+            scores = _headline_texts(run.lines, texts[order[place]], by_iou.of_class)
+            yield _shot(run, order, place, by_iou.of_class, scores)
+
+
+def _headline_texts(lines: Sequence[Line], texts: Sequence[str], of_class: str) -> list[str]:
+    headlines = list(headline_of(lines))
+    return [
+        f"{line.name} {text}"
+        for line, text in zip(lines, texts, strict=True)
+        if line in headlines and text != NOT_SCORED and line.of_class == of_class
+    ]
+
+
+def _shot(run: Run, order: Sequence[str], place: int, of_class: str, scores: list[str]) -> Shot:
+    crop = read_crop(run, order[place], of_class or run.classes[0], most_px=CROP_PX)
+    drawn = overlay(
+        crop.image_CYX,
+        crop.truth_YX,
+        separate_touching(crop.truth_YX),
+        crop.foreground_YX,
+        crop.instances_YX,
+        crop.ignore_YX,
+        threshold=crop.threshold,
+    )
+    return Shot(
+        image=order[place],
+        rank=place + 1,
+        of=len(order),
+        of_class=of_class,
+        crop=crop,
+        bar=scale_bar(crop.truth_YX.shape[1], crop.um_per_px),
+        panels={name: data_uri(png) for name, png in dataclasses.asdict(drawn).items()},
+        scores=scores,
+    )

@@ -1,0 +1,39 @@
+"""How long the stages took, and on what."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from unetflow.provenance.receipts import distinct
+from unetflow.provenance.schemas import RunRecordContent
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    stage: str
+    results: int
+    total_s: float
+    median_s: float
+    max_s: float
+    devices: str
+
+
+def performance(records: Mapping[str, Sequence[RunRecordContent]]) -> list[StageTime]:
+    """A row per stage that kept run records."""
+    return [_stage_time(stage, of) for stage, of in records.items()]
+
+
+def _stage_time(stage: str, records: Sequence[RunRecordContent]) -> StageTime:
+    seconds = [float(record.get("seconds", 0)) for record in records]
+    return StageTime(
+        stage=stage,
+        results=len(records),
+        total_s=sum(seconds),
+        median_s=statistics.median(seconds),
+        max_s=max(seconds),
+        devices=distinct(
+            machine.get("device")
+            for record in records
+            for machine in record.get("machines", [record])
+        ),
+    )

@@ -1,0 +1,49 @@
+"""Rule report: what was run and how good it is, as one HTML file."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from unetflow.evaluate.pooling import read_scores
+from unetflow.report.handed import Config, RunFiles
+from unetflow.report.page import render_page
+from unetflow.report.run_history import records_by_stage
+from unetflow.report.run_results import lines_by_experiment, open_run
+from unetflow.report.score_lines import headline_text
+from unetflow.report.stacks import read_stacks
+from unetflow.store.files import write_whole
+
+
+def write_report(
+    *,
+    config: Config,
+    runs: Sequence[RunFiles],
+    receipts: Mapping[str, Sequence[str | Path]],
+    scores: str | Path,
+    stacks: str | Path,
+    integrity: str | Path,
+    html: str | Path,
+    headline: str | Path,
+) -> None:
+    """Rule report: one page for all runs, and its headline scores as text.
+
+    `config` is the whole config with its defaults, `runs` names the files of each experiment and
+    fold, `receipts` those of all jobs by stage, in the order of the pipeline: run records are read
+    beside them. `scores`, `stacks` and `integrity` are tables. No other file is looked at.
+    Raises StoreError for what is missing.
+    """
+    table = read_scores(scores)
+    opened = [open_run(files, table) for files in runs]
+    lines = lines_by_experiment(opened)
+    page = render_page(
+        config,
+        runs=opened,
+        lines=lines,
+        images=pd.read_csv(integrity, keep_default_na=False, dtype=str),
+        stacks=read_stacks(stacks),
+        records=records_by_stage(receipts),
+    )
+    write_whole(html, page.encode())
+    text = headline_text(config["report"]["title"], lines, str(html))
+    write_whole(headline, text.encode())

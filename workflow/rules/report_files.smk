@@ -1,0 +1,85 @@
+# Which files the report is handed: of each run what it shows, of each stage its receipts.
+
+
+def files_of_runs(wildcards):
+    """Of each experiment and fold the files that the report shows."""
+    return [files_of_run(name, fold) for name, fold in runs()]
+
+
+def files_of_run(name, fold):
+    """Of one run its own files, and those of its test images: `unetflow.report.handed`."""
+    run, folder = {"experiment": name, "fold": fold}, "predictions/{experiment}/fold{fold}"
+    tested = SETTINGS.images_of(name, fold, "test")
+    own = {
+        "model": "models/{experiment}/fold{fold}/model.json",
+        "history": "models/{experiment}/fold{fold}/training.csv",
+        "patches": "models/{experiment}/fold{fold}/patches.npz",
+        "calibration": "calibration/{experiment}/fold{fold}.json",
+        "statistics": "statistics/{experiment}/fold{fold}.json",
+    }
+    of_image = {
+        "store": "images/{image}.ome.zarr",
+        "prediction": f"{folder}/{{image}}.ome.zarr",
+        "truth": "truth/{receipt}.json",
+        "instances": f"{folder}/instances/{{receipt}}.json",
+    }
+    foregrounds = paths(f"{folder}/foreground/{{receipt}}.json", tested[:1], **run)
+    return {
+        "experiment": name,
+        "fold": str(fold),
+        "step_px": max(geometry_of_network(name).step_px),
+        **{key: f"{RESULTS}/{pattern}".format(**run) for key, pattern in own.items()},
+        "foreground": foregrounds[0] if foregrounds else None,
+        "images": {
+            image: {key: paths(pattern, [image], **run)[0] for key, pattern in of_image.items()}
+            for image in tested
+        },
+        "weights": first_weight_map(name, fold),
+    }
+
+
+def first_weight_map(name, fold):
+    """The first training image of a run and its weight map, None without a weighting."""
+    weighting = SETTINGS.config["experiments"][name]["weighting"]
+    if not weighting:
+        return None
+    image = SETTINGS.images_of(name, fold, "train")[0]
+    return {
+        "image": image,
+        "store": f"{RESULTS}/images/{image}.ome.zarr",
+        "map": f"{RESULTS}/weights/{weighting}/{image}.zarr",
+    }
+
+
+def receipts_of_stages(wildcards):
+    """By stage the receipts of all that the config makes: run records lie beside them."""
+    wanted = SETTINGS.config["export"]
+    exported = wanted["splits"] if EXPORTS.keys() & set(wanted["formats"]) else []
+    segmented = images_of_runs("test", "predict", *exported)
+    slices = [(name, fold, image) for name, fold, _, of in exported_stacks() for image in of]
+    predicted = [*images_of_runs("validation"), *segmented, *slices]
+    calibrated = [*runs(), *((name, fold) for name, fold, _ in segmented)]
+    trained = [*calibrated, *((name, fold) for name, fold, _ in predicted)]
+    trained = [(name, fold) for name, fold in trained if fold != "ensemble"]
+    folder = "predictions/{experiment}/fold{fold}"
+    return {
+        "prepare image": every_image("images/{receipt}.json"),
+        "prepare truth": every_image("truth/{receipt}.json", annotated=True),
+        "weights": receipts_of_weight_maps(trained),
+        "statistics": paths_of_runs("statistics/{experiment}/fold{fold}.json", trained),
+        "train": paths_of_runs("models/{experiment}/fold{fold}/model.json", trained),
+        "predict": paths_of_images(f"{folder}/foreground/{{receipt}}.json", predicted),
+        "calibrate": paths_of_runs("calibration/{experiment}/fold{fold}.json", calibrated),
+        "instances": paths_of_images(f"{folder}/instances/{{receipt}}.json", segmented),
+        "evaluate": image_paths("evaluation/{experiment}/fold{fold}/{receipt}.csv", "test"),
+    }
+
+
+def receipts_of_weight_maps(trained):
+    """Receipts of the weight maps that these (experiment, fold) learn from."""
+    found = []
+    for name, fold in dict.fromkeys(trained):
+        if weighting := SETTINGS.config["experiments"][name]["weighting"]:
+            images = SETTINGS.images_of(name, fold, "train")
+            found += paths(f"weights/{weighting}/{{receipt}}.json", images)
+    return list(dict.fromkeys(found))
