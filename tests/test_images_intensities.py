@@ -7,7 +7,7 @@ from unetflow.images.intensities import Moments
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32])
-def test_moments_of_blocks_are_those_of_all_pixels(dtype: type) -> None:
+def test_moments_of_blocks_are_those_of_all_pixels(dtype: type[np.number]) -> None:
     pixels = np.random.default_rng(0).integers(0, 200, (2, 60, 70)).astype(dtype)
     moments = Moments()
     for rows in (slice(0, 1), slice(1, 40), slice(40, 40), slice(40, 60)):  # one of no pixels

@@ -17,7 +17,7 @@ def test_filters_have_no_mean_and_the_variance_of_he() -> None:
         if weights.ndim != 4 or weights.shape[2:] != (3, 3)
     }
     centre_filters(network)
-    filters = [layer.weight.flatten(1) for layer in network.modules() if is_3x3(layer)]
+    filters = [layer.weight.detach().flatten(1) for layer in convolutions_3x3(network)]
     assert len(filters) == 10  # two a level, on the way down, at the bottom and on the way up
     for each in filters:
         inputs = each.shape[1]
@@ -29,5 +29,6 @@ def test_filters_have_no_mean_and_the_variance_of_he() -> None:
     assert all(torch.equal(found[name], weights) for name, weights in others.items())
 
 
-def is_3x3(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3)
+def convolutions_3x3(network: nn.Module) -> list[nn.Conv2d]:
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    return [layer for layer in layers if layer.kernel_size == (3, 3)]

@@ -19,7 +19,9 @@ def test_integers_are_rounded_to_the_nearest_and_halves_to_even() -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint32, np.int64, np.float32])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 5, 4), (3, 6, 7)])
-def test_a_pixel_is_the_mean_of_up_to_four(shape: tuple[int, int, int], dtype: type) -> None:
+def test_a_pixel_is_the_mean_of_up_to_four(
+    shape: tuple[int, int, int], dtype: type[np.number]
+) -> None:
     values = np.random.default_rng(0).integers(0, 120, shape).astype(dtype)
     found = halved(values)
     assert found.dtype == dtype
