@@ -17,15 +17,13 @@ from unetflow.instances.table import write_objects
 from unetflow.labels.encoding import UINT32_MAX
 from unetflow.store.arrays import StoredArray
 from unetflow.store.foreground import as_probability
+from unetflow.store.names import FOREGROUND, INSTANCES, UNSPLIT, of_labels
 from unetflow.store.ome import pixel_size, write_labels
 from unetflow.store.pyramid import every_second, level_shapes, write_coarser
 from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array, read_array
 from unetflow.tiles.regions import Region
 
 log = logging.getLogger(__name__)
-
-
-UNSPLIT = "unsplit"  # array of a store, there until the clumps are taken apart
 
 
 def label_store(
@@ -45,13 +43,13 @@ def label_store(
     block, to the same numbers. The table is written as Parquet, to the path
     `table`, and as CSV beside it; its columns are `unetflow.instances.table.COLUMNS`.
     """
-    foreground = read_array(store, "foreground")
+    foreground = read_array(store, FOREGROUND)
     size = pixel_size(store)
     layout = Layout(foreground.shape[1:], "uint32", ("y", "x"))
     levels = len(level_shapes(layout.shape))
-    write_labels(store, "instances", size, levels=levels)
+    write_labels(store, INSTANCES, size, levels=levels)
     decided_by = {**decided_by, "parameters": {"thresholds": dict(thresholds), **labelling}}
-    array = open_array(store, "labels/instances/0", layout, decided_by=decided_by)
+    array = open_array(store, of_labels(INSTANCES), layout, decided_by=decided_by)
     simply = {name: value for name, value in labelling.items() if name != "split_px"}
     classes = _Classes(foreground, list(thresholds.values()), layout.shards)
     sums = classes.find(Labelling(**simply), threads)
@@ -74,7 +72,7 @@ def label_store(
     write_coarser(
         store,
         array,
-        "labels/instances/{}",
+        of_labels(INSTANCES, "{}"),
         every_second,
         axes=layout.axes,
         decided_by=decided_by,

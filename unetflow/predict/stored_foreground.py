@@ -33,6 +33,7 @@ from unetflow.predict.predicted_image import PredictedImage
 from unetflow.predict.runners import orientations_of
 from unetflow.progress import progress
 from unetflow.store.chunk_cache import KeptChunks, bytes_around
+from unetflow.store.names import COARSER_FOREGROUND, FOREGROUND
 from unetflow.store.ome import PixelSize, ome_image, write_group
 from unetflow.store.pixels import Pixels
 from unetflow.store.pyramid import halved, level_shapes, write_coarser
@@ -70,7 +71,7 @@ def write_foreground(
     decided_by = {**decided_by, "parameters": options.parameters}
     joined = None
     if options.share not in (None, BEGIN):
-        joined = join_array(store, "foreground", layout, decided_by=decided_by)
+        joined = join_array(store, FOREGROUND, layout, decided_by=decided_by)
         if not _left_to_do(joined, store, options.share, machine):
             return joined  # no device is needed, or was granted
     keep_freed_memory()
@@ -109,18 +110,18 @@ def write_foreground_levels(
     `size` is that of its pixels; one that was stored before may have been corrected.
     """
     levels = len(level_shapes(foreground.array.shape[1:]))
-    names = ["foreground", *(f"foreground_{k}" for k in range(1, levels))]
+    names = [FOREGROUND, *(COARSER_FOREGROUND.format(k) for k in range(1, levels))]
     write_coarser(
         store,
         foreground,
-        "foreground_{}",
+        COARSER_FOREGROUND,
         halved,
         axes=AXES,
         decided_by={"foreground": digest},
         threads=threads,
     )
     scales = {name: [1.0, *size.at_level(k)] for k, name in enumerate(names)}
-    write_group(store, "", ome_image("foreground", AXES, scales, unit=size.unit))
+    write_group(store, "", ome_image(FOREGROUND, AXES, scales, unit=size.unit))
 
 
 def _left_to_do(
@@ -170,15 +171,15 @@ def _begun(
     """The array of a foreground, with the shards that it has already."""
     foreground = open_array(
         store,
-        "foreground",
+        FOREGROUND,
         layout,
         decided_by=decided_by,
         chosen=now.stored,
         can_have=can_go_on,
     )
     if foreground.missing():  # else coarser levels are there too
-        scales = {"foreground": [1, *size.scale]}
-        write_group(store, "", ome_image("foreground", AXES, scales, unit=size.unit))
+        scales = {FOREGROUND: [1, *size.scale]}
+        write_group(store, "", ome_image(FOREGROUND, AXES, scales, unit=size.unit))
     return foreground
 
 
