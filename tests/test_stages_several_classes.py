@@ -16,7 +16,8 @@ from unetflow.evaluate.scoring import Labelling, Scoring
 from unetflow.instances.labelled_store import label_store
 from unetflow.labels.annotation import Annotation
 from unetflow.labels.dataset import Dataset, Kind
-from unetflow.labels.encoding import class_target, read_truth
+from unetflow.labels.encoding import class_target
+from unetflow.labels.reading import read_truth
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.report.score_lines import summarise
 from unetflow.stages.calibrate import calibrate

@@ -18,18 +18,15 @@ MOST_PLACES = 100_000  # of objects, spread evenly over the image
 
 
 class Annotation:
-    """Arrays (Y, X) of a store: `labels` (as `unetflow.labels.read_truth` says) and `ignore`."""
+    """Of a store the arrays (Y, X) `labels`, as `unetflow.labels.reading` has them, and `ignore`."""
 
     def __init__(self, store: str | Path, kind: str, classes: int) -> None:
         """`kind` of truth and number of classes are the dataset's."""
         self.kind, self._store = kind, store
-        self.labels, self.ignore = (
-            read_array(store, of_labels(TRUTH)),
-            read_array(store, of_labels(IGNORE)),
-        )
-        self._classes = (
-            read_array(store, of_labels(CLASS)) if has_class_array(kind, classes) else None
-        )
+        self.labels = read_array(store, of_labels(TRUTH))
+        self.ignore = read_array(store, of_labels(IGNORE))
+        several = has_class_array(kind, classes)
+        self._classes = read_array(store, of_labels(CLASS)) if several else None
 
     def target(self, region: Region) -> np.ndarray:
         """The class of each pixel that the network is asked for, uint8, 0 background."""
