@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import pytest
 import torch
@@ -26,6 +25,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from unetflow.engine.devices import cores, resolve_precision
+from unetflow.engine.each import for_each
 from unetflow.engine.machine import Machine
 from unetflow.engine.memory import MIB
 from unetflow.errors import ModelError, SlideError, StoreError
@@ -642,7 +642,6 @@ def test_several_models_are_averaged_each_with_its_own_intensities(
 def test_shards_are_done_strip_by_strip(
     job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Dask begins with the last of its keys."""
     done = []
     write = ShardedArray.write
 
@@ -655,10 +654,9 @@ def test_shards_are_done_strip_by_strip(
     monkeypatch.setattr(
         KeptChunks, "in_strips", lambda self, shards: sorted(shards, key=lambda at: at[::-1])
     )
-    compute = dask.compute
     monkeypatch.setattr(
-        "unetflow.predict.stored_foreground.dask.compute",
-        lambda *tasks, **how: compute(*tasks, scheduler="synchronous"),
+        "unetflow.predict.stored_foreground.for_each",
+        lambda do, items, *, threads, **shown: for_each(do, items, threads=1),
     )
     predict(**job)
     assert len(done) == 9

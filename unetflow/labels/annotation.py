@@ -18,7 +18,7 @@ MOST_PLACES = 100_000  # of objects, spread evenly over the image
 
 
 class Annotation:
-    """Of a store the arrays (Y, X) `labels`, as `unetflow.labels.reading` has them, and `ignore`."""
+    """Arrays (Y, X) of a store: `labels`, as `unetflow.labels.reading` has them, and `ignore`."""
 
     def __init__(self, store: str | Path, kind: str, classes: int) -> None:
         """`kind` of truth and number of classes are the dataset's."""

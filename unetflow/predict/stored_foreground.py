@@ -7,14 +7,13 @@ together. Shape suffixes: C channels, K classes, Y X of a level.
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import dask
 import torch
 
 from unetflow.engine.devices import resolve_device, resolve_precision, use_threads
+from unetflow.engine.each import for_each
 from unetflow.engine.machine import Machine
 from unetflow.engine.memory import keep_freed_memory
 from unetflow.errors import ModelError, StoreError
@@ -31,7 +30,6 @@ from unetflow.predict.plan import (
 )
 from unetflow.predict.predicted_image import PredictedImage
 from unetflow.predict.runners import orientations_of
-from unetflow.progress import progress
 from unetflow.store.chunk_cache import KeptChunks, bytes_around
 from unetflow.store.names import COARSER_FOREGROUND, FOREGROUND
 from unetflow.store.ome import PixelSize, ome_image, write_group
@@ -192,7 +190,7 @@ def _finish(
     plan: Plan,
     granted: int,
 ) -> None:
-    """One Dask task per missing shard: read its tiles, run them, write it whole.
+    """Each missing shard: read its tiles, run them, write it whole.
 
     `READERS` workers more than tiles may be on their way together read or write meanwhile.
     """
@@ -207,22 +205,19 @@ def _finish(
     intensities = [description["intensity"] for description in ensemble.descriptions]
     trimmed = how.device == "cpu"  # GPUs have tiles of one size
     predicted = PredictedImage(image, intensities, tissue, tiling, run, trimmed)
-    total = sum(_pixels_of(foreground.region(index)) for index in missing)
-    with progress("predict", total=total, pixels=True) as tick:
 
-        def finish_shard(index: Index) -> None:
-            use_threads(plan.threads)  # each of Dask's workers has a number of its own
-            region = foreground.region(index)
-            foreground.write(index, predicted.block(region, foreground.array.dtype))
-            tick(_pixels_of(region))
+    def finish_shard(index: Index) -> None:
+        use_threads(plan.threads)  # each worker has a number of its own
+        region = foreground.region(index)
+        foreground.write(index, predicted.block(region, foreground.array.dtype))
 
-        in_order = image.in_strips(missing)
-        tasks = [  # Dask begins with the last name
-            dask.delayed(finish_shard)(index, dask_key_name=f"shard {len(in_order) - number:09d}")
-            for number, index in enumerate(in_order)
-        ]
-        with ThreadPoolExecutor(workers) as pool:  # after an error, what is in work is finished
-            dask.compute(*tasks, scheduler="threads", pool=pool)
+    for_each(
+        finish_shard,
+        image.in_strips(missing),
+        threads=workers,
+        what="predict",
+        pixels_of=lambda index: _pixels_of(foreground.region(index)),
+    )
 
 
 def _pixels_of(region: Region) -> int:
