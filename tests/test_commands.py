@@ -95,6 +95,7 @@ def test_a_command_that_is_not_there_is_named_with_the_nearest(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_is_that_of_the_command_and_says_what_was_typed(name: str) -> None:
     for command, prog in (
@@ -106,6 +107,7 @@ def test_help_is_that_of_the_command_and_says_what_was_typed(name: str) -> None:
         assert done.stdout.startswith(f"usage: {prog} [-h]")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_a_user_can_mend_is_one_line_and_one_status(name: str) -> None:
     for command in (("-c", entry_point(), name), ("-m", MODULES[name])):
@@ -132,6 +134,7 @@ def test_what_no_user_can_mend_is_raised_on(monkeypatch: pytest.MonkeyPatch) -> 
         main(["split"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_threads_of_a_prediction_share_one_arena(tmp_path: Path) -> None:
     network = build("unet", base_channels=2, depth=1)

@@ -46,6 +46,7 @@ def case(tmp_path: Path) -> tuple[Path, Any]:
     return tmp_path, network
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_the_network_says(
     case: tuple[Path, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -278,6 +279,7 @@ def test_the_old_name_of_an_option_works_and_says_so(
     assert "--average" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_cannot_be_is_one_line(case: tuple[Path, Any]) -> None:
     folder, _ = case
     tifffile.imwrite(folder / "rgb.tif", np.zeros((50, 50, 3), np.uint8), photometric="rgb")

@@ -70,6 +70,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return printed.err
 
 
+@pytest.mark.slow
 def test_a_stack_has_the_challenges_numbers(
     capsys: pytest.CaptureFixture[str], membranes: list[str]
 ) -> None:
@@ -282,6 +283,7 @@ def test_scores_of_the_tables_are_spelled_as_there(
     assert len(catalogue_of(ALONE)) == len(ALONE)
 
 
+@pytest.mark.slow
 def test_it_runs_as_a_module_and_needs_no_torch(instances: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "unetflow.metrics", *instances],

@@ -43,6 +43,7 @@ def by_blocks(
     return labels, objects
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axes", [2, 3])
 @given(st.data(), st.sampled_from([0, 2, 4]))
 @settings(deadline=None)

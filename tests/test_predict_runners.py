@@ -107,6 +107,7 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "empty", lambda *size, pin_memory=False, **how: empty(*size, **how))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pretended_gpu")
 def test_tiles_by_slots_are_those_one_after_the_other() -> None:
     networks, inputs = networks_on("cpu"), tiles(40)

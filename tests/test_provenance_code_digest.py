@@ -167,6 +167,7 @@ def test_an_edit_in_the_network_changes_training_and_prediction(copy: Path) -> N
     assert edited == {"train", "predict"}
 
 
+@pytest.mark.slow
 def test_an_edit_of_the_labelling_or_of_a_reader_leaves_predictions_alone(copy: Path) -> None:
     edited = changed_by(copy, "unetflow/components/groups_of_block.py", "count + 1", "count + 2")
     assert "instances" in edited
@@ -194,6 +195,7 @@ def test_comments_and_docstrings_change_nothing(copy: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_errors_progress_and_logs_are_not_followed(copy: Path) -> None:
     assert changed_by(copy, "unetflow/errors.py", "(Exception)", "(RuntimeError)") == set()
     assert changed_by(copy, "unetflow/progress.py", "20.0", "5.0") == set()

@@ -13,6 +13,7 @@ from unetflow.report.seam_audit import audit_seams
 STEP_PX = 64
 
 
+@pytest.mark.slow
 def test_exact_tiling_has_no_seams_and_tiles_of_their_own_level_have() -> None:
     torch.manual_seed(0)
     network = build("unet", base_channels=4, depth=2)

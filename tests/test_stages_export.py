@@ -89,6 +89,7 @@ def test_a_missing_table_names_what_to_delete(case: dict[str, Any], tmp_path: Pa
         read_objects(tmp_path / "none.parquet", "b.json")
 
 
+@pytest.mark.slow
 def test_polygons_come_back_as_the_same_pixels(case: dict[str, Any]) -> None:
     path = case["folder"] / "o.geojson.gz"
     export_geojson(
@@ -133,6 +134,7 @@ def test_holes_and_corners_keep_their_outline() -> None:
     assert outline_of(np.eye(3, dtype=bool), region).area == 3
 
 
+@pytest.mark.slow
 def test_large_objects_are_outlined_block_by_block(
     case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,6 +172,7 @@ def test_overlays_go_from_worst_to_best_with_scale_bars(page: str) -> None:
     assert re.findall(r'class="bar"[^>]*>([^<]+)<', page) == ["0.02 µm", "5 µm"]
 
 
+@pytest.mark.slow
 def test_of_a_large_image_the_central_crop_is_shown(results: Path, tmp_path: Path) -> None:
     config: Config = {**CONFIG, "report": {"title": "all", "overlays": 9}}
     page = write(results, tmp_path / "index.html", config).read_text()
@@ -179,6 +180,7 @@ def test_of_a_large_image_the_central_crop_is_shown(results: Path, tmp_path: Pat
     assert ">100 px<" in page  # resolution not known
 
 
+@pytest.mark.slow
 def test_the_page_is_the_same_to_the_byte(results: Path, page: str, tmp_path: Path) -> None:
     assert write(results, tmp_path / "index.html").read_text() == page
 
@@ -206,6 +208,7 @@ def test_the_headline_is_an_aligned_table_that_ends_with_the_report(
     assert lines[-1] == f"report: {results / 'report/index.html'}"
 
 
+@pytest.mark.slow
 def test_the_headline_is_over_all_folds_and_the_tables_over_each(
     results: Path, tmp_path: Path
 ) -> None:
@@ -227,6 +230,7 @@ def test_the_headline_is_over_all_folds_and_the_tables_over_each(
     assert page.count("from the worst. Threshold") == 4
 
 
+@pytest.mark.slow
 def test_experiments_that_differ_by_their_seed_stand_together(
     results: Path, tmp_path: Path
 ) -> None:
@@ -333,6 +337,7 @@ def leave_over(folder: Path) -> None:
         (bundle / "c.json").write_text('{"warnings": ["of yesterday"], "classes": {}}')
 
 
+@pytest.mark.slow
 def test_what_was_left_over_changes_nothing(results: Path, tmp_path: Path) -> None:
     folder = tmp_path / "results"
     shutil.copytree(results, folder)
@@ -466,6 +471,7 @@ def browse(page: Path, folder: Path) -> Found:
     return found
 
 
+@pytest.mark.more
 def test_a_browser_shows_all_figures_and_asks_for_nothing(
     results: Path, page: str, tmp_path: Path
 ) -> None:
@@ -480,6 +486,7 @@ def test_a_browser_shows_all_figures_and_asks_for_nothing(
     assert "<script" not in page
 
 
+@pytest.mark.more
 def test_the_browser_test_sees_a_request_and_a_refusal(tmp_path: Path) -> None:
     outside = tmp_path / "outside.html"
     outside.write_text('<img src="http://example.invalid/a.png">')

@@ -88,6 +88,7 @@ def of_job(receipt: str) -> str:
     return str(path.parent.with_name(path.parent.name + path.suffix)) if shared else receipt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("experiment", "export"),
     [
@@ -107,6 +108,7 @@ def test_the_receipts_of_all_jobs_are_handed_over(
     assert bool(handed.receipts["weights"]) == (experiment.get("weighting", "paper") == "paper")
 
 
+@pytest.mark.slow
 def test_slices_of_exported_stacks_count_as_predicted(tmp_path: Path) -> None:
     handed = hand_over(
         tmp_path,
@@ -120,6 +122,7 @@ def test_slices_of_exported_stacks_count_as_predicted(tmp_path: Path) -> None:
     assert "results/predictions/unet/foldall/foreground/a.json" in handed.receipts["predict"]
 
 
+@pytest.mark.slow
 def test_images_that_share_jobs_have_their_own_receipts(tmp_path: Path) -> None:
     splits = dict.fromkeys("abc", "train") | {"v": "validation", "t": "test", "u": "test"}
     handed = hand_over(tmp_path, splits, dataset={"images_per_job": 2})
@@ -147,6 +150,7 @@ def without_tests(tmp_path_factory: pytest.TempPathFactory) -> Handed:
     return hand_over(folder, {"a": "train", "b": "predict"}, experiment={"weighting": None})
 
 
+@pytest.mark.slow
 def test_without_test_images_a_run_is_handed_over_all_the_same(without_tests: Handed) -> None:
     (run,) = without_tests.runs
     assert (run["images"], run["foreground"], run["weights"]) == ({}, None, None)

@@ -1,0 +1,79 @@
+"""OME-Zarr metadata: sizes of pixels, groups that are written whole, lists of labels."""
+
+from pathlib import Path
+
+import pytest
+
+from unetflow.errors import StoreError
+from unetflow.store.ome import (
+    PixelSize,
+    ome_image,
+    pixel_size,
+    read_attributes,
+    write_group,
+    write_labels,
+)
+
+
+def test_a_pixel_is_known_in_um_whatever_the_unit_of_the_file() -> None:
+    assert PixelSize((4000.0, 500.0, 250.0), "nanometer").um == (4.0, 0.5, 0.25)
+    assert PixelSize((0.002, 0.001), "millimeter").um == (2.0, 1.0)
+    assert PixelSize.square(0.5).um == (0.5, 0.5)
+    assert PixelSize.square(None).um is None
+    assert PixelSize((3.0, 3.0), "parsec").um is None
+
+
+def test_each_level_has_pixels_of_twice_the_size() -> None:
+    assert [PixelSize((0.5, 0.25)).at_level(k) for k in range(3)] == [
+        [0.5, 0.25],
+        [1.0, 0.5],
+        [2.0, 1.0],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("axes", "size"),
+    [
+        (("c", "y", "x"), PixelSize((0.5, 0.25), "micrometer")),
+        (("z", "y", "x"), PixelSize((40.0, 4.0, 4.0), "nanometer")),
+        (("y", "x"), PixelSize((1.0, 1.0))),
+    ],
+)
+def test_the_size_of_a_pixel_comes_back(
+    tmp_path: Path, axes: tuple[str, ...], size: PixelSize
+) -> None:
+    scale = [*[1.0] * ("c" in axes), *size.scale]
+    write_group(tmp_path, "", ome_image("i", axes, {"0": scale}, unit=size.unit))
+    assert pixel_size(tmp_path) == size
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"attributes": 3}'])
+def test_a_store_without_whole_metadata_is_named_with_the_way_out(
+    tmp_path: Path, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "zarr.json").write_text(content)
+    assert read_attributes(tmp_path) == {}
+    with pytest.raises(
+        StoreError, match=r"zarr\.json is not there or damaged. Delete the receipts"
+    ):
+        pixel_size(tmp_path)
+
+
+def test_a_group_that_says_the_same_is_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "zarr.json"
+    write_group(tmp_path, "", {"a": 1})
+    first = file.stat()
+    write_group(tmp_path, "", {"a": 1})
+    assert file.stat().st_ino == first.st_ino
+    write_group(tmp_path, "", {"a": 2})
+    assert read_attributes(tmp_path) == {"a": 2}
+
+
+def test_labels_are_listed_in_order_each_once(tmp_path: Path) -> None:
+    for name in ("truth", "ignore", "truth"):
+        write_labels(tmp_path, name, PixelSize.square(0.5), levels=2)
+    assert read_attributes(tmp_path, "labels")["ome"]["labels"] == ["ignore", "truth"]
+    ome = read_attributes(tmp_path, "labels/truth")["ome"]
+    assert ome["image-label"] == {}
+    assert [level["path"] for level in ome["multiscales"][0]["datasets"]] == ["0", "1"]

@@ -1,0 +1,50 @@
+"""Levels of a pyramid: their shapes, and how four pixels become one."""
+
+import numpy as np
+import pytest
+
+from unetflow.store.pyramid import every_second, halved, level_shapes
+
+
+def test_levels_end_with_the_first_that_is_small() -> None:
+    assert level_shapes((512, 512)) == [(512, 512)]
+    assert level_shapes((513, 7)) == [(513, 7), (257, 4)]
+    assert level_shapes((1, 4097)) == [(1, 4097), (1, 2049), (1, 1025), (1, 513), (1, 257)]
+
+
+def test_integers_are_rounded_to_the_nearest_and_halves_to_even() -> None:
+    block = np.array([[[0, 1, 0, 1, 1, 2], [0, 0, 1, 0, 2, 1]]], np.uint8)
+    assert halved(block).tolist() == [[[0, 0, 2]]]  # of 0.25, 0.5 and 1.5
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint32, np.int64, np.float32])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 5, 4), (3, 6, 7)])
+def test_a_pixel_is_the_mean_of_up_to_four(
+    shape: tuple[int, int, int], dtype: type[np.number]
+) -> None:
+    values = np.random.default_rng(0).integers(0, 120, shape).astype(dtype)
+    found = halved(values)
+    assert found.dtype == dtype
+    assert found.shape == (shape[0], -(-shape[1] // 2), -(-shape[2] // 2))
+    for (c, i, j), value in np.ndenumerate(found):
+        four = values[c, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2].astype(np.float64)
+        # at an odd end a pixel stands for the two that are not there: the same mean
+        mean = four.mean() if np.issubdtype(dtype, np.floating) else np.rint(four.mean())
+        assert value == dtype(mean)
+
+
+def test_sums_of_large_integers_do_not_overflow() -> None:
+    largest = np.full((1, 2, 2), 2**32 - 1, np.uint32)
+    assert halved(largest).tolist() == [[[2**32 - 1]]]
+
+
+def test_a_mask_stays_a_mask() -> None:
+    found = halved(np.array([[[True, True], [True, False]]]))
+    assert found.dtype == bool
+    assert found.tolist() == [[[True]]]
+
+
+def test_labels_are_never_mixed() -> None:
+    labels = np.array([[1, 1, 2], [1, 9, 2], [3, 3, 4]], np.uint32)
+    assert every_second(labels).tolist() == [[1, 2], [3, 4]]
+    assert every_second(labels[None]).tolist() == [[[1, 2], [3, 4]]]
