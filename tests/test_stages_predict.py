@@ -68,7 +68,7 @@ def whole_logits(network: Any, image_CYX: np.ndarray) -> torch.Tensor:
     region = tuple(slice(-halo, n - halo) for halo, n in zip(halos, sizes, strict=True))
     padded = torch.from_numpy(read_mirrored(image_CYX, region))[None]
     inferring = network.to(memory_format=torch.channels_last)
-    logits = inferring(padded.contiguous(memory_format=torch.channels_last))
+    logits: torch.Tensor = inferring(padded.contiguous(memory_format=torch.channels_last))
     return logits[0, :, :height, :width]
 
 

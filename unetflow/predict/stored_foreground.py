@@ -52,7 +52,7 @@ def write_foreground(
     *,
     size: PixelSize,
     tissue: Tissue | None,
-    decided_by: Mapping[str, Any],
+    decided_by: Mapping[str, object],
     options: PredictOptions,
     machine: Machine,
 ) -> ShardedArray:
@@ -161,7 +161,7 @@ def _resolved(options: PredictOptions, machine: Machine) -> Inference:
 def _begun(
     store: str | Path,
     layout: Layout,
-    decided_by: Mapping[str, Any],
+    decided_by: Mapping[str, object],
     now: Plan,
     can_go_on: Callable[[Mapping[str, Any]], bool],
     size: PixelSize,
