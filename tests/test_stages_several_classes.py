@@ -27,7 +27,7 @@ from unetflow.stages.statistics import write_statistics
 from unetflow.stages.weights import write_weights
 from unetflow.store.ome import ome_image, write_group
 from unetflow.store.shards import Layout, open_array, read_array
-from unetflow.train.patches import open_image
+from unetflow.train.patches import Statistics, open_image
 
 CLASSES = ["tumour", "stroma"]
 SHAPE = (120, 200)
@@ -95,7 +95,7 @@ def test_targets_are_classes_and_only_objects_are_separated(case: tuple[Path, Ki
         percentiles=None,
         dataset=Dataset(kind=kind, classes=tuple(CLASSES)),
     )
-    statistics = read_receipt(store.parent / "s.json")
+    statistics = read_receipt(store.parent / "s.json", Statistics)
     assert statistics["class_px"] == [int((wanted == k).sum()) for k in range(3)]
     opened = open_image(store, None, statistics, kind=kind, balance=True)
     target, weight = opened.labels(EVERYWHERE)

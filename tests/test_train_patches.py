@@ -15,6 +15,7 @@ from unetflow.tiles.valid_sizes import unet_geometry
 from unetflow.train.patches import (
     Batches,
     Drawing,
+    Statistics,
     TrainingImage,
     draw_patch,
     generator,
@@ -86,7 +87,8 @@ def test_separated_pixels_are_background_for_training() -> None:
 
 
 def stored_images(folder: Path) -> list[TrainingImage]:
-    statistics = {
+    statistics: Statistics = {
+        "channels": 1,
         "intensity": {"mean": [100.0], "deviation": [40.0]},
         "class_weights": [0.9, 1.1],
     }
