@@ -150,7 +150,7 @@ def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
 
 def test_a_lost_place_lies_where_its_pixels_would_show(pyramid: Path) -> None:
     with Slide(pyramid) as slide:
-        lost = {"rows": [100, 150], "columns": [0, 30], "why": ""}
+        lost: Lost = {"rows": [100, 150], "columns": [0, 30], "why": ""}
         assert source_at(slide, None, 0.5).place(lost) == (slice(100, 150), slice(0, 30))
         rows, columns = source_at(slide, None, 0.75).place(lost)
         assert rows.start < 100 / 1.5 < 150 / 1.5 < rows.stop
