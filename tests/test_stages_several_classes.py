@@ -96,7 +96,9 @@ def test_targets_are_classes_and_only_objects_are_separated(case: tuple[Path, Ki
         dataset=Dataset(kind=kind, classes=tuple(CLASSES)),
     )
     statistics = read_receipt(store.parent / "s.json", Statistics)
-    assert statistics["class_px"] == [int((wanted == k).sum()) for k in range(3)]
+    assert read_receipt(store.parent / "s.json")["class_px"] == [
+        int((wanted == k).sum()) for k in range(3)
+    ]
     opened = open_image(store, None, statistics, kind=kind, balance=True)
     target, weight = opened.labels(EVERYWHERE)
     np.testing.assert_array_equal(target, wanted)

@@ -33,7 +33,7 @@ def label_store(
     *,
     table: str | Path,
     threads: int,
-    decided_by: Mapping[str, Any],
+    decided_by: Mapping[str, object],
 ) -> tuple[ShardedArray, dict[str, dict[str, Any]]]:
     """Array `labels/instances` of a store with a foreground, and what is said of each class.
 
@@ -60,8 +60,14 @@ def label_store(
         whole = open_array(store, UNSPLIT, layout, decided_by=decided_by)
         _write(whole, lambda index: draw(whole.region(index)), threads)
         parts = find_parts(
-            *(whole.array, foreground, sums, layout.shards),
-            *(split_px, labelling["connectivity"], labelling["min_area_px"], threads),
+            whole.array,
+            foreground,
+            sums,
+            layout.shards,
+            split_px,
+            labelling["connectivity"],
+            labelling["min_area_px"],
+            threads,
         )
         sums = parts.sums
         made = _described(thresholds, sums)
@@ -146,7 +152,9 @@ def _described(thresholds: Mapping[str, float], sums: Sequence[Sums]) -> dict[st
     for (name, threshold), own in zip(thresholds.items(), sums, strict=True):
         count = len(own.first)
         made[name] = {
-            **{"threshold": threshold, "instances": count, "first_id": first},
+            "threshold": threshold,
+            "instances": count,
+            "first_id": first,
             "area_px": int(own.area_px.sum()),
         }
         first += count

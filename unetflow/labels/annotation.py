@@ -40,7 +40,7 @@ class Annotation:
         while max(self.labels.shape) > most_px * 2**level:
             level += 1
         coarse = np.asarray(read_array(self._store, of_labels(TRUTH, level))[:])
-        places = np.argwhere(coarse != 0).astype(np.int32) * 2**level
+        places: np.ndarray = np.argwhere(coarse != 0).astype(np.int32) * 2**level
         return places[:: max(1, len(places) // MOST_PLACES)]
 
 

@@ -12,7 +12,6 @@ each shard were read on its own, every chunk would be decoded four times:
 import threading
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -43,7 +42,7 @@ class KeptChunks:
         )
         self._looking = threading.Lock()
 
-    def __getitem__(self, key: Any) -> np.ndarray:
+    def __getitem__(self, key: Region) -> np.ndarray:
         """Pixels (C, H, W) of a key (slice(None), rows, columns) inside the image."""
         _, *region = key
         sizes = (part.stop - part.start for part in region)

@@ -30,8 +30,10 @@ class Tissue:
         """For receipts: what decided, the share of cells kept, and a digest of which."""
         kept = np.packbits(self.cells).tobytes().hex()
         return {
-            **{"by": self.by, "share": float(self.cells.mean())},
-            **{"cells": self.cells.shape, "digest": digest_of([self.cells.shape, kept])},
+            "by": self.by,
+            "share": float(self.cells.mean()),
+            "cells": self.cells.shape,
+            "digest": digest_of([self.cells.shape, kept]),
         }
 
     def inside(self, rows: slice, columns: slice) -> np.ndarray:
