@@ -15,7 +15,7 @@ from unetflow.provenance.schemas import TruthReceipt
 from unetflow.store.names import IGNORE, TRUTH, of_labels
 from unetflow.store.shards import Index, Layout, open_array, read_array
 from unetflow.tiles.regions import with_halo
-from unetflow.weights.weight_map import reach_px, separation_term
+from unetflow.weights.separation import reach_px, separation_term
 
 
 class Weighting(TypedDict):
