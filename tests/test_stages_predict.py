@@ -38,7 +38,7 @@ from unetflow.predict.stored_foreground import write_foreground
 from unetflow.predict.whole_image import predict_array
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import record_of
-from unetflow.store.chunk_cache import KeptChunks
+from unetflow.store.chunk_cache import CachedChunks
 from unetflow.store.foreground import read_foreground
 from unetflow.store.ome import PixelSize, ome_image, pixel_size, write_group
 from unetflow.store.pixels import Normalised
@@ -652,7 +652,7 @@ def test_shards_are_done_strip_by_strip(
 
     monkeypatch.setattr(ShardedArray, "write", noted)
     monkeypatch.setattr(
-        KeptChunks, "in_strips", lambda self, shards: sorted(shards, key=lambda at: at[::-1])
+        CachedChunks, "in_strips", lambda self, shards: sorted(shards, key=lambda at: at[::-1])
     )
     monkeypatch.setattr(
         "unetflow.predict.stored_foreground.for_each",

@@ -30,7 +30,7 @@ from unetflow.predict.plan import (
 )
 from unetflow.predict.predicted_image import PredictedImage
 from unetflow.predict.runners import orientations_of
-from unetflow.store.chunk_cache import KeptChunks, bytes_around
+from unetflow.store.chunk_cache import CachedChunks, bytes_around
 from unetflow.store.names import COARSER_FOREGROUND, FOREGROUND
 from unetflow.store.ome import PixelSize, ome_image, write_group
 from unetflow.store.pixels import Pixels
@@ -199,7 +199,7 @@ def _finish(
     held_bytes = bytes_around(pixels, shard_px)
     at_once = ensemble.tiles_at_once(tiling, how, granted // plan.threads, held_bytes)
     workers = at_once + READERS
-    image = KeptChunks(pixels, workers, shard_px)
+    image = CachedChunks(pixels, workers, shard_px)
     log.info("needs %s", ensemble.needs(tiling, how, at_once, held_bytes))
     run = ensemble.runner(tiling, how, at_once)
     intensities = [description["intensity"] for description in ensemble.descriptions]
