@@ -8,8 +8,6 @@
 PYTHON ?= python3.11
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
-NOT_YET_STRICT := --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls \
-	--no-warn-return-any --no-strict-equality
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: demo test-fast test test-more lint clean
@@ -32,7 +30,7 @@ test-more: .venv/installed
 lint: .venv/installed
 	ruff format --check .
 	ruff check .
-	mypy $(NOT_YET_STRICT)
+	mypy
 
 .venv/installed: pyproject.toml envs/constraints.txt
 	$(PYTHON) -m venv .venv

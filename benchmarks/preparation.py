@@ -25,7 +25,7 @@ from unetflow.provenance.receipts import write_receipt
 from unetflow.stages.prepare_image import prepare_image
 from unetflow.stages.weights import write_weights
 from unetflow.store.shards import Layout, open_array
-from unetflow.weights.weight_map import reach_px, weight_map
+from unetflow.weights.separation import reach_px, weight_map
 
 TILE_PX = 512
 DRAWN_PX = 2048  # of the drawing that large label images repeat, with new numbers each time

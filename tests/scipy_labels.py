@@ -20,4 +20,4 @@ def scipy_instances(
     labels, count = ndimage.label(mask, structure, output=np.int64)
     keep = np.bincount(labels.ravel(), minlength=count + 1) >= min_area_px
     keep[0] = False
-    return np.where(keep, np.cumsum(keep), 0)[labels].astype(np.uint32)
+    return np.asarray(np.where(keep, np.cumsum(keep), 0)[labels], np.uint32)

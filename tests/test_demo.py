@@ -222,10 +222,10 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(
 def test_a_demo_set_of_unequal_lists_or_equal_names_is_refused(tmp_path: Path) -> None:
     paths = demo_paths(tmp_path, training=2, validation=0, test=0)
     with pytest.raises(ValueError, match="2 image_paths and 1 truth_paths"):
-        write_demo(**{**paths, "truth_paths": paths["truth_paths"][:1]}, seed=0)
+        write_demo(**(paths | {"truth_paths": paths["truth_paths"][:1]}), seed=0)
     same = [tmp_path / "a" / "x.tif", tmp_path / "b" / "x.tif"]
     with pytest.raises(ValueError, match=r"two files are named x\.tif"):
-        write_demo(**{**paths, "image_paths": same}, seed=0)
+        write_demo(**(paths | {"image_paths": same}), seed=0)
 
 
 def test_a_slide_too_small_for_its_levels_is_refused(tmp_path: Path) -> None:

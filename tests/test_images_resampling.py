@@ -35,7 +35,7 @@ def read(source: Source, rows: slice | None = None, columns: slice | None = None
     height, width = source.shape_px
     pixels = source.read(rows or slice(0, height), columns or slice(0, width), lost)
     assert not lost
-    return pixels[0]
+    return np.asarray(pixels[0])
 
 
 def test_the_level_within_tolerance_is_taken_as_it_is(pyramid: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
 
 def test_a_lost_place_lies_where_its_pixels_would_show(pyramid: Path) -> None:
     with Slide(pyramid) as slide:
-        lost = {"rows": [100, 150], "columns": [0, 30], "why": ""}
+        lost: Lost = {"rows": [100, 150], "columns": [0, 30], "why": ""}
         assert source_at(slide, None, 0.5).place(lost) == (slice(100, 150), slice(0, 30))
         rows, columns = source_at(slide, None, 0.75).place(lost)
         assert rows.start < 100 / 1.5 < 150 / 1.5 < rows.stop

@@ -24,14 +24,13 @@ def discs(distance_px: int, *, radius_px: int = 10) -> np.ndarray:
     """Two discs side by side."""
     y, x = np.mgrid[: 2 * radius_px + 5, : 2 * radius_px + 5 + distance_px]
     middle = radius_px + 2
-    return np.minimum(
-        (y - middle) ** 2 + (x - middle) ** 2, (y - middle) ** 2 + (x - middle - distance_px) ** 2
-    ) <= (radius_px**2)
+    squares = (x - middle) ** 2, (x - middle - distance_px) ** 2
+    return np.asarray((y - middle) ** 2 + np.minimum(*squares) <= radius_px**2)
 
 
 def blobs(shape: tuple[int, ...], seed: int) -> np.ndarray:
     noise = np.random.default_rng(seed).normal(size=shape)
-    return ndimage.gaussian_filter(noise, 2.5) > 0.02
+    return np.asarray(ndimage.gaussian_filter(noise, 2.5) > 0.02)
 
 
 def test_two_discs_with_a_neck_are_two_up_to_its_depth() -> None:

@@ -7,7 +7,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from unetflow.errors import LabelsError
-from unetflow.labels.encoding import read_truth, separate_touching
+from unetflow.labels.encoding import separate_touching
+from unetflow.labels.reading import read_truth
 
 
 def test_touching_instances_lose_the_pixels_where_they_touch() -> None:

@@ -85,8 +85,9 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     def graph(captured: Any, stream: Any) -> Iterator[None]:
         def noted(networks: Any, inputs: Any, orientations: Orientations) -> torch.Tensor:
             captured.compute = lambda: mean_probabilities(networks, inputs, orientations)
-            captured.output = captured.compute()
-            return captured.output
+            output: torch.Tensor = captured.compute()
+            captured.output = output
+            return output
 
         with monkeypatch.context() as patch:
             patch.setattr("unetflow.predict.runners.mean_probabilities", noted)

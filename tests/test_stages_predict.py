@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import pytest
 import torch
@@ -26,6 +25,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from unetflow.engine.devices import cores, resolve_precision
+from unetflow.engine.each import for_each
 from unetflow.engine.machine import Machine
 from unetflow.engine.memory import MIB
 from unetflow.errors import ModelError, SlideError, StoreError
@@ -38,7 +38,7 @@ from unetflow.predict.stored_foreground import write_foreground
 from unetflow.predict.whole_image import predict_array
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import record_of
-from unetflow.store.chunk_cache import KeptChunks
+from unetflow.store.chunk_cache import CachedChunks
 from unetflow.store.foreground import read_foreground
 from unetflow.store.ome import PixelSize, ome_image, pixel_size, write_group
 from unetflow.store.pixels import Normalised
@@ -68,7 +68,7 @@ def whole_logits(network: Any, image_CYX: np.ndarray) -> torch.Tensor:
     region = tuple(slice(-halo, n - halo) for halo, n in zip(halos, sizes, strict=True))
     padded = torch.from_numpy(read_mirrored(image_CYX, region))[None]
     inferring = network.to(memory_format=torch.channels_last)
-    logits = inferring(padded.contiguous(memory_format=torch.channels_last))
+    logits: torch.Tensor = inferring(padded.contiguous(memory_format=torch.channels_last))
     return logits[0, :, :height, :width]
 
 
@@ -642,7 +642,6 @@ def test_several_models_are_averaged_each_with_its_own_intensities(
 def test_shards_are_done_strip_by_strip(
     job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Dask begins with the last of its keys."""
     done = []
     write = ShardedArray.write
 
@@ -653,12 +652,11 @@ def test_shards_are_done_strip_by_strip(
 
     monkeypatch.setattr(ShardedArray, "write", noted)
     monkeypatch.setattr(
-        KeptChunks, "in_strips", lambda self, shards: sorted(shards, key=lambda at: at[::-1])
+        CachedChunks, "in_strips", lambda self, shards: sorted(shards, key=lambda at: at[::-1])
     )
-    compute = dask.compute
     monkeypatch.setattr(
-        "unetflow.predict.stored_foreground.dask.compute",
-        lambda *tasks, **how: compute(*tasks, scheduler="synchronous"),
+        "unetflow.predict.stored_foreground.for_each",
+        lambda do, items, *, threads, **shown: for_each(do, items, threads=1),
     )
     predict(**job)
     assert len(done) == 9

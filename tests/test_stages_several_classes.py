@@ -16,7 +16,8 @@ from unetflow.evaluate.scoring import Labelling, Scoring
 from unetflow.instances.labelled_store import label_store
 from unetflow.labels.annotation import Annotation
 from unetflow.labels.dataset import Dataset, Kind
-from unetflow.labels.encoding import class_target, read_truth
+from unetflow.labels.encoding import class_target
+from unetflow.labels.reading import read_truth
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.report.score_lines import summarise
 from unetflow.stages.calibrate import calibrate
@@ -26,7 +27,7 @@ from unetflow.stages.statistics import write_statistics
 from unetflow.stages.weights import write_weights
 from unetflow.store.ome import ome_image, write_group
 from unetflow.store.shards import Layout, open_array, read_array
-from unetflow.train.patches import open_image
+from unetflow.train.patches import Statistics, open_image
 
 CLASSES = ["tumour", "stroma"]
 SHAPE = (120, 200)
@@ -94,8 +95,10 @@ def test_targets_are_classes_and_only_objects_are_separated(case: tuple[Path, Ki
         percentiles=None,
         dataset=Dataset(kind=kind, classes=tuple(CLASSES)),
     )
-    statistics = read_receipt(store.parent / "s.json")
-    assert statistics["class_px"] == [int((wanted == k).sum()) for k in range(3)]
+    statistics = read_receipt(store.parent / "s.json", Statistics)
+    assert read_receipt(store.parent / "s.json")["class_px"] == [
+        int((wanted == k).sum()) for k in range(3)
+    ]
     opened = open_image(store, None, statistics, kind=kind, balance=True)
     target, weight = opened.labels(EVERYWHERE)
     np.testing.assert_array_equal(target, wanted)

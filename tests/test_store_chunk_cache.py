@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unetflow.store.chunk_cache import KeptChunks
+from unetflow.store.chunk_cache import CachedChunks
 from unetflow.store.shards import SHARD_PX
 from unetflow.tiles.grid import tile_grid
 from unetflow.tiles.mirror import read_mirrored
@@ -39,13 +39,13 @@ class Counted:
 @settings(deadline=None)
 @given(
     height=st.integers(1, 1100), width=st.integers(1, 1100), channels=st.integers(1, 3),
-    kept_bytes=st.sampled_from([1, 2**22, 2**30]), data=st.data(),
+    cache_bytes=st.sampled_from([1, 2**22, 2**30]), data=st.data(),
 )  # fmt: skip
 def test_the_pixels_are_those_of_the_image(
-    height: int, width: int, channels: int, kept_bytes: int, data: st.DataObject
+    height: int, width: int, channels: int, cache_bytes: int, data: st.DataObject
 ) -> None:
     image = Counted(channels, height, width)
-    kept = KeptChunks(image, 2, 1024, kept_bytes)
+    kept = CachedChunks(image, 2, 1024, cache_bytes)
     for _ in range(3):
         rows, columns = (
             slice(
@@ -58,14 +58,14 @@ def test_the_pixels_are_those_of_the_image(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kept_bytes", "most"), [(2**27, 1.2), (1, 4.0)])
+@pytest.mark.parametrize(("cache_bytes", "most"), [(2**27, 1.2), (1, 4.0)])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_strip_of_chunks_is_kept_or_at_least_those_of_the_shards_in_work(
-    kept_bytes: int, most: float, threads: int
+    cache_bytes: int, most: float, threads: int
 ) -> None:
     shape, shard_px = (1, 8192, 12288), 2048
     image = Counted(*shape)
-    kept = KeptChunks(image, threads, shard_px, kept_bytes)
+    kept = CachedChunks(image, threads, shard_px, cache_bytes)
 
     def read(index: tuple[int, ...]) -> None:
         region = shard_region(index[1:], shape[1:], (shard_px,) * 2)
@@ -84,7 +84,7 @@ def test_a_strip_of_chunks_is_kept_or_at_least_those_of_the_shards_in_work(
 def test_strips_are_as_wide_as_what_is_kept() -> None:
     shards = shard_grid((1, 3072, 4096), (1, 1024, 1024))
     chunk_bytes = SHARD_PX**2 * 2
-    two_wide = KeptChunks(Counted(1, 3072, 4096), 1, 1024, 3 * 4 * chunk_bytes).in_strips(shards)
+    two_wide = CachedChunks(Counted(1, 3072, 4096), 1, 1024, 3 * 4 * chunk_bytes).in_strips(shards)
     assert [index[1:] for index in two_wide[:7]] == [
         *[(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)],
         (0, 2),
@@ -99,7 +99,7 @@ def test_a_chunk_that_could_not_be_read_is_read_again() -> None:
                 raise OSError("gone")
             return pixels
 
-    kept = KeptChunks(Failing(1, 9, 9), 1, 1024)
+    kept = CachedChunks(Failing(1, 9, 9), 1, 1024)
     everywhere = (slice(None), slice(0, 9), slice(0, 9))
     with pytest.raises(OSError, match="gone"):
         kept[everywhere]

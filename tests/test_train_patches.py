@@ -15,6 +15,7 @@ from unetflow.tiles.valid_sizes import unet_geometry
 from unetflow.train.patches import (
     Batches,
     Drawing,
+    Statistics,
     TrainingImage,
     draw_patch,
     generator,
@@ -42,15 +43,20 @@ def drawing(augmentation: Augmentation, input_px: int = 60) -> Drawing:
     return Drawing(7, input_px, GEOMETRY, augmentation)
 
 
-def test_target_and_weight_are_the_middle_of_the_patch() -> None:
-    image, target, weight = draw_patch([image_of()], drawing(STILL), generator(3))
+@pytest.mark.parametrize(("before_px", "after_px"), [((8, 8), (8, 8)), ((2, 16), (14, 0))])
+def test_target_and_weight_lie_where_the_network_has_its_output(
+    before_px: tuple[int, int], after_px: tuple[int, int]
+) -> None:
+    geometry = dataclasses.replace(GEOMETRY, before_px=before_px, after_px=after_px)
+    image, target, weight = draw_patch([image_of()], Drawing(7, 60, geometry, STILL), generator(3))
     # The image holds its own target. Places are drawn between pixels: nearest rounds, so compare
     # where the interpolated image is clearly one or the other.
-    middle = image[0, 8:52, 8:52]
-    clear = (middle - 0.5).abs() > 0.4
+    row, column = before_px
+    inner = image[0, row : row + 44, column : column + 44]
+    clear = (inner - 0.5).abs() > 0.4
     assert clear.sum() > 200
-    assert torch.equal((middle > 0.5).long()[clear], target[clear])
-    torch.testing.assert_close(weight, 1 + middle)
+    assert torch.equal((inner > 0.5).long()[clear], target[clear])
+    torch.testing.assert_close(weight, 1 + inner)
 
 
 def test_batches_depend_on_the_step_and_not_on_where_a_run_began() -> None:
@@ -81,7 +87,8 @@ def test_separated_pixels_are_background_for_training() -> None:
 
 
 def stored_images(folder: Path) -> list[TrainingImage]:
-    statistics = {
+    statistics: Statistics = {
+        "channels": 1,
         "intensity": {"mean": [100.0], "deviation": [40.0]},
         "class_weights": [0.9, 1.1],
     }

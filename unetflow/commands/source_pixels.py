@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from unetflow.images.resampling import Lost, Source
 from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.tiles.regions import Region
 
 
 class SourcePixels:
@@ -27,7 +28,7 @@ class SourcePixels:
         self._sum_C, self._count = np.zeros(len(channels)), 0
         self._lock = threading.Lock()  # a file is read by one thread at a time
 
-    def __getitem__(self, key: tuple[object, slice, slice]) -> np.ndarray:
+    def __getitem__(self, key: Region, /) -> np.ndarray:
         """All channels of a region (rows, columns), whatever stands before these in `key`."""
         _, rows, columns = key
         with self._lock:

@@ -17,7 +17,7 @@ import numpy as np
 from unetflow.errors import ConfigError
 from unetflow.images.polygons import is_geojson, read_polygons
 from unetflow.images.slide import Slide
-from unetflow.labels.encoding import read_truth
+from unetflow.labels.reading import read_truth
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from unetflow.components.pieces_of_block import (
     sums_of,
     touching_components,
 )
-from unetflow.components.runs import roots, unite
+from unetflow.components.runs import Ints, roots, unite
 from unetflow.components.seams import Seams, pairs_across
 from unetflow.engine.each import in_order
 from unetflow.tiles.regions import Region, shard_grid, shard_region
@@ -84,7 +84,8 @@ def label_image(mask: np.ndarray, how: Labelling) -> np.ndarray:
     components = find_components(mask, how)
     if not how.fill_holes and how.min_area_px <= 1:
         return components.labels()
-    root, inside = np.arange(components.count), components.are_objects()
+    root: Ints = np.arange(components.count)
+    inside = components.are_objects()
     if how.fill_holes:
         hole = ~(inside | reach_a_face(components.faces(), components.count))
         touching = touching_components(components, how.connectivity)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unetflow.components import runs, sums_of_runs
+from unetflow.components.runs import Ints
 from unetflow.errors import StoreError
 
 
@@ -100,7 +101,7 @@ def find_components(mask: np.ndarray, how: Labelling) -> Components:
     """
     volume = _as_volume(np.ascontiguousarray(mask, bool)).view(np.uint8)
     begin, ends = runs.of_mask(volume)
-    of_run = np.zeros(len(ends), np.int32 if len(ends) < 2**31 else np.int64)
+    of_run: Ints = np.zeros(len(ends), "int32" if len(ends) < 2**31 else "int64")
     rows = _rows_back(mask.ndim)
     count = runs.into_components(
         begin, ends, volume.shape[1], rows, how.connectivity, how.fill_holes, of_run

@@ -7,11 +7,17 @@ for none.
 """
 
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
+
+from unetflow.engine.compiled import compiled
+
+Begin = NDArray[np.int64]
+Ends = NDArray[np.int32]
+Ints = NDArray[np.integer]
 
 
-@njit(cache=True, nogil=True)
-def root_of(parent, member):
+@compiled
+def root_of(parent: Ints, member: int) -> int:
     """The root of a member in a forest of parents; paths are halved on the way."""
     while parent[member] != member:
         parent[member] = parent[parent[member]]
@@ -19,8 +25,8 @@ def root_of(parent, member):
     return member
 
 
-@njit(cache=True, nogil=True)
-def unite(parent, pairs):
+@compiled
+def unite(parent: Ints, pairs: Ints) -> None:
     """Pairs (N, 2) are one: the smaller root becomes that of both."""
     for k in range(len(pairs)):
         one, other = root_of(parent, pairs[k, 0]), root_of(parent, pairs[k, 1])
@@ -28,8 +34,8 @@ def unite(parent, pairs):
             parent[max(one, other)] = min(one, other)
 
 
-@njit(cache=True, nogil=True)
-def roots(parent):
+@compiled
+def roots(parent: Ints) -> Ints:
     """The root of each member, the smallest of those that are one."""
     found = np.empty_like(parent)
     for member in range(len(parent)):
@@ -37,8 +43,8 @@ def roots(parent):
     return found
 
 
-@njit(cache=True, nogil=True)
-def _begin(image, empty):
+@compiled
+def _begin(image: NDArray[np.generic], empty: NDArray[np.int64]) -> Begin:
     """Where the runs of each row begin: one for each value in turn, and `empty` (Z, Y) ones."""
     depth, height, width = image.shape
     begin = np.zeros(depth * height + 1, np.int64)
@@ -51,8 +57,8 @@ def _begin(image, empty):
     return np.cumsum(begin)
 
 
-@njit(cache=True, nogil=True)
-def of_mask(mask):
+@compiled
+def of_mask(mask: NDArray[np.uint8]) -> tuple[Begin, Ends]:
     """The runs of a mask (Z, Y, X) of 0 and 1: begin and ends."""
     depth, height, width = mask.shape
     begin = _begin(mask, mask[:, :, 0].astype(np.int64))
@@ -71,8 +77,16 @@ def of_mask(mask):
     return begin, ends
 
 
-@njit(cache=True, nogil=True)
-def into_components(begin, ends, height, steps, connectivity, background, of_run):
+@compiled
+def into_components(
+    begin: Begin,
+    ends: Ends,
+    height: int,
+    steps: NDArray[np.int64],
+    connectivity: int,
+    background: bool,
+    of_run: Ints,
+) -> int:
     """Write the component of each run, 1 to n in raster order, 0 for none, to `of_run`; n.
 
     `steps` lead to the rows before (z, y) that a row touches; `of_run` comes as zeros.
@@ -114,8 +128,10 @@ def into_components(begin, ends, height, steps, connectivity, background, of_run
 # In both that follow, a function of its own for what is done to a pair would cost six times it.
 
 
-@njit(cache=True, nogil=True)
-def _join_objects(of_run, parent, begin, ends, row, other, reach):
+@compiled
+def _join_objects(
+    of_run: Ints, parent: Ints, begin: Begin, ends: Ends, row: int, other: int, reach: int
+) -> None:
     """Number the objects' runs of a row as those before that touch; `reach` 1: also by a corner."""
     i, j = begin[other] + 1, begin[row] + 1
     last_i, last_j = begin[other + 1], begin[row + 1]
@@ -138,8 +154,10 @@ def _join_objects(of_run, parent, begin, ends, row, other, reach):
                 j += 2
 
 
-@njit(cache=True, nogil=True)
-def _join_background(of_run, parent, begin, ends, row, other):
+@compiled
+def _join_background(
+    of_run: Ints, parent: Ints, begin: Begin, ends: Ends, row: int, other: int
+) -> None:
     """The same for the background, by edges; the first run of a row may be empty."""
     i, j = begin[other], begin[row]
     last_i, last_j = begin[other + 1], begin[row + 1]
@@ -160,8 +178,8 @@ def _join_background(of_run, parent, begin, ends, row, other):
             j += 2
 
 
-@njit(cache=True, nogil=True)
-def painted(begin, ends, numbers, rows, width):
+@compiled
+def painted(begin: Begin, ends: Ends, numbers: Ints, rows: NDArray[np.int64], width: int) -> Ints:
     """Some rows as an image of the components of their runs, or of other numbers."""
     image = np.empty((len(rows), width), numbers.dtype)
     eight = np.uint64(8)  # unsigned: no index is from the end, and eight pixels are one store
@@ -180,8 +198,8 @@ def painted(begin, ends, numbers, rows, width):
     return image
 
 
-@njit(cache=True, nogil=True)
-def are_objects(begin, of_run, count):
+@compiled
+def are_objects(begin: Begin, of_run: Ints, count: int) -> NDArray[np.bool_]:
     """Whether each component is of the mask."""
     found = np.zeros(count + 1, np.bool_)
     for row in range(len(begin) - 1):
@@ -190,8 +208,8 @@ def are_objects(begin, of_run, count):
     return found[1:]
 
 
-@njit(cache=True, nogil=True)
-def of_labels(labels):
+@compiled
+def of_labels(labels: Ints) -> tuple[Begin, Ends, Ints]:
     """Runs of one label each of a label image (Z, Y, X): begin, ends and their labels."""
     depth, height, width = labels.shape
     begin = _begin(labels, np.zeros((depth, height), np.int64))
@@ -206,8 +224,16 @@ def of_labels(labels):
     return begin, ends, of_run
 
 
-@njit(cache=True, nogil=True)
-def touching(begin, ends, of_run, count, height, steps, connectivity):
+@compiled
+def touching(
+    begin: Begin,
+    ends: Ends,
+    of_run: Ints,
+    count: int,
+    height: int,
+    steps: NDArray[np.int64],
+    connectivity: int,
+) -> NDArray[np.int64]:
     """Pairs (background, object) of components that touch, from 0, some of them repeated."""
     pairs = [(0, 0) for _ in range(0)]
     latest = np.zeros(count + 1, of_run.dtype)  # background that each object was last seen with
@@ -233,8 +259,17 @@ def touching(begin, ends, of_run, count, height, steps, connectivity):
     return found
 
 
-@njit(cache=True, nogil=True)
-def _meet(pairs, latest, begin, ends, of_run, background_row, object_row, reach):
+@compiled
+def _meet(
+    pairs: list[tuple[int, int]],
+    latest: Ints,
+    begin: Begin,
+    ends: Ends,
+    of_run: Ints,
+    background_row: int,
+    object_row: int,
+    reach: int,
+) -> None:
     """Add the pairs of background in one row and objects in another that touch, as above."""
     i, j = begin[background_row], begin[object_row] + 1
     while i < begin[background_row + 1] and j < begin[object_row + 1]:

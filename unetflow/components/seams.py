@@ -8,7 +8,7 @@ Numbers are those of all blocks, each block's after those of the blocks before i
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from types import EllipsisType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +48,8 @@ class Seams:
             if all(each.start == 0 for each in after):
                 self._begins[axis] = np.zeros((*before, *sizes), np.int64)
                 self._ends[axis] = np.zeros((*before, *sizes), np.int64)
-            where: tuple[Any, ...] = (..., *after)
-            self._begins[axis][where] = begins
-            self._ends[axis][where] = ends
+            where: tuple[slice | EllipsisType, ...] = (..., *after)
+            self._begins[axis][where], self._ends[axis][where] = begins, ends
             if all(each.stop == size for each, size in zip(after, sizes, strict=True)):
                 if part.start:
                     meeting.append((self._before[axis], self._begins[axis]))

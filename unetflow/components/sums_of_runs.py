@@ -1,11 +1,16 @@
 """Sums of connected components that are run-length encoded as in `runs`, compiled."""
 
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
+
+from unetflow.components.runs import Begin, Ends, Ints
+from unetflow.engine.compiled import compiled
+
+Numbers = NDArray[np.int64] | NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True)
-def areas(begin, ends, of_run, count):
+@compiled
+def areas(begin: Begin, ends: Ends, of_run: Ints, count: int) -> NDArray[np.int64]:
     """Pixels of each component 1 to `count`."""
     found = np.zeros(count + 1, np.int64)
     for row in range(len(begin) - 1):
@@ -16,8 +21,18 @@ def areas(begin, ends, of_run, count):
     return found[1:]
 
 
-@njit(cache=True, nogil=True)
-def sums(begin, ends, of_run, count, height, origin, image):
+@compiled
+def sums(
+    begin: Begin,
+    ends: Ends,
+    of_run: Ints,
+    count: int,
+    height: int,
+    origin: NDArray[np.int64],
+    image: NDArray[np.int64],
+) -> tuple[
+    NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]
+]:
     """Sums of the components 1 to `count` of a block at `origin` of an image."""
     area, first = np.zeros(count, np.int64), np.zeros(count, np.int64)
     start, stop = np.zeros((count, 3), np.int64), np.zeros((count, 3), np.int64)
@@ -48,8 +63,10 @@ def sums(begin, ends, of_run, count, height, origin, image):
     return area, first, start, stop, at
 
 
-@njit(cache=True, nogil=True)
-def sums_of_pixels(begin, ends, of_run, count, pixels):
+@compiled
+def sums_of_pixels(
+    begin: Begin, ends: Ends, of_run: Ints, count: int, pixels: NDArray[np.generic]
+) -> NDArray[np.float64]:
     """The pixels (rows, X) of each component 1 to `count`, summed: float64."""
     found = np.zeros(count)
     for row in range(len(begin) - 1):
@@ -64,8 +81,8 @@ def sums_of_pixels(begin, ends, of_run, count, pixels):
     return found
 
 
-@njit(cache=True, nogil=True)
-def add_up(values, of, total, sign):
+@compiled
+def add_up(values: Numbers, of: Ints, total: Numbers, sign: int) -> None:
     """Add values to their groups, or keep the least (`sign` -1) or the greatest (1) of each."""
     for member in range(len(values)):
         group = of[member]

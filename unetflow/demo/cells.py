@@ -5,8 +5,9 @@ no state, no order of drawing. That is why any part of the plane can be drawn al
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from unetflow.engine.compiled import compiled
 
 GRID_PX = 16  # one candidate for a cell in each square of this grid
 GRID_OFFSET = 4  # grid rows and columns before pixel 0, whose cells reach into the plane
@@ -33,7 +34,7 @@ CELL = np.dtype(
 )
 
 
-@njit("float64(int64, int64, int64, int64)", cache=True, nogil=True)  # else one per constant
+@compiled(signature="float64(int64, int64, int64, int64)")  # else one per constant
 def uniform(seed: int, stream: int, row: int, column: int) -> float:
     """A number in [0, 1), a function of four integers (splitmix64; Steele, Lea, Flood 2014)."""
     state = np.uint64(seed)
@@ -45,7 +46,7 @@ def uniform(seed: int, stream: int, row: int, column: int) -> float:
     return np.float64(state >> np.uint64(11)) * 2.0**-53
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def smooth_noise(
     seed: int, stream: int, pitch_px: int, row: int, column: int, shape: tuple[int, int]
 ) -> NDArray[np.float32]:
@@ -71,7 +72,7 @@ def smooth_noise(
     return noise
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _candidates(seed: int, row: int, column: int, shape: tuple[int, int]) -> NDArray[np.float64]:
     """Row, column, radius [px] and priority of a part of the grid; priority < 0: no candidate."""
     found = np.empty((shape[0], shape[1], 4))
@@ -89,7 +90,7 @@ def _candidates(seed: int, row: int, column: int, shape: tuple[int, int]) -> NDA
     return found
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _chosen(found: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which candidates become cells: by falling priority, none too near to one already chosen.
 
@@ -104,10 +105,11 @@ def _chosen(found: NDArray[np.float64]) -> NDArray[np.bool_]:
             for j in range(_NEAR_GRID, state.shape[1] - _NEAR_GRID):
                 if before[i, j] == 0:
                     state[i, j] = _choice(found, before, i, j)
-    return state == 1
+    chosen: NDArray[np.bool_] = state == 1
+    return chosen
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _choice(found: NDArray[np.float64], state: NDArray[np.int64], i: int, j: int) -> int:
     answer = 1
     for k in range(i - _NEAR_GRID, i + _NEAR_GRID + 1):
@@ -124,7 +126,7 @@ def _choice(found: NDArray[np.float64], state: NDArray[np.int64], i: int, j: int
     return answer
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _set_looks(seed: int, grid: NDArray[np.int64], cells: NDArray[np.void]) -> None:
     """Fill in the shapes and the gray values of the cells at these rows and columns of the grid."""
     for index in range(len(cells)):
@@ -168,7 +170,7 @@ def cells_in(seed: int, row: int, column: int, shape: tuple[int, int]) -> NDArra
     return cells
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def compete(
     cells: NDArray[np.void], row: int, column: int, shape: tuple[int, int]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
@@ -211,7 +213,7 @@ def compete(
     return nearest, depth, second
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def label_connected(
     cells: NDArray[np.void],
     nearest: NDArray[np.int32],

@@ -9,7 +9,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import tifffile
@@ -18,8 +18,17 @@ from numpy.typing import NDArray
 from unetflow.demo.planes import BLOCK_PX, draw_labels, draw_region
 from unetflow.store.files import renamed_at_end
 
-_ZLIB: dict[str, Any] = {"compression": "zlib", "compressionargs": {"level": 6}}
+_ZLIB: dict[str, object] = {"compression": "zlib", "compressionargs": {"level": 6}}
 _BIGTIFF_BYTES = 2**31  # before compression; offsets of a plain TIFF have 32 bits
+
+
+class DemoPaths(TypedDict):
+    """What `write_demo` writes to."""
+
+    image_paths: list[Path]
+    truth_paths: list[Path]
+    slide_path: Path
+    slide_truth_path: Path
 
 
 def write_demo(
@@ -64,7 +73,7 @@ def write_demo(
 
 def demo_paths(
     data_dir: str | Path, *, training: int = 16, validation: int = 2, test: int = 4
-) -> dict[str, Any]:
+) -> DemoPaths:
     """Path arguments of `write_demo` for the usual names: train_00.tif, train_00_truth.tif, ..."""
     counts = {"train": training, "validation": validation, "test": test}
     stems = [f"{split}_{i:02}" for split, count in counts.items() for i in range(count)]
@@ -162,11 +171,11 @@ def _write_pyramid(
 
 def _write_level(
     tiff: tifffile.TiffWriter,
-    tiles: Iterator[NDArray[Any]],
+    tiles: Iterator[NDArray[np.uint8]] | Iterator[NDArray[np.uint32]],
     shape: tuple[int, ...],
     dtype: type,
     mpp: float,
-    **options: Any,
+    **options: object,
 ) -> None:
     tiff.write(
         tiles,
@@ -228,5 +237,5 @@ def _needs_bigtiff(shape: tuple[int, int], bytes_per_pixel: int) -> bool:
     return shape[0] * shape[1] * bytes_per_pixel >= _BIGTIFF_BYTES
 
 
-def _resolution(mpp: float) -> dict[str, Any]:
+def _resolution(mpp: float) -> dict[str, object]:
     return {"resolution": (1e4 / mpp, 1e4 / mpp), "resolutionunit": "CENTIMETER"}

@@ -9,10 +9,7 @@ column), and a region is put together from blocks: it equals the same part of an
 the bit.
 """
 
-from typing import Any
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -26,6 +23,7 @@ from unetflow.demo.cells import (
     smooth_noise,
     uniform,
 )
+from unetflow.engine.compiled import compiled
 
 BLOCK_PX = 512
 PLANE_PX = (2**16 - 16) * GRID_PX  # side of the plane; beyond it labels would overflow uint32
@@ -65,6 +63,13 @@ def draw_labels(rows: slice, columns: slice, *, seed: int) -> NDArray[np.uint32]
 
 
 Part = tuple[int, int, tuple[slice, slice], tuple[slice, slice]]
+Truth = tuple[
+    NDArray[np.uint32],
+    NDArray[np.void],
+    NDArray[np.int32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+]
 
 
 def _parts(rows: slice, columns: slice, seed: int) -> list[Part]:
@@ -98,7 +103,7 @@ def _pieces(part: slice) -> list[tuple[int, slice, slice]]:
     return pieces
 
 
-def _draw_truth(seed: int, block_row: int, block_column: int) -> tuple[NDArray[Any], ...]:
+def _draw_truth(seed: int, block_row: int, block_column: int) -> Truth:
     """Labels, cells, nearest, depth, second depth (see `compete`) of a block and _SEE_PX around."""
     row, column = block_row * BLOCK_PX - _SEE_PX, block_column * BLOCK_PX - _SEE_PX
     side, border = BLOCK_PX + 2 * _SEE_PX, _BORDER_PX - _SEE_PX
@@ -128,7 +133,7 @@ def _draw_block(
     return image, labels[see, see]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _signal(
     labels: NDArray[np.uint32],
     cells: NDArray[np.void],
@@ -163,7 +168,7 @@ def _signal(
     return signal
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_debris(signal: NDArray[np.float32], seed: int, row: int, column: int) -> None:
     """Add soft blobs and rings of [gray levels] to the signal of the region at (row, column)."""
     size = _DEBRIS_PX
@@ -185,7 +190,7 @@ def _add_debris(signal: NDArray[np.float32], seed: int, row: int, column: int) -
                         signal[y, x] += gray * (1 - apart) ** 2 * (1 - hollow * (1 - 2 * apart))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _expose(signal: NDArray[np.float32], seed: int, row: int, column: int) -> NDArray[np.uint8]:
     """The image of a signal with shot and read noise from a hash of each pixel's place."""
     image = np.empty(signal.shape, np.uint8)

@@ -17,7 +17,7 @@ from skimage.filters import threshold_otsu
 
 from unetflow.evaluate.catalogue import at_iou
 from unetflow.evaluate.scoring import Labeller, Row
-from unetflow.labels.annotation import IGNORE, read_class_lazily
+from unetflow.labels.annotation import read_class_lazily
 from unetflow.labels.dataset import Dataset
 from unetflow.metrics import (
     Contingency,
@@ -41,6 +41,7 @@ from unetflow.metrics import (
     seg_sums,
 )
 from unetflow.store.foreground import read_foreground_lazily
+from unetflow.store.names import IGNORE, of_labels
 from unetflow.store.shards import read_lazily
 from unetflow.tiles.regions import Region, shard_grid, shard_region
 
@@ -62,7 +63,7 @@ class Truth:
     def __init__(self, store: str | Path, dataset: Dataset, number: int = 1) -> None:
         classes = len(dataset.classes)
         labels, interior = read_class_lazily(store, dataset.kind, classes, number)
-        ignore = read_lazily(store, IGNORE) != 0
+        ignore = read_lazily(store, of_labels(IGNORE)) != 0
         self.in_memory = max(labels.shape) <= IN_MEMORY_PX
         self.labels, self.ignore, self.interior = self._hold(labels, ignore, interior)
         self.number = number

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from shapely import Geometry, STRtree
 from shapely.geometry import shape
 
 from unetflow.errors import LabelsError
@@ -28,12 +29,12 @@ AREAS = ("Polygon", "MultiPolygon")
 class Polygons:
     """The annotation of one image: objects numbered from 1, ignored areas, annotated regions."""
 
-    objects: list[Any]  # shapely geometries in pixels of the image, (x, y)
+    objects: list[Geometry]  # in pixels of the image, (x, y)
     classes: np.ndarray  # uint8, by label: 0 for background, then the class of each object
-    ignored: list[Any]
-    regions: list[Any]  # only what lies in these is annotated; empty: everything is
+    ignored: list[Geometry]
+    regions: list[Geometry]  # only what lies in these is annotated; empty: everything is
     warnings: list[str]  # repairs and what was left out
-    trees: tuple[Any, Any, Any]  # spatial indices of the three
+    trees: tuple[STRtree, STRtree, STRtree]  # spatial indices of the three
 
     def draw(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
         """Labels (uint32) and ignored pixels (bool) of a region of the image, (Y, X)."""
@@ -75,12 +76,12 @@ def read_polygons(
     """
     features = _features(Path(path))
     scale_y, scale_x = (n / of for n, of in zip(shape_px, size_px, strict=True))
-    objects: list[Any] = []
+    objects: list[Geometry] = []
     numbers = [0]
     number_of = {name.lower(): k for k, name in enumerate(classes or (), start=1)}
     if len(number_of) < 2:
         number_of[""] = 1
-    areas: dict[str, list[Any]] = {IGNORE_CLASS: [], REGION_CLASS: []}
+    areas: dict[str, list[Geometry]] = {IGNORE_CLASS: [], REGION_CLASS: []}
     counted: Counter[str] = Counter()
     others: Counter[str] = Counter()
     for number, feature in enumerate(features):
@@ -108,7 +109,7 @@ def read_polygons(
     )
     warnings = [f"{what}: {count}" for what, count in counted.items()]
     ignored, regions = areas[IGNORE_CLASS], areas[REGION_CLASS]
-    trees = shapely.STRtree(objects), shapely.STRtree(ignored), shapely.STRtree(regions)
+    trees = STRtree(objects), STRtree(ignored), STRtree(regions)
     return Polygons(objects, np.array(numbers, np.uint8), ignored, regions, warnings, trees)
 
 
@@ -127,7 +128,9 @@ def _features(path: Path) -> list[dict[str, Any]]:
     return list(features)
 
 
-def _geometry(path: str | Path, number: int, feature: Any, counted: Counter[str]) -> Any | None:
+def _geometry(
+    path: str | Path, number: int, feature: dict[str, Any], counted: Counter[str]
+) -> Geometry | None:
     """A polygon, repaired where that is possible; None where it has no area."""
     try:
         with np.errstate(invalid="ignore"):  # NaN is looked for below
@@ -158,7 +161,7 @@ def _class_name(feature: dict[str, Any]) -> str:
     return str(name).lower()
 
 
-def _fill(image: np.ndarray, geometry: Any, value: int, rows: slice, columns: slice) -> None:
+def _fill(image: np.ndarray, geometry: Geometry, value: int, rows: slice, columns: slice) -> None:
     """Set the pixels whose centres lie in a geometry."""
     left, top, right, bottom = geometry.bounds
     top_px, bottom_px = max(rows.start, int(top)), min(rows.stop, int(np.ceil(bottom)))

@@ -19,9 +19,22 @@ import zarr
 from unetflow.images.sources import split_dataset
 
 UM_PER_UNIT = {
-    **{"m": 1e6, "meter": 1e6, "cm": 1e4, "centimeter": 1e4, "mm": 1e3, "millimeter": 1e3},
-    **{"µm": 1.0, "um": 1.0, "micrometer": 1.0, "micron": 1.0, "nm": 1e-3, "nanometer": 1e-3},
-    **{"in": 25400.0, "inch": 25400.0, "angstrom": 1e-4, "Å": 1e-4},
+    "m": 1e6,
+    "meter": 1e6,
+    "cm": 1e4,
+    "centimeter": 1e4,
+    "mm": 1e3,
+    "millimeter": 1e3,
+    "µm": 1.0,
+    "um": 1.0,
+    "micrometer": 1.0,
+    "micron": 1.0,
+    "nm": 1e-3,
+    "nanometer": 1e-3,
+    "in": 25400.0,
+    "inch": 25400.0,
+    "angstrom": 1e-4,
+    "Å": 1e-4,
 }
 RESOLUTION_UNIT_UM = {2: 25400.0, 3: 1e4}  # TIFF's ResolutionUnit: inch, centimetre
 PRINTED_MPP = 50.0  # coarser in TIFF's tags is for printers: 72 dots per inch are 353 um/px

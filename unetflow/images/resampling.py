@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -21,7 +21,14 @@ FINEST_FACTOR = 0.5  # a finer resolution than the file has is invented up to th
 MOST_PX = 2048  # side of the regions of the source that are resampled at once
 SMALLEST_PX = 256  # side of the regions to which an unreadable place is narrowed down
 REACH = 4.0  # deviations of the Gaussian before downsampling that are read beyond a region
-Lost = dict[str, Any]  # rows, columns [px] of the source level, and why
+
+
+class Lost(TypedDict):
+    """A place that could not be read."""
+
+    rows: list[int]  # start and stop [px] of the source level
+    columns: list[int]
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +75,9 @@ class Source:
     def place(self, lost: Lost) -> tuple[slice, slice]:
         """Where an unreadable place of the source lies in the result, as far as it reaches."""
         found = []
-        for axis, name in enumerate(("rows", "columns")):
+        for axis, (start, stop) in enumerate((lost["rows"], lost["columns"])):
             factor, size = self.factor[axis], self.shape_px[axis]
             margin = 0 if factor == 1 else _margin(factor)
-            start, stop = lost[name]
             found.append(
                 slice(
                     max(0, math.floor((start - margin) / factor)),

@@ -69,7 +69,9 @@ class Slide:
         if mpp and own_mpp and abs(mpp / own_mpp - 1) > NEAR:
             log.warning(
                 "%s: says %.4g um/px and is taken as %.4g, as given (for its finest level)",
-                *(path, own_mpp, mpp),
+                path,
+                own_mpp,
+                mpp,
             )
         self.levels = tuple(
             Level(shape, own or (finest_mpp and finest_mpp * shapes[0][1] / shape[1]))

@@ -13,15 +13,16 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
 
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from unetflow.components.pieces_of_block import Sums, labelled_components, no_sums, sums_of
 from unetflow.components.runs import root_of
+from unetflow.engine.compiled import compiled
 from unetflow.engine.each import in_order
+from unetflow.store.pixels import ImageLike
 from unetflow.tiles.regions import Region, common, shard_region, within
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def _with_neighbours(
                     borders[a][b] = borders[a].get(b, 0) + length
         if areas_px[other] < min_area_px:
             heapq.heappush(small, (areas_px[other], other))
-    return into[parts]
+    return np.asarray(into[parts])
 
 
 def _in_scanning_order(parts: np.ndarray) -> np.ndarray:
@@ -94,7 +95,7 @@ def _in_scanning_order(parts: np.ndarray) -> np.ndarray:
     first, numbers = first[numbers != 0], numbers[numbers != 0]
     new = np.zeros(int(parts.max(initial=0)) + 1, parts.dtype)
     new[numbers[np.argsort(first)]] = np.arange(1, len(numbers) + 1)
-    return new[parts]
+    return np.asarray(new[parts])
 
 
 def split_labels(
@@ -130,7 +131,7 @@ def _parts(mask: np.ndarray, split_px: float, connectivity: int, min_area_px: in
 class Parts:
     """The parts of all objects of an image (Y, X) that is labelled already, block by block."""
 
-    labels: Any  # of the objects: NumPy or Zarr
+    labels: ImageLike  # of the objects (Y, X)
     block: Sequence[int]
     boxes: np.ndarray  # of the objects 1, 2, ...: top, left, bottom, right; (N, 4)
     split_px: float
@@ -159,12 +160,12 @@ class Parts:
             drawn_YX[within(shared, region)][own] = self.numbers[
                 self.starts[number] + parts[own] - 1
             ]
-        return drawn_YX
+        return np.asarray(drawn_YX)
 
 
 def find_parts(
-    labels: Any,
-    foreground_KYX: Any,
+    labels: ImageLike,
+    foreground_KYX: ImageLike,
     classes: Sequence[Sums],
     block: Sequence[int],
     split_px: float,
@@ -220,8 +221,8 @@ def find_parts(
 
 
 def _take_apart(
-    labels: Any,
-    foreground_KYX: Any,
+    labels: ImageLike,
+    foreground_KYX: ImageLike,
     ends: np.ndarray,
     boxes: np.ndarray,
     how: tuple[float, int, int],
@@ -230,7 +231,7 @@ def _take_apart(
     """How many parts each of these objects has, and the sums of the parts."""
     window, seen_YX = _window(labels, boxes[objects - 1])
     light_KYX = np.asarray(foreground_KYX[(slice(None), *window)])
-    found = [no_sums(labels.ndim)]
+    found = [no_sums(len(labels.shape))]
     for number in objects:
         box = _box(boxes, number)
         mask = seen_YX[within(box, window)] == number
@@ -254,7 +255,7 @@ def _box(boxes: np.ndarray, number: int) -> Region:
     return slice(top, bottom), slice(left, right)
 
 
-def _window(labels: Any, boxes: np.ndarray) -> tuple[Region, np.ndarray]:
+def _window(labels: ImageLike, boxes: np.ndarray) -> tuple[Region, np.ndarray]:
     """The smallest region that holds these boxes, and the labels there."""
     if not len(boxes):
         return (slice(0, 0), slice(0, 0)), np.zeros((0, 0), np.uint32)
@@ -267,8 +268,10 @@ def _in_a_row(sums: Sequence[Sums]) -> Sums:
     return Sums(*(np.concatenate(values) for values in zip(*sums, strict=True)))
 
 
-@njit(cache=True, nogil=True)
-def _flood(depth, order, offsets, split):
+@compiled
+def _flood(
+    depth: NDArray[np.float64], order: NDArray[np.int64], offsets: NDArray[np.int64], split: float
+) -> NDArray[np.int32]:
     """Basins of the pixels in `order`, deepest first, numbered in scanning order."""
     basins = np.zeros(len(depth), np.int32)
     parent = np.zeros(len(order) + 1, np.int32)

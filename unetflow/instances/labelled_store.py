@@ -17,15 +17,13 @@ from unetflow.instances.table import write_objects
 from unetflow.labels.encoding import UINT32_MAX
 from unetflow.store.arrays import StoredArray
 from unetflow.store.foreground import as_probability
+from unetflow.store.names import FOREGROUND, INSTANCES, UNSPLIT, of_labels
 from unetflow.store.ome import pixel_size, write_labels
 from unetflow.store.pyramid import every_second, level_shapes, write_coarser
 from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array, read_array
 from unetflow.tiles.regions import Region
 
 log = logging.getLogger(__name__)
-
-
-UNSPLIT = "unsplit"  # array of a store, there until the clumps are taken apart
 
 
 def label_store(
@@ -35,7 +33,7 @@ def label_store(
     *,
     table: str | Path,
     threads: int,
-    decided_by: Mapping[str, Any],
+    decided_by: Mapping[str, object],
 ) -> tuple[ShardedArray, dict[str, dict[str, Any]]]:
     """Array `labels/instances` of a store with a foreground, and what is said of each class.
 
@@ -45,13 +43,13 @@ def label_store(
     block, to the same numbers. The table is written as Parquet, to the path
     `table`, and as CSV beside it; its columns are `unetflow.instances.table.COLUMNS`.
     """
-    foreground = read_array(store, "foreground")
+    foreground = read_array(store, FOREGROUND)
     size = pixel_size(store)
     layout = Layout(foreground.shape[1:], "uint32", ("y", "x"))
     levels = len(level_shapes(layout.shape))
-    write_labels(store, "instances", size, levels=levels)
+    write_labels(store, INSTANCES, size, levels=levels)
     decided_by = {**decided_by, "parameters": {"thresholds": dict(thresholds), **labelling}}
-    array = open_array(store, "labels/instances/0", layout, decided_by=decided_by)
+    array = open_array(store, of_labels(INSTANCES), layout, decided_by=decided_by)
     simply = {name: value for name, value in labelling.items() if name != "split_px"}
     classes = _Classes(foreground, list(thresholds.values()), layout.shards)
     sums = classes.find(Labelling(**simply), threads)
@@ -62,8 +60,14 @@ def label_store(
         whole = open_array(store, UNSPLIT, layout, decided_by=decided_by)
         _write(whole, lambda index: draw(whole.region(index)), threads)
         parts = find_parts(
-            *(whole.array, foreground, sums, layout.shards),
-            *(split_px, labelling["connectivity"], labelling["min_area_px"], threads),
+            whole.array,
+            foreground,
+            sums,
+            layout.shards,
+            split_px,
+            labelling["connectivity"],
+            labelling["min_area_px"],
+            threads,
         )
         sums = parts.sums
         made = _described(thresholds, sums)
@@ -74,7 +78,7 @@ def label_store(
     write_coarser(
         store,
         array,
-        "labels/instances/{}",
+        of_labels(INSTANCES, "{}"),
         every_second,
         axes=layout.axes,
         decided_by=decided_by,
@@ -148,7 +152,9 @@ def _described(thresholds: Mapping[str, float], sums: Sequence[Sums]) -> dict[st
     for (name, threshold), own in zip(thresholds.items(), sums, strict=True):
         count = len(own.first)
         made[name] = {
-            **{"threshold": threshold, "instances": count, "first_id": first},
+            "threshold": threshold,
+            "instances": count,
+            "first_id": first,
             "area_px": int(own.area_px.sum()),
         }
         first += count

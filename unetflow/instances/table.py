@@ -12,8 +12,18 @@ from unetflow.store.files import write_whole
 from unetflow.store.ome import PixelSize
 
 COLUMNS = (
-    *("id", "class", "row_px", "column_px", "row_um", "column_um"),  # of the centroid
-    *("area_px", "area_um2", "top_px", "left_px", "bottom_px", "right_px"),  # ends excluded
+    "id",
+    "class",
+    "row_px",  # of the centroid
+    "column_px",
+    "row_um",
+    "column_um",
+    "area_px",
+    "area_um2",
+    "top_px",
+    "left_px",
+    "bottom_px",  # excluded
+    "right_px",
     "mean_foreground",
 )
 
@@ -62,10 +72,13 @@ def _frame(name: str, first_id: int, sums: Sums) -> pd.DataFrame:
         {
             "id": range(first_id, first_id + len(sums.area_px)),
             "class": name,
-            **{"row_px": centre[:, 0], "column_px": centre[:, 1]},
+            "row_px": centre[:, 0],
+            "column_px": centre[:, 1],
             "area_px": sums.area_px,
-            **{"top_px": sums.start[:, 0], "left_px": sums.start[:, 1]},
-            **{"bottom_px": sums.stop[:, 0], "right_px": sums.stop[:, 1]},
+            "top_px": sums.start[:, 0],
+            "left_px": sums.start[:, 1],
+            "bottom_px": sums.stop[:, 0],
+            "right_px": sums.stop[:, 1],
             "mean_foreground": sums.foreground / sums.area_px,
         }
     )

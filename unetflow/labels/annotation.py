@@ -7,6 +7,7 @@ import numpy as np
 
 from unetflow.labels.encoding import class_target, separate_touching
 from unetflow.store.arrays import read_array, read_lazily
+from unetflow.store.names import CLASS, IGNORE, TRUTH, of_labels
 from unetflow.tiles.regions import Region, with_halo
 
 if TYPE_CHECKING:
@@ -14,17 +15,18 @@ if TYPE_CHECKING:
 
 
 MOST_PLACES = 100_000  # of objects, spread evenly over the image
-TRUTH, IGNORE, CLASS = "labels/truth/0", "labels/ignore/0", "labels/class/0"
 
 
 class Annotation:
-    """Arrays (Y, X) of a store: `labels` (as `unetflow.labels.read_truth` says) and `ignore`."""
+    """Arrays (Y, X) of a store: `labels`, as `unetflow.labels.reading` has them, and `ignore`."""
 
     def __init__(self, store: str | Path, kind: str, classes: int) -> None:
         """`kind` of truth and number of classes are the dataset's."""
         self.kind, self._store = kind, store
-        self.labels, self.ignore = read_array(store, TRUTH), read_array(store, IGNORE)
-        self._classes = read_array(store, CLASS) if has_class_array(kind, classes) else None
+        self.labels = read_array(store, of_labels(TRUTH))
+        self.ignore = read_array(store, of_labels(IGNORE))
+        several = has_class_array(kind, classes)
+        self._classes = read_array(store, of_labels(CLASS)) if several else None
 
     def target(self, region: Region) -> np.ndarray:
         """The class of each pixel that the network is asked for, uint8, 0 background."""
@@ -37,8 +39,8 @@ class Annotation:
         level = 0
         while max(self.labels.shape) > most_px * 2**level:
             level += 1
-        coarse = np.asarray(read_array(self._store, f"labels/truth/{level}")[:])
-        places = np.argwhere(coarse != 0).astype(np.int32) * 2**level
+        coarse = np.asarray(read_array(self._store, of_labels(TRUTH, level))[:])
+        places: np.ndarray = np.argwhere(coarse != 0).astype(np.int32) * 2**level
         return places[:: max(1, len(places) // MOST_PLACES)]
 
 
@@ -51,11 +53,11 @@ def read_class_lazily(
     store: str | Path, kind: str, classes: int, number: int
 ) -> "tuple[da.Array, da.Array]":
     """Labels of the objects of one class, and its pixels after separating what touches (bool)."""
-    labels = read_lazily(store, TRUTH)
+    labels = read_lazily(store, of_labels(TRUTH))
     if kind == "classes":
         return labels * (labels == number), labels == number
     separated = labels.map_overlap(separate_touching, depth=1, boundary="none") != 0
     if not has_class_array(kind, classes):
         return labels, separated
-    of_class = read_lazily(store, CLASS) == number
+    of_class = read_lazily(store, of_labels(CLASS)) == number
     return labels * of_class, separated & of_class

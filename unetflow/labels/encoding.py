@@ -1,8 +1,6 @@
-"""Truth as labels: instances of touching objects, membrane masks, classes, ignored pixels."""
+"""Truth as the network is asked for it: touching objects apart, a class for each pixel."""
 
 import numpy as np
-
-from unetflow.errors import LabelsError
 
 UINT32_MAX = 2**32 - 1
 
@@ -42,61 +40,3 @@ def class_target(labels: np.ndarray, kind: str, classes: np.ndarray | None = Non
         return labels.astype(np.uint8)
     objects = separate_touching(labels) != 0
     return np.where(objects, np.uint8(1) if classes is None else classes, 0).astype(np.uint8)
-
-
-def read_truth(
-    values: np.ndarray, kind: str, ignore_value: int | None, name: str, *, classes: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (uint32, 0 background) and ignored pixels (bool) of an annotation (Y, X).
-
-    `kind` is "instances" (each object has its number), "interior" (membranes as in EM: 0 is
-    membrane, 1 or 255 is inside; instances are the 4-connected components inside) or "classes"
-    (each pixel has the number of its class, 1 to `classes`; objects have none). Pixels with
-    `ignore_value` are ignored and background. `name` is the file, for messages.
-    Raises LabelsError for values that have no meaning.
-    """
-    labels, ignored = checked_truth(values, kind, ignore_value, name, classes=classes)
-    if kind == "interior":
-        from unetflow.components.objects_of_image import label_image  # numba, which few jobs need
-        from unetflow.components.pieces_of_block import Labelling
-
-        labels = label_image(labels != 0, Labelling())
-    return labels, ignored
-
-
-def checked_truth(
-    values: np.ndarray, kind: str, ignore_value: int | None, name: str, *, classes: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """As `read_truth`, but the inside of all cells of kind "interior" is one label."""
-    if not np.issubdtype(values.dtype, np.integer) and values.dtype != bool:
-        whole = np.isfinite(values).all() and (values == np.floor(values)).all()
-        if not whole:
-            raise LabelsError(
-                f"{name}: holds {values.dtype} values that are no whole numbers; a truth holds "
-                "integer labels. Save it as an integer image."
-            )
-    if values.min() < 0 or values.max() > UINT32_MAX:
-        raise LabelsError(
-            f"{name}: holds values from {values.min()} to {values.max()}; labels are 0 "
-            f"(background) to {UINT32_MAX}. Renumber the objects."
-        )
-    ignored = values == ignore_value if ignore_value is not None else np.zeros(values.shape, bool)
-    if kind == "instances":
-        return np.where(ignored, 0, values).astype(np.uint32), ignored
-    known = np.unique(values[~ignored])
-    if kind == "classes":
-        if known.size and known[-1] > classes:
-            raise LabelsError(
-                f"{name}: holds the values {', '.join(map(str, known[:8]))}, but the dataset names "
-                f"{classes} classes, 1 to {classes}. Name all classes in the config, in the order "
-                "of their numbers, or set the ignore value if one of them means that."
-            )
-        return np.where(ignored, 0, values).astype(np.uint32), ignored
-    inside = known[known != 0]
-    if len(inside) > 1 or not np.isin(inside, (1, 255)).all():
-        raise LabelsError(
-            f"{name}: holds the values {', '.join(map(str, known[:8]))}; truth of kind interior "
-            "holds 0 (membrane) and either 1 or 255 (inside a cell). Set the dataset's truth to "
-            "instances if these are object numbers, or its ignore value if one of them means that."
-        )
-    return ((values != 0) & ~ignored).astype(np.uint32), ignored

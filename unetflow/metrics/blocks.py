@@ -6,11 +6,12 @@ of the whole array to the last bit, whatever the blocks.
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Protocol, TypeGuard
 
 import dask
 import dask.array as da
 import numpy as np
+from numpy.typing import ArrayLike
 
 from unetflow.metrics.checks import IntArray
 from unetflow.metrics.pairs import Pairs, count_pairs, merge_pairs
@@ -19,14 +20,32 @@ BLOCK_PX = 2**22  # pixels of a block, at least one chunk: 32 MB of a pair of ui
 MERGE_AT_ONCE = 16
 
 
-def is_chunked(array: Any) -> bool:
+class Image(Protocol):
+    """NumPy, Zarr and Dask arrays."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+class Chunked(Image, Protocol):
+    """Zarr arrays, and Dask arrays, of which each axis has the sizes of its chunks."""
+
+    @property
+    def chunks(self) -> tuple[object, ...]: ...
+
+
+def is_chunked(array: object) -> TypeGuard[Chunked]:
     """Whether an array is read block by block: Zarr and Dask arrays are, NumPy arrays are not."""
     return hasattr(array, "chunks") and hasattr(array, "shape")
 
 
-def pairs_of_blocks(truth: Any, predicted: Any, ignore: Any | None) -> Pairs:
+def pairs_of_blocks(truth: ArrayLike, predicted: ArrayLike, ignore: ArrayLike | None) -> Pairs:
     """The pairs of two label images of one shape, counted block by block."""
-    images = [truth, predicted] if ignore is None else [truth, predicted, ignore]
+    images: list[Image] = [
+        image if is_chunked(image) else np.asarray(image)
+        for image in (truth, predicted, ignore)
+        if image is not None
+    ]
     parts = [
         dask.delayed(_count_block, pure=False)(corner, images[0].shape, *blocks)
         for corner, blocks in blocks_of(images)
@@ -36,11 +55,11 @@ def pairs_of_blocks(truth: Any, predicted: Any, ignore: Any | None) -> Pairs:
             dask.delayed(merge_pairs, pure=False)(parts[start : start + MERGE_AT_ONCE])
             for start in range(0, len(parts), MERGE_AT_ONCE)
         ]
-    (pairs,) = dask.compute(*parts, scheduler="threads")
+    pairs: Pairs = dask.compute(*parts, scheduler="threads")[0]
     return pairs
 
 
-def blocks_of(images: Sequence[Any]) -> Iterator[tuple[tuple[int, ...], list[Any]]]:
+def blocks_of(images: Sequence[Image]) -> Iterator[tuple[tuple[int, ...], list[object]]]:
     """Blocks of several images of one shape, side by side: where each starts, and Dask's tasks."""
     shape = images[0].shape
     for image in images[1:]:
@@ -83,7 +102,7 @@ def _count_block(
     return pairs._replace(first=positions_in_image(pairs.first, truth.shape, corner, shape))
 
 
-def _block_shape(image: Any) -> tuple[int, ...]:
+def _block_shape(image: Chunked) -> tuple[int, ...]:
     """Whole chunks (of Zarr: shards), as many along the last axes as make up `BLOCK_PX`."""
     if isinstance(image, da.Array):
         chunk = image.chunksize
@@ -96,7 +115,7 @@ def _block_shape(image: Any) -> tuple[int, ...]:
     return tuple(block)
 
 
-def _as_dask(image: Any, block: tuple[int, ...]) -> da.Array:
+def _as_dask(image: Image, block: tuple[int, ...]) -> da.Array:
     if isinstance(image, da.Array):
         return image.rechunk(block)
     return da.from_array(image, chunks=block, name=False)

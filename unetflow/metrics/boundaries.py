@@ -86,7 +86,8 @@ def boundary_pixels(labels: ArrayLike) -> BoolArray:
         differ = image[before] != image[after]
         found[before] |= differ
         found[after] |= differ
-    return found & (image != 0)
+    found &= image != 0
+    return found
 
 
 def _distances(

@@ -1,7 +1,6 @@
 """The table that the label metrics count from: the pixels that each pair of labels shares."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,8 +9,8 @@ from unetflow.metrics.blocks import is_chunked, pairs_of_blocks
 from unetflow.metrics.checks import IntArray, LabelArray
 from unetflow.metrics.pairs import Pairs, count_pairs
 
-Labels = ArrayLike | Any
-"""A label image: anything NumPy takes, or a Zarr or Dask array, which is read block by block."""
+Labels = ArrayLike
+"""A label image: anything NumPy takes; of Zarr and Dask arrays it is read block by block."""
 
 
 @dataclass(frozen=True, slots=True)

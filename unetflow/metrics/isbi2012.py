@@ -6,7 +6,7 @@ for connectomics", and the Fiji scripts of the challenge.
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,7 +34,7 @@ from unetflow.metrics.rand import (
     regions,
 )
 
-Slices = ArrayLike | Any
+Slices = ArrayLike | Sequence[ArrayLike]
 """One slice (Y, X), a stack (Z, Y, X), or a list of slices that may differ in size."""
 
 

@@ -7,7 +7,7 @@ the warping error in table 1 of the U-Net paper.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +15,12 @@ from numpy.typing import ArrayLike
 from unetflow.metrics.checks import binarise, thresholds_of
 from unetflow.metrics.topology import count_clusters, types_of
 from unetflow.metrics.warping import Bytes, Warped, warp_slices
+
+
+class ByRegion(Protocol):
+    """What is read by slices: NumPy, Zarr and Dask arrays."""
+
+    def __getitem__(self, key: tuple[slice, ...], /) -> ArrayLike: ...
 
 
 class Mismatch(IntEnum):
@@ -120,13 +126,13 @@ def mismatches_by_threshold(
 
 
 def mismatches_of_regions(
-    truth: Any,
-    proposal: Any,
+    truth: ByRegion,
+    proposal: ByRegion,
     thresholds: float | Sequence[float],
     regions: Iterable[tuple[slice, ...]],
     *,
     radius_px: int | None = 20,
-    mask: Any | None = None,
+    mask: ByRegion | None = None,
 ) -> list[Mismatches]:
     """As `mismatches_by_threshold`, over declared regions of an image larger than memory.
 

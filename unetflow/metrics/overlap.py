@@ -157,4 +157,5 @@ def _class_areas(confusion: ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
 
 
 def _ratios(part: IntArray, whole: IntArray) -> FloatArray:
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0)
+    ratios: FloatArray = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0)
+    return ratios

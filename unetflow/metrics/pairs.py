@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from unetflow.engine.compiled import compiled
 from unetflow.metrics.checks import IntArray, LabelArray, flags_like, label_pair
 
 
@@ -49,8 +49,10 @@ def merge_pairs(parts: Sequence[Pairs]) -> Pairs:
     return Pairs(distinct[order], total[order], earliest[order])
 
 
-@njit(cache=True, nogil=True)
-def _count(truth, predicted):
+@compiled
+def _count(
+    truth: LabelArray, predicted: LabelArray
+) -> tuple[NDArray[np.uint64], IntArray, IntArray]:
     """Distinct (truth << 32 | predicted), their pixels and first positions, as they appear.
 
     An open-addressing dictionary, touched once per run of equal pairs rather than once per pixel.

@@ -8,14 +8,14 @@ number, and the table is summed again. The result equals that of the whole image
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import dask
 import numpy as np
 
 from unetflow.components.pieces_of_block import Components, Faces, Labelling, find_components
 from unetflow.components.seams import Seams, numbers_of_joined, pairs_across
-from unetflow.metrics.blocks import blocks_of, positions_in_image
+from unetflow.metrics.blocks import Image, blocks_of, positions_in_image
 from unetflow.metrics.checks import (
     LARGEST_ID,
     BoolArray,
@@ -46,7 +46,11 @@ class _Block(NamedTuple):
 
 
 def region_tables(
-    truth: Any, proposal: Any, thresholds: float | Sequence[float], *, ignore: Any | None = None
+    truth: Image,
+    proposal: Image,
+    thresholds: float | Sequence[float],
+    *,
+    ignore: Image | None = None,
 ) -> list[Contingency]:
     """The table of the regions of truth and of proposal > threshold, at each threshold.
 

@@ -6,9 +6,9 @@ for connectomics"). The flooding is Vincent and Soille 1991, on two gray levels.
 """
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from unetflow.engine.compiled import compiled
+from unetflow.metrics.checks import BoolArray, IntArray, LabelArray
 from unetflow.metrics.components import label_interior
 
 # No region has these numbers: there are fewer regions than pixels, and under 2^32 - 1 pixels.
@@ -16,7 +16,7 @@ _QUEUED = np.uint32(2**32 - 1)
 _UNSEEN = np.uint32(2**32 - 2)
 
 
-def thin_membranes(interior: NDArray[np.bool_]) -> NDArray[np.uint32]:
+def thin_membranes(interior: BoolArray) -> LabelArray:
     """Label the interior of a binary (Y, X) image and flood the membranes with the labels.
 
     0 is the one-pixel line where two regions meet. Regions are numbered in column-major order of
@@ -29,12 +29,12 @@ def thin_membranes(interior: NDArray[np.bool_]) -> NDArray[np.uint32]:
         return np.ones(interior.shape, np.uint32)
     # On the transposed image column-major is raster order: the inner loops stay contiguous.
     labels = label_interior(np.ascontiguousarray(interior.T))
-    _flood(labels, np.count_nonzero(labels == 0))
+    _flood(labels, int(np.count_nonzero(labels == 0)))
     return np.ascontiguousarray(labels.T)
 
 
-@njit(cache=True)
-def _flood(labels, membrane_px):
+@compiled
+def _flood(labels: LabelArray, membrane_px: int) -> None:
     """Flood in place, first in first out; labels are (X, Y).
 
     To the bit: neighbours in the order x-1, y-1, x+1, y+1; a pixel takes the first labelled
@@ -69,8 +69,8 @@ def _flood(labels, membrane_px):
         labels[x, y] = own
 
 
-@njit(cache=True)
-def _fill_queue(labels, queue):
+@compiled
+def _fill_queue(labels: LabelArray, queue: IntArray) -> int:
     """Queue the membrane pixels beside a region, column-major; how many. Mark the others unseen."""
     width, height = labels.shape
     tail = 0

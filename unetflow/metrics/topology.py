@@ -1,9 +1,9 @@
 """The type of each pixel that warping left over: flooding and counting behind `mismatches`."""
 
 import numpy as np
-from numba import njit
 
-from unetflow.metrics.checks import IntArray
+from unetflow.engine.compiled import compiled
+from unetflow.metrics.checks import BoolArray, IntArray, LabelArray
 from unetflow.metrics.components import label_interior
 from unetflow.metrics.warping import Bytes, Warped
 
@@ -28,11 +28,12 @@ def count_clusters(warped: Warped, types: Bytes) -> IntArray:
     """Connected groups of remaining mismatches of one type, indexed by type."""
     image = np.zeros(warped.truth.shape, np.uint8)
     image.ravel()[warped.mismatches] = 2 * types + warped.truth.ravel()[warped.mismatches]
-    return _clusters(image, warped.mismatches).reshape(-1, 2).sum(axis=1)
+    counts: IntArray = _clusters(image, warped.mismatches).reshape(-1, 2).sum(axis=1)
+    return counts
 
 
-@njit(cache=True)
-def _classify(image, labels, positions):
+@compiled
+def _classify(image: Bytes, labels: LabelArray, positions: IntArray) -> tuple[Bytes, BoolArray]:
     """Type by the ids N among the 8 neighbours; suspects of a split are marked HOLE_DELETION.
 
     N = {0} is an object, N = {k} a hole, two ids a hole or (centre 1) perhaps a split, more ids a
@@ -68,8 +69,10 @@ def _classify(image, labels, positions):
     return types, suspects
 
 
-@njit(cache=True)
-def _decide_splits(image, positions, types, suspects, reach):
+@compiled
+def _decide_splits(
+    image: Bytes, positions: IntArray, types: Bytes, suspects: BoolArray, reach: int
+) -> None:
     """A suspect is a split if its neighbours fall apart within the window once it is removed."""
     width = image.shape[1]
     owner = np.zeros(image.shape, np.int64)  # 4 * number of the search + group; 0 never met
@@ -81,8 +84,10 @@ def _decide_splits(image, positions, types, suspects, reach):
                 types[m] = 6
 
 
-@njit(cache=True)
-def _falls_apart(image, y, x, reach, owner, stamp, queue):
+@compiled
+def _falls_apart(
+    image: Bytes, y: int, x: int, reach: int, owner: IntArray, stamp: int, queue: IntArray
+) -> bool:
     """Search outwards from all groups of neighbours at once, until all met or one is exhausted."""
     width = image.shape[1]
     waiting = np.zeros(4, np.int64)  # pixels in the queue of each group, by root
@@ -115,8 +120,10 @@ def _falls_apart(image, y, x, reach, owner, stamp, queue):
     return groups > 1
 
 
-@njit(cache=True)
-def _start_groups(image, y, x, owner, stamp, queue, waiting):
+@compiled
+def _start_groups(
+    image: Bytes, y: int, x: int, owner: IntArray, stamp: int, queue: IntArray, waiting: IntArray
+) -> tuple[int, int]:
     """Queue the neighbours, each run of foreground round the ring as one group of at most four."""
     start = 0
     while start < 8 and image[y + _RING_Y[start], x + _RING_X[start]] != 0:
@@ -136,8 +143,8 @@ def _start_groups(image, y, x, owner, stamp, queue, waiting):
     return groups, tail
 
 
-@njit(cache=True)
-def _clusters(keys, positions):
+@compiled
+def _clusters(keys: Bytes, positions: IntArray) -> IntArray:
     """Groups of equal key, 2 * type + centre, of each key; erases the image of keys.
 
     Mergers and holes inside one region are background, hence 8-connected; all others, and the

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from unetflow.engine.compiled import compiled
 from unetflow.metrics.checks import BoolArray, IntArray, binarise, membrane_pair
 
 Bytes = NDArray[np.uint8]
@@ -50,7 +50,8 @@ def warped_truth(
 ) -> BoolArray:
     """The truth after warping, of the truth's shape; arguments as `warping_error`."""
     slices = [w.truth[1:-1, 1:-1] for w in warp_slices(truth, proposal, threshold, mask)]
-    return np.stack(slices).reshape(np.shape(truth)) != 0
+    warped: BoolArray = np.stack(slices).reshape(np.shape(truth)) != 0
+    return warped
 
 
 def warp_slices(
@@ -110,11 +111,11 @@ def _warp_slice(
     return Warped(padded, positions[~flipped])
 
 
-@njit(cache=True)
-def _neighbourhood(image, position, width):
+@compiled
+def _neighbourhood(image: Bytes, position: int, width: int) -> int:
     """Index of the 8 neighbours in the table of simple points."""
     above, below = position - width, position + width
-    return (
+    found: int = (
         image[above - 1]
         | image[above] << 1
         | image[above + 1] << 2
@@ -124,10 +125,11 @@ def _neighbourhood(image, position, width):
         | image[below] << 6
         | image[below + 1] << 7
     )
+    return found
 
 
-@njit(cache=True)
-def _flip_simple(image, width, positions):
+@compiled
+def _flip_simple(image: Bytes, width: int, positions: IntArray) -> BoolArray:
     """Flip in place, pass after pass in order, until a pass flips nothing; which positions flipped.
 
     Equal to looking at every position in every pass, but after the first pass only those whose

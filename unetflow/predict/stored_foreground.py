@@ -7,14 +7,13 @@ together. Shape suffixes: C channels, K classes, Y X of a level.
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import dask
 import torch
 
 from unetflow.engine.devices import resolve_device, resolve_precision, use_threads
+from unetflow.engine.each import for_each
 from unetflow.engine.machine import Machine
 from unetflow.engine.memory import keep_freed_memory
 from unetflow.errors import ModelError, StoreError
@@ -31,8 +30,8 @@ from unetflow.predict.plan import (
 )
 from unetflow.predict.predicted_image import PredictedImage
 from unetflow.predict.runners import orientations_of
-from unetflow.progress import progress
-from unetflow.store.chunk_cache import KeptChunks, bytes_around
+from unetflow.store.chunk_cache import CachedChunks, bytes_around
+from unetflow.store.names import COARSER_FOREGROUND, FOREGROUND
 from unetflow.store.ome import PixelSize, ome_image, write_group
 from unetflow.store.pixels import Pixels
 from unetflow.store.pyramid import halved, level_shapes, write_coarser
@@ -53,7 +52,7 @@ def write_foreground(
     *,
     size: PixelSize,
     tissue: Tissue | None,
-    decided_by: Mapping[str, Any],
+    decided_by: Mapping[str, object],
     options: PredictOptions,
     machine: Machine,
 ) -> ShardedArray:
@@ -70,7 +69,7 @@ def write_foreground(
     decided_by = {**decided_by, "parameters": options.parameters}
     joined = None
     if options.share not in (None, BEGIN):
-        joined = join_array(store, "foreground", layout, decided_by=decided_by)
+        joined = join_array(store, FOREGROUND, layout, decided_by=decided_by)
         if not _left_to_do(joined, store, options.share, machine):
             return joined  # no device is needed, or was granted
     keep_freed_memory()
@@ -109,18 +108,18 @@ def write_foreground_levels(
     `size` is that of its pixels; one that was stored before may have been corrected.
     """
     levels = len(level_shapes(foreground.array.shape[1:]))
-    names = ["foreground", *(f"foreground_{k}" for k in range(1, levels))]
+    names = [FOREGROUND, *(COARSER_FOREGROUND.format(k) for k in range(1, levels))]
     write_coarser(
         store,
         foreground,
-        "foreground_{}",
+        COARSER_FOREGROUND,
         halved,
         axes=AXES,
         decided_by={"foreground": digest},
         threads=threads,
     )
     scales = {name: [1.0, *size.at_level(k)] for k, name in enumerate(names)}
-    write_group(store, "", ome_image("foreground", AXES, scales, unit=size.unit))
+    write_group(store, "", ome_image(FOREGROUND, AXES, scales, unit=size.unit))
 
 
 def _left_to_do(
@@ -162,7 +161,7 @@ def _resolved(options: PredictOptions, machine: Machine) -> Inference:
 def _begun(
     store: str | Path,
     layout: Layout,
-    decided_by: Mapping[str, Any],
+    decided_by: Mapping[str, object],
     now: Plan,
     can_go_on: Callable[[Mapping[str, Any]], bool],
     size: PixelSize,
@@ -170,15 +169,15 @@ def _begun(
     """The array of a foreground, with the shards that it has already."""
     foreground = open_array(
         store,
-        "foreground",
+        FOREGROUND,
         layout,
         decided_by=decided_by,
         chosen=now.stored,
         can_have=can_go_on,
     )
     if foreground.missing():  # else coarser levels are there too
-        scales = {"foreground": [1, *size.scale]}
-        write_group(store, "", ome_image("foreground", AXES, scales, unit=size.unit))
+        scales = {FOREGROUND: [1, *size.scale]}
+        write_group(store, "", ome_image(FOREGROUND, AXES, scales, unit=size.unit))
     return foreground
 
 
@@ -191,7 +190,7 @@ def _finish(
     plan: Plan,
     granted: int,
 ) -> None:
-    """One Dask task per missing shard: read its tiles, run them, write it whole.
+    """Each missing shard: read its tiles, run them, write it whole.
 
     `READERS` workers more than tiles may be on their way together read or write meanwhile.
     """
@@ -200,28 +199,25 @@ def _finish(
     held_bytes = bytes_around(pixels, shard_px)
     at_once = ensemble.tiles_at_once(tiling, how, granted // plan.threads, held_bytes)
     workers = at_once + READERS
-    image = KeptChunks(pixels, workers, shard_px)
+    image = CachedChunks(pixels, workers, shard_px)
     log.info("needs %s", ensemble.needs(tiling, how, at_once, held_bytes))
     run = ensemble.runner(tiling, how, at_once)
     intensities = [description["intensity"] for description in ensemble.descriptions]
     trimmed = how.device == "cpu"  # GPUs have tiles of one size
     predicted = PredictedImage(image, intensities, tissue, tiling, run, trimmed)
-    total = sum(_pixels_of(foreground.region(index)) for index in missing)
-    with progress("predict", total=total, pixels=True) as tick:
 
-        def finish_shard(index: Index) -> None:
-            use_threads(plan.threads)  # each of Dask's workers has a number of its own
-            region = foreground.region(index)
-            foreground.write(index, predicted.block(region, foreground.array.dtype))
-            tick(_pixels_of(region))
+    def finish_shard(index: Index) -> None:
+        use_threads(plan.threads)  # each worker has a number of its own
+        region = foreground.region(index)
+        foreground.write(index, predicted.block(region, foreground.array.dtype))
 
-        in_order = image.in_strips(missing)
-        tasks = [  # Dask begins with the last name
-            dask.delayed(finish_shard)(index, dask_key_name=f"shard {len(in_order) - number:09d}")
-            for number, index in enumerate(in_order)
-        ]
-        with ThreadPoolExecutor(workers) as pool:  # after an error, what is in work is finished
-            dask.compute(*tasks, scheduler="threads", pool=pool)
+    for_each(
+        finish_shard,
+        image.in_strips(missing),
+        threads=workers,
+        what="predict",
+        pixels_of=lambda index: _pixels_of(foreground.region(index)),
+    )
 
 
 def _pixels_of(region: Region) -> int:

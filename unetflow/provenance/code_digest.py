@@ -7,9 +7,10 @@ a docstring, a fresh clone or another version of Python rerun nothing.
 
 import ast
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 PACKAGE = "unetflow"
 # Modules and packages that cannot change a result: they are in no digest and are not followed.
@@ -150,7 +151,7 @@ def _source_at(path: Path, modified_ns: int) -> _Source:
     is_package = path.name == "__init__.py"
     rows = []
     imports = []
-    waiting: list[Any] = [ast.parse(content, filename=str(path))]
+    waiting: list[object] = [ast.parse(content, filename=str(path))]
     while waiting:  # no recursion: a sum of a thousand terms is a thousand levels deep
         node = waiting.pop()
         rows.append(_row(node, waiting, is_package))
@@ -162,7 +163,7 @@ def _source_at(path: Path, modified_ns: int) -> _Source:
 # The rows of a syntax tree: one a node, the same in all versions of Python
 
 
-def _row(node: Any, waiting: list[Any], is_package: bool) -> str:
+def _row(node: object, waiting: list[object], is_package: bool) -> str:
     """A node in one line; the nodes below it go to the end of `waiting`.
 
     Fields have their names and lists their lengths, so that the rows give back the tree. Left out
@@ -194,12 +195,12 @@ def _that_say(fields: tuple[str, ...]) -> list[str]:
     return sorted(set(fields) - {"ctx"})
 
 
-def _constant(value: Any) -> str:
+def _constant(value: object) -> str:
     """A constant in ASCII that shows its type: 1, 1.0, True, '1' and b'1' are five."""
     return hex(value) if type(value) is int else ascii(value)  # an int may be too long for repr
 
 
-def _that_count(node: ast.AST, below: list[Any], is_package: bool) -> list[Any]:
+def _that_count(node: ast.AST, below: list[object], is_package: bool) -> list[object]:
     """The nodes of a list that count, out of those that a node holds."""
     if isinstance(node, ast.JoinedStr):
         return _pieces(node)
@@ -219,7 +220,7 @@ def _has_docstring(
     return False
 
 
-def _that_run(statements: list[Any], is_package: bool) -> list[Any]:
+def _that_run(statements: Sequence[object], is_package: bool) -> list[object]:
     """Statements without those for a command or for type checkers; an `else` of theirs stays.
 
     A package's `if TYPE_CHECKING` stays: its imports say what the package hands on when asked.
@@ -243,9 +244,9 @@ def _is_idle(test: ast.expr, is_package: bool) -> bool:
     return False
 
 
-def _pieces(node: ast.JoinedStr) -> list[Any]:
+def _pieces(node: ast.JoinedStr) -> list[object]:
     """Text and fields of an f-string, text in one piece: each Python cuts it in its own way."""
-    found: list[Any] = []
+    found: list[object] = []
     for value in node.values:
         for piece in _pieces(value) if isinstance(value, ast.JoinedStr) else [value]:
             if isinstance(piece, ast.Constant):

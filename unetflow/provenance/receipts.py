@@ -17,7 +17,7 @@ Content = TypeVar("Content")  # one of `unetflow.provenance.schemas`
 BUNDLES = "bundles"  # folder of what images that share jobs leave: `unetflow.jobs.bundles`
 
 
-def write_receipt(path: str | Path, content: Mapping[str, Any]) -> None:
+def write_receipt(path: str | Path, content: Mapping[str, object]) -> None:
     """Write a receipt: sorted keys, one trailing newline, by rename."""
     text = json.dumps(content, indent=1, sort_keys=True, allow_nan=True) + "\n"
     write_whole(path, text.encode())
@@ -53,6 +53,6 @@ def read_receipt(path: str | Path, holds: type[Any] = dict) -> Any:
     return content
 
 
-def distinct(values: Iterable[Any]) -> str:
+def distinct(values: Iterable[object]) -> str:
     """The different values, in their order, as text."""
     return ", ".join(dict.fromkeys(str(value) for value in values if value))

@@ -8,7 +8,6 @@ import platform
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 from unetflow.provenance.receipts import write_receipt
 
@@ -36,7 +35,7 @@ class RunRecord:
         self._path = record_of(Path(receipt))
         self._started_s = time.monotonic()
 
-    def write(self, **facts: Any) -> None:
+    def write(self, **facts: object) -> None:
         """Write the record; `facts` are what the stage knows, such as device and precision."""
         record = {
             **facts,

@@ -6,7 +6,7 @@ from typing import cast
 
 import numpy as np
 
-from unetflow.labels.annotation import IGNORE, Annotation, read_class_lazily
+from unetflow.labels.annotation import Annotation, read_class_lazily
 from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.schemas import StatisticsReceipt
 from unetflow.report.run_results import Run, stored_instances
@@ -14,6 +14,7 @@ from unetflow.report.seam_audit import Seams, audit_seams
 from unetflow.store.arrays import read_array, read_lazily
 from unetflow.store.foreground import read_foreground
 from unetflow.store.instances import instances_of_class
+from unetflow.store.names import FOREGROUND, IGNORE, INSTANCES, of_labels
 from unetflow.store.ome import pixel_size
 
 SEARCH_PX = 2048  # side of the part of a weight map that a figure is looked for in
@@ -46,7 +47,7 @@ def read_crop(run: Run, image: str, name: str, *, most_px: int) -> Crop:
     number = run.classes.index(name) + 1
     truth, _ = read_class_lazily(store, run.model["truth"], len(run.classes), number)
     made = stored_instances(run.files, image, name)
-    labels = read_lazily(prediction, "labels/instances/0")
+    labels = read_lazily(prediction, of_labels(INSTANCES))
     ids = {"first_id": made["first_id"], "instances": made["instances"]}
     instances = instances_of_class(labels, ids)
     return Crop(
@@ -56,7 +57,7 @@ def read_crop(run: Run, image: str, name: str, *, most_px: int) -> Crop:
         threshold=float(made["threshold"]),
         image_CYX=np.asarray(pixels[(slice(None), *crop)]),
         truth_YX=truth[crop].compute(),
-        ignore_YX=np.asarray(read_array(store, IGNORE)[crop]),
+        ignore_YX=np.asarray(read_array(store, of_labels(IGNORE))[crop]),
         foreground_YX=read_foreground(prediction, (number - 1, *crop)),
         instances_YX=instances[crop].compute(),
     )
@@ -64,7 +65,7 @@ def read_crop(run: Run, image: str, name: str, *, most_px: int) -> Crop:
 
 def read_seams(run: Run, image: str) -> Seams | None:
     """The audit of the borders of tiles in an image's foreground; None where it is one tile."""
-    foreground = read_array(run.files["images"][image]["prediction"], "foreground")
+    foreground = read_array(run.files["images"][image]["prediction"], FOREGROUND)
     write_px = foreground.attrs["unetflow"]["chosen"]["write_px"]
     return audit_seams(foreground, write_px, run.files["step_px"])
 

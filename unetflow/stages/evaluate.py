@@ -26,6 +26,7 @@ from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import Calibration, InstancesOfClass, InstancesReceipt
 from unetflow.store.files import write_whole
 from unetflow.store.instances import instances_of_class
+from unetflow.store.names import INSTANCES, of_labels
 from unetflow.store.shards import read_lazily
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ def _at_thresholds(
 def _of_stored(truth: Truth, prediction: str | Path, made: InstancesOfClass) -> Iterator[Row]:
     """Rows of the stored instances of a class."""
     ids = {"first_id": made["first_id"], "instances": made["instances"]}
-    labels = instances_of_class(read_lazily(prediction, "labels/instances/0"), ids)
+    labels = instances_of_class(read_lazily(prediction, of_labels(INSTANCES)), ids)
     for row in score_instances(contingency(truth.labels, labels, ignore=truth.ignore)):
         yield replace(row, threshold=made["threshold"], chosen="instances")
 

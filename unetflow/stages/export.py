@@ -22,6 +22,7 @@ from unetflow.provenance.schemas import ImageReceipt, InstancesReceipt
 from unetflow.store.arrays import read_array
 from unetflow.store.files import renamed_at_end
 from unetflow.store.foreground import read_foreground
+from unetflow.store.names import INSTANCES, of_labels
 
 JPEG_QUALITY = 90
 
@@ -41,7 +42,7 @@ def export_geojson(
     finest level of the image's file. `table` is the one of
     `unetflow.instances.table`, which the job left whose receipt is `instances`.
     """
-    labels = read_array(store, "labels/instances/0")
+    labels = read_array(store, of_labels(INSTANCES))
     image = cast(ImageReceipt, read_receipt(image_receipt))
     scale_yx = np.divide(image["levels_of_file"][0]["shape"], labels.shape)
     colours = {name: rgb_bytes(CLASSES[k % len(CLASSES)]) for k, name in enumerate(classes)}
@@ -63,7 +64,7 @@ def export_geojson(
 
 def export_labels(*, store: str | Path, output: str | Path) -> None:
     """Instances as a tiled, compressed BigTIFF of uint32."""
-    labels = read_array(store, "labels/instances/0")
+    labels = read_array(store, of_labels(INSTANCES))
     with renamed_at_end(output) as partial:
         tifffile.imwrite(
             partial,
@@ -100,7 +101,7 @@ def export_overlay(
         tifffile.TiffWriter(partial, ome=True, bigtiff=True) as tiff,
     ):
         for k, level in enumerate(levels):
-            labels = read_array(store, f"labels/instances/{k}")
+            labels = read_array(store, of_labels(INSTANCES, k))
             height_px, width_px = level.shape[1:]
             tiff.write(
                 tiles_of(level.shape[1:], drawing(level, labels, first_ids, prepared["pixels"])),

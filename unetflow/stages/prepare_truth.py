@@ -22,6 +22,7 @@ from unetflow.labels.reading import Reader, label_reader, polygon_reader
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import ImageReceipt, LevelOfImage, Unreadable
+from unetflow.store.names import CLASS, IGNORE, TRUTH, of_labels
 from unetflow.store.ome import pixel_size, write_labels
 from unetflow.store.pyramid import clear_levels, every_second, halve
 from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array
@@ -31,7 +32,7 @@ from unetflow.tiles.regions import shard_grid, shard_region, with_halo
 log = logging.getLogger(__name__)
 
 
-DTYPES = {"truth": "uint32", "ignore": "uint8", "class": "uint8"}
+DTYPES = {TRUTH: "uint32", IGNORE: "uint8", CLASS: "uint8"}
 
 
 def prepare_truth(
@@ -75,7 +76,7 @@ def prepare_truth(
             "object is. Give polygons with classes (GeoJSON), or set the dataset's truth to "
             "classes if the numbers are classes."
         )
-    names = ["truth", "ignore", "class"] if dataset.has_class_array else ["truth", "ignore"]
+    names = [TRUTH, IGNORE, CLASS] if dataset.has_class_array else [TRUTH, IGNORE]
     arrays = _open_labels(store, names, image["levels"], decided_by)
     warnings = _write_finest(raw, arrays, image, dataset, ignore_value)
     if has_changed(raw["path"], raw["fingerprint"]):
@@ -139,13 +140,13 @@ def _open_labels(
         arrays[name] = [
             open_array(
                 store,
-                f"labels/{name}/{k}",
+                of_labels(name, k),
                 Layout(tuple(level["shape"][1:]), DTYPES[name], ("y", "x")),
                 decided_by=decided_by,
             )
             for k, level in enumerate(levels)
         ]
-        clear_levels(store, f"labels/{name}/{{}}", len(levels))
+        clear_levels(store, of_labels(name, "{}"), len(levels))
     return arrays
 
 
@@ -156,7 +157,7 @@ def _write(
     class_of: np.ndarray | None = None,
 ) -> None:
     """Level 0 of all arrays; `class_of` gives the class of each label."""
-    truth = arrays["truth"][0]
+    truth = arrays[TRUTH][0]
 
     def make(index: Index) -> None:
         rows, columns = truth.region(index)
@@ -171,9 +172,9 @@ def _write(
             ignored[lost] = True
         labels[ignored] = 0
         truth.write(index, labels)
-        arrays["ignore"][0].write(index, ignored.astype(np.uint8))
-        if "class" in arrays and class_of is not None:
-            arrays["class"][0].write(index, class_of[labels])
+        arrays[IGNORE][0].write(index, ignored.astype(np.uint8))
+        if CLASS in arrays and class_of is not None:
+            arrays[CLASS][0].write(index, class_of[labels])
 
     missing = sorted({index for of in arrays.values() for index in of[0].missing()})
     for_each(make, missing, threads=1, what="truth")  # a file is read by one thread at a time
@@ -222,13 +223,13 @@ def _count(arrays: dict[str, ShardedArray], dataset: Dataset, tissue: Tissue | N
     touching_px = 0
     ignored_px = 0
     class_px = np.zeros(len(dataset.classes) + 1, np.int64)
-    truth = arrays["truth"]
+    truth = arrays[TRUTH]
     shape = truth.array.shape
     for index in shard_grid(shape, truth.array.shards):
         region = shard_region(index, shape, truth.array.shards)
         wide, inner = with_halo(region, (1, 1), shape)
         labels = np.asarray(truth.array[wide])
-        of_class = np.asarray(arrays["class"].array[wide]) if "class" in arrays else None
+        of_class = np.asarray(arrays[CLASS].array[wide]) if CLASS in arrays else None
         target = class_target(labels, dataset.kind, of_class)[inner]
         labels = labels[inner]
         ids.update(np.unique(labels).tolist())
@@ -237,7 +238,7 @@ def _count(arrays: dict[str, ShardedArray], dataset: Dataset, tissue: Tissue | N
             outside.update(np.unique(labels[(labels != 0) & ~tissue.inside(*region)]).tolist())
         class_px += np.bincount(target.ravel(), minlength=len(class_px))
         touching_px += int(np.count_nonzero(labels)) - int(np.count_nonzero(target))
-        ignored_px += int(np.count_nonzero(arrays["ignore"].array[region]))
+        ignored_px += int(np.count_nonzero(arrays[IGNORE].array[region]))
     return _Counts(
         ids=frozenset(ids - {0}),
         left=frozenset(left),

@@ -26,7 +26,7 @@ from unetflow.store.files import digest_of, digest_of_file, write_whole
 from unetflow.train.checkpoints import Checkpoint
 from unetflow.train.history import as_csv
 from unetflow.train.loop import TrainingRun
-from unetflow.train.patches import Batches, Drawing, TrainingImage, hold, open_image
+from unetflow.train.patches import Batches, Drawing, Statistics, TrainingImage, hold, open_image
 from unetflow.train.recipes import Recipe, recipe_from
 from unetflow.train.torchrun import launch, processes_here, train_together
 
@@ -98,7 +98,7 @@ def train_in_process(job: TrainingJob) -> None:
     """The same in this process, alone or as one of those that torchrun has started."""
     record = RunRecord(job.outputs.receipt)
     recipe = recipe_from(**job.recipe)
-    statistics = read_receipt(job.inputs.statistics)
+    statistics = read_receipt(job.inputs.statistics, Statistics)
     receipts = [read_receipt(path) for path in job.inputs.receipts]
     description = _description(job, recipe, statistics, receipts)
     pretrained = job.inputs.pretrained
@@ -136,7 +136,7 @@ def train_in_process(job: TrainingJob) -> None:
 def _description(
     job: TrainingJob,
     recipe: Recipe,
-    statistics: dict[str, Any],
+    statistics: Statistics,
     receipts: Sequence[dict[str, Any]],
 ) -> ModelDescription:
     channels, classes = statistics["channels"], job.dataset.classes
@@ -168,7 +168,7 @@ def _determine(recipe: Recipe, device: str) -> None:
 
 
 def _open(
-    job: TrainingJob, recipe: Recipe, statistics: dict[str, Any]
+    job: TrainingJob, recipe: Recipe, statistics: Statistics
 ) -> tuple[list[TrainingImage], list[TrainingImage]]:
     """The images of the training, with their weight maps, and those of the validation."""
     inputs = job.inputs

@@ -12,9 +12,10 @@ from unetflow.labels.encoding import separate_touching
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import TruthReceipt
+from unetflow.store.names import IGNORE, TRUTH, of_labels
 from unetflow.store.shards import Index, Layout, open_array, read_array
 from unetflow.tiles.regions import with_halo
-from unetflow.weights.weight_map import reach_px, separation_term
+from unetflow.weights.separation import reach_px, separation_term
 
 
 class Weighting(TypedDict):
@@ -40,7 +41,8 @@ def write_weights(
     Truth of kind "classes" has no objects to separate: its term is 0 everywhere.
     """
     record = RunRecord(receipt)
-    labels, ignore = read_array(truth, "labels/truth/0"), read_array(truth, "labels/ignore/0")
+    labels = read_array(truth, of_labels(TRUTH))
+    ignore = read_array(truth, of_labels(IGNORE))
     term = open_array(
         Path(store).parent,
         Path(store).name,

@@ -8,10 +8,12 @@ TensorStore must be in no process that forks; those of this package start anew o
 import json
 import re
 from pathlib import Path
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorstore as ts
+from numpy.typing import DTypeLike
 
 from unetflow.errors import StoreError
 from unetflow.tiles.regions import Region
@@ -19,6 +21,8 @@ from unetflow.tiles.regions import Region
 if TYPE_CHECKING:
     import dask.array as da
 
+Part = int | slice | EllipsisType
+Key = Part | tuple[Part, ...]
 CONTEXT = ts.Context(
     {
         "cache_pool": {
@@ -64,7 +68,7 @@ class StoredArray:
         self.chunks: tuple[int, ...] = layout.read_chunk.shape
         self.shards: tuple[int, ...] = layout.write_chunk.shape
 
-    def __getitem__(self, key: Any) -> np.ndarray:
+    def __getitem__(self, key: Key) -> np.ndarray:
         inside = self._inside(key)
         try:
             return np.asarray(self._array[inside].read().result())
@@ -82,10 +86,10 @@ class StoredArray:
         with ts.Transaction() as together:
             self._array.with_transaction(together)[region].write(block).result()
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         return self[...].astype(dtype or self.dtype, copy=False)
 
-    def _inside(self, key: Any) -> tuple[int | slice, ...]:
+    def _inside(self, key: Key) -> tuple[int | slice, ...]:
         """A key of integers, slices and ... as positions that lie inside the array."""
         parts = list(key) if isinstance(key, tuple) else [key]
         if any(part is Ellipsis for part in parts):
@@ -110,7 +114,7 @@ def read_lazily(store: str | Path, name: str) -> "da.Array":
     return da.from_array(array, chunks=array.shards, name=False)
 
 
-def _clipped(part: Any, size: int) -> int | slice:
+def _clipped(part: object, size: int) -> int | slice:
     if isinstance(part, slice):
         start, stop, step = part.indices(size)
         return slice(start, stop if len(range(start, stop, step)) else start, step)

@@ -12,7 +12,6 @@ each shard were read on its own, every chunk would be decoded four times:
 import threading
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -21,29 +20,29 @@ from unetflow.store.pixels import Pixels
 from unetflow.store.shards import CHUNK_PX, SHARD_PX, Index
 from unetflow.tiles.regions import Region, common, shard_region, touched, within
 
-KEPT_BYTES = 32 * 2**20  # of pixels as they are stored; more where the shards in work need it
+CACHE_BYTES = 32 * 2**20  # of pixels as they are stored; more where the shards in work need it
 
 
-class KeptChunks:
+class CachedChunks:
     """An image (C, Y, X) whose chunks are read once and kept, the last used of them.
 
     `together` threads may read it, each the tiles of a shard.
     """
 
     def __init__(
-        self, image: Pixels, together: int, shard_px: int, kept_bytes: int = KEPT_BYTES
+        self, image: Pixels, together: int, shard_px: int, cache_bytes: int = CACHE_BYTES
     ) -> None:
         self.shape, self.dtype = image.shape, image.dtype
         self._chunk_px, self._shard_px = _chunk_px(image), shard_px
         self._rows = _rows(image, shard_px)
-        self._most = max(kept_bytes // _bytes_of_chunk(image), together * self._rows**2)
+        self._most = max(cache_bytes // _bytes_of_chunk(image), together * self._rows**2)
         chunk = (self._chunk_px,) * 2
         self._chunk = lru_cache(self._most)(
             lambda index: _Chunk(image, shard_region(index, image.shape[1:], chunk))
         )
         self._looking = threading.Lock()
 
-    def __getitem__(self, key: Any) -> np.ndarray:
+    def __getitem__(self, key: Region) -> np.ndarray:
         """Pixels (C, H, W) of a key (slice(None), rows, columns) inside the image."""
         _, *region = key
         sizes = (part.stop - part.start for part in region)

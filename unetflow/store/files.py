@@ -7,12 +7,11 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from unetflow.errors import StoreError
 
 
-def digest_of(content: Any) -> str:
+def digest_of(content: object) -> str:
     """Digest of JSON-like content; the order of keys does not count."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,24 +1,25 @@
 """Foreground as it is stored and as it is meant: uint8 with 255 for 1.0, or floats."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unetflow.store.arrays import read_array, read_lazily
+from unetflow.store.arrays import Key, read_array, read_lazily
+from unetflow.store.names import FOREGROUND
 
 if TYPE_CHECKING:
     import dask.array as da
 
 
-def read_foreground(store: str | Path, region: Any = ()) -> np.ndarray:
+def read_foreground(store: str | Path, region: Key = ()) -> np.ndarray:
     """Foreground (K, Y, X) of a store of predictions as float32 in [0, 1], or a region of it."""
-    return as_probability(np.asarray(read_array(store, "foreground")[region]))
+    return as_probability(np.asarray(read_array(store, FOREGROUND)[region]))
 
 
 def read_foreground_lazily(store: str | Path) -> "da.Array":
     """As `read_foreground`, as a Dask array whose chunks are the shards."""
-    return read_lazily(store, "foreground").map_blocks(as_probability, dtype=np.float32)
+    return read_lazily(store, FOREGROUND).map_blocks(as_probability, dtype=np.float32)
 
 
 def as_probability(stored: np.ndarray) -> np.ndarray:

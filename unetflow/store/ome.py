@@ -36,7 +36,7 @@ class PixelSize:
         return [step * 2**level for step in self.scale]
 
 
-def write_group(store: str | Path, name: str, attributes: Mapping[str, Any]) -> None:
+def write_group(store: str | Path, name: str, attributes: Mapping[str, object]) -> None:
     """Make group `name` of a store ("" for the root) with these attributes, whole or not at all.
 
     One that is there already gets them instead of its own, damaged or not. Raises StoreError where
@@ -63,7 +63,7 @@ def ome_image(
     *,
     unit: str | None,
     label: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Attributes of an image or label image: `levels` maps the path of each to its scale.
 
     A scale has one step per axis: `unit` per pixel on spatial axes (pixels of level 0 where the
@@ -79,7 +79,7 @@ def ome_image(
         for path, scale in levels.items()
     ]
     multiscale = {"name": name, "axes": described, "datasets": datasets}
-    ome: dict[str, Any] = {"version": "0.5", "multiscales": [multiscale]}
+    ome: dict[str, object] = {"version": "0.5", "multiscales": [multiscale]}
     if label:
         ome["image-label"] = {}
     return {"ome": ome}

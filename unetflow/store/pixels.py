@@ -1,17 +1,19 @@
-"""Images (C, Y, X) that are read by region, wherever their pixels lie."""
+"""Images that are read by region, wherever their pixels lie."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from unetflow.tiles.regions import Region
+
 
 class ImageLike(Protocol):
-    """Anything with a shape (C, Y, X) and NumPy slicing: NumPy or Zarr arrays, `Normalised`."""
+    """An array, mostly (C, Y, X), that is read by slices: NumPy's, Zarr's, `Normalised`."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
 
-    def __getitem__(self, key: Any, /) -> Any: ...
+    def __getitem__(self, key: Region, /) -> np.ndarray: ...
 
 
 class Normalised:
@@ -21,7 +23,7 @@ class Normalised:
         self._image, self._intensity = image, intensity
         self.shape = image.shape
 
-    def __getitem__(self, key: Any) -> np.ndarray:
+    def __getitem__(self, key: Region) -> np.ndarray:
         return normalised(np.asarray(self._image[key]), self._intensity)
 
 
@@ -30,7 +32,7 @@ def normalised(pixels_CHW: np.ndarray, intensity: dict[str, list[float]]) -> np.
     mean_C11, deviation_C11 = (
         np.asarray(intensity[name], np.float32)[:, None, None] for name in ("mean", "deviation")
     )
-    result = np.subtract(pixels_CHW, mean_C11, dtype=np.float32)
+    result: np.ndarray = np.subtract(pixels_CHW, mean_C11, dtype=np.float32)
     result /= deviation_C11
     return result
 

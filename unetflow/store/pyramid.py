@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -31,7 +30,7 @@ def write_coarser(
     reduce: Reduce,
     *,
     axes: tuple[str, ...],
-    decided_by: Mapping[str, Any],
+    decided_by: Mapping[str, object],
     threads: int,
 ) -> None:
     """The levels below `finest`, in arrays of a store; `reduce` halves a block.
@@ -97,16 +96,15 @@ def halved(block: np.ndarray) -> np.ndarray:
     even = np.pad(block, odd, mode="edge").astype(np.float64)
     channels, height, width = even.shape
     means = even.reshape(channels, height // 2, 2, width // 2, 2).mean(axis=(2, 4))
-    return means.astype(block.dtype)
+    return np.asarray(means.astype(block.dtype))
 
 
 @cache
 def _compiled_halving() -> Callable[[np.ndarray], np.ndarray]:
     """`_halved_integers`, compiled where it is first needed: a second that small images spare."""
-    from numba import njit
+    from unetflow.engine.compiled import compiled
 
-    compiled: Callable[[np.ndarray], np.ndarray] = njit(cache=True, nogil=True)(_halved_integers)
-    return compiled
+    return compiled(_halved_integers)
 
 
 def _halved_integers(block: np.ndarray) -> np.ndarray:

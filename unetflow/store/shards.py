@@ -123,7 +123,7 @@ def open_array(
     name: str,
     layout: Layout,
     *,
-    decided_by: Mapping[str, Any],
+    decided_by: Mapping[str, object],
     chosen: Mapping[str, Any] | None = None,
     can_have: Callable[[dict[str, Any]], bool] = lambda chosen: True,
 ) -> ShardedArray:
@@ -160,7 +160,7 @@ def open_array(
 
 
 def join_array(
-    store: str | Path, name: str, layout: Layout, *, decided_by: Mapping[str, Any]
+    store: str | Path, name: str, layout: Layout, *, decided_by: Mapping[str, object]
 ) -> ShardedArray:
     """Open array `name` of a store that another job has begun, beside others that write to it.
 
@@ -188,7 +188,7 @@ def clear(path: Path) -> None:
         shutil.rmtree(trash, ignore_errors=True)
 
 
-def _create(store: Path, name: str, layout: Layout, attributes: dict[str, Any]) -> None:
+def _create(store: Path, name: str, layout: Layout, attributes: Mapping[str, object]) -> None:
     try:
         zarr.create_array(
             store / name,
@@ -236,8 +236,8 @@ def _difference(found: Mapping[str, Any], wanted: Mapping[str, Any], layout: Lay
     return "of another " + ", ".join(keys) if keys else None
 
 
-def _described(layout: Layout) -> list[Any]:
+def _described(layout: Layout) -> list[object]:
     """A layout as JSON gives it back."""
     parts = (layout.shape, layout.dtype, layout.axes, layout.shards, layout.chunks)
-    described: list[Any] = json.loads(json.dumps(parts))
+    described: list[object] = json.loads(json.dumps(parts))
     return described

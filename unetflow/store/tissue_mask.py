@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from unetflow.store.files import digest_of
+from unetflow.store.names import TISSUE
 from unetflow.store.shards import Layout, open_array, read_array
 
 CELL_PX = 256
@@ -29,8 +30,10 @@ class Tissue:
         """For receipts: what decided, the share of cells kept, and a digest of which."""
         kept = np.packbits(self.cells).tobytes().hex()
         return {
-            **{"by": self.by, "share": float(self.cells.mean())},
-            **{"cells": self.cells.shape, "digest": digest_of([self.cells.shape, kept])},
+            "by": self.by,
+            "share": float(self.cells.mean()),
+            "cells": self.cells.shape,
+            "digest": digest_of([self.cells.shape, kept]),
         }
 
     def inside(self, rows: slice, columns: slice) -> np.ndarray:
@@ -49,7 +52,7 @@ class Tissue:
 def write_tissue(store: str | Path, tissue: Tissue) -> None:
     """Array `tissue` of a store: a byte per cell, 1 where it is kept."""
     layout = Layout(tissue.cells.shape, "uint8", ("y", "x"))
-    array = open_array(store, "tissue", layout, decided_by=tissue.described())
+    array = open_array(store, TISSUE, layout, decided_by=tissue.described())
     for index in array.missing():
         array.write(index, tissue.cells[array.region(index)].astype(np.uint8))
 
@@ -58,4 +61,4 @@ def read_tissue(store: str | Path, described: Mapping[str, object] | None) -> Ti
     """The mask of a prepared image by what its receipt says; None where it has none."""
     if described is None:
         return None
-    return Tissue(np.asarray(read_array(store, "tissue")[:]) != 0, str(described["by"]))
+    return Tissue(np.asarray(read_array(store, TISSUE)[:]) != 0, str(described["by"]))

@@ -2,7 +2,7 @@
 
 from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.grid import Tile, tile_grid
-from unetflow.tiles.mirror import mirror, read_mirrored
+from unetflow.tiles.mirror import read_mirrored
 from unetflow.tiles.regions import Region
 from unetflow.tiles.tiling import Tiling
 from unetflow.tiles.valid_sizes import (
@@ -18,7 +18,6 @@ __all__ = [
     "Tile",
     "Tiling",
     "halo_px",
-    "mirror",
     "nearest_input_sizes_px",
     "output_size_px",
     "read_mirrored",

@@ -25,7 +25,7 @@ class Checkpoint:
     digest: str  # of all that decides the weights: of another making it is not gone on with
     every_s: float = 60.0  # seconds from one writing to the next
 
-    def save(self, state: Mapping[str, Any]) -> None:
+    def save(self, state: Mapping[str, object]) -> None:
         """Write it by rename. Raises StoreError where the disk refuses it."""
         content = io.BytesIO()
         torch.save({"digest": self.digest, **state}, content)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -68,10 +68,18 @@ class Batch:
     weight_BHW: Tensor
 
 
+class Statistics(TypedDict):
+    """Of the training images of a fold."""
+
+    channels: int
+    intensity: dict[str, list[float]]  # mean and deviation of each channel
+    class_weights: list[float]  # w_c, background first
+
+
 def open_image(
     image: str | Path,
     weights: str | Path | None,
-    statistics: dict[str, Any],
+    statistics: Statistics,
     *,
     kind: str,
     balance: bool,

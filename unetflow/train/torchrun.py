@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from lightning.fabric import Fabric
@@ -50,7 +50,7 @@ def launch(device: str, precision: str) -> Fabric:
     return fabric
 
 
-def train_together(machine: Machine, module: str, arguments: Mapping[str, Any]) -> None:
+def train_together(machine: Machine, module: str, arguments: Mapping[str, object]) -> None:
     """`python -m module arguments.json` in as many processes as the machine is to have.
 
     One per GPU, where there are any. A stop signal is passed on as SIGTERM: the processes write a

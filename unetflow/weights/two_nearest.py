@@ -6,13 +6,16 @@ pixel. Cost grows with pixels times reach at most, never with objects.
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from unetflow.engine.compiled import compiled
 
 Squares = NDArray[np.float32]
 Labels = NDArray[np.uint32]
+Array = TypeVar("Array", Squares, Labels)
 
 
 def two_nearest(
@@ -28,19 +31,32 @@ def two_nearest(
     Euclidean between pixel centres; `spacing` is the size of a pixel along each axis, `reach` in
     the same unit: farther objects may be missing, and count as infinitely far.
     """
-    found = _sweep(labels.reshape(len(labels), -1), spacing[0], reach)
-    found = tuple(array.reshape(labels.shape) for array in found)
+    columns = labels.reshape(len(labels), -1)
+    first, first_owner, second, second_owner = _sweep(columns, spacing[0], reach)
+    squares = [each.reshape(labels.shape) for each in (first, second)]
+    owners = [each.reshape(labels.shape) for each in (first_owner, second_owner)]
     for axis in range(1, labels.ndim):
-        rows = [np.ascontiguousarray(np.moveaxis(array, axis, -1)) for array in found]
-        shape = rows[0].shape
-        rows = [row.reshape(-1, shape[-1]) for row in rows]
-        scanned = _scan(*rows, spacing[axis], reach)
-        found = tuple(np.moveaxis(array.reshape(shape), -1, axis) for array in scanned)
-    return found[0], found[2]
+        a, b = (_as_rows(each, axis) for each in squares)
+        owner_a, owner_b = (_as_rows(each, axis) for each in owners)
+        first, first_owner, second, second_owner = _scan(
+            a, owner_a, b, owner_b, spacing[axis], reach
+        )
+        shape = np.moveaxis(labels, axis, -1).shape
+        squares = [np.moveaxis(each.reshape(shape), -1, axis) for each in (first, second)]
+        owners = [
+            np.moveaxis(each.reshape(shape), -1, axis) for each in (first_owner, second_owner)
+        ]
+    return squares[0], squares[1]
 
 
-@njit(cache=True, nogil=True)
-def _sweep(labels, step, reach):
+def _as_rows(array: Array, axis: int) -> Array:
+    """The lines along an axis, one below the other."""
+    along = np.ascontiguousarray(np.moveaxis(array, axis, -1))
+    return along.reshape(-1, array.shape[axis])
+
+
+@compiled
+def _sweep(labels: Labels, step: float, reach: float) -> tuple[Squares, Labels, Squares, Labels]:
     """Along the first axis, there and back: squares and owners of the two nearest."""
     n, columns = labels.shape
     first = np.empty((n, columns), np.float32)
@@ -90,8 +106,15 @@ def _sweep(labels, step, reach):
     return first, first_owner, second, second_owner
 
 
-@njit(cache=True, nogil=True)
-def _scan(first, first_owner, second, second_owner, step, reach):
+@compiled
+def _scan(
+    first: Squares,
+    first_owner: Labels,
+    second: Squares,
+    second_owner: Labels,
+    step: float,
+    reach: float,
+) -> tuple[Squares, Labels, Squares, Labels]:
     """Along rows: what each pixel sees through the columns at every distance up to the reach."""
     rows, n = first.shape
     out = np.empty((2, rows, n), np.float32)
@@ -117,8 +140,18 @@ def _scan(first, first_owner, second, second_owner, step, reach):
     return out[0], owner[0], out[1], owner[1]
 
 
-@njit(cache=True, nogil=True)
-def _take(q1, l1, q2, l2, qa, la, qb, lb, added):
+@compiled
+def _take(
+    q1: Squares,
+    l1: Labels,
+    q2: Squares,
+    l2: Labels,
+    qa: Squares,
+    la: Labels,
+    qb: Squares,
+    lb: Labels,
+    added: np.float32,
+) -> None:
     """Take the two nearest of other pixels into account, `added` farther away.
 
     Without branches, so that the compiler makes vector instructions of it.

@@ -1,7 +1,6 @@
 """The weight map against its definition, and in pieces against the whole."""
 
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,8 @@ from unetflow.labels.encoding import separate_touching
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.stages.weights import write_weights
 from unetflow.store.shards import Layout, open_array, read_array
+from unetflow.weights.separation import reach_px, separation_term, weight_map
 from unetflow.weights.two_nearest import two_nearest
-from unetflow.weights.weight_map import reach_px, separation_term, weight_map
 
 
 def draw_labels(shape: tuple[int, ...], objects: int, seed: int = 0) -> np.ndarray:
@@ -124,13 +123,13 @@ def test_a_tie_for_the_second_place_does_not_hide_the_other_object() -> None:
 def test_any_pieces_and_threads_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = draw_labels((150, 170), objects=60)
     whole = weight_map(labels, class_weights=(0.7, 1.4))
-    monkeypatch.setattr(sys.modules[separation_term.__module__], "PIECE_PX", 40)
+    monkeypatch.setattr("unetflow.weights.separation.PIECE_PX", 40)
     pieces = weight_map(labels, class_weights=(0.7, 1.4), threads=3)
     np.testing.assert_array_equal(pieces, whole)
     volume = draw_labels((9, 60, 70), objects=9)
     spacing = (2.5, 1.0, 1.0)
     in_pieces = weight_map(volume, spacing=spacing)
-    monkeypatch.setattr(sys.modules[separation_term.__module__], "PIECE_PX", 1000)
+    monkeypatch.setattr("unetflow.weights.separation.PIECE_PX", 1000)
     np.testing.assert_array_equal(in_pieces, weight_map(volume, spacing=spacing))
 
 

@@ -11,8 +11,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
+from unetflow.engine.compiled import compiled
 from unetflow.engine.each import for_each
 from unetflow.labels.encoding import separate_touching
 from unetflow.tiles.regions import Region, shard_grid, shard_region, with_halo
@@ -89,8 +90,14 @@ def _pieces(shape: tuple[int, ...]) -> list[Region]:
     return [shard_region(index, shape, piece) for index in shard_grid(shape, piece)]
 
 
-@njit(cache=True, nogil=True)
-def _term(nearest, second, reach, w0, double_variance):
+@compiled
+def _term(
+    nearest: NDArray[np.float32],
+    second: NDArray[np.float32],
+    reach: float,
+    w0: float,
+    double_variance: float,
+) -> NDArray[np.float32]:
     term = np.zeros(nearest.size, np.float32)
     for k in range(nearest.size):
         both = math.sqrt(np.float64(nearest[k])) + math.sqrt(np.float64(second[k]))
