@@ -48,6 +48,7 @@ def test_the_geometry_is_that_of_the_network() -> None:
         assert found.shape[2:] == (network.geometry.output_px(size_px), 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 70), (65, 131), (129, 17)])
 @pytest.mark.parametrize("write_px", [6, 32])
 def test_tiled_equals_whole_for_small_and_odd_images(
@@ -56,6 +57,7 @@ def test_tiled_equals_whole_for_small_and_odd_images(
     assert difference(three(), image_of(height, width), write_px) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rows, columns", [((0, 2), ()), ((-1, -3), ()), ((), (0, 2)), ((), (-1, -3))]
 )
@@ -112,6 +114,7 @@ def test_its_tile_is_chosen_where_none_is_wanted(tmp_path: Path) -> None:
     assert tiles_mb(networks.geometry_of("three"), 1) == 2000 + 91  # 1048 px, 2 bytes, 32 values
 
 
+@pytest.mark.slow
 def test_it_learns_and_starts_another_one(tmp_path: Path) -> None:
     first, second = (training_in(tmp_path / name, steps=6) for name in ("first", "second"))
     for job in (first, second):

@@ -66,6 +66,7 @@ def test_the_command_writes_what_the_network_says(
     assert f"cell: {len(table)} instances at threshold 0.5" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_image_of_another_kind_is_warned_of(
     case: tuple[Path, Any], caplog: pytest.LogCaptureFixture
 ) -> None:

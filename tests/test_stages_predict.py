@@ -83,12 +83,14 @@ def difference(network: Any, image_CYX: np.ndarray, write_px: int) -> float:
     return float((odds - (logits[1] - logits[0])).abs().max() / logits.abs().max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write_px", [512, 1024])
 def test_tiled_equals_whole_on_1500_by_1300(write_px: int) -> None:
     # 1e-5 of the largest |logit| is the law; both sides are fp32, channels last, same threads.
     assert difference(network_of(), image_of(1500, 1300), write_px) < 1e-5
 
 
+@pytest.mark.slow
 def test_batch_normalisation_obeys_the_law() -> None:
     network = build("unet", base_channels=4, depth=2, norm="batch")
     torch.manual_seed(0)
@@ -96,6 +98,7 @@ def test_batch_normalisation_obeys_the_law() -> None:
     assert difference(network.eval(), image_of(200, 150), 64) < 1e-5
 
 
+@pytest.mark.slow
 def test_the_law_notices_when_the_outermost_ring_really_read_is_mirrored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -113,12 +116,14 @@ def test_the_law_notices_when_the_outermost_ring_really_read_is_mirrored(
     assert difference(network_of(), image_of(1500, 1300), 512) > 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 70), (65, 200), (129, 17)])
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_tiled_equals_whole_for_small_and_odd_images(height: int, width: int, depth: int) -> None:
     assert difference(network_of(depth), image_of(height, width), write_px=64) < 1e-5
 
 
+@pytest.mark.slow
 @given(st.integers(1, 100), st.integers(1, 100), st.sampled_from([1, 2, 3]), st.integers(0, 6))
 @settings(deadline=None, max_examples=20)
 def test_tiled_equals_whole_for_any_size_and_write_region(
@@ -295,6 +300,7 @@ def test_tiles_are_no_larger_than_lets_all_threads_have_one(
     assert usual(1536, most=1).write_px == (512, 512)
 
 
+@pytest.mark.slow
 def test_no_more_is_read_than_the_end_of_an_image_needs(tmp_path: Path) -> None:
     job = job_in(tmp_path, 300, 530)
     ensemble = Ensemble.load(job.pop("models"))
@@ -364,6 +370,7 @@ def run_in_process(job: dict[str, Any], *, slowly: bool) -> "subprocess.Popen[by
     )
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_keeps_finished_shards_and_the_same_bytes(
     job: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -404,6 +411,7 @@ def test_on_a_gpu_the_foreground_is_that_of_the_cpu_and_restarts_give_the_same_b
     assert all_bytes(there["store"]) == before
 
 
+@pytest.mark.slow
 def test_a_network_that_is_not_seamless_is_blended_the_same_for_any_shards(
     job: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -424,6 +432,7 @@ def test_a_network_that_is_not_seamless_is_blended_the_same_for_any_shards(
     assert steps[255::256].max() < 1.3 * np.median(steps)  # no edge where tiles meet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gpu", [False, pytest.param(True, marks=needs_gpu)])
 def test_an_image_after_others_of_its_job_is_as_it_is_alone(
     job: dict[str, Any], tmp_path: Path, gpu: bool
@@ -620,6 +629,7 @@ def test_the_memory_that_is_needed_is_said_before_the_start(
     )
 
 
+@pytest.mark.slow
 def test_several_models_are_averaged_each_with_its_own_intensities(
     job: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -663,6 +673,7 @@ def test_shards_are_done_strip_by_strip(
     assert done == sorted(done, key=lambda at: at[::-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finished", [True, False])
 def test_another_precision_begins_the_array_anew(
     job: dict[str, Any], caplog: pytest.LogCaptureFixture, finished: bool
@@ -676,6 +687,7 @@ def test_another_precision_begins_the_array_anew(
     assert read_receipt(job["receipt"])["precision"] == "bf16"
 
 
+@pytest.mark.slow
 def test_shares_in_any_order_make_the_bytes_of_one_job(job: dict[str, Any], tmp_path: Path) -> None:
     alone = {**job, "store": tmp_path / "a" / "i.ome.zarr", "receipt": tmp_path / "a/i.json"}
     predict(**alone)
@@ -751,6 +763,7 @@ def test_another_processor_is_said(
     assert record["ended_on"]["processor"] == "another" != record["processor"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damaged", ["", "\0\0\0", "{}"])
 def test_metadata_that_a_power_loss_damaged_are_written_anew(
     job: dict[str, Any], damaged: str

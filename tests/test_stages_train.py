@@ -95,6 +95,7 @@ def finish(process: "subprocess.Popen[str]") -> int:
     return process.returncode
 
 
+@pytest.mark.slow
 def test_a_run_stopped_twice_ends_with_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
     undisturbed, disturbed = (job_in(tmp_path / name) for name in ("u", "d"))
     assert finish(train_in_process(undisturbed, slowly=False)) == 0
@@ -177,6 +178,7 @@ def train_seven_steps(job: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> N
         train(**job | {"checkpoint_s": 0})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "recipe",
     [
@@ -318,6 +320,7 @@ def weights_of(job: dict[str, Any]) -> torch.Tensor:
     return torch.cat([tensor.flatten() for tensor in network.state_dict().values()])
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_with_the_same_batch(tmp_path: Path) -> None:
     changes = {"batch": 4, "steps": 6, "validate_every": 3, "loss": {"cross_entropy": 1, "dice": 1}}
     jobs = [job_in(tmp_path / name) for name in ("one", "two")]
@@ -333,6 +336,7 @@ def test_two_processes_train_as_one_with_the_same_batch(tmp_path: Path) -> None:
         np.testing.assert_allclose(one[column], two[column], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_processes_that_fail_are_an_error(tmp_path: Path) -> None:
     job = job_in(tmp_path)  # its batch of 1 cannot be shared
     with pytest.raises(ModelError, match="training in 2 processes ended with code 1"):
@@ -369,6 +373,7 @@ def test_clipping_bounds_the_step(tmp_path: Path) -> None:
     assert moved[0] > 0.01
 
 
+@pytest.mark.slow
 def test_the_running_mean_of_the_weights_is_kept_and_resumed(tmp_path: Path) -> None:
     plain, averaged = job_in(tmp_path / "p"), job_in(tmp_path / "a")
     averaged["recipe"]["ema"] = 0.9
@@ -404,6 +409,7 @@ def test_early_stopping_ends_the_training_and_a_rerun_adds_nothing(
     assert job["model"].read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", [None, "batch"])
 def test_a_network_may_start_from_a_model_file(tmp_path: Path, norm: str | None) -> None:
     first = job_in(tmp_path / "first", steps=5)
