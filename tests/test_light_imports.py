@@ -20,7 +20,7 @@ TILES = """
 import unetflow.tiles as tiles
 assert tiles.output_size_px(572) == 388 and tiles.halo_px() == 92
 assert len(tiles.tile_grid((600, 300), 512, 92, 700)) == 2
-assert tiles.mirror(np.arange(-2, 3), 3).tolist() == [2, 1, 0, 1, 2]
+assert tiles.mirror.mirror(np.arange(-2, 3), 3).tolist() == [2, 1, 0, 1, 2]
 """
 
 LABELS = """
