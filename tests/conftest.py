@@ -141,3 +141,11 @@ def write_prepared(
     write_receipt(folder / f"{name}.json", {"levels": [{"digest": name, "shape": pixels.shape}]})
     write_receipt(folder / f"{name}-truth.json", {"digest": name})
     return store
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> dict[str, Any]:
+    """Arguments of `predict_store` for a 1300x1500 image, three by three shards of 512 px."""
+    from predicting import job_in
+
+    return job_in(tmp_path, 1300, 1500)

@@ -8,7 +8,7 @@ import pytest
 import three_convolutions
 import torch
 from conftest import predict, train
-from test_stages_predict import difference, image_of, job_in
+from predicting import difference, image_of, job_in
 from test_stages_train import job_in as training_in
 
 from unetflow import networks

@@ -65,22 +65,22 @@ def in_order(
         for item in items:
             yield do(item)
         return
-    failed: list[BaseException] = []
+    failed: list[tuple[int, BaseException]] = []
 
-    def one(item: Item) -> Result:
-        if failed:  # waited behind the item that failed
-            raise failed[0]
+    def one(number: int, item: Item) -> Result:
+        if failed and failed[0][0] < number:  # waited behind the item that failed
+            raise failed[0][1]
         try:
             return do(item)
         except BaseException as error:
-            failed.append(error)
+            failed.append((number, error))
             raise
 
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for item in items:
-                waiting.append(pool.submit(one, item))
+            for number, item in enumerate(items):
+                waiting.append(pool.submit(one, number, item))
                 if len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:
