@@ -1,6 +1,5 @@
 """What several tests share: folders of real data, prepared stores, a finished pipeline.
 
-
 Marks of tests: none is a unit test; `slow` ones run in `make test`, not in `make test-fast`; `more`
 ones in `make test-more`; `gpu` ones where there is one.
 """
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 from pipeline import Project, path_without_slurm, tiny_project
 
@@ -25,6 +25,10 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
 needs_gpu = pytest.mark.gpu
+
+# An example that takes long beside other work of the machine is slow, not wrong.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
