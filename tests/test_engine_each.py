@@ -104,7 +104,10 @@ def test_work_that_nobody_waits_for_is_the_callers_own() -> None:
     assert found == {threading.current_thread().name}
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), Interrupted("no"), StopIteration("no")])
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("of a test"), Interrupted("of a test"), StopIteration("of a test")],
+)
 @pytest.mark.parametrize("threads", [1, 3])
 def test_after_an_error_what_is_in_work_is_finished_and_nothing_begun(
     threads: int, error: BaseException
@@ -122,8 +125,10 @@ def test_after_an_error_what_is_in_work_is_finished_and_nothing_begun(
         time.sleep(0.05)
         finished.append(item)
 
-    kind = RuntimeError if isinstance(error, StopIteration) else type(error)
-    with pytest.raises(kind):
+    kind, said = type(error), str(error)
+    if isinstance(error, StopIteration):  # would end the generator in silence
+        kind, said = RuntimeError, "generator raised StopIteration"
+    with pytest.raises(kind, match=said):
         for_each(do, range(100), threads=threads)
     assert sorted(begun) == list(range(threads))
     assert sorted(finished) == list(range(threads - 1))
@@ -173,7 +178,7 @@ def test_an_error_of_the_items_ends_the_work(ahead: int) -> None:
     assert set(done) <= {0, 1, 2}
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), Interrupted("no")])
+@pytest.mark.parametrize("error", [ValueError("of a test"), Interrupted("of a test")])
 def test_an_error_of_the_caller_ends_the_work(error: BaseException) -> None:
     begun: list[int] = []
     in_work = threading.Event()
@@ -191,7 +196,7 @@ def test_an_error_of_the_caller_ends_the_work(error: BaseException) -> None:
             assert in_work.wait(WAIT_S)
             raise error
 
-    with pytest.raises(type(error)):
+    with pytest.raises(type(error), match=str(error)):
         consume()
     gc.collect()
     assert begun == finished
