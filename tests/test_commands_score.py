@@ -143,6 +143,21 @@ def test_frames_are_pooled_and_a_volume_is_one(
     assert run(capsys, *files)["seg", ""]["value"] == metrics.seg_score(truth, predicted)
 
 
+def test_a_foreground_is_not_scored_as_instances(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth, store = saved(tmp_path / "t.npy", LABELS), tmp_path / "slide.ome.zarr"
+    levels = {"foreground": [1, 1, 1]}
+    write_group(store, "", ome_image("slide", ("c", "y", "x"), levels, unit=None))
+    saved(store / "foreground", LABELS[None].astype(np.uint8))
+    instances = store / "labels" / "instances"
+    saved(instances / "0", PREDICTED)
+    assert main([truth, str(store)]) == 2
+    assert f"Give {instances}." in capsys.readouterr().err
+    found = run(capsys, truth, str(instances / "0"))
+    assert found["seg", ""]["value"] == metrics.seg_score(LABELS, PREDICTED)
+
+
 def test_ignored_pixels_are_in_no_score(
     capsys: pytest.CaptureFixture[str], instances: list[str], tmp_path: Path
 ) -> None:

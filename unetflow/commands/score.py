@@ -22,6 +22,7 @@ from unetflow.errors import UnetflowError
 from unetflow.evaluate.catalogue import ARROWS, UNDEFINED
 from unetflow.images.readers import READABLE
 from unetflow.images.whole import WholeImage, read_whole
+from unetflow.store.names import INSTANCES
 
 FILES = f"{READABLE}; stacks are (Z, Y, X), axes of size 1 are dropped"
 EPILOG = f"""\
@@ -134,6 +135,13 @@ def _score(options: Options) -> Result:
                 "merges nothing there, for a bad reason"
             )
     else:
+        for path in (options.truth, options.prediction):
+            labels = Path(path) / "labels" / INSTANCES
+            if labels.is_dir():
+                raise ValueError(
+                    f"{path} is an image or a foreground, with its instances apart: must be labels "
+                    f"to be scored as instances. Give {labels}."
+                )
         scores = list(_labels(truth, prediction, ignore, options))
     return Result(kind, truth.shape, warnings, scores)
 
