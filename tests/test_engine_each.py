@@ -174,7 +174,7 @@ def test_an_error_of_the_items_ends_the_work(ahead: int) -> None:
 
     with pytest.raises(OSError, match="cannot be read"):
         list(in_order(done.append, items(), threads=2, ahead=ahead))
-    assert done == sorted(done)
+    assert len(done) == len(set(done))  # of two in work either may be the first to end
     assert set(done) <= {0, 1, 2}
 
 
