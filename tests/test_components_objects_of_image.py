@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
@@ -46,7 +46,6 @@ def by_blocks(
 @pytest.mark.slow
 @pytest.mark.parametrize("axes", [2, 3])
 @given(st.data(), st.sampled_from([0, 2, 4]))
-@settings(deadline=None)
 def test_background_that_holds_others_is_no_hole(
     axes: int, data: st.DataObject, min_area: int
 ) -> None:
@@ -82,7 +81,6 @@ def check_sums(sums: Sums, labels: np.ndarray, foreground: np.ndarray) -> None:
 
 @pytest.mark.parametrize("axes", [2, 3])
 @given(st.data(), st.booleans(), st.sampled_from([0, 2, 4]))
-@settings(deadline=None)  # the first example compiles
 def test_blocks_of_any_size_give_the_numbers_of_the_whole(
     axes: int, data: st.DataObject, fill_holes: bool, min_area: int
 ) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
@@ -16,7 +16,6 @@ from unetflow.tiles.regions import shard_grid, shard_region
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @given(st.data(), st.integers(1, 3))
-@settings(deadline=None)
 def test_blocks_that_are_joined_are_the_whole_image(
     axes: int, data: st.DataObject, connectivity: int
 ) -> None:

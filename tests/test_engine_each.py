@@ -38,7 +38,7 @@ def no_thread_goes_on() -> Iterator[None]:
     st.integers(1, 4),
     st.integers(0, 25),
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_results_come_in_the_order_of_the_items(
     delays: list[int], threads: int, ahead: int
 ) -> None:

@@ -47,7 +47,7 @@ def test_two_discs_with_a_neck_are_two_up_to_its_depth() -> None:
 
 @given(st.integers(0, 10**6), st.floats(0.3, 3), st.sampled_from([1, 2]), st.sampled_from([2, 3]))
 @example(795, 1.0, 1, 3)  # three basins meet at one pixel, and two of them become one
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_as_many_parts_as_h_maxima(
     seed: int, split_px: float, connectivity: int, axes: int
 ) -> None:
@@ -71,7 +71,7 @@ def test_as_many_parts_as_h_maxima(
 
 
 @given(st.integers(0, 10**6), st.sampled_from([1, 2]), st.sampled_from([2, 3]))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_no_part_is_smaller_than_an_object_may_be(seed: int, connectivity: int, axes: int) -> None:
     mask = blobs((40, 36) if axes == 2 else (14, 16, 15), seed)
     neighbours = axes if connectivity == 2 else 1

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy_labels import scipy_instances
@@ -52,7 +52,6 @@ def test_an_empty_foreground_has_no_instance() -> None:
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @given(st.data(), st.booleans(), st.sampled_from([0, 1, 2, 5]), st.integers(1, 3))
-@settings(deadline=None)
 def test_instances_are_scipys(
     axes: int, data: st.DataObject, fill_holes: bool, min_area: int, connectivity: int
 ) -> None:

@@ -8,7 +8,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from unetflow import metrics
 from unetflow.metrics import blocks
 
-no_deadline = settings(deadline=None)  # the first example compiles
 LABEL_SCORES: dict[str, Any] = {
     "seg": metrics.seg_sums,
     "det": metrics.det_sums,
@@ -158,7 +157,6 @@ membranes = hnp.arrays(
 
 
 @given(membranes, st.integers(1, 9), st.integers(1, 9), st.data())
-@no_deadline
 def test_regions_joined_across_seams_are_those_of_the_whole_slice(
     proposal: NDArray[Any], rows: int, columns: int, data: st.DataObject
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from golden import INSTANCES, arrays, equal, needs_golden, numbers
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from unetflow import metrics
 from unetflow.metrics.matching import assign
 
-no_deadline = settings(deadline=None)  # the first example compiles
 CTC_FAULTS = ("25_", "26_", "30_")  # py-ctcmetrics takes its lowest id for the background, wraps
 EMPTY_TRUTH = ("13_empty_gt", "14_both_empty")
 SCORES = (
@@ -194,7 +193,6 @@ def test_jaccard_reuses_a_prediction_and_the_plus_does_not() -> None:
     assert double == metrics.JaccardSums(6, 14)
 
 
-@no_deadline
 @given(label_images)
 def test_perfect_is_perfect(labels: NDArray[Any]) -> None:
     expected = 1.0 if labels.any() else math.nan
@@ -202,7 +200,6 @@ def test_perfect_is_perfect(labels: NDArray[Any]) -> None:
         np.testing.assert_equal(np.unique(score(labels, labels)), [expected])
 
 
-@no_deadline
 @given(pairs_of_labels, st.permutations(range(1, 5)))
 def test_renaming_changes_nothing(pair: tuple[NDArray[Any], ...], names: list[int]) -> None:
     truth, predicted = pair
@@ -213,7 +210,6 @@ def test_renaming_changes_nothing(pair: tuple[NDArray[Any], ...], names: list[in
         np.testing.assert_equal(score(truth, rename[predicted]), expected)
 
 
-@no_deadline
 @given(pairs_of_labels)
 def test_one_to_one_scores_are_symmetric(pair: tuple[NDArray[Any], ...]) -> None:
     for score in (metrics.average_precision, metrics.dsb2018_score):
@@ -222,7 +218,6 @@ def test_one_to_one_scores_are_symmetric(pair: tuple[NDArray[Any], ...]) -> None
     np.testing.assert_allclose(forth, back, rtol=1e-12)  # the IoUs are added in another order
 
 
-@no_deadline
 @given(pairs_of_labels)
 def test_the_number_of_axes_does_not_matter(pair: tuple[NDArray[Any], ...]) -> None:
     flat = tuple(each.ravel() for each in pair)
@@ -258,7 +253,6 @@ def test_bad_labels_are_refused(score: Any) -> None:
         score(np.zeros((2, 2), int), np.zeros((2, 3), int))
 
 
-@no_deadline
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=8, unique=True), st.data()
 )

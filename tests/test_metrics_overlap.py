@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from golden import MEMBRANE, arrays, equal, needs_golden, numbers
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from unetflow import metrics
 from unetflow.metrics.checks import thresholds_of
 
-no_deadline = settings(deadline=None)  # the first example compiles
 TRUTH = np.array([[1, 1, 0, 1], [1, 1, 0, 1]])
 PROPOSAL = np.array([[0.9, 0.6, 0.5, 0.1], [0.9, 0.6, 0.7, 0.8]], np.float32)
 label_images = hnp.arrays(
@@ -117,7 +116,6 @@ def test_bad_thresholds_and_masks_are_refused() -> None:
         metrics.pixel_error(TRUTH, PROPOSAL, ignore=TRUTH * 3)
 
 
-@no_deadline
 @given(label_images, st.randoms())
 def test_the_contingency_table_counts_every_pair(labels: NDArray[Any], random: Any) -> None:
     other = np.array([random.randint(0, 3) for _ in range(labels.size)]).reshape(labels.shape)
@@ -186,7 +184,6 @@ def test_a_class_beyond_the_matrix_is_refused() -> None:
         metrics.iou_per_class(np.zeros((2, 3)))
 
 
-@no_deadline
 @given(label_images)
 def test_ignoring_a_pixel_equals_cutting_it_out(labels: NDArray[Any]) -> None:
     ignore = labels == 2

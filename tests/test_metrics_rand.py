@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from golden import MEMBRANE, NO_TRUTH, arrays, equal, needs_golden, numbers
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from scipy import ndimage
 from unetflow import metrics
 from unetflow.metrics.rand import _sum_of_squares
 
-no_deadline = settings(deadline=None)  # the first example compiles
 binary_images = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
 label_images = hnp.arrays(
     np.uint8, hnp.array_shapes(min_dims=1, max_dims=3, max_side=6), elements=st.integers(0, 4)
@@ -207,7 +206,6 @@ def test_squares_of_large_areas_do_not_overflow() -> None:
     assert _sum_of_squares(np.array([2**30, 5])) == 2**60 + 25
 
 
-@no_deadline
 @given(label_images, st.permutations(range(1, 5)))
 def test_renaming_changes_nothing(labels: NDArray[Any], names: list[int]) -> None:
     renamed = np.array([0, *names])[labels]
@@ -219,7 +217,6 @@ def test_renaming_changes_nothing(labels: NDArray[Any], names: list[int]) -> Non
     )
 
 
-@no_deadline
 @given(binary_images)
 def test_components_equal_scipy(interior: NDArray[Any]) -> None:
     np.testing.assert_array_equal(metrics.label_interior(interior), ndimage.label(interior)[0])
@@ -236,7 +233,6 @@ def test_thinning_an_image_without_interior_gives_one_region() -> None:
     assert metrics.thin_membranes(np.zeros((2, 3), np.bool_)).tolist() == [[1, 1, 1]] * 2
 
 
-@no_deadline
 @given(binary_images)
 def test_thinning_keeps_the_regions(interior: NDArray[Any]) -> None:
     thinned = metrics.thin_membranes(interior)

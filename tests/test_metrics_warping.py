@@ -7,7 +7,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from golden import MEMBRANE, arrays, equal, needs_golden, numbers
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from scipy import ndimage
 from unetflow import metrics
 from unetflow.metrics import Mismatch
 
-no_deadline = settings(deadline=None)  # the first example compiles
 FIJI_NAMES = {
     "object_additions": Mismatch.OBJECT_ADDITION,
     "object_deletions": Mismatch.OBJECT_DELETION,
@@ -126,7 +125,6 @@ def _warp_by_definition(
     return image[1:-1, 1:-1]
 
 
-@no_deadline
 @given(pairs_of_images)
 def test_warping_equals_its_definition(pair: tuple[NDArray[Any], NDArray[Any]]) -> None:
     truth, proposal = pair
@@ -136,7 +134,6 @@ def test_warping_equals_its_definition(pair: tuple[NDArray[Any], NDArray[Any]]) 
     assert metrics.warping_error(truth, proposal) == left / truth.size
 
 
-@no_deadline
 @given(pairs_of_images)
 def test_warping_keeps_the_topology(pair: tuple[NDArray[Any], NDArray[Any]]) -> None:
     truth, warped = pair[0], metrics.warped_truth(*pair)
@@ -178,7 +175,6 @@ def _types_by_definition(
     return types
 
 
-@no_deadline
 @given(pairs_of_images, st.integers(1, 4))
 def test_types_equal_their_definition(pair: tuple[NDArray[Any], NDArray[Any]], radius: int) -> None:
     truth, proposal = pair

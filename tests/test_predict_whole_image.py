@@ -59,7 +59,7 @@ def test_tiled_equals_whole_for_small_and_odd_images(height: int, width: int, de
 
 @pytest.mark.slow
 @given(st.integers(1, 100), st.integers(1, 100), st.sampled_from([1, 2, 3]), st.integers(0, 6))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_tiled_equals_whole_for_any_size_and_write_region(
     height: int, width: int, depth: int, steps: int
 ) -> None:

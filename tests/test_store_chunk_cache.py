@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unetflow.store.chunk_cache import CachedChunks
@@ -36,7 +36,6 @@ class Counted:
         return np.asarray(7 * c + 3 * y + x, self.dtype)
 
 
-@settings(deadline=None)
 @given(
     height=st.integers(1, 1100), width=st.integers(1, 1100), channels=st.integers(1, 3),
     cache_bytes=st.sampled_from([1, 2**22, 2**30]), data=st.data(),

@@ -68,7 +68,7 @@ def output_of(seen: np.ndarray) -> np.ndarray:
     st.tuples(st.integers(2, 5), st.integers(2, 5), st.integers(2, 5)),
     st.data(),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_tiles_of_a_volume_make_any_region_of_it(
     shape: tuple[int, int, int], steps: tuple[int, int, int], data: st.DataObject
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
@@ -91,7 +91,6 @@ def test_volumes_use_their_spacing() -> None:
     st.sampled_from([1.0, 0.5, 1.7]),
     st.sampled_from([1.5, 4.0, 30.0]),
 )
-@settings(deadline=None)  # the first example compiles
 def test_the_two_nearest_are_those_of_a_transform_per_object(
     labels: np.ndarray, first_step: float, reach: float
 ) -> None:
