@@ -143,18 +143,19 @@ def test_frames_are_pooled_and_a_volume_is_one(
     assert run(capsys, *files)["seg", ""]["value"] == metrics.seg_score(truth, predicted)
 
 
-def test_a_foreground_is_not_scored_as_instances(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("array, label", [("foreground", "instances"), ("0", "truth")])
+def test_a_store_is_not_scored_by_its_pixels_but_by_its_labels(
+    array: str, label: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    truth, store = saved(tmp_path / "t.npy", LABELS), tmp_path / "slide.ome.zarr"
-    levels = {"foreground": [1, 1, 1]}
-    write_group(store, "", ome_image("slide", ("c", "y", "x"), levels, unit=None))
-    saved(store / "foreground", LABELS[None].astype(np.uint8))
-    instances = store / "labels" / "instances"
-    saved(instances / "0", PREDICTED)
-    assert main([truth, str(store)]) == 2
-    assert f"Give {instances}." in capsys.readouterr().err
-    found = run(capsys, truth, str(instances / "0"))
+    other, store = saved(tmp_path / "t.npy", LABELS), tmp_path / "slide.ome.zarr"
+    write_group(store, "", ome_image("slide", ("c", "y", "x"), {array: [1, 1, 1]}, unit=None))
+    saved(store / array, LABELS[None].astype(np.uint8))
+    labels = store / "labels" / label
+    saved(labels / "0", PREDICTED)
+    for pair in ([other, str(store)], [str(store), other]):
+        assert main(pair) == 2
+        assert f"Give {labels}." in capsys.readouterr().err
+    found = run(capsys, other, str(labels / "0"))
     assert found["seg", ""]["value"] == metrics.seg_score(LABELS, PREDICTED)
 
 

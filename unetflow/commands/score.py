@@ -22,7 +22,6 @@ from unetflow.errors import UnetflowError
 from unetflow.evaluate.catalogue import ARROWS, UNDEFINED
 from unetflow.images.readers import READABLE
 from unetflow.images.whole import WholeImage, read_whole
-from unetflow.store.names import INSTANCES
 
 FILES = f"{READABLE}; stacks are (Z, Y, X), axes of size 1 are dropped"
 EPILOG = f"""\
@@ -135,15 +134,20 @@ def _score(options: Options) -> Result:
                 "merges nothing there, for a bad reason"
             )
     else:
-        for path in (options.truth, options.prediction):
-            labels = Path(path) / "labels" / INSTANCES
-            if labels.is_dir():
-                raise ValueError(
-                    f"{path} is an image or a foreground, with its instances apart: must be labels "
-                    f"to be scored as instances. Give {labels}."
-                )
+        _refuse_images(options.truth, options.prediction)
         scores = list(_labels(truth, prediction, ignore, options))
     return Result(kind, truth.shape, warnings, scores)
+
+
+def _refuse_images(*paths: str) -> None:
+    """Raise ValueError for a store whose labels lie beside its pixels: those are no labels."""
+    for path in paths:
+        labels = [str(each) for each in sorted(Path(path).glob("labels/*")) if each.is_dir()]
+        if labels:
+            raise ValueError(
+                f"{path} is an image or a foreground, with its labels apart: must be labels to be "
+                f"scored as instances. Give {' or '.join(labels)}."
+            )
 
 
 def _labels(
