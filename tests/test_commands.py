@@ -13,6 +13,7 @@ import pytest
 import tifffile
 import torch
 from conftest import ROOT
+from pipeline import COUNTS_ARENAS
 
 from unetflow import __version__
 from unetflow.commands import COMMANDS, MENDABLE, main
@@ -25,22 +26,6 @@ WRONG = {  # arguments that a command can only refuse
     "score": ["none.tif", "none.tif"],
     "split": ["none.tsv", "out.tsv", "--folds", "2"],
 }
-
-# How many arenas of glibc the process had in the end.
-COUNTS_ARENAS = """
-import atexit, ctypes, re, tempfile
-
-def write_arenas():
-    library = ctypes.CDLL(None)
-    library.fopen.restype = ctypes.c_void_p
-    with tempfile.NamedTemporaryFile("r") as file:
-        stream = ctypes.c_void_p(library.fopen(file.name.encode(), b"w"))
-        library.malloc_info(0, stream)
-        library.fclose(stream)
-        print("arenas:", len(re.findall("<heap nr", file.read())))
-
-atexit.register(write_arenas)
-"""
 
 
 def entry_point() -> str:
@@ -155,4 +140,5 @@ def test_threads_of_a_prediction_share_one_arena(tmp_path: Path) -> None:
         output = str(tmp_path / f"{command[0]}.ome.zarr")
         done = called(*command, *files, output, "--threads", "2", PYTHONPATH=str(tmp_path))
         assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines()[-1] == "arenas: 1"
+    lines = (tmp_path / "arenas.txt").read_text().splitlines()
+    assert [line.split()[-1] for line in lines] == ["1", "1"]

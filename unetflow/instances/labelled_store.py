@@ -50,30 +50,8 @@ def label_store(
     write_labels(store, INSTANCES, size, levels=levels)
     decided_by = {**decided_by, "parameters": {"thresholds": dict(thresholds), **labelling}}
     array = open_array(store, of_labels(INSTANCES), layout, decided_by=decided_by)
-    simply = {name: value for name, value in labelling.items() if name != "split_px"}
-    classes = _Classes(foreground, list(thresholds.values()), layout.shards)
-    sums = classes.find(Labelling(**simply), threads)
-    made = _described(thresholds, sums)
-    draw = partial(_draw, classes, [of["first_id"] for of in made.values()])
-    split_px = labelling.get("split_px")
-    if split_px is not None:
-        whole = open_array(store, UNSPLIT, layout, decided_by=decided_by)
-        _write(whole, lambda index: draw(whole.region(index)), threads)
-        parts = find_parts(
-            whole.array,
-            foreground,
-            sums,
-            layout.shards,
-            split_px,
-            labelling["connectivity"],
-            labelling["min_area_px"],
-            threads,
-        )
-        sums = parts.sums
-        made = _described(thresholds, sums)
-        _write(array, parts.draw, threads)
-    else:
-        _write(array, lambda index: draw(array.region(index)), threads)
+    unsplit = partial(open_array, store, UNSPLIT, layout, decided_by=decided_by)
+    sums, made = _label(foreground, array, unsplit, thresholds, labelling, threads=threads)
     clear(Path(store) / UNSPLIT)
     write_coarser(
         store,
@@ -89,6 +67,44 @@ def label_store(
     write_objects(table, rows, size, highest=highest)
     log.info("%s: %s", store, made)
     return array, made
+
+
+def _label(
+    foreground: StoredArray,
+    array: ShardedArray,
+    unsplit: Callable[[], ShardedArray],
+    thresholds: Mapping[str, float],
+    labelling: Mapping[str, Any],
+    *,
+    threads: int,
+) -> tuple[list[Sums], dict[str, dict[str, Any]]]:
+    """Write the array; the sums of its objects, class by class, and what is said of each class.
+
+    `unsplit` opens the array of what is to be taken apart.
+    """
+    simply = {name: value for name, value in labelling.items() if name != "split_px"}
+    classes = _Classes(foreground, list(thresholds.values()), array.array.shards)
+    sums = classes.find(Labelling(**simply), threads)
+    made = _described(thresholds, sums)
+    first_ids = [of["first_id"] for of in made.values()]
+    split_px = labelling.get("split_px")
+    whole = array if split_px is None else unsplit()
+    _write(whole, lambda index: _draw(classes, first_ids, whole.region(index)), threads)
+    if split_px is None:
+        return sums, made
+    parts = find_parts(
+        whole.array,
+        foreground,
+        sums,
+        array.array.shards,
+        split_px,
+        labelling["connectivity"],
+        labelling["min_area_px"],
+        threads,
+    )
+    made = _described(thresholds, parts.sums)
+    _write(array, parts.draw, threads)
+    return parts.sums, made
 
 
 class _Classes:

@@ -11,6 +11,7 @@ import numpy as np
 from unetflow.errors import SlideError
 from unetflow.images.ground import Coarse, Ground
 from unetflow.images.ingest import Copying
+from unetflow.images.intensities import Moments
 from unetflow.images.resampling import Lost, Source, picked_channels, source_at
 from unetflow.images.slide import Slide
 from unetflow.images.sources import RawFile, has_changed, replaced
@@ -64,16 +65,7 @@ def prepare_image(
         source = source_at(slide, wanted["level"], wanted["want_mpp"])
         picked = picked_channels(slide, wanted["channels"])
         ground = _ground(source, picked, tissue)
-        parameters = {
-            "plane": plane,
-            "time": time,
-            "axes": axes,
-            "level": source.level,
-            "channels": picked,
-            "mpp": source.mpp,
-            "shape_px": source.shape_px,
-            "tissue": ground and ground.tissue.described()["digest"],
-        }
+        parameters = _parameters(raw, source, picked, ground)
         decided_by = {"input": raw["fingerprint"], "parameters": parameters, "code": code}
         arrays = _open_pyramid(store, Path(path).name, source, len(picked), decided_by)
         copying = Copying(source, picked, arrays, Path(store) / "unreadable", ground)
@@ -99,15 +91,36 @@ def prepare_image(
             "levels_of_file": levels_of_file,
             "unreadable": unreadable,
             "tissue": kept.described() if kept else None,
-            "pixels": {
-                "lowest": moments.low.tolist(),
-                "highest": moments.high.tolist(),
-                "mean": moments.mean.tolist(),
-                "deviation": moments.deviation.tolist(),
-            },
+            "pixels": _described_pixels(moments),
         },
     )
     record.write(path=str(path))
+
+
+def _parameters(
+    raw: RawFile, source: Source, channels: Sequence[int], ground: Ground | None
+) -> dict[str, object]:
+    """What decides the pixels, beside the file and the code."""
+    return {
+        "plane": raw["plane"],
+        "time": raw["time"],
+        "axes": raw["axes"],
+        "level": source.level,
+        "channels": channels,
+        "mpp": source.mpp,
+        "shape_px": source.shape_px,
+        "tissue": ground and ground.tissue.described()["digest"],
+    }
+
+
+def _described_pixels(moments: Moments) -> dict[str, list[float]]:
+    """Of each channel what its pixels are like, for the receipt."""
+    return {
+        "lowest": moments.low.tolist(),
+        "highest": moments.high.tolist(),
+        "mean": moments.mean.tolist(),
+        "deviation": moments.deviation.tolist(),
+    }
 
 
 def _described(arrays: Sequence[ShardedArray], source: Source) -> list[dict[str, object]]:
