@@ -193,7 +193,7 @@ def test_an_image_of_another_resolution_is_refused_or_warned_of(
         (["--threads", "0"], "0 is not in the range 1 to"),
         (["--threshold", "7"], "7 is not in the range 0 to 1"),
         (["--split-px", "-1"], "-1 is not in the range"),
-        (["--mpp", "0"], "0 is not in the range 0.05 to 50"),
+        (["--mpp", "0"], "0 um/px is not from 0.0005 to 50"),
         (["--min-area-px", "x"], "invalid int value: 'x'"),
         (["--channels", "5"], "has channels 0 to 0, but 5 were asked for"),
         (["--level", "3"], "has no level 3"),

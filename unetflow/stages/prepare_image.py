@@ -13,7 +13,7 @@ from unetflow.images.ground import Coarse, Ground
 from unetflow.images.ingest import Copying
 from unetflow.images.resampling import Lost, Source, picked_channels, source_at
 from unetflow.images.slide import Slide
-from unetflow.images.sources import RawFile, has_changed, replaced
+from unetflow.images.sources import RawFile, chosen_of, has_changed, replaced
 from unetflow.images.tissue_finding import COARSE, coarse_level, find_tissue
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
@@ -59,15 +59,14 @@ def prepare_image(
     """
     record = RunRecord(receipt)
     path, tissue = raw["path"], wanted["tissue"]
-    plane, time, axes = raw["plane"], raw["time"], raw["axes"]
-    with Slide(path, plane=plane, time=time, axes=axes, mpp=wanted["mpp"]) as slide:
+    chosen = chosen_of(raw)
+    with Slide(path, **chosen, mpp=wanted["mpp"]) as slide:
+        _log_reading(slide)
         source = source_at(slide, wanted["level"], wanted["want_mpp"])
         picked = picked_channels(slide, wanted["channels"])
         ground = _ground(source, picked, tissue)
         parameters = {
-            "plane": plane,
-            "time": time,
-            "axes": axes,
+            **chosen,
             "level": source.level,
             "channels": picked,
             "mpp": source.mpp,
@@ -79,7 +78,9 @@ def prepare_image(
         copying = Copying(source, picked, arrays, Path(store) / "unreadable", ground)
         moments = copying.run(threads)
         unreadable = _check_lost(path, copying.lost(), source, max_unreadable)
-        levels_of_file = [{"shape": level.shape_px, "mpp": level.mpp} for level in slide.levels]
+        levels_of_file = [
+            {"shape": level.shape_px, "pixel_um": level.pixel_um} for level in slide.levels
+        ]
     if has_changed(path, raw["fingerprint"]):
         for array in arrays:
             clear(array.path)
@@ -97,6 +98,7 @@ def prepare_image(
             "levels": _described(arrays, source),
             "level": source.level,
             "levels_of_file": levels_of_file,
+            "not_applied": slide.not_applied,
             "unreadable": unreadable,
             "tissue": kept.described() if kept else None,
             "pixels": {
@@ -108,6 +110,18 @@ def prepare_image(
         },
     )
     record.write(path=str(path))
+
+
+def _log_reading(slide: Slide) -> None:
+    """Say what of a file is not read, or not as it may be expected."""
+    for note in slide.notes:
+        log.info("%s: %s", slide.path, note)
+    for name in slide.not_applied:
+        log.warning(
+            "%s: has no axis for the %s of its row, which counts for the truth alone",
+            slide.path,
+            name,
+        )
 
 
 def _described(arrays: Sequence[ShardedArray], source: Source) -> list[dict[str, object]]:
