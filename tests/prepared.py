@@ -46,6 +46,7 @@ def raw_file(path: str | Path, changes: dict[str, Any]) -> RawFile:
         "plane": changes.pop("plane", None),
         "time": changes.pop("time", None),
         "axes": changes.pop("axes", None),
+        "scene": changes.pop("scene", None),
     }
 
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pandas as pd
 import pytest
@@ -193,7 +194,7 @@ def test_an_image_of_another_resolution_is_refused_or_warned_of(
         (["--threads", "0"], "0 is not in the range 1 to"),
         (["--threshold", "7"], "7 is not in the range 0 to 1"),
         (["--split-px", "-1"], "-1 is not in the range"),
-        (["--mpp", "0"], "0 is not in the range 0.05 to 50"),
+        (["--mpp", "0"], "0 um/px is not from 0.0005 to 50"),
         (["--min-area-px", "x"], "invalid int value: 'x'"),
         (["--channels", "5"], "has channels 0 to 0, but 5 were asked for"),
         (["--level", "3"], "has no level 3"),
@@ -210,6 +211,62 @@ def test_what_was_mistyped_is_named(
         status = int(str(end.code))
     assert status == MENDABLE
     assert said in capsys.readouterr().err
+    assert not Path(files[2]).exists()
+
+
+STACK = np.stack([PIXELS[:100, :120] // (k + 1) for k in range(6)]).reshape(2, 3, 100, 120)
+
+
+def write_stack(folder: Path, name: str) -> list[str]:
+    """The files of a call for an image of several planes."""
+    if name.endswith(".npy"):
+        np.save(folder / name, STACK)
+    else:
+        tifffile.imwrite(folder / name, STACK, metadata={"axes": "TZYX"})
+    return [str(folder / each) for each in ("m.safetensors", name, f"{name}.ome.zarr")]
+
+
+def test_one_plane_at_one_time_is_what_it_is_alone(case: tuple[Path, Any]) -> None:
+    folder, _ = case
+    tifffile.imwrite(folder / "alone.tif", STACK[1, 2])
+    alone = [str(folder / each) for each in ("m.safetensors", "alone.tif", "alone.ome.zarr")]
+    assert run("predict", alone) == 0
+    foreground = read_array(alone[2], "foreground")[:]
+    for name, axes in (("s.ome.tif", []), ("s.npy", ["--axes", "tzyx"])):
+        files = write_stack(folder, name)
+        assert run("predict", [*files, "--time", "1", "--plane", "2", *axes]) == 0
+        np.testing.assert_array_equal(read_array(files[2], "foreground")[:], foreground)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("s.ome.tif", ["--plane", "1"], "Set --time to 0 to 1."),
+        ("s.ome.tif", ["--plane", "9", "--time", "0"], "Set --plane to 0 to 2."),
+        ("s.npy", [], "Say what they are in --axes, such as czyx"),
+        ("i.tif", ["--plane", "1"], "has no axis for --plane. Leave that out."),
+        ("i.tif", ["--channels", "0", "1"], "Correct --channels."),
+        ("c.png", [], "Choose that many by --channels, such as 0."),
+        ("none.tif", [], "there is no such file. Correct the path."),
+        ("t.tif", [], "check that the file is whole."),
+    ],
+)
+def test_messages_name_the_options_and_no_sheet(
+    case: tuple[Path, Any],
+    name: str,
+    given: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, _ = case
+    imagecodecs.imwrite(folder / "c.png", np.dstack([PIXELS[:50, :50]] * 3))
+    (folder / "t.tif").write_text("no image")
+    if name.startswith("s."):
+        write_stack(folder, name)
+    files = [str(folder / each) for each in ("m.safetensors", name, "o.ome.zarr")]
+    assert run("predict", [*files, *given]) == MENDABLE
+    error = capsys.readouterr().err
+    assert said in error and "sheet" not in error and "Delete" not in error
     assert not Path(files[2]).exists()
 
 
@@ -246,7 +303,7 @@ def asked_for(
 
 
 def test_every_option_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    of_image = "--level 1 --mpp 0.5 --plane 2 --channels 2 0"
+    of_image = "--level 1 --mpp 0.004 --scene b --time 3 --plane 2 --axes tzyx --channels 2 0"
     of_instances = "--threshold 0.25 --min-area-px 9 --fill-holes --split-px 1.5"
     of_foreground = (
         "--write-px 2048 --test-time-augmentation 8 --precision bf16 --threads 3 --cpu "
@@ -255,7 +312,9 @@ def test_every_option_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     read, instances, options, machine = asked_for(
         tmp_path, monkeypatch, *f"{of_image} {of_instances} {of_foreground}".split()
     )
-    assert read == ImageOptions(level=1, mpp=0.5, plane=2, channels=[2, 0])
+    assert read == ImageOptions(
+        level=1, mpp=0.004, scene="b", time=3, plane=2, axes="tzyx", channels=[2, 0]
+    )
     assert instances == InstanceOptions(0.25, min_area_px=9, fill_holes=True, split_px=1.5)
     assert options == PredictOptions(
         write_px=2048, shard_px=2048, test_time_augmentation=8, precision="bf16"

@@ -1,5 +1,6 @@
 """Means and pooled scores of many images, with intervals that keep groups together."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,12 @@ import pandas as pd
 import pytest
 
 from unetflow.evaluate.catalogue import SCORES
-from unetflow.evaluate.pooling import mean_over_images, pooled_over_images, summarise_scores
+from unetflow.evaluate.pooling import (
+    mean_over_images,
+    pooled_over_images,
+    read_scores,
+    summarise_scores,
+)
 from unetflow.evaluate.tables import SUMS
 
 
@@ -110,3 +116,17 @@ def test_the_summary_names_choice_and_reduction() -> None:
         ("validation", "0.5", "pooled"),
     ]
     assert set(summary["n"]) == {2}
+
+
+def test_names_that_look_like_missing_values_are_names(tmp_path: Path) -> None:
+    names = ["NA", "null", "None", "nan", "N/A"]
+    frame = rows("iou", [0.5, 0.25, 0.75, 1.0, np.nan], groups=names, ab=1.0, a=2.0, b=2.0)
+    frame = frame.assign(image=names, experiment="NULL", fold="0", split="test", method="nan")
+    frame = frame.assign(threshold=np.nan, chosen="none", **{"class": "NA"})
+    frame.to_csv(tmp_path / "metrics.csv", index=False)
+    scores = read_scores(tmp_path / "metrics.csv")
+    assert list(scores["image"]) == list(scores["group"]) == names
+    assert set(scores["experiment"]) == {"NULL"} and set(scores["class"]) == {"NA"}
+    mean = mean_over_images(scores)
+    assert (mean.value, mean.n, mean.left_out, mean.groups) == (0.625, 4, 1, 4)
+    assert list(summarise_scores(scores)["n"]) == [4, 4]

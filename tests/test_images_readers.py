@@ -98,7 +98,7 @@ def test_numpy_files_and_their_axes(tmp_path: Path) -> None:
         np.testing.assert_array_equal(whole(slide), GRAY[None])
     with Slide(tmp_path / "stack.npy", axes="tzcyx", time=1, plane=3) as slide:
         np.testing.assert_array_equal(whole(slide), HYPERSTACK[1, 3])
-    with pytest.raises(SlideError, match="say what they are in the sheet's axes column"):
+    with pytest.raises(SlideError, match="Say what they are in the sheet's axes column"):
         Slide(tmp_path / "stack.npy")
 
 
@@ -191,7 +191,7 @@ def test_openslide_reads_what_it_alone_knows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("openslide", reason="openslide-python is not installed: an optional extra")
-    monkeypatch.setattr("unetflow.images.readers.OPENSLIDE", (".svslide",))
+    monkeypatch.setattr("unetflow.images.readers.OPENSLIDE_SUFFIXES", (".svslide",))
     path = tmp_path / "i.svslide"  # a generic tiled TIFF in disguise
     with tifffile.TiffWriter(path) as tiff:
         options: dict[str, Any] = {"tile": (16, 16), "photometric": "rgb", "compression": "zlib"}

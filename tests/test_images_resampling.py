@@ -76,9 +76,9 @@ def test_a_little_finer_is_interpolated_and_far_finer_refused(pyramid: Path) -> 
 
 def test_missing_and_absurd_resolutions_ask_for_the_sheets_column(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "s.tif", SMOOTH)
-    for mpp, said in ((None, "not known"), (0.0001, "0.0001 um/px"), (200.0, "200 um/px")):
+    for mpp, said in ((None, "not known"), (0.0001, "0.1 nm/px"), (200.0, "200 um/px")):
         with Slide(tmp_path / "s.tif", mpp=mpp) as slide:
-            with pytest.raises(SlideError, match=rf"{said} .*Fill in the sheet's mpp column"):
+            with pytest.raises(SlideError, match=rf"{said} .*Set the sheet's mpp column"):
                 source_at(slide, None, 0.5)
             assert source_at(slide, None, None).factor == (1, 1)
             with pytest.raises(SlideError, match="has no level 2; .* 0 to 0"):
@@ -155,3 +155,37 @@ def test_a_lost_place_lies_where_its_pixels_would_show(pyramid: Path) -> None:
         rows, columns = source_at(slide, None, 0.75).place(lost)
         assert rows.start < 100 / 1.5 < 150 / 1.5 < rows.stop
         assert (columns.start, columns.stop > 20) == (0, True)
+
+
+def write_wide(path: Path, shape_px: tuple[int, int], pixel_um: tuple[float, float]) -> Path:
+    """A slope whose pixels have that height and width."""
+    high, wide = pixel_um
+    y, x = np.mgrid[: shape_px[0], : shape_px[1]] + 0.5
+    pixels = (y * high * 40 + x * wide * 20).astype(np.uint16)
+    resolution = (1e4 / wide, 1e4 / high)
+    tifffile.imwrite(path, pixels, resolution=resolution, resolutionunit="CENTIMETER")
+    return path
+
+
+def test_pixels_that_are_not_square_are_resampled_to_square_ones(tmp_path: Path) -> None:
+    with Slide(write_wide(tmp_path / "i.tif", (300, 200), (0.25, 0.5))) as slide:
+        source = source_at(slide, None, 1.0)
+        assert (source.shape_px, source.mpp) == ((75, 100), 1.0)
+        y, x = np.mgrid[:75, :100] + 0.5
+        inner = (slice(5, -5), slice(5, -5))
+        off = read(source).astype(float) - (y * 40 + x * 20)
+        assert np.abs(off[inner]).max() <= 2
+        at_one_side = source_at(slide, None, 0.5)  # that fits one axis only
+        assert (at_one_side.shape_px, at_one_side.mpp) == ((150, 200), 0.5)
+
+
+def test_pixels_that_are_not_square_and_stay_so_are_refused(tmp_path: Path) -> None:
+    path = write_wide(tmp_path / "i.tif", (30, 20), (0.008, 0.004))
+    with Slide(path) as slide:
+        for level in (None, 0):
+            with pytest.raises(SlideError, match=r"8 nm high and 4 nm wide, .* dataset's mpp"):
+                source_at(slide, level, None)
+    with Slide(path, mpp=0.004) as slide:  # whoever knows better
+        assert source_at(slide, None, None).shape_px == (30, 20)
+    with Slide(write_wide(tmp_path / "n.tif", (30, 20), (0.2500, 0.2505))) as slide:
+        assert source_at(slide, None, None).mpp == pytest.approx(0.2505)  # nearly square

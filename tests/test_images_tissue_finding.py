@@ -161,8 +161,9 @@ def test_a_mask_of_the_user_decides(tmp_path: Path, kind: str) -> None:
 
 def test_a_mask_in_colour_is_refused(tmp_path: Path) -> None:
     write_pyramid(tmp_path / "i.tif", slide_of(235, 120))
-    tifffile.imwrite(tmp_path / "m.tif", np.zeros((9, 9, 3), np.uint8), photometric="rgb")
-    with pytest.raises(SlideError, match="3 channels; a tissue mask has one"):
+    colours = np.arange(9 * 9 * 3, dtype=np.uint8).reshape(9, 9, 3)
+    tifffile.imwrite(tmp_path / "m.tif", colours, photometric="rgb")
+    with pytest.raises(SlideError, match="3 channels that differ, colours perhaps"):
         prepare(tmp_path, tissue=tmp_path / "m.tif")
 
 

@@ -16,6 +16,7 @@ def image(digest: str, **changes: Any) -> dict[str, Any]:
     return {
         "dtype": "uint8",
         "levels": [level],
+        "not_applied": [],
         "unreadable": [],
         "tissue": None,
         "pixels": pixels,

@@ -448,7 +448,7 @@ def test_a_model_refuses_another_resolution(tmp_path: Path) -> None:
     assert description["training"]["steps"] == 1
     check_image(description, 1, 0.52, "i.ome.zarr")
     check_image(description, 1, None, "i.ome.zarr")
-    with pytest.raises(ModelError, match=r"has 0.25 um/px, but the model was trained at 0.5. Set"):
+    with pytest.raises(ModelError, match=r"has 0.25 um/px, but the model was trained at 0.5 um/px"):
         check_image(description, 1, 0.25, "i.ome.zarr")
     with pytest.raises(ModelError, match="has 3 channels"):
         check_image(description, 3, 0.5, "i.ome.zarr")

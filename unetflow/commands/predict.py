@@ -12,10 +12,12 @@ from typing import Any
 from unetflow.commands.predict_options import parser_of
 from unetflow.commands.source_pixels import SourcePixels
 from unetflow.engine.machine import Machine
-from unetflow.errors import StoreError
+from unetflow.errors import SlideError, StoreError
+from unetflow.images.asked import COMMAND
 from unetflow.images.resampling import Source, picked_channels, source_at
 from unetflow.images.slide import Slide
-from unetflow.images.sources import fingerprint_of, split_dataset
+from unetflow.images.sources import Chosen, fingerprint_of, split_dataset
+from unetflow.images.units import shown
 from unetflow.instances.labelled_store import label_store
 from unetflow.networks import module_of
 from unetflow.networks.model_file import ModelDescription
@@ -40,7 +42,10 @@ class ImageOptions:
 
     level: int | None = None  # of a pyramid; None: the model's resolution
     mpp: float | None = None  # [um/px] of the finest level; overrules what the file says
+    scene: str | None = None  # of a file of several images: number or name
+    time: int | None = None  # of a series
     plane: int | None = None  # of a stack
+    axes: str | None = None  # of an array that has no names for them, such as "czyx"
     channels: Sequence[int] | None = None  # in this order; None: all
 
 
@@ -73,14 +78,20 @@ def segment_file(
     ensemble = Ensemble.load([model])
     (description,) = ensemble.descriptions
     _check_output(image, Path(output))
-    with Slide(image, plane=read.plane, mpp=read.mpp) as slide:
+    chosen: Chosen = {
+        "plane": read.plane,
+        "time": read.time,
+        "axes": read.axes,
+        "scene": read.scene,
+    }
+    with Slide(image, **chosen, mpp=read.mpp, door=COMMAND) as slide:
         source, channels = _source_for(description, slide, read)
         decided_by = {
             "image": fingerprint_of(image),
             "model": ensemble.digests[0],
             "shape": source.shape_px,
             "level": source.level,
-            "plane": read.plane,
+            **chosen,
             "channels": channels,
             "code": _code("predict/stored_foreground.py", description),
         }
@@ -109,16 +120,21 @@ def _source_for(
     description: ModelDescription, slide: Slide, read: ImageOptions
 ) -> tuple[Source, list[int]]:
     """The image as the model needs it, and the channels to read. Raises where it does not suit."""
-    known = slide.levels[0].mpp is not None
+    for note in slide.notes:
+        log.info("%s: %s", slide.path, note)
+    for name in slide.not_applied:
+        raise SlideError(f"{slide.path}: has no axis for --{name}. Leave that out.")
+    known = slide.levels[0].pixel_um is not None
     source = source_at(slide, read.level, description.get("mpp") if known else None)
     channels = picked_channels(slide, read.channels)
-    check_image(description, len(channels), source.mpp, slide.path)
-    if description.get("mpp") and not source.mpp:
+    check_image(description, len(channels), source.mpp, slide.path, door=COMMAND)
+    trained = description.get("mpp")
+    if trained and not source.mpp:
         log.warning(
-            "%s: does not say its resolution and is taken as it is, as if it had the %.4g um/px "
-            "that the model was trained at. Give --mpp if it has another.",
+            "%s: does not say its resolution and is taken as it is, as if it had the %s that the "
+            "model was trained at. Give --mpp if it has another.",
             slide.path,
-            description["mpp"],
+            shown(trained),
         )
     return source, channels
 
@@ -197,7 +213,15 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
         options.model,
         options.image,
         options.output,
-        read=ImageOptions(options.level, options.mpp, options.plane, options.channels),
+        read=ImageOptions(
+            level=options.level,
+            mpp=options.mpp,
+            scene=options.scene,
+            time=options.time,
+            plane=options.plane,
+            axes=options.axes,
+            channels=options.channels,
+        ),
         instances=InstanceOptions(
             options.threshold, options.min_area_px, options.fill_holes, options.split_px
         ),

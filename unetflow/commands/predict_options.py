@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from unetflow.engine.devices import cores
-from unetflow.images.slide import SENSIBLE_MPP
+from unetflow.images.units import problem_of
 
 
 def parser_of(prog: str, description: str) -> argparse.ArgumentParser:
@@ -23,10 +23,13 @@ def parser_of(prog: str, description: str) -> argparse.ArgumentParser:
 
 def _add_options_of_image(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("what is read").add_argument
-    count, mpp = _in_range(int, 0, math.inf), _in_range(float, *SENSIBLE_MPP)
-    add("--mpp", type=mpp, help="um per pixel, where the file does not say")
+    count = _in_range(int, 0, math.inf)
+    add("--mpp", type=_mpp, help="um per pixel of the finest level, if the file is wrong or silent")
     add("--level", type=count, help="of a pyramid, instead of the model's resolution")
+    add("--scene", help="of a file of several images: number or name (default: the largest)")
+    add("--time", type=count, help="of a series")
     add("--plane", type=count, help="of a stack")
+    add("--axes", help="of an array that has no names for them, such as czyx")
     add("--channels", type=count, nargs="+", help="which, in which order")
 
 
@@ -65,6 +68,14 @@ def _add_options_of_instances(parser: argparse.ArgumentParser) -> None:
     add("--min-area-px", type=count, default=0, help="smaller instances are left out")
     add("--fill-holes", action="store_true")
     add("--split-px", type=size, help="take clumps apart at necks this much thinner")
+
+
+def _mpp(text: str) -> float:
+    """Type of an argument: a resolution."""
+    mpp = float(text)
+    if problem := problem_of(mpp):
+        raise argparse.ArgumentTypeError(problem)
+    return mpp
 
 
 class _OldName(argparse.Action):

@@ -17,6 +17,7 @@ import numpy as np
 from unetflow.errors import ConfigError
 from unetflow.images.polygons import is_geojson, read_polygons
 from unetflow.images.slide import Slide
+from unetflow.images.sources import Chosen
 from unetflow.labels.reading import read_truth
 
 
@@ -145,14 +146,18 @@ def _shares(folds: int | None, shares: Sequence[float]) -> dict[str, float]:
 
 def _density(row: Mapping[str, str], kind: str, data_dir: str) -> float:
     path = row["truth"].replace("{data}", data_dir)
-    chosen = {key: int(row[key]) if row.get(key) else None for key in ("plane", "time")}
-    axes = row.get("axes") or None
+    chosen: Chosen = {
+        "plane": int(row["plane"]) if row.get("plane") else None,
+        "time": int(row["time"]) if row.get("time") else None,
+        "axes": row.get("axes") or None,
+        "scene": row.get("scene") or None,
+    }
     if is_geojson(path):
-        with Slide(row["path"].replace("{data}", data_dir), **chosen, axes=axes) as slide:
+        with Slide(row["path"].replace("{data}", data_dir), **chosen) as slide:
             size_px = slide.levels[0].shape_px
         polygons = read_polygons(path, classes=None, size_px=size_px, shape_px=size_px)
         return len(polygons.objects) / (size_px[0] * size_px[1])
-    with Slide(path, **chosen, axes=axes) as slide:
+    with Slide(path, **chosen, as_labels=True) as slide:
         height, width = slide.levels[0].shape_px
         values = slide.read(0, slice(0, height), slice(0, width))[0]
     labels, _ = read_truth(values, kind, None, path)

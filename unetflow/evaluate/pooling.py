@@ -14,9 +14,9 @@ import pandas as pd
 
 from unetflow.errors import StoreError
 from unetflow.evaluate.catalogue import Pooling, Sums, row_of
-from unetflow.evaluate.tables import SUMS
+from unetflow.evaluate.tables import SUMS, read_table
 
-TEXT = ("experiment", "fold", "image", "split", "group", "method", "metric", "variant", "class")
+NUMBERS = ("threshold", "value", *SUMS)
 SUMMARY_COLUMNS = (
     "experiment",
     "method",
@@ -106,9 +106,7 @@ def summarise_scores(scores: pd.DataFrame) -> pd.DataFrame:
 def read_scores(path: str | Path) -> pd.DataFrame:
     """The table of scores. Raises StoreError where it cannot be read."""
     try:
-        types = {**dict.fromkeys(TEXT, str), **dict.fromkeys(SUMS, float)}
-        scores = pd.read_csv(path, dtype=types)
-        return scores.assign(variant=scores["variant"].fillna(""), group=scores["group"].fillna(""))
+        return read_table(path, NUMBERS)
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(
             f"{path}: not a readable table of scores ({error}). Delete it and run the same "

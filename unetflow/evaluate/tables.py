@@ -37,6 +37,14 @@ STACK_COLUMNS = (
     "best_threshold",  # optimistic: chosen on these very slices
     "thresholds_without_interior",  # of the 11; nothing splits or merges there
 )
+STACK_NUMBERS = (
+    "slices",
+    "value",
+    "threshold",
+    "best_of_11",
+    "best_threshold",
+    "thresholds_without_interior",
+)
 
 
 def join_tables(
@@ -46,6 +54,17 @@ def join_tables(
     frames = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in tables]
     joined = pd.concat(frames) if frames else pd.DataFrame(columns=list(columns))
     write_whole(output, as_csv(joined))
+
+
+def read_table(path: str | Path, numbers: Sequence[str]) -> pd.DataFrame:
+    """A table with these columns as numbers, NaN where a cell is empty, and the others as text.
+
+    Text stays what it is: an image may be called NA or null, which pandas takes for missing.
+    Raises OSError and ValueError for what is no table, KeyError where a column of numbers is not
+    there.
+    """
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return frame.assign(**{name: pd.to_numeric(frame[name]) for name in numbers})
 
 
 def as_csv(frame: pd.DataFrame) -> bytes:

@@ -5,74 +5,64 @@ libraries: `unetflow.images.slide` puts them into words.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
 
 import imagecodecs
 import numpy as np
-import tifffile
-import zarr
 
+from unetflow.images.arrays import HDF5_SUFFIXES, open_hdf5, open_numpy
+from unetflow.images.opened import Opened
+from unetflow.images.openslide_files import SUFFIXES as OPENSLIDE_SUFFIXES
+from unetflow.images.openslide_files import open_with_openslide
 from unetflow.images.sources import split_dataset
+from unetflow.images.tiff_files import open_tiff
+from unetflow.images.zarr_stores import open_zarr
 
-UM_PER_UNIT = {
-    "m": 1e6,
-    "meter": 1e6,
-    "cm": 1e4,
-    "centimeter": 1e4,
-    "mm": 1e3,
-    "millimeter": 1e3,
-    "µm": 1.0,
-    "um": 1.0,
-    "micrometer": 1.0,
-    "micron": 1.0,
-    "nm": 1e-3,
-    "nanometer": 1e-3,
-    "in": 25400.0,
-    "inch": 25400.0,
-    "angstrom": 1e-4,
-    "Å": 1e-4,
-}
-RESOLUTION_UNIT_UM = {2: 25400.0, 3: 1e4}  # TIFF's ResolutionUnit: inch, centimetre
-PRINTED_MPP = 50.0  # coarser in TIFF's tags is for printers: 72 dots per inch are 353 um/px
-OPENSLIDE = (".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".dcm", ".zvi", ".czi")
 READABLE = (
     "TIFF (OME, BigTIFF, SVS, NDPI, stacks), PNG, JPEG, NumPy (.npy), HDF5 (file.h5:/dataset), "
     "Zarr, OME-Zarr, folders of numbered TIFFs and, with openslide-python, MIRAX, Leica, Ventana, "
     "DICOM"
 )
+COLOUR_TYPE, PALETTE = 25, b"\x03"  # a byte of a PNG, and its value
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An open file: the levels of one image, finest first."""
+def open_file(
+    path: str | Path, *, axes: str | None, scene: str | None = None, as_shown: bool = False
+) -> Opened:
+    """Open a file by its name and content.
 
-    levels: Sequence[Any]  # arrays with shape, dtype and slicing, all of the same axes
-    axes: str  # a letter per axis: Y, X, Z, T, C or S (channels), others; "": without names
-    mpp: Sequence[float | None]  # [um/px] of each level; None where the file does not say
-    close: Callable[[], None] = field(default=lambda: None)
-    at_once: Callable[[], np.ndarray] | None = None  # the finest level, faster than by region
-
-
-def open_file(path: str | Path, *, axes: str | None) -> Opened:
-    """Open a file by its name and content; `axes` names the axes of an array that has none."""
+    `axes` names the axes of an array that has none, `scene` the image of a file that has several.
+    `as_shown` tells pixels, which are to be as viewers show them, from numbers, which are to be as
+    they are stored: of a palette its colours or its indices.
+    """
     file, dataset = split_dataset(path)
     suffix = file.suffix.lower()
     if file.is_dir():
-        return _open_zarr(file)
-    if suffix in (".h5", ".hdf5", ".hdf", ".ilp"):
-        return _open_hdf5(file, dataset, axes)
+        return open_zarr(file, axes=axes, scene=scene)
+    if suffix in HDF5_SUFFIXES:
+        return open_hdf5(file, dataset, axes=axes)
     if suffix == ".npy":
-        return _array(np.load(file, mmap_mode="r", allow_pickle=False), axes)
+        return open_numpy(file, axes=axes)
     if suffix in (".png", ".jpg", ".jpeg"):
-        pixels = imagecodecs.imread(file)
+        indices = None if as_shown else _indices(file)
+        pixels = imagecodecs.imread(file) if indices is None else indices
         return Opened([pixels], "YXS"[: pixels.ndim], [None])
-    if suffix in OPENSLIDE:
-        return _open_with_openslide(file)
-    return _open_tiff(file, axes)
+    if suffix in OPENSLIDE_SUFFIXES:
+        return open_with_openslide(file)
+    return open_tiff(file, axes=axes, scene=scene, as_shown=as_shown)
+
+
+def _indices(file: Path) -> np.ndarray | None:
+    """Of a PNG with a palette the number of each pixel's colour, None for any other."""
+    with file.open("rb") as opened:
+        header = opened.read(COLOUR_TYPE + 1)
+    if header[1:4] != b"PNG" or header[COLOUR_TYPE:] != PALETTE:
+        return None
+    from PIL import Image  # the only one that hands them out
+
+    Image.MAX_IMAGE_PIXELS = None  # what a user gives is no attack, whatever its size
+    with Image.open(file) as image:
+        return np.asarray(image)
 
 
 def tiffs_of(folder: Path) -> list[Path]:
@@ -104,139 +94,3 @@ def frame_file(folder: Path, time: int | None, plane: int | None) -> tuple[Path,
         f"it is a folder with {len(numbered)} TIFF files numbered {there or 'nothing'}"
         f"{', ...' if len(numbered) > 8 else ''}; time {time} and plane {plane} are asked for"
     )
-
-
-def _open_tiff(file: Path, axes: str | None) -> Opened:
-    tiff = tifffile.TiffFile(file)
-    try:
-        series = tiff.series[0]
-        levels = [
-            zarr.open_array(series.aszarr(level=k), mode="r") for k in range(len(series.levels))
-        ]
-        named = axes.upper() if axes and len(axes) == levels[0].ndim else series.axes
-        mpp = _tiff_mpp(tiff)
-        by_level = [mpp, *[None] * (len(levels) - 1)]
-        return Opened(levels, named, by_level, tiff.close, at_once=series.asarray)
-    except BaseException:
-        tiff.close()
-        raise
-
-
-def _open_zarr(folder: Path) -> Opened:
-    """An OME-Zarr image or label image (0.4, 0.5), its levels as they are listed, or an array."""
-    node = zarr.open(folder, mode="r")
-    if isinstance(node, zarr.Array):
-        return _array(node, None)
-    attributes = dict(node.attrs)
-    ome: Any = attributes.get("ome", attributes)
-    if "multiscales" not in ome:
-        raise ValueError(
-            "it is a Zarr group, but no OME-Zarr image or label image: name one in it, such as "
-            f"{folder.name}/labels/nuclei"
-        )
-    multiscale = ome["multiscales"][0]
-    named = multiscale.get("axes", [])  # without names before version 0.3
-    axes = "".join((axis if isinstance(axis, str) else axis["name"]) for axis in named).upper()
-    units = [{} if isinstance(axis, str) else axis for axis in named]
-    unit_um = UM_PER_UNIT.get(units[-1].get("unit", "")) if units else None
-    levels, mpp = [], []
-    for dataset in multiscale["datasets"]:
-        levels.append(node[dataset["path"]])
-        scales = [
-            transformation["scale"]
-            for transformation in dataset.get("coordinateTransformations", [])
-            if transformation["type"] == "scale"
-        ]
-        mpp.append(float(scales[0][axes.index("X")]) * unit_um if scales and unit_um else None)
-    return Opened(levels, axes, mpp)
-
-
-def _open_hdf5(file: Path, dataset: str | None, axes: str | None) -> Opened:
-    import h5py
-
-    opened = h5py.File(file, "r")
-    found: list[str] = []
-    opened.visititems(
-        lambda name, node: found.append(name) if isinstance(node, h5py.Dataset) else None
-    )
-    if dataset is None and len(found) != 1:
-        opened.close()
-        raise ValueError(
-            f"it holds the datasets {', '.join(found[:8]) or 'none'}: say which, as {file.name}:/"
-            f"{found[0] if found else 'name'}"
-        )
-    try:
-        array = opened[dataset or found[0]]
-        tags = array.attrs.get("axistags")  # of ilastik and vigra
-        keys = re.findall(r'"key":\s*"(\w)"', str(tags)) if tags is not None else []
-        of = _array(array, axes or "".join(keys) or None)
-        return Opened(of.levels, of.axes, of.mpp, opened.close)
-    except BaseException:
-        opened.close()
-        raise
-
-
-def _array(array: Any, axes: str | None) -> Opened:
-    """An array without named axes: (Y, X), or as `axes` says."""
-    if axes is None and array.ndim == 2:
-        axes = "YX"
-    named = axes.upper() if axes and len(axes) == array.ndim else ""
-    return Opened([array], named, [None])
-
-
-def _open_with_openslide(file: Path) -> Opened:
-    try:
-        import openslide
-    except ImportError as error:
-        raise ValueError(
-            "this format needs openslide: pip install 'unetflow[slides]', or convert the file"
-        ) from error
-    slide = openslide.OpenSlide(file)
-    levels = [_OpenSlideLevel(slide, level) for level in range(slide.level_count)]
-    mpp = slide.properties.get(openslide.PROPERTY_NAME_MPP_X)
-    return Opened(
-        levels, "YXS", [float(mpp) if mpp else None, *[None] * (len(levels) - 1)], slide.close
-    )
-
-
-class _OpenSlideLevel:
-    """A level of an openslide file as an array (Y, X, 3), transparent pixels white."""
-
-    dtype = np.dtype(np.uint8)
-
-    def __init__(self, slide: Any, level: int) -> None:
-        self._slide, self._level = slide, level
-        width, height = slide.level_dimensions[level]
-        self.shape = (height, width, 3)
-
-    def __getitem__(self, key: tuple[slice, slice, slice]) -> np.ndarray:
-        (top, bottom, _), (left, right, _) = (
-            part.indices(size) for part, size in zip(key[:2], self.shape, strict=False)
-        )
-        scale = self._slide.level_downsamples[self._level]
-        corner = (round(left * scale), round(top * scale))  # openslide's (x, y) of level 0
-        size = (right - left, bottom - top)
-        rgba = np.asarray(self._slide.read_region(corner, self._level, size))
-        opaque = rgba[..., 3:] > 0
-        return np.where(opaque, rgba[..., :3], 255)[..., key[2]].astype(np.uint8)
-
-
-def _tiff_mpp(tiff: tifffile.TiffFile) -> float | None:
-    """Resolution of the finest level [um/px] by OME-XML, Aperio's description or TIFF's tags."""
-    page = tiff.series[0].keyframe
-    if tiff.is_ome and tiff.ome_metadata:
-        if "<!ENTITY" in tiff.ome_metadata:
-            raise ValueError("its OME-XML defines entities, which no microscope writes")
-        pixels = ElementTree.fromstring(tiff.ome_metadata).find(".//{*}Pixels")
-        size = None if pixels is None else pixels.get("PhysicalSizeX")
-        unit = "µm" if pixels is None else pixels.get("PhysicalSizeXUnit", "µm")
-        return float(size) * UM_PER_UNIT[unit] if size and unit in UM_PER_UNIT else None
-    if tiff.is_svs:
-        mpp = tifffile.tifffile.svs_description_metadata(page.description).get("MPP")
-        return float(mpp) if mpp else None
-    unit_um = RESOLUTION_UNIT_UM.get(int(getattr(page, "resolutionunit", 1)))
-    resolution = page.resolution[0] if page.resolution else 0
-    if not unit_um or not resolution > 0:
-        return None
-    mpp = float(unit_um / resolution)
-    return mpp if mpp <= PRINTED_MPP else None

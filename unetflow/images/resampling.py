@@ -9,7 +9,8 @@ from typing import TypedDict
 import numpy as np
 
 from unetflow.errors import SlideError
-from unetflow.images.slide import SENSIBLE_MPP, Slide
+from unetflow.images.slide import Level, Slide
+from unetflow.images.units import SENSIBLE_MPP, is_square, shown
 from unetflow.tiles.grid import tile_grid
 from unetflow.tiles.regions import Region, within
 
@@ -94,7 +95,7 @@ def picked_channels(slide: Slide, channels: Sequence[int] | None) -> list[int]:
         asked = " ".join(map(str, picked))
         raise SlideError(
             f"{slide.path}: has channels 0 to {slide.channels - 1}, but {asked} were asked for. "
-            "Correct the sheet's channels column."
+            f"Correct {slide.door('channels')}."
         )
     return picked
 
@@ -102,40 +103,55 @@ def picked_channels(slide: Slide, channels: Sequence[int] | None) -> list[int]:
 def source_at(slide: Slide, level: int | None, want_mpp: float | None) -> Source:
     """The given level, or the image at `want_mpp` [um/px], or the finest level.
 
-    The level within `TOLERANCE`, else the next finer one, to be resampled. Raises SlideError where
-    the resolution is not known, absurd, or far coarser than what is wanted.
+    The level within `TOLERANCE`, else the next finer one, to be resampled, along each axis by its
+    own factor where pixels are not square. Raises SlideError where the resolution is not known,
+    absurd, or far coarser than what is wanted, and for pixels that are not square and stay so.
     """
     levels = slide.levels
     if level is not None:
         if not 0 <= level < len(levels):
             raise SlideError(
-                f"{slide.path}: has no level {level}; set the sheet's level column to 0 to "
-                f"{len(levels) - 1}, or leave it empty."
+                f"{slide.path}: has no level {level}; set {slide.door('level')} to 0 to "
+                f"{len(levels) - 1}, or leave it out."
             )
-        return Source(slide, level, levels[level].shape_px, levels[level].mpp)
+        return _as_it_is(slide, level)
     if want_mpp is None:
-        return Source(slide, 0, levels[0].shape_px, levels[0].mpp)
-    known = [(index, each.mpp) for index, each in enumerate(levels) if each.mpp]
-    if not known or not SENSIBLE_MPP[0] <= known[0][1] <= SENSIBLE_MPP[1]:
+        return _as_it_is(slide, 0)
+    known = [(index, each.pixel_um) for index, each in enumerate(levels) if each.pixel_um]
+    low, high = SENSIBLE_MPP
+    if not known or not all(low <= side <= high for side in known[0][1]):
         raise SlideError(
-            f"{slide.path}: its resolution is {f'{known[0][1]:g} um/px' if known else 'not known'} "
-            f"(sensible: {SENSIBLE_MPP[0]:g} to {SENSIBLE_MPP[1]:g}), but the dataset wants "
-            f"{want_mpp} um/px. Fill in the sheet's mpp column."
+            f"{slide.path}: its resolution is {shown(known[0][1]) if known else 'not known'} "
+            f"(sensible: {low:g} to {high:g} um/px), but {slide.door.wants} {shown(want_mpp)}. "
+            f"Set {slide.door('mpp')} to the um per pixel of its finest level."
         )
-    for index, mpp in known:
-        if abs(mpp / want_mpp - 1) <= TOLERANCE:
-            return Source(slide, index, levels[index].shape_px, mpp)
-    finer = [(index, mpp) for index, mpp in known if mpp < want_mpp]
-    index, mpp = finer[-1] if finer else known[0]
-    factor = want_mpp / mpp
-    if factor < FINEST_FACTOR:
+    for index, pixel in known:
+        if is_square(pixel) and abs(pixel[1] / want_mpp - 1) <= TOLERANCE:
+            return Source(slide, index, levels[index].shape_px, pixel[1])
+    finer = [(index, pixel) for index, pixel in known if max(pixel) <= want_mpp]
+    index, pixel = finer[-1] if finer else known[0]
+    if want_mpp / max(pixel) < FINEST_FACTOR:
         raise SlideError(
-            f"{slide.path}: its finest level has {mpp:.4g} um/px, the dataset wants {want_mpp}: "
-            "that detail is not in the file. Set the dataset's mpp to what its images have."
+            f"{slide.path}: its finest level has {shown(pixel)}, {slide.door.wants} "
+            f"{shown(want_mpp)}: that detail is not in the file. Take a resolution that the images "
+            "have, such as the dataset's mpp."
         )
-    height_px, width_px = levels[index].shape_px
-    shape_px = max(1, round(height_px / factor)), max(1, round(width_px / factor))
-    return Source(slide, index, shape_px, want_mpp)
+    shape_px = tuple(
+        max(1, round(size / (want_mpp / side)))
+        for size, side in zip(levels[index].shape_px, pixel, strict=True)
+    )
+    return Source(slide, index, (shape_px[0], shape_px[1]), want_mpp)
+
+
+def _as_it_is(slide: Slide, level: int) -> Source:
+    """A level whose pixels stay what they are. Raises SlideError where they are not square."""
+    of: Level = slide.levels[level]
+    if of.pixel_um and not is_square(of.pixel_um):
+        raise SlideError(
+            f"{slide.path}: its pixels are {shown(of.pixel_um)}, but must be square: "
+            f"{slide.door.resample}, or set {slide.door('mpp')} if the file is wrong."
+        )
+    return Source(slide, level, of.shape_px, of.mpp)
 
 
 def read_or_mark(

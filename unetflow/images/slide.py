@@ -9,20 +9,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from unetflow.errors import SlideError
-from unetflow.images.readers import READABLE, Opened, frame_file, open_file
+from unetflow.images.asked import SHEET, Door
+from unetflow.images.kept_chunks import keep_chunks
+from unetflow.images.opened import Opened, Unclear
+from unetflow.images.picking import Picked
+from unetflow.images.readers import READABLE, frame_file, open_file
 from unetflow.images.sources import split_dataset
+from unetflow.images.units import PixelUm, is_square, shown
 
 log = logging.getLogger(__name__)
 
 
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")  # of a folder that is a store
 NEAR = 0.05  # of a resolution: what two sources may differ by
-SENSIBLE_MPP = (0.05, 50.0)  # [um/px] what is beyond is a unit taken for another
+OTHER_SHAPE = 1.5  # times that a level may be coarser along one axis than along the other
+TRANSPARENT = (2, 4)  # numbers of samples of which the last is transparency
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,12 @@ class Level:
     """One level of a pyramid."""
 
     shape_px: tuple[int, int]  # (Y, X)
-    mpp: float | None  # [um/px], None where the file does not say
+    pixel_um: PixelUm | None  # height and width of a pixel, None where the file does not say
+
+    @property
+    def mpp(self) -> float | None:
+        """Side of its pixels [um], None where that is not known or they are not square."""
+        return self.pixel_um[1] if self.pixel_um and is_square(self.pixel_um) else None
 
 
 class _Asked(NamedTuple):
@@ -39,6 +50,7 @@ class _Asked(NamedTuple):
     plane: int | None
     time: int | None
     axes: str | None
+    scene: str | None
 
 
 class Slide:
@@ -51,58 +63,83 @@ class Slide:
         plane: int | None = None,
         time: int | None = None,
         axes: str | None = None,
+        scene: str | None = None,
         mpp: float | None = None,
+        as_labels: bool = False,
+        door: Door = SHEET,
     ):
-        """Open a file; `plane` and `time` choose one image of a stack or series.
+        """Open a file; `plane`, `time` and `scene` choose one of its images.
 
-        `axes` names the axes of an array that has none, such as "czyx"; `mpp` overrules what the
-        file says of its resolution.
+        They count where the file has such an axis, or several images; `not_applied` names those
+        that it has not. `axes` names the axes of an array that has none, such as "czyx"; `mpp`
+        overrules what the file says of its resolution. `as_labels`: the values are numbers, not
+        colours: as they are stored, and channels that are all the same are one. `door` is where
+        messages send a user.
         """
         self.path = Path(path)
-        self._asked = _Asked(plane, time, axes)
+        self.door = door
+        self._as_labels = as_labels
+        self._asked = _Asked(plane, time, axes, scene)
         self._open()
         shapes = [self._pick.shape_px(array.shape) for array in self._opened.levels]
-        known = [mpp] if mpp else self._opened.mpp[:1]
-        listed = [None if mpp else own for own in self._opened.mpp]
-        finest_mpp = known[0]
-        own_mpp = self._opened.mpp[0]
-        if mpp and own_mpp and abs(mpp / own_mpp - 1) > NEAR:
-            log.warning(
-                "%s: says %.4g um/px and is taken as %.4g, as given (for its finest level)",
-                path,
-                own_mpp,
-                mpp,
-            )
-        self.levels = tuple(
-            Level(shape, own or (finest_mpp and finest_mpp * shapes[0][1] / shape[1]))
-            for shape, own in zip(shapes, listed, strict=True)
-        )
+        self.levels = _levels(path, shapes, self._opened.pixel_um, mpp)
         self.axes = self._pick.axes  # as they lie in the file
-        self.channels = self._pick.channels(self._opened.levels[0].shape)
+        self.channels = 1 if as_labels else self._pick.channels(self._opened.levels[0].shape)
         self.dtype = np.dtype(self._opened.levels[0].dtype)
+        self.not_applied = self._pick.not_applied
+        self.notes = self._opened.notes  # what is not read, or not as it may be expected
+        if self.dtype.kind not in "buif":
+            self.close()
+            raise SlideError(
+                f"{self.path}: holds {self.dtype} values; an image holds whole or real numbers. "
+                "Save what is to be seen of it, such as the magnitude of complex numbers"
+                f"{door.leave_out}."
+            )
 
     def _open(self) -> None:
         file, _ = split_dataset(self.path)
         if not file.exists():
-            raise SlideError(f"{self.path}: there is no such file. Correct the sheet's path.")
-        source, (plane, time, axes) = self.path, self._asked
+            raise SlideError(f"{self.path}: there is no such file. Correct {self.door('path')}.")
+        source, (plane, time, axes, scene) = self.path, self._asked
         try:
             if file.is_dir() and not any((file / name).exists() for name in ZARR_MARKS):
                 source, plane = frame_file(file, time, plane)
                 time = None
-            opened = open_file(source, axes=axes)
+            opened = open_file(source, axes=axes, scene=scene, as_shown=not self._as_labels)
+        except Unclear as error:
+            raise self._unclear(error) from error
         except Exception as error:  # decoders raise many kinds
             raise SlideError(
                 f"{self.path}: cannot be opened as an image ({type(error).__name__}: {error}). "
-                f"Readable are {READABLE}; check that the file is whole, or take it out of the "
-                "sheet."
+                f"Readable are {READABLE}; check that the file is whole{self.door.leave_out}."
             ) from error
         self._opened: Opened = opened
         try:
-            self._pick = _Pick.of(self.path, opened.axes, opened.levels[0].shape, plane, time)
-        except SlideError:
+            self._pick = Picked.of(opened.axes, opened.levels[0].shape, plane=plane, time=time)
+            self._check_set()
+            self._arrays = [keep_chunks(array, opened.axes) for array in opened.levels]
+        except Unclear as error:
             self.close()
-            raise
+            raise self._unclear(error) from error
+
+    def _unclear(self, error: Unclear) -> SlideError:
+        return SlideError(f"{self.path}: {error}. {error.cure.format(self.door(error.key))}")
+
+    def _check_set(self) -> None:
+        """Refuse an image of which other files are missing: they would be read as zeros."""
+        absent = self._opened.absent
+        if absent is None:
+            return
+        asked = tuple(
+            slice(None) if index is None else index for index in self._pick.fixed[: absent.ndim]
+        )
+        if np.any(absent[asked]):
+            raise Unclear(
+                f"it is one of several files, of which {self._opened.lacking or 'others'} cannot "
+                "be read",
+                "path",
+                "Put them beside it, or correct {}.",
+            )
 
     def reopen(self) -> None:
         """Open the file again: what a network drive lost may be there now."""
@@ -113,14 +150,33 @@ class Slide:
     def read(self, level: int, rows: slice, columns: slice) -> np.ndarray:
         """Pixels (C, Y, X) of a region of a level. Raises SlideError where they do not decode."""
         try:
-            return self._pick.read(self._opened.levels[level], rows, columns)
+            pixels = self._pick.read(self._arrays[level], rows, columns)
         except Exception as error:  # decoders raise many kinds
             raise SlideError(
                 f"{self.path}: level {level} cannot be read at rows {rows.start} to {rows.stop}, "
                 f"columns {columns.start} to {columns.stop} ({type(error).__name__}: {error}). The "
-                "file is damaged or its compression is not known: convert it, or take it out of "
-                "the sheet."
+                "file is damaged or its compression is not known: convert it"
+                f"{self.door.leave_out}."
             ) from error
+        if self._as_labels:
+            return self._numbers(pixels)
+        white = self._opened.white
+        if white is None:
+            return pixels
+        return ~pixels if pixels.dtype == bool else pixels.dtype.type(white) - pixels
+
+    def _numbers(self, pixels: np.ndarray) -> np.ndarray:
+        """The one channel of labels, as several programs save them as colours."""
+        channels = len(pixels)
+        if channels > 1:
+            colours = channels - (self._pick.has_samples and channels in TRANSPARENT)
+            if not (pixels[:colours] == pixels[:1]).all():
+                raise SlideError(
+                    f"{self.path}: holds {colours} channels that differ, colours perhaps: labels "
+                    "have one number a pixel. Save them as gray values (not as RGB), or as a PNG "
+                    "or TIFF with a palette whose indices are the numbers."
+                )
+        return pixels[:1]
 
     def close(self) -> None:
         self._opened.close()
@@ -137,60 +193,30 @@ class Slide:
         self.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Pick:
-    """How (C, Y, X) lies in an array with named axes: which index of the others, which order."""
+def _levels(
+    path: str | Path,
+    shapes: Sequence[tuple[int, int]],
+    of_file: Sequence[PixelUm | None],
+    mpp: float | None,
+) -> tuple[Level, ...]:
+    """The levels; those of unknown resolution have that of the finest by their size.
 
-    axes: str
-    fixed: tuple[int | None, ...]  # index on axes that are not read, None on those that are
-    order: tuple[int, ...]  # of the axes that are read, to make them (C,) Y, X
-
-    @classmethod
-    def of(
-        cls, path: Path, axes: str, shape: Sequence[int], plane: int | None, time: int | None
-    ) -> Self:
-        if min(shape, default=0) == 0:
-            raise SlideError(f"{path}: has no pixels (shape {tuple(shape)}, axes {axes})")
-        if not axes:
-            raise SlideError(
-                f"{path}: its axes have no names and its shape is {tuple(shape)}: say what they "
-                "are in the sheet's axes column, such as czyx or yxc"
-            )
-        channels = [i for i, a in enumerate(axes) if a in "CS" and shape[i] > 1]
-        stacked = [i for i, a in enumerate(axes) if a not in "YXSC" and shape[i] > 1]
-        series = [i for i in stacked if axes[i] == "T" and (len(stacked) > 1 or time is not None)]
-        planes = [i for i in stacked if i not in series]
-        if len(planes) > 1 or len(channels) > 1 or not axes.count("Y") == axes.count("X") == 1:
-            raise SlideError(
-                f"{path}: axes {axes} of shape {tuple(shape)} are not an image, a stack or a "
-                "series of stacks. Save the image to be used as a file of its own."
-            )
-        for name, asked, found in (("time", time, series), ("plane", plane, planes)):
-            count = shape[found[0]] if found else 1
-            if (found and asked is None) or not 0 <= (asked or 0) < count:
-                raise SlideError(
-                    f"{path}: is a stack of {count} images along axis "
-                    f"{axes[found[0]] if found else 'none'} and the {name} asked for is {asked}. "
-                    f"Set the sheet's {name} column to 0 to {count - 1}."
-                )
-        chosen = {**dict.fromkeys(series, time), **dict.fromkeys(planes, plane)}
-        read = [i for i, a in enumerate(axes) if a in "YX" or i in channels]
-        fixed = tuple(None if i in read else chosen.get(i, 0) for i in range(len(axes)))
-        order = tuple(sorted(range(len(read)), key=lambda k: "CSYX".index(axes[read[k]])))
-        return cls(axes, fixed, order)
-
-    def shape_px(self, shape: Sequence[int]) -> tuple[int, int]:
-        return shape[self.axes.index("Y")], shape[self.axes.index("X")]
-
-    def channels(self, shape: Sequence[int]) -> int:
-        read = [i for i, index in enumerate(self.fixed) if index is None]
-        return next((shape[i] for i in read if self.axes[i] in "CS"), 1)
-
-    def read(self, array: Any, rows: slice, columns: slice) -> np.ndarray:
-        parts = {"Y": rows, "X": columns}
-        key = tuple(
-            parts.get(axis, slice(None)) if index is None else index
-            for axis, index in zip(self.axes, self.fixed, strict=True)
+    Where `mpp` is given it is that of the finest, whatever the file says.
+    """
+    finest = (mpp, mpp) if mpp else of_file[0]
+    own = of_file[0]
+    if mpp and own and max(abs(mpp / side - 1) for side in own) > NEAR:
+        log.warning(
+            "%s: says %s and is taken as %s, as given (for its finest level)",
+            path,
+            shown(own),
+            shown(mpp),
         )
-        pixels = np.transpose(np.asarray(array[key]), self.order)
-        return pixels if pixels.ndim == 3 else pixels[None]
+    levels = []
+    for shape, said in zip(shapes, of_file, strict=True):
+        high, wide = (of / size for of, size in zip(shapes[0], shape, strict=True))
+        if max(high / wide, wide / high) < OTHER_SHAPE:  # by rounding alone
+            high = wide
+        scaled = finest and (finest[0] * high, finest[1] * wide)
+        levels.append(Level(shape, scaled if mpp else said or scaled))
+    return tuple(levels)

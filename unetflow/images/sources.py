@@ -2,11 +2,13 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
 PIECE_BYTES = 64 * 1024
 PIECES_BETWEEN = 8
+TIFF_SUFFIXES = (".tif", ".tiff", ".ome", ".btf", ".tf8")
 FILES_BETWEEN = 32  # files of a folder whose content counts, beside its metadata
 
 
@@ -18,6 +20,26 @@ class RawFile(TypedDict):
     plane: int | None  # of a stack
     time: int | None  # of a series
     axes: str | None  # of an array that has no names for them, such as "czyx"
+    scene: str | None  # of a file of several images
+
+
+class Chosen(TypedDict):
+    """Which image of a file is meant, as for `unetflow.images.slide.Slide`."""
+
+    plane: int | None
+    time: int | None
+    axes: str | None
+    scene: str | None
+
+
+def chosen_of(raw: RawFile) -> Chosen:
+    """Which image of its file it is."""
+    return {
+        "plane": raw["plane"],
+        "time": raw["time"],
+        "axes": raw["axes"],
+        "scene": raw["scene"],
+    }
 
 
 def split_dataset(path: str | Path) -> tuple[Path, str | None]:
@@ -27,12 +49,30 @@ def split_dataset(path: str | Path) -> tuple[Path, str | None]:
 
 
 def files_of(path: str | Path) -> list[Path]:
-    """The file, or all files of a folder in a stable order. Raises FileNotFoundError for none."""
+    """The file and those that belong to it, or all of a folder, in a stable order.
+
+    To an OME-TIFF belong the others of its set, to a MIRAX slide those of its folder; they may be
+    missing. Raises FileNotFoundError for an empty folder.
+    """
     file, _ = split_dataset(path)
-    files = sorted(each for each in file.rglob("*") if each.is_file()) if file.is_dir() else [file]
+    if not file.is_dir():
+        return [file, *_others_of(file)]
+    files = sorted(each for each in file.rglob("*") if each.is_file())
     if not files:
         raise FileNotFoundError(f"{path}: the folder is empty")
     return files
+
+
+def _others_of(file: Path) -> list[Path]:
+    suffix = file.suffix.lower()
+    if suffix in TIFF_SUFFIXES and file.exists():
+        from unetflow.images.tiff_files import files_of_set  # the libraries take half a second
+
+        return files_of_set(file)
+    if suffix == ".mrxs":
+        folder = file.with_suffix("")
+        return sorted(each for each in folder.rglob("*") if each.is_file())
+    return []
 
 
 def fingerprint_of(path: str | Path) -> str:
@@ -43,18 +83,29 @@ def fingerprint_of(path: str | Path) -> str:
     Raises FileNotFoundError for what is not there.
     """
     files = files_of(path)
-    folder, dataset = split_dataset(path)
-    if files == [folder]:
+    first, dataset = split_dataset(path)
+    if files == [first]:
         within = f" {dataset.strip('/')}" if dataset else ""
-        return _fingerprint_of_file(folder) + within
+        return _fingerprint_of_file(first) + within
+    if not first.is_dir():
+        return _fingerprint_of_set(files)
     digest = hashlib.blake2b(digest_size=16)
     for file in files:
-        digest.update(f"{file.relative_to(folder)} {file.stat().st_size}\n".encode())
+        digest.update(f"{file.relative_to(first)} {file.stat().st_size}\n".encode())
     metadata = [file for file in files if file.suffix == ".json" or file.name.startswith(".z")]
     step = max(1, len(files) // FILES_BETWEEN)
     for file in sorted({*metadata, *files[::step]}):
         digest.update(_fingerprint_of_file(file).encode())
     return f"{len(files)} files-{digest.hexdigest()}"
+
+
+def _fingerprint_of_set(files: Sequence[Path]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for number, file in enumerate(files):
+        there = number == 0 or file.exists()  # without its first file there is no set
+        own = _fingerprint_of_file(file) if there else "missing"
+        digest.update(f"{file.relative_to(files[0].parent)} {own}\n".encode())
+    return f"set of {len(files)}-{digest.hexdigest()}"
 
 
 def _fingerprint_of_file(path: Path) -> str:

@@ -98,12 +98,7 @@ def tissue_by_mask(
         cells = np.zeros(boxes.size, bool)
         cells[tree.query(boxes, predicate="intersects")[0]] = True
         return Tissue(_grown(cells.reshape(grid)), "mask")
-    with Slide(path) as mask:
-        if mask.channels != 1:
-            raise SlideError(
-                f"{path}: has {mask.channels} channels; a tissue mask has one, 0 where there is "
-                "nothing. Save it so."
-            )
+    with Slide(path, as_labels=True) as mask:
         size_px = mask.levels[0].shape_px
         level = Coarse(lambda rows, columns: mask.read(0, rows, columns), size_px)
         lowest, highest, _ = _look(level, shape_px)

@@ -11,29 +11,35 @@ import numpy as np
 import zarr
 
 from unetflow.errors import SlideError
+from unetflow.images.opened import Unclear
 from unetflow.images.readers import READABLE, numbers_of, open_file, tiffs_of
 from unetflow.images.slide import ZARR_MARKS
 from unetflow.images.sources import split_dataset
 
 WholeImage: TypeAlias = np.ndarray | zarr.Array
-BIT_DEPTH, COLOUR_TYPE = 24, 25  # bytes of a PNG
-PALETTE = 3  # a colour type
+BIT_DEPTH = 24  # a byte of a PNG
 
 
-def read_whole(path: str | Path) -> WholeImage:
+def read_whole(path: str | Path, notes: list[str] | None = None) -> WholeImage:
     """An image (Y, X), or a stack with its planes or frames first, without axes of size 1.
 
-    Of a TIFF the first series with all its pages, of a pyramid the finest level, of a folder all
+    Of a TIFF the largest image with all its pages, of a pyramid the finest level, of a folder all
     TIFFs in the order of their numbers. Zarr is not read where its axes are to stay as they are.
-    Colour is refused unless all channels are the same, and so are palettes. Raises SlideError.
+    Of a palette the indices are read; colour is refused unless all channels are the same. What is
+    not read is added to `notes`. Raises SlideError.
     """
     file, _ = split_dataset(path)
     if not file.exists():
         raise SlideError(f"{path}: there is no such file. Readable are {READABLE}.")
+    said = [] if notes is None else notes
     try:
         if file.is_dir() and not any((file / name).exists() for name in ZARR_MARKS):
-            return _read_folder(file)
-        return _read_file(path)
+            return _read_folder(file, said)
+        return _read_file(path, said)
+    except Unclear as error:
+        raise SlideError(
+            f"{path}: {error}. Save what is meant as a file of its own, or name it in the path."
+        ) from error
     except Exception as error:  # decoders raise many kinds
         why, _, _ = str(error).partition("\n")
         raise SlideError(
@@ -42,13 +48,13 @@ def read_whole(path: str | Path) -> WholeImage:
         ) from error
 
 
-def _read_file(path: str | Path) -> WholeImage:
+def _read_file(path: str | Path, notes: list[str]) -> WholeImage:
     file, _ = split_dataset(path)
-    png = _png_header(file) if file.suffix.lower() == ".png" else b""
-    if png and png[COLOUR_TYPE] == PALETTE:
-        raise ValueError("its colours are a palette: save label numbers as gray values")
     opened = open_file(path, axes=None)
     try:
+        notes += (f"{path}: {note}" for note in opened.notes)
+        if opened.absent is not None:
+            raise ValueError(f"it is one of several files, of which {opened.lacking} are missing")
         array, axes = opened.levels[0], opened.axes
         lazy = isinstance(array, zarr.Array) and not opened.at_once
         if lazy and 1 not in array.shape and axes[-2:] in ("YX", ""):
@@ -57,17 +63,15 @@ def _read_file(path: str | Path) -> WholeImage:
         whole = opened.at_once() if opened.at_once else np.asarray(array[everything])
     finally:
         opened.close()
-    if png and png[BIT_DEPTH] == 1:
+    if file.suffix.lower() == ".png" and _has_bits(file):
         whole = whole != 0
     return _planes_first(_gray(whole, axes), axes).squeeze()
 
 
-def _png_header(file: Path) -> bytes:
+def _has_bits(file: Path) -> bool:
+    """Whether a PNG has one bit a pixel."""
     with file.open("rb") as opened:
-        header = opened.read(COLOUR_TYPE + 1)
-    if len(header) <= COLOUR_TYPE:
-        raise ValueError("it ends within its header")
-    return header
+        return opened.read(BIT_DEPTH + 1)[BIT_DEPTH] == 1
 
 
 def _gray(image: np.ndarray, axes: str) -> np.ndarray:
@@ -92,7 +96,7 @@ def _planes_first(image: np.ndarray, axes: str) -> np.ndarray:
     return np.moveaxis(image, (axes.index("Y"), axes.index("X")), (-2, -1))
 
 
-def _read_folder(folder: Path) -> np.ndarray:
+def _read_folder(folder: Path, notes: list[str]) -> np.ndarray:
     """TIFFs of a folder, one behind the other."""
     files = sorted(tiffs_of(folder), key=numbers_of)
     if not files:
@@ -100,10 +104,10 @@ def _read_folder(folder: Path) -> np.ndarray:
     for before, after in itertools.pairwise(files):
         if numbers_of(before) == numbers_of(after):
             raise ValueError(f"{before.name} and {after.name} have the same number")
-    first = np.asarray(_read_file(files[0]))
+    first = np.asarray(_read_file(files[0], notes))
     stack = np.empty((len(files), *first.shape), first.dtype)
     for number, file in enumerate(files):
-        frame = np.asarray(_read_file(file))
+        frame = np.asarray(_read_file(file, notes))
         if (frame.shape, frame.dtype) != (first.shape, first.dtype):
             raise ValueError(
                 f"{file.name} is {frame.dtype} of shape {frame.shape}, {files[0].name} "

@@ -171,12 +171,12 @@ def _size_problems(image: Image, sources: Sources) -> list[str]:
     """A truth of another size than its image, where both can be opened."""
     if not image.truth:
         return []
-    levels = {image.level or 0, 0}  # a truth may be drawn at the finest level
-    shapes = [sources.shape_px(image.path, level=level, **image.chosen) for level in levels]
-    truth_shape = sources.shape_px(image.truth, level=0, **image.chosen)
-    if not all(shapes) or not truth_shape or truth_shape in shapes:
+    shapes = sources.shapes_px(image.path, **image.chosen)  # any level may have been annotated
+    of_truth = sources.shapes_px(image.truth, **image.chosen)
+    if not shapes or not of_truth or of_truth[0] in shapes:
         return []
-    of_image = " or ".join(f"{shape[0]}x{shape[1]}" for shape in shapes if shape)
+    truth_shape = of_truth[0]
+    of_image = " or ".join(f"{shape[0]}x{shape[1]}" for shape in shapes)
     return [
         f"image {image.name}: the truth {image.truth} is {truth_shape[0]}x{truth_shape[1]} "
         f"px, the image {of_image} px; they must be of one size"

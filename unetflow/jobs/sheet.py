@@ -6,17 +6,10 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
+from unetflow.images.sources import Chosen
+from unetflow.images.units import problem_of
 from unetflow.jobs.schemas import Schema, in_words, schema_errors
-
-
-class Chosen(TypedDict):
-    """Which image of a file is meant, as for `unetflow.images.slide.Slide`."""
-
-    plane: int | None
-    time: int | None
-    axes: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +27,14 @@ class Image:
     plane: int | None = None
     time: int | None = None
     axes: str | None = None
+    scene: str | None = None  # of a file of several images, its number or name
     channels: tuple[int, ...] | None = None
     tissue: str | None = None  # a mask: what is 0 in it is neither read nor predicted
 
     @property
     def chosen(self) -> Chosen:
         """Which image of its file it is."""
-        return {"plane": self.plane, "time": self.time, "axes": self.axes}
+        return {"plane": self.plane, "time": self.time, "axes": self.axes, "scene": self.scene}
 
 
 Row = dict[str | None, str | list[str] | None]
@@ -62,6 +56,8 @@ def read_sheet(sheet: Path, schema: Schema, data_dir: str) -> tuple[dict[str, Im
             found.append(f"{where}: more cells than the header has columns; separate them by tabs")
         if not found and cells["image"] in images:
             found.append(f"{where}: image {cells['image']!r} is there twice; names are unique")
+        if not found and "mpp" in cells and (problem := problem_of(float(cells["mpp"]))):
+            found.append(f"{where}: mpp: {problem}")
         found += _leaving(where, cells, data_dir)
         problems += found
         if not found:
@@ -135,6 +131,7 @@ def _image(cells: Mapping[str, str], data_dir: str) -> Image:
         plane=number("plane"),
         time=number("time"),
         axes=cells.get("axes"),
+        scene=cells.get("scene"),
         channels=tuple(map(int, cells["channels"].split())) if "channels" in cells else None,
         tissue=path("tissue") if "tissue" in cells else None,
     )

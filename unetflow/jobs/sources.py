@@ -2,14 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Unpack
+from typing import Unpack, cast
 
 from unetflow.errors import UnetflowError
-from unetflow.images.sources import files_of, fingerprint_of
-from unetflow.jobs.sheet import Chosen
+from unetflow.images.sources import Chosen, files_of, fingerprint_of, split_dataset
 from unetflow.store.files import write_whole
 
-Entry = dict[str, str | list[int] | None]  # what is known of a file, by name
+Entry = dict[str, str | list[int] | list[list[int]] | list[str]]  # what is known of a file
 
 
 def sources_cache(results: str) -> Path:
@@ -40,21 +39,18 @@ class Sources:
             self._changed = True
         return str(entry["fingerprint"])
 
-    def shape_px(
-        self, path: str | Path, *, level: int, **chosen: Unpack[Chosen]
-    ) -> list[int] | None:
-        """(Y, X) of a level of an image file, or None where it cannot be opened.
+    def shapes_px(self, path: str | Path, **chosen: Unpack[Chosen]) -> list[list[int]]:
+        """(Y, X) of each level of an image file, none where it cannot be opened.
 
         `chosen` says which image of it, as for `unetflow.images.slide.Slide`. A file that cannot be
         opened is no error here: its own job names it, and the others go on.
         """
         entry = self._entry(path)
-        key = f"shape {level} {sorted(chosen.items())}"
+        key = f"shapes {sorted(chosen.items())}"
         if key not in entry:
-            entry[key] = _shape_px(path, level, chosen)
+            entry[key] = _shapes_px(path, chosen)
             self._changed = True
-        found = entry[key]
-        return found if isinstance(found, list) else None
+        return cast(list[list[int]], entry[key])
 
     def save(self) -> None:
         """Write what was learnt, if anything was."""
@@ -63,20 +59,23 @@ class Sources:
             self._changed = False
 
     def _entry(self, path: str | Path) -> Entry:
-        files = files_of(path)
-        stats = [file.stat() for file in files]
-        seen = [len(files), sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats)]
+        file, _ = split_dataset(path)
         entry = self._known.get(str(path))
+        stat = file.stat()
+        seen = [1, stat.st_size, stat.st_mtime_ns]
+        if entry is None or entry["seen"] != seen:  # else it is alone still, and need not be opened
+            stats = [each.stat() for each in files_of(path) if each == file or each.exists()]
+            seen = [len(stats), sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats)]
         if entry is None or entry["seen"] != seen:
             entry = self._known[str(path)] = {"seen": seen}
         return entry
 
 
-def _shape_px(path: str | Path, level: int, chosen: Chosen) -> list[int] | None:
+def _shapes_px(path: str | Path, chosen: Chosen) -> list[list[int]]:
     from unetflow.images.slide import Slide  # heavy, and not needed while nothing changed
 
     try:
         with Slide(path, **chosen) as slide:
-            return list(slide.levels[level].shape_px)
-    except (UnetflowError, IndexError):
-        return None
+            return [list(level.shape_px) for level in slide.levels]
+    except UnetflowError:
+        return []

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unetflow.errors import ModelError
+from unetflow.images.asked import SHEET, Door
+from unetflow.images.units import shown
 from unetflow.networks.model_file import ModelDescription
 
 FAR = 3.0  # deviations of the training pixels that an image's mean may be off theirs
@@ -11,25 +13,34 @@ TOLERANCE = 0.1  # of a resolution: what a network hardly sees
 
 
 def check_image(
-    description: ModelDescription, channels: int, mpp: float | None, image: str | Path
+    description: ModelDescription,
+    channels: int,
+    mpp: float | None,
+    image: str | Path,
+    *,
+    door: Door = SHEET,
 ) -> None:
     """Refuse an image of other channels, or another resolution [um/px] where both are known."""
-    check_channels(description, channels, image)
+    check_channels(description, channels, image, door=door)
     trained = description.get("mpp")
     if trained and mpp and abs(mpp / trained - 1) > TOLERANCE:
         raise ModelError(
-            f"{image}: has {mpp:.4g} um/px, but the model was trained at {trained:.4g}. Set the "
-            f"mpp of the image's dataset to {trained:.4g}, and leave its level out: then it is "
-            "resampled."
+            f"{image}: has {shown(mpp)}, but the model was trained at {shown(trained)}. Leave "
+            f"{door('level')} out"
+            + (f" and set the dataset's mpp to {trained:.4g}" if door is SHEET else "")
+            + ": then it is resampled."
         )
 
 
-def check_channels(description: ModelDescription, channels: int, image: str | Path) -> None:
+def check_channels(
+    description: ModelDescription, channels: int, image: str | Path, *, door: Door = SHEET
+) -> None:
     """Refuse an image with other channels than the model was trained on."""
     if channels != description["channels"]:
         raise ModelError(
             f"{image}: has {channels} channels, but the model was trained on "
-            f"{description['channels']}. Choose channels in the sheet's `channels` column."
+            f"{description['channels']}. Choose that many by {door('channels')}, such as "
+            f"{' '.join(map(str, range(description['channels'])))}."
         )
 
 

@@ -18,7 +18,7 @@ class LevelOfFile(TypedDict):
     """A level of the file that an image was made of."""
 
     shape: list[int]  # (Y, X)
-    mpp: float | None  # [um/px]
+    pixel_um: list[float] | None  # height and width of a pixel
 
 
 class Unreadable(TypedDict):
@@ -55,6 +55,7 @@ class ImageReceipt(TypedDict):
     levels: list[LevelOfImage]  # finest first
     level: int  # of the file
     levels_of_file: list[LevelOfFile]
+    not_applied: list[str]  # what its row asks for and its file has no axis for
     unreadable: list[Unreadable]
     tissue: TissueOfImage | None
     pixels: Intensities

@@ -8,6 +8,7 @@ import pandas as pd
 from unetflow.errors import StoreError
 from unetflow.evaluate.catalogue import ARROWS, UNDEFINED
 from unetflow.evaluate.stack_scores import STACK_SCORES, StackScore
+from unetflow.evaluate.tables import STACK_NUMBERS, read_table
 
 
 class Stack(TypedDict):
@@ -22,7 +23,7 @@ class Stack(TypedDict):
 def read_stacks(path: str | Path) -> pd.DataFrame:
     """The table of all stacks. Raises StoreError where it cannot be read."""
     try:
-        return pd.read_csv(path, dtype={"experiment": str, "fold": str, "stack": str})
+        return read_table(path, STACK_NUMBERS)
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{path}: not a readable table of stacks ({error}). Delete it and run the same "

@@ -14,7 +14,7 @@ from unetflow.images.ingest import Copying
 from unetflow.images.intensities import Moments
 from unetflow.images.resampling import Lost, Source, picked_channels, source_at
 from unetflow.images.slide import Slide
-from unetflow.images.sources import RawFile, has_changed, replaced
+from unetflow.images.sources import Chosen, RawFile, chosen_of, has_changed, replaced
 from unetflow.images.tissue_finding import COARSE, coarse_level, find_tissue
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
@@ -60,18 +60,21 @@ def prepare_image(
     """
     record = RunRecord(receipt)
     path, tissue = raw["path"], wanted["tissue"]
-    plane, time, axes = raw["plane"], raw["time"], raw["axes"]
-    with Slide(path, plane=plane, time=time, axes=axes, mpp=wanted["mpp"]) as slide:
+    chosen = chosen_of(raw)
+    with Slide(path, **chosen, mpp=wanted["mpp"]) as slide:
+        _log_reading(slide)
         source = source_at(slide, wanted["level"], wanted["want_mpp"])
         picked = picked_channels(slide, wanted["channels"])
         ground = _ground(source, picked, tissue)
-        parameters = _parameters(raw, source, picked, ground)
+        parameters = _parameters(chosen, source, picked, ground)
         decided_by = {"input": raw["fingerprint"], "parameters": parameters, "code": code}
         arrays = _open_pyramid(store, Path(path).name, source, len(picked), decided_by)
         copying = Copying(source, picked, arrays, Path(store) / "unreadable", ground)
         moments = copying.run(threads)
         unreadable = _check_lost(path, copying.lost(), source, max_unreadable)
-        levels_of_file = [{"shape": level.shape_px, "mpp": level.mpp} for level in slide.levels]
+        levels_of_file = [
+            {"shape": level.shape_px, "pixel_um": level.pixel_um} for level in slide.levels
+        ]
     if has_changed(path, raw["fingerprint"]):
         for array in arrays:
             clear(array.path)
@@ -89,6 +92,7 @@ def prepare_image(
             "levels": _described(arrays, source),
             "level": source.level,
             "levels_of_file": levels_of_file,
+            "not_applied": slide.not_applied,
             "unreadable": unreadable,
             "tissue": kept.described() if kept else None,
             "pixels": _described_pixels(moments),
@@ -97,14 +101,24 @@ def prepare_image(
     record.write(path=str(path))
 
 
+def _log_reading(slide: Slide) -> None:
+    """Say what of a file is not read, or not as it may be expected."""
+    for note in slide.notes:
+        log.info("%s: %s", slide.path, note)
+    for name in slide.not_applied:
+        log.warning(
+            "%s: has no axis for the %s of its row, which counts for the truth alone",
+            slide.path,
+            name,
+        )
+
+
 def _parameters(
-    raw: RawFile, source: Source, channels: Sequence[int], ground: Ground | None
+    chosen: Chosen, source: Source, channels: Sequence[int], ground: Ground | None
 ) -> dict[str, object]:
     """What decides the pixels, beside the file and the code."""
     return {
-        "plane": raw["plane"],
-        "time": raw["time"],
-        "axes": raw["axes"],
+        **chosen,
         "level": source.level,
         "channels": channels,
         "mpp": source.mpp,

@@ -15,7 +15,7 @@ from unetflow.engine.each import for_each
 from unetflow.errors import LabelsError
 from unetflow.images.polygons import is_geojson, read_polygons
 from unetflow.images.slide import Slide
-from unetflow.images.sources import RawFile, has_changed, replaced
+from unetflow.images.sources import RawFile, chosen_of, has_changed, replaced
 from unetflow.labels.dataset import Dataset
 from unetflow.labels.encoding import class_target
 from unetflow.labels.reading import Reader, label_reader, polygon_reader
@@ -61,9 +61,7 @@ def prepare_truth(
         "shape": shape_px,
         "unreadable": image["unreadable"],
         "parameters": {
-            "plane": raw["plane"],
-            "time": raw["time"],
-            "axes": raw["axes"],
+            **chosen_of(raw),
             "kind": dataset.kind,
             "classes": dataset.classes,
             "ignore_value": ignore_value,
@@ -118,7 +116,7 @@ def _write_finest(
         reader = polygon_reader(polygons, dataset.kind)
         _write(reader, arrays, image["unreadable"], polygons.classes)
         return list(polygons.warnings)
-    with Slide(raw["path"], plane=raw["plane"], time=raw["time"], axes=raw["axes"]) as slide:
+    with Slide(raw["path"], **chosen_of(raw), as_labels=True) as slide:
         classes = len(dataset.classes)
         levels = [(level["shape"][0], level["shape"][1]) for level in image["levels_of_file"]]
         read = label_reader(slide, levels, shape_px, dataset.kind, ignore_value, classes)

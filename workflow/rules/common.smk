@@ -174,6 +174,7 @@ def raw(column):
             "plane": image.plane,
             "time": image.time,
             "axes": image.axes,
+            "scene": image.scene,
         }
 
     return value
@@ -262,8 +263,9 @@ def parts_of(wildcards):
 def raw_shards(name):
     """Shards of an image's level in its raw file, before it is resampled; 1 if unreadable."""
     image = SETTINGS.images[name]
-    shape = SOURCES.shape_px(image.path, level=image.level or 0, **image.chosen)
-    return squares(shape or [1, 1], PREDICT["shard_px"])
+    shapes = SOURCES.shapes_px(image.path, **image.chosen)
+    level = image.level or 0
+    return squares(shapes[level] if level < len(shapes) else [1, 1], PREDICT["shard_px"])
 
 
 def gpus_of_predict(wildcards):

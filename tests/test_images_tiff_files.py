@@ -1,0 +1,228 @@
+"""TIFFs of several images, of several files, with resolutions of every kind; 0 that is white."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from unetflow.errors import SlideError
+from unetflow.images.slide import Slide
+from unetflow.images.sources import fingerprint_of
+from unetflow.images.tiff_files import files_of_set
+from unetflow.images.whole import read_whole
+
+RANDOM = np.random.default_rng(0)
+STACK = RANDOM.integers(0, 60000, (4, 40, 50), dtype=np.uint16)
+MACRO = RANDOM.integers(0, 255, (16, 20, 3), dtype=np.uint8)
+
+
+def whole(slide: Slide) -> np.ndarray:
+    height, width = slide.levels[0].shape_px
+    return slide.read(0, slice(0, height), slice(0, width))
+
+
+def write_scenes(path: Path, *images: tuple[str, np.ndarray]) -> Path:
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        for number, (name, pixels) in enumerate(images):
+            size = {"PhysicalSizeX": number + 1, "PhysicalSizeY": number + 1}
+            tiff.write(pixels, metadata={"axes": "YX", "Name": name, **size})
+    return path
+
+
+@pytest.mark.parametrize("options", [{"metadata": None}, {}], ids=["bare", "shaped"])
+def test_of_several_images_the_largest_is_read_and_the_others_named(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    with tifffile.TiffWriter(tmp_path / "i.tif") as tiff:
+        tiff.write(MACRO, photometric="rgb", **options)
+        tiff.write(STACK[0], photometric="minisblack", **options)
+    with Slide(tmp_path / "i.tif") as slide:
+        np.testing.assert_array_equal(whole(slide), STACK[:1])
+        assert slide.notes == ("image 1 (40x50 px) is read; not read: 0 (16x20 px)",)
+    with Slide(tmp_path / "i.tif", scene="0") as macro:
+        np.testing.assert_array_equal(whole(macro), MACRO.transpose(2, 0, 1))
+    notes: list[str] = []
+    np.testing.assert_array_equal(read_whole(tmp_path / "i.tif", notes), STACK[0])
+    assert "not read: 0 (16x20 px)" in notes[0]
+
+
+def test_scenes_are_chosen_by_number_or_name_and_have_their_resolution(tmp_path: Path) -> None:
+    path = write_scenes(tmp_path / "i.ome.tif", ("a", STACK[0]), ("b", STACK[1]), ("c", STACK[2]))
+    for number, scene in enumerate("abc"):
+        for asked in (scene, str(number)):
+            with Slide(path, scene=asked) as slide:
+                np.testing.assert_array_equal(whole(slide), STACK[[number]])
+                assert slide.levels[0].mpp == number + 1
+    with pytest.raises(SlideError, match=r"several images: 0 'a' .* 2 'c' .* sheet's scene column"):
+        Slide(path)
+    with pytest.raises(SlideError, match="but none is scene d"):
+        Slide(path, scene="d")
+    alone = write_scenes(tmp_path / "alone.ome.tif", ("a", STACK[0]))
+    with Slide(alone, scene="b") as slide:  # a truth, of an image of several scenes
+        np.testing.assert_array_equal(whole(slide), STACK[:1])
+
+
+@pytest.mark.parametrize("options", [{"metadata": None}, {}], ids=["bare", "shaped"])
+def test_pages_written_one_by_one_are_a_stack(tmp_path: Path, options: dict[str, Any]) -> None:
+    with tifffile.TiffWriter(tmp_path / "i.tif") as tiff:
+        for page in STACK:
+            tiff.write(page, photometric="minisblack", **options)
+    for plane in range(len(STACK)):
+        with Slide(tmp_path / "i.tif", plane=plane) as slide:
+            np.testing.assert_array_equal(whole(slide), STACK[[plane]])
+    with pytest.raises(SlideError, match="stack of 4 images"):
+        Slide(tmp_path / "i.tif")
+    np.testing.assert_array_equal(read_whole(tmp_path / "i.tif"), STACK)
+
+
+def test_an_image_behind_its_thumbnail_is_found(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "i.tif") as tiff:  # as raw files of cameras have it
+        tiff.write(STACK[0, ::4, ::4], subifds=1, metadata=None)
+        tiff.write(STACK[0], metadata=None)
+    with Slide(tmp_path / "i.tif") as slide:
+        np.testing.assert_array_equal(whole(slide), STACK[:1])
+
+
+@pytest.mark.parametrize(
+    ("unit", "per_unit", "um"),
+    [
+        ("um", 1 / 0.325, 0.325),
+        ("micron", 1 / 0.325, 0.325),
+        ("\\u00B5m", 1 / 0.325, 0.325),
+        ("nm", 0.25, 0.004),
+        ("mm", 2000.0, 0.5),
+        ("cm", 1e4, 1.0),
+        ("inch", 50_800.0, 0.5),
+        ("inch", 72.0, None),
+        ("pixel", 1.0, None),
+        (None, 1.0, None),
+    ],
+)
+def test_the_calibration_of_fiji(
+    tmp_path: Path, unit: str | None, per_unit: float, um: float | None
+) -> None:
+    metadata = {"unit": unit} if unit else {}
+    resolution = (per_unit, per_unit)
+    tifffile.imwrite(
+        tmp_path / "i.tif", STACK[0], imagej=True, resolution=resolution, metadata=metadata
+    )
+    with Slide(tmp_path / "i.tif") as slide:
+        assert slide.levels[0].mpp == (um and pytest.approx(um))
+
+
+@pytest.mark.parametrize(
+    ("unit", "um"), [("nm", 1e-3), ("mm", 1e3), ("cm", 1e4), ("µm", 1.0), ("pixel", None)]
+)
+def test_sizes_of_ome_have_a_unit_for_each_axis(
+    tmp_path: Path, unit: str, um: float | None
+) -> None:
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": unit, "PhysicalSizeY": 0.25}
+    tifffile.imwrite(tmp_path / "i.ome.tif", STACK[0], metadata={"axes": "YX", **sizes})
+    with Slide(tmp_path / "i.ome.tif") as slide:
+        width = 0.5 * um if um else 0.25  # without a known unit as wide as high
+        assert slide.levels[0].pixel_um == pytest.approx((0.25, width))
+
+
+def test_the_tags_of_a_tiff_have_two_axes(tmp_path: Path) -> None:
+    resolution = (1e4 / 0.5, 1e4 / 0.25)  # along x and y
+    tifffile.imwrite(tmp_path / "i.tif", STACK[0], resolution=resolution, resolutionunit=3)
+    with Slide(tmp_path / "i.tif") as slide:
+        assert slide.levels[0].pixel_um == pytest.approx((0.25, 0.5))
+        assert slide.levels[0].mpp is None
+
+
+def description_of(path: Path) -> str:
+    with tifffile.TiffFile(path) as tiff:
+        return tiff.ome_metadata or ""
+
+
+def write_set(folder: Path, axis: str) -> list[Path]:
+    """An OME-TIFF of two files, each with one of the images along an axis."""
+    sizes = {"C": 1, "Z": 1, "T": 1, axis: 2}
+    counts = " ".join(f'Size{name}="{size}"' for name, size in sizes.items())
+    data = "".join(
+        f'<TiffData IFD="0" First{axis}="{k}" PlaneCount="1">'
+        f'<UUID FileName="{k}.ome.tif">urn:uuid:{k}</UUID></TiffData>'
+        for k in range(2)
+    )
+    files = [folder / f"{k}.ome.tif" for k in range(2)]
+    for number, file in enumerate(files):
+        described = (
+            '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:{number}"><Image ID="Image:0"><Pixels ID="Pixels:0" '
+            f'DimensionOrder="XYCZT" Type="uint16" SizeX="50" SizeY="40" {counts}>{data}'
+            "</Pixels></Image></OME>"
+        )
+        tifffile.imwrite(file, STACK[number], description=described, metadata=None)
+    return files
+
+
+def test_a_set_of_files_is_read_whole_or_not_at_all(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = write_set(tmp_path, "C")
+    with Slide(first) as slide:
+        np.testing.assert_array_equal(whole(slide), STACK[:2])
+    assert files_of_set(first) == [second]
+    before = fingerprint_of(first)
+    with second.open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x07")
+    assert fingerprint_of(first) != before
+    second.unlink()
+    assert fingerprint_of(first) != before
+    caplog.set_level(logging.CRITICAL)
+    with pytest.raises(SlideError, match=r"one of several files, of which 1\.ome\.tif cannot be"):
+        Slide(first)
+    with pytest.raises(SlideError, match=r"one of several files, of which 1\.ome\.tif are missing"):
+        read_whole(first)
+
+
+def test_what_is_there_of_a_set_can_be_read(tmp_path: Path) -> None:
+    first, second = write_set(tmp_path, "T")
+    second.unlink()
+    with Slide(first, time=0) as slide:
+        np.testing.assert_array_equal(whole(slide), STACK[:1])
+    with pytest.raises(SlideError, match=r"1\.ome\.tif cannot be read"):
+        Slide(first, time=1)
+
+
+def test_a_file_by_itself_may_have_another_name(tmp_path: Path) -> None:
+    described = description_of(write_scenes(tmp_path / "i.ome.tif", ("a", STACK[0])))
+    own = described.split('UUID="')[1].split('"')[0]
+    data = '<TiffData IFD="0" PlaneCount="1"'
+    named = f'{data}><UUID FileName="before.ome.tif">{own}</UUID></TiffData>'
+    tifffile.imwrite(
+        tmp_path / "after.ome.tif",
+        STACK[0],
+        description=described.replace(f"{data}/>", named),
+        metadata=None,
+    )
+    assert named in description_of(tmp_path / "after.ome.tif")
+    assert files_of_set(tmp_path / "after.ome.tif") == []
+    with Slide(tmp_path / "after.ome.tif") as slide:
+        np.testing.assert_array_equal(whole(slide), STACK[:1])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "bool"])
+def test_where_0_is_white_pixels_are_turned_round_and_labels_are_not(
+    tmp_path: Path, dtype: str
+) -> None:
+    pixels = (STACK[0] % 2).astype(bool) if dtype == "bool" else STACK[0].astype(dtype)
+    tifffile.imwrite(tmp_path / "i.tif", pixels, photometric="miniswhite")
+    turned = ~pixels
+    with Slide(tmp_path / "i.tif") as slide:
+        np.testing.assert_array_equal(whole(slide)[0], turned)
+        assert "0 is white (WhiteIsZero); the values are turned round" in slide.notes[0]
+    with Slide(tmp_path / "i.tif", as_labels=True) as slide:
+        np.testing.assert_array_equal(whole(slide)[0], pixels)
+        assert "read as they are stored" in slide.notes[0]
+
+
+def test_complex_numbers_are_refused_in_words(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "i.tif", STACK[0].astype(np.complex64))
+    with pytest.raises(SlideError, match=r"holds complex64 values; .* Save what is to be seen"):
+        Slide(tmp_path / "i.tif")

@@ -1,0 +1,78 @@
+"""Arrays whose axes have no names of their own: NumPy, HDF5, plain Zarr."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unetflow.images.kept_chunks import KEPT_BYTES
+from unetflow.images.opened import Opened, Unclear
+from unetflow.images.units import PixelUm, pixel_of, um_of
+
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".ilp")
+
+
+def named_array(array: Any, axes: str | None) -> Opened:
+    """An array with the axes that are given for it; (Y, X) where it has two."""
+    return Opened([array], axes_of(array.ndim, axes).upper(), [None])
+
+
+def axes_of(axes: int, given: str | None) -> str:
+    """The names of so many axes, "" where they are not known.
+
+    `given` may be those of an image, whose labels lack the channels, or are of one plane:
+
+        array       given   axes
+        (C,Z,Y,X)   czyx    czyx
+        (Z,Y,X)     czyx    zyx
+        (Y,X)       czyx    yx
+    """
+    if given and len(given) == axes:
+        return given
+    if axes == 2:
+        return "yx"
+    without = (given or "").lower().replace("c", "").replace("s", "")
+    return without if len(without) == axes else ""
+
+
+def open_numpy(file: Path, *, axes: str | None) -> Opened:
+    """An array of a .npy file, which is not read before its pixels are needed."""
+    return named_array(np.load(file, mmap_mode="r", allow_pickle=False), axes)
+
+
+def open_hdf5(file: Path, dataset: str | None, *, axes: str | None) -> Opened:
+    """A dataset of an HDF5 file, the only one where none is named."""
+    import h5py
+
+    opened = h5py.File(file, "r", rdcc_nbytes=KEPT_BYTES)  # else large chunks are decoded often
+    try:
+        found: list[str] = []
+        opened.visititems(
+            lambda name, node: found.append(name) if isinstance(node, h5py.Dataset) else None
+        )
+        if dataset is None and len(found) != 1:
+            raise Unclear(
+                f"it holds the datasets {', '.join(found[:8]) or 'none'}: say which, as "
+                f"{file.name}:/{found[0] if found else 'name'}",
+                "path",
+            )
+        array = opened[dataset or found[0]]
+        if not isinstance(array, h5py.Dataset):
+            within = [name for name in found if name.startswith((dataset or "").strip("/"))]
+            raise Unclear(f"{dataset} is no dataset, but holds {', '.join(within[:8])}", "path")
+        tags = array.attrs.get("axistags")  # of ilastik and vigra
+        keys = re.findall(r'"key":\s*"(\w)"', str(tags)) if tags is not None else []
+        of = named_array(array, axes or "".join(keys) or None)
+        return Opened(of.levels, of.axes, [_pixel(array)], opened.close)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _pixel(array: Any) -> PixelUm | None:
+    """By `element_size_um` (.., Y, X), as Fiji's HDF5 and PlantSeg write it."""
+    size = np.ravel(array.attrs.get("element_size_um", ()))
+    if len(size) < 2:
+        return None
+    return pixel_of(um_of(float(size[-2]), "um"), um_of(float(size[-1]), "um"))

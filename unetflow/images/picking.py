@@ -1,0 +1,104 @@
+"""Which part of an array with named axes is the image: one plane, one time, all channels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from unetflow.images.opened import Unclear
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """How (C, Y, X) lies in an array with named axes: which index of the others, which order."""
+
+    axes: str
+    fixed: tuple[int | None, ...]  # index on axes that are not read, None on those that are
+    order: tuple[int, ...]  # of the axes that are read, to make them (C,) Y, X
+    not_applied: tuple[str, ...]  # of `plane` and `time` those that the array has no axis for
+
+    @classmethod
+    def of(cls, axes: str, shape: Sequence[int], *, plane: int | None, time: int | None) -> Self:
+        """What is asked for, where the array has such an axis.
+
+        Raises Unclear where it is not there, or more is to be chosen than is asked for.
+        """
+        if min(shape, default=0) == 0:
+            raise Unclear(f"has no pixels (shape {tuple(shape)}, axes {axes})", "path")
+        if not axes:
+            raise Unclear(
+                f"its axes have no names and its shape is {tuple(shape)}",
+                "axes",
+                "Say what they are in {}, such as czyx or yxc.",
+            )
+        channels = [i for i, a in enumerate(axes) if a in "CS" and shape[i] > 1]
+        stacked = [i for i, a in enumerate(axes) if a not in "YXSC" and shape[i] > 1]
+        if len(stacked) > 2 or len(channels) > 1 or not axes.count("Y") == axes.count("X") == 1:
+            raise Unclear(
+                f"axes {axes} of shape {tuple(shape)} are not an image, a stack or a series of "
+                "stacks",
+                "path",
+                "Save the image to be used as a file of its own, and correct {}.",
+            )
+        asked = {"plane": plane, "time": time}
+        chosen: dict[int, int] = {}
+        used = _names_of([axes[i] for i in stacked], plane=plane, time=time)
+        for axis, name in zip(stacked, used, strict=True):
+            index, count = asked[name], shape[axis]
+            if index is None or not 0 <= index < count:
+                raise Unclear(
+                    f"is a stack of {count} images along axis {axes[axis]} and the {name} asked "
+                    f"for is {index}",
+                    name,
+                    f"Set {{}} to 0 to {count - 1}.",
+                )
+            chosen[axis] = index
+        read = [i for i, a in enumerate(axes) if a in "YX" or i in channels]
+        fixed = tuple(None if i in read else chosen.get(i, 0) for i in range(len(axes)))
+        order = tuple(sorted(range(len(read)), key=lambda k: "CSYX".index(axes[read[k]])))
+        left = tuple(
+            name for name, index in asked.items() if index is not None and name not in used
+        )
+        return cls(axes, fixed, order, left)
+
+    def shape_px(self, shape: Sequence[int]) -> tuple[int, int]:
+        return shape[self.axes.index("Y")], shape[self.axes.index("X")]
+
+    def channels(self, shape: Sequence[int]) -> int:
+        read = [i for i, index in enumerate(self.fixed) if index is None]
+        return next((shape[i] for i in read if self.axes[i] in "CS"), 1)
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether the channels are those of colours, of which the last may be transparency."""
+        return any(
+            a == "S" and index is None for a, index in zip(self.axes, self.fixed, strict=True)
+        )
+
+    def read(self, array: Any, rows: slice, columns: slice) -> np.ndarray:
+        """Pixels (C, Y, X) of a region."""
+        parts = {"Y": rows, "X": columns}
+        key = tuple(
+            parts.get(axis, slice(None)) if index is None else index
+            for axis, index in zip(self.axes, self.fixed, strict=True)
+        )
+        pixels = np.transpose(np.asarray(array[key]), self.order)
+        return pixels if pixels.ndim == 3 else pixels[None]
+
+
+def _names_of(stacked: Sequence[str], *, plane: int | None, time: int | None) -> list[str]:
+    """Which of `plane` and `time` chooses on each axis, T being that of time."""
+    if len(stacked) == 2:
+        return ["time", "plane"] if stacked[1] != "T" else ["plane", "time"]
+    if not stacked or stacked[0] == "Z":
+        return ["plane"] * len(stacked)
+    if stacked[0] == "T":
+        return ["plane" if time is None else "time"]
+    if plane is not None and time is not None:
+        raise Unclear(
+            f"its axis {stacked[0]} may be planes or times, and both are asked for",
+            "axes",
+            "Say which in {}, as zyx or tyx.",
+        )
+    return ["time" if plane is None and time is not None else "plane"]
