@@ -145,14 +145,18 @@ def _shares(folds: int | None, shares: Sequence[float]) -> dict[str, float]:
 
 def _density(row: Mapping[str, str], kind: str, data_dir: str) -> float:
     path = row["truth"].replace("{data}", data_dir)
-    chosen = {key: int(row[key]) if row.get(key) else None for key in ("plane", "time")}
+    plane, time = (int(row[key]) if row.get(key) else None for key in ("plane", "time"))
     axes = row.get("axes") or None
     if is_geojson(path):
-        with Slide(row["path"].replace("{data}", data_dir), **chosen, axes=axes) as slide:
+        with Slide(
+            row["path"].replace("{data}", data_dir), plane=plane, time=time, axes=axes
+        ) as slide:
             size_px = slide.levels[0].shape_px
-        polygons = read_polygons(path, classes=None, size_px=size_px, shape_px=size_px)
+        polygons = read_polygons(
+            path, classes=None, size_px=size_px, shape_px=size_px, plane=plane, time=time
+        )
         return len(polygons.objects) / (size_px[0] * size_px[1])
-    with Slide(path, **chosen, axes=axes) as slide:
+    with Slide(path, plane=plane, time=time, axes=axes) as slide:
         height, width = slide.levels[0].shape_px
         values = slide.read(0, slice(0, height), slice(0, width))[0]
     labels, _ = read_truth(values, kind, None, path)
