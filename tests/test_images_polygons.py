@@ -108,6 +108,12 @@ def test_what_has_no_area_is_counted_by_what_it_is(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("content", [[], [feature(square(1, 1, 9), "Ignore*")]])
+def test_a_file_may_be_without_objects(tmp_path: Path, content: list[object]) -> None:
+    polygons, labels, said = read(tmp_path, content, plane=2)
+    assert not polygons.objects and not labels.any() and not said
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -121,6 +127,15 @@ def test_what_has_no_area_is_counted_by_what_it_is(tmp_path: Path) -> None:
 )
 def test_other_json_is_no_geojson(tmp_path: Path, content: object) -> None:
     with pytest.raises(LabelsError, match="is no GeoJSON of features with geometries"):
+        read(tmp_path, content)
+
+
+@pytest.mark.parametrize("far", [1e308, float("inf")])
+def test_coordinates_that_nothing_has_are_refused(tmp_path: Path, far: float) -> None:
+    content = [feature(square(1, 1, 9)), feature(collection(LINE, square(far, 0, 9)))]
+    with pytest.raises(
+        LabelsError, match="feature 1 has coordinates that are no numbers of pixels"
+    ):
         read(tmp_path, content)
 
 
@@ -286,10 +301,15 @@ def test_tiles_cores_and_the_root_are_no_objects(tmp_path: Path) -> None:
     _, labels, said = read(tmp_path, [feature(SQUARE, kind="annotation"), *content])
     assert only(labels, 10, 30, 20)
     assert said == [
-        "tiles, taken as background: 2",
-        "TMA cores, taken as background: 3",
-        "roots of a hierarchy, taken as background: 1",
+        "tiles, taken for no objects: 2",
+        "TMA cores, taken for no objects: 3",
+        "roots of a hierarchy, taken for no objects: 1",
     ]
+    for name, ignored_px in (("Ignore*", 900), ("Region*", 100 * 120 - 900)):  # of any type
+        core = feature(square(60, 60, 30), name, "tmaCore")
+        polygons, _, said = read(tmp_path, [feature(SQUARE), core])
+        _, ignored = polygons.draw(slice(0, SIZE[0]), slice(0, SIZE[1]))
+        assert (ignored.sum(), said) == (ignored_px, [])
     old = {"type": "Feature", "id": "PathTileObject", "geometry": SQUARE}  # of QuPath 0.2
     with pytest.raises(LabelsError, match="no polygon is an object of class 'Cell'; .* tiles: 1"):
         read(tmp_path, old)

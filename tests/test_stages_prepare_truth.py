@@ -194,7 +194,7 @@ def test_an_export_of_a_stack_becomes_the_objects_of_one_plane(tmp_path: Path) -
     said = receipt["warnings"]
     assert said == [
         "polygons on other planes or times, left out: 1",
-        "TMA cores, taken as background: 1",
+        "TMA cores, taken for no objects: 1",
         REGIONS + ": 1",
         "polygons that later ones cover wholly, lost: 1",
     ]

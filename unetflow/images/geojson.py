@@ -7,7 +7,6 @@ properties, in the forms that its versions since 0.2 gave them.
 
 import gzip
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from unetflow.errors import LabelsError
 AREAS = ("Polygon", "MultiPolygon")
 LINES_AND_POINTS = ("Point", "MultiPoint", "LineString", "MultiLineString")
 GEOMETRIES = (*AREAS, *LINES_AND_POINTS, "GeometryCollection")
+MOST_PX = 1e9  # a coordinate that is larger is damaged, and overflows in shapely
 KINDS = ("annotation", "detection", "cell", "tile", "tmacore", "root")  # QuPath's types of objects
 
 
@@ -113,7 +113,7 @@ def _geometry(
     """The area of a geometry, repaired where that is possible; None where it has none."""
     try:
         with np.errstate(invalid="ignore"):  # NaN is looked for below
-            geometry = shapely.force_2d(shape(content))
+            geometry = shape(content)
     except Exception as error:  # shapely raises many kinds
         raise LabelsError(
             f"{path}: feature {number} is no geometry ({error}). Export the annotations again."
@@ -122,9 +122,10 @@ def _geometry(
     if not parts:
         counted[f"{geometry.geom_type}s, left out for they have no area"] += 1
         return None
-    if not np.isfinite(shapely.get_coordinates(parts)).all():
+    if not (np.abs(shapely.get_coordinates(parts)) < MOST_PX).all():  # nor is NaN
         raise LabelsError(
-            f"{path}: feature {number} has coordinates that are no numbers. Export it again."
+            f"{path}: feature {number} has coordinates that are no numbers of pixels. Export it "
+            "again."
         )
     if not shapely.is_valid(parts).all():
         parts = shapely.make_valid(parts, method="structure", keep_collapsed=False)
@@ -171,4 +172,4 @@ def _dict(content: object) -> dict[str, Any]:
 
 
 def _index(value: object) -> int:
-    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
+    return int(value) if isinstance(value, int | float) and abs(value) < MOST_PX else 0

@@ -30,7 +30,7 @@ def objects_among(
     One that covers a single other, such as a cell its nucleus, is an object as that is; areas of a
     class (not `instances`) may lie in one another as they like.
     """
-    geometries = [area.geometry for area in areas]
+    geometries = np.array([area.geometry for area in areas], object)
     outer, inner = STRtree(geometries).query(geometries, predicate="covers")
     size = shapely.area(geometries)
     equal = size[outer] <= size[inner] * (1 + EQUAL)

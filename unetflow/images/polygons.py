@@ -193,7 +193,9 @@ def _wanted(
             f"{', '.join(f'{what}: {count}' for what, count in others.items())}. Set the dataset's "
             "classes to those that are wanted."
         )
-    counted.update({f"{what}, taken as background": n for what, n in others.items()})
+    for what, count in others.items():
+        taken = "for no objects" if what in NO_OBJECTS.values() else "as background"
+        counted[f"{what}, taken {taken}"] = count
     return wanted
 
 
