@@ -285,6 +285,37 @@ def test_cells_and_objects_of_other_classes_hold_what_they_like(tmp_path: Path) 
     assert (sizes(labels), said) == ([392, 4, 4], [])
 
 
+def test_an_annotation_around_detections_of_other_classes_is_no_object(tmp_path: Path) -> None:
+    around = feature(square(0, 0, 90), kind="annotation")
+    positive = [feature(square(x, 30, 5), "Positive", "cell") for x in (40, 60)]
+    with pytest.raises(LabelsError, match="no polygon is an object of class 'Cell'; .* class 'pos"):
+        read(tmp_path, [around, *positive])
+    _, labels, said = read(tmp_path, [around, *positive, feature(SQUARE)])
+    assert only(labels, 10, 30, 20)
+    assert said == ["polygons of class 'positive', taken as background: 2", f"{REGIONS}: 1"]
+    # of the wanted class itself it is an object; so is one that is drawn over a detection
+    tumor = feature(SQUARE, "Cell", "annotation")
+    spot = feature(square(15, 35, 5), "Spot", "detection")
+    _, labels, _ = read(tmp_path, [tumor, spot])
+    assert only(labels, 10, 30, 20)
+    _, labels, _ = read(tmp_path, [feature(SQUARE), feature(SQUARE, "Positive", "cell")])
+    assert only(labels, 10, 30, 20)
+
+
+def test_spots_that_nobody_asked_for_leave_their_cell_as_it_is(tmp_path: Path) -> None:
+    spots = [feature(square(x, 40, side), "Spot", "detection") for x, side in ((12, 5), (13, 2))]
+    _, labels, said = read(tmp_path, [feature(SQUARE, kind="cell"), *spots])
+    assert only(labels, 10, 30, 20)
+    assert said == ["polygons of class 'spot', taken as background: 2"]
+
+
+def test_a_region_may_be_annotated_and_show_no_object(tmp_path: Path) -> None:
+    content = [feature(square(0, 0, 50), "Region*"), feature(square(60, 60, 9), "Stroma")]
+    _, labels, said = read(tmp_path, content)
+    assert not labels.any()
+    assert said == ["polygons of class 'stroma', taken as background: 1"]
+
+
 def test_areas_of_a_class_may_lie_in_one_another(tmp_path: Path) -> None:
     inner = [feature(square(x, 40, 4), "Cell", "detection") for x in (12, 20)]
     for content in ([feature(SQUARE, "Cell"), *inner], [*inner, feature(SQUARE, "Cell")]):

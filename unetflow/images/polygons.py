@@ -125,12 +125,12 @@ def read_polygons(
     number_of = {class_name(name): k for k, name in enumerate(classes or (), start=1)}
     if len(number_of) < 2:
         number_of[""] = 1
-    wanted = _wanted(path, areas, number_of, classes, counted)
+    wanted, others = _sorted(areas, number_of, any_class=classes is None)
     inside = in_image(path, [area for _, area in wanted], size_px, counted)
     wanted = list(itertools.compress(wanted, inside))
     candidates = [area for name, area in wanted if name not in BOUNDS]
     numbers = np.array([number_of[name] for name, _ in wanted if name not in BOUNDS], np.uint8)
-    are_objects, nested = objects_among(candidates, numbers, instances=instances)
+    are_objects, nested = objects_among(candidates, numbers, others, instances=instances)
     objects, ignored, regions = (
         _scaled(of, size_px, shape_px)
         for of in (
@@ -138,6 +138,15 @@ def read_polygons(
             *([area for name, area in wanted if name == bound] for bound in BOUNDS),
         )
     )
+    left_out = Counter(map(_described, others))
+    if left_out and not objects and not regions:
+        of_class = f" of class {' or '.join(map(repr, classes))}" if classes else ""
+        raise LabelsError(
+            f"{path}: no polygon is an object{of_class}; there are "
+            f"{', '.join(f'{what}: {count}' for (what, _), count in left_out.items())}. Set the "
+            "dataset's classes to those that are wanted."
+        )
+    counted.update({", ".join(what): count for what, count in left_out.items()})
     return Polygons(
         objects,
         np.append(np.uint8(0), numbers[are_objects]),
@@ -164,39 +173,31 @@ def tissue_areas(
     return _scaled(itertools.compress(areas, inside), size_px, shape_px), _said(counted)
 
 
-def _wanted(
-    path: str | Path,
-    areas: Iterable[Area],
-    known: Collection[str],
-    classes: Sequence[str] | None,
-    counted: Counter[str],
-) -> list[tuple[str, Area]]:
-    """Those that may be objects or bound what is annotated, each with the class that it counts for.
+def _sorted(
+    areas: Iterable[Area], known: Collection[str], *, any_class: bool
+) -> tuple[list[tuple[str, Area]], list[Area]]:
+    """Those that may be objects or bound what is annotated, with their class; and the others.
 
     `known` are the classes as they are compared, "" among them where none is needed.
     """
     wanted: list[tuple[str, Area]] = []
-    others: Counter[str] = Counter()
+    others: list[Area] = []
     for area in areas:
         name = _known(area.name, {*known, *BOUNDS})
-        if area.kind in NO_OBJECTS and name not in BOUNDS and not (area.kind == "tile" and name):
-            others[NO_OBJECTS[area.kind]] += 1
-        elif name is not None or classes is None:
+        structure = area.kind in NO_OBJECTS and not (area.kind == "tile" and name)
+        if name in BOUNDS or (not structure and (name is not None or any_class)):
             wanted.append((name or "", area))
         else:
-            of_class = f"of class {area.name!r}" if area.name else "without a class"
-            others[f"polygons {of_class}"] += 1
-    if others and all(name == IGNORE_CLASS for name, _ in wanted):
-        of_class = f" of class {' or '.join(map(repr, classes))}" if classes else ""
-        raise LabelsError(
-            f"{path}: no polygon is an object{of_class}; there are "
-            f"{', '.join(f'{what}: {count}' for what, count in others.items())}. Set the dataset's "
-            "classes to those that are wanted."
-        )
-    for what, count in others.items():
-        taken = "for no objects" if what in NO_OBJECTS.values() else "as background"
-        counted[f"{what}, taken {taken}"] = count
-    return wanted
+            others.append(area)
+    return wanted, others
+
+
+def _described(area: Area) -> tuple[str, str]:
+    """What one is that is neither an object nor a bound, and what it is taken for."""
+    if area.kind in NO_OBJECTS:
+        return NO_OBJECTS[area.kind], "taken for no objects"
+    of_class = f"of class {area.name!r}" if area.name else "without a class"
+    return f"polygons {of_class}", "taken as background"
 
 
 def _known(name: str, known: Collection[str]) -> str | None:
