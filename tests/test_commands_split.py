@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,22 +88,35 @@ def test_the_command_fills_in_the_split_column(
     assert out.read_text() == before
 
 
-def test_polygons_of_any_class_are_counted(sheet: Path) -> None:
-    ring = [[1, 1], [5, 1], [5, 5], [1, 1]]
-    polygon = {
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
-        "properties": {"classification": {"name": "Tumor"}},
-    }
-    text = sheet.read_text()
+def polygon(name: str, x: float, z: int) -> dict[str, object]:
+    ring = [[x, 1], [x + 1, 1], [x + 1, 5], [x, 1]]
+    geometry = {"type": "Polygon", "coordinates": [ring], "plane": {"c": -1, "z": z, "t": 0}}
+    return {"geometry": geometry, "properties": {"classification": {"name": name}}}
+
+
+def test_polygons_of_any_class_on_the_plane_are_counted(
+    sheet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, *rows = sheet.read_text().splitlines()
+    text = "\n".join([f"{head}\tplane", *(f"{row}\t2" for row in rows)]) + "\n"
     for k in range(8):
-        tifffile.imwrite(sheet.with_name(f"i{k}.tif"), np.zeros((20, 20), np.uint8))
-        sheet.with_name(f"t{k}.geojson").write_text(json.dumps({"features": [polygon] * (k + 1)}))
+        stack = np.zeros((3, 20, 20), np.uint8)
+        tifffile.imwrite(sheet.with_name(f"i{k}.tif"), stack, photometric="minisblack")
+        features = [polygon("Tumor", x, 2) for x in range(1, 2 * k + 3, 2)]
+        features += [polygon("Region*", 0, 2), polygon("Tumor", 1, 1)]
+        sheet.with_name(f"t{k}.geojson").write_text(json.dumps({"features": features}))
         text = text.replace(f"t{k}.tif", f"t{k}.geojson")
     sheet.write_text(text)
-    out = sheet.with_name("out.tsv")
-    assert (
-        run("split", [str(sheet), str(out), "--folds", "2", "--data-dir", str(sheet.parent)]) == 0
-    )
+    seen: dict[str, float] = {}
+
+    def look(images: Sequence[Annotated], *_: object, **__: object) -> dict[str, str]:
+        seen.update({image.name: image.density for image in images})
+        return dict.fromkeys(seen, "0")
+
+    monkeypatch.setattr("unetflow.commands.split.assign_splits", look)
+    out, folder = sheet.with_name("out.tsv"), ["--data-dir", str(sheet.parent)]
+    assert run("split", [str(sheet), str(out), "--folds", "2", *folder]) == 0
+    assert seen == {f"i{k}": (k + 1) / 400 for k in range(8)}
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,26 @@ def test_a_mask_of_the_user_decides(tmp_path: Path, kind: str) -> None:
     np.testing.assert_array_equal(tissue.cells, expected)
 
 
+def test_an_annotation_of_tissue_counts_whatever_it_holds(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_pyramid(tmp_path / "i.tif", slide_of(235, 120))
+    features: list[dict[str, Any]] = [{"geometry": None, "properties": {}}]
+    for x, kind, side in ((1281, "annotation", 800), (1300, "cell", 10), (1400, "cell", 10)):
+        ring = [[x, 1281], [x + side, 1281], [x + side, 1281 + side], [x, 1281 + side], [x, 1281]]
+        geometry = {"type": "Polygon", "coordinates": [ring]}
+        features.append({"geometry": geometry, "properties": {"objectType": kind}})
+    path = tmp_path / "m.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    store = prepare(tmp_path, tissue=path)
+    tissue = read_tissue(store, read_receipt(tmp_path / "i.json")["tissue"])
+    assert tissue is not None
+    expected = np.zeros((16, 16), bool)
+    expected[4:10, 4:10] = True  # cells 5 to 8, and those around
+    np.testing.assert_array_equal(tissue.cells, expected)
+    assert "m.geojson: features without a geometry, left out: 1" in caplog.text
+
+
 def test_a_mask_in_colour_is_refused(tmp_path: Path) -> None:
     write_pyramid(tmp_path / "i.tif", slide_of(235, 120))
     colours = np.arange(9 * 9 * 3, dtype=np.uint8).reshape(9, 9, 3)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from prepared import PIXELS, prepare, truth
 from scipy import ndimage
 
@@ -16,6 +17,10 @@ from unetflow.store.shards import read_array
 LABELS = np.zeros(PIXELS.shape, np.uint16)
 LABELS[100:300, 900:1200] = 7
 LABELS[1000:1101, 1000:1040] = 9
+REGIONS = (
+    "annotations that hold other objects, taken for no objects (those of class Region* bound what "
+    "is annotated)"
+)
 
 
 def stored(store: Path, name: str = "truth") -> np.ndarray:
@@ -163,11 +168,46 @@ def test_odd_polygons_are_repaired_or_left_out_and_counted(tmp_path: Path) -> No
     ]
 
 
+def test_an_export_of_a_stack_becomes_the_objects_of_one_plane(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "i.tif", np.stack([PIXELS] * 4), photometric="minisblack")
+    store = prepare(tmp_path, plane=3, axes="zyx")
+    core = feature(square(0, 0, 1100))
+    core["properties"]["objectType"] = "tmaCore"
+    content = [
+        core,
+        feature(square(5, 990, 300)),  # a region that somebody drew around these two
+        feature(square(10, 1000, 60)),
+        feature(square(100, 1000, 60)),
+        feature(square(990, 1010, 50)),
+        feature(square(985, 1005, 60)),  # over four shards, covers the one before
+        feature(square(1060, 1200, 20)),
+    ]
+    for each in content:
+        each["geometry"]["plane"] = {"c": -1, "z": 3, "t": 0}
+    content.append(feature(square(500, 500, 50)))  # on the first plane
+    receipt = draw(tmp_path, *content, plane=3, axes="zyx")
+    expected = np.zeros(PIXELS.shape, np.uint32)
+    expected[10:70, 1000:1060], expected[100:160, 1000:1060] = 1, 2
+    expected[985:1045, 1005:1065], expected[1060:1080, 1200:1220] = 4, 5
+    np.testing.assert_array_equal(stored(store), expected)
+    assert receipt["instances"] == 4
+    said = receipt["warnings"]
+    assert said == [
+        "polygons on other planes or times, left out: 1",
+        "TMA cores, taken for no objects: 1",
+        REGIONS + ": 1",
+        "polygons that later ones cover wholly, lost: 1",
+    ]
+    # a run that broke off says the same of the shards that are stored already
+    (store / "labels/truth/0/c/0/0").unlink()
+    assert draw(tmp_path, *content, plane=3, axes="zyx")["warnings"] == said
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("no json", "is no GeoJSON of features"),
-        ('{"features": [{"geometry": null}]}', "is no GeoJSON of features"),
+        ('{"features": [{"geometry": 5}]}', "is no GeoJSON of features"),
         ('{"features": 3}', "is no GeoJSON of features"),
         (
             json.dumps({"features": [feature([[0, 0], [1, 1]])]}),
@@ -175,7 +215,7 @@ def test_odd_polygons_are_repaired_or_left_out_and_counted(tmp_path: Path) -> No
         ),
         (
             json.dumps({"features": [feature(square(0, 0, 9), name="Tumor")]}),
-            "no polygon is of class 'cell'; there are 1 of 'tumor'",
+            "no polygon is an object of class 'cell'; there are polygons of class 'tumor': 1",
         ),
         (
             json.dumps({"features": [feature([[0, 0], [1, float("nan")], [1, 1], [0, 0]])]}),

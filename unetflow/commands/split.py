@@ -155,7 +155,14 @@ def _density(row: Mapping[str, str], kind: str, data_dir: str) -> float:
     if is_geojson(path):
         with Slide(row["path"].replace("{data}", data_dir), **chosen) as slide:
             size_px = slide.levels[0].shape_px
-        polygons = read_polygons(path, classes=None, size_px=size_px, shape_px=size_px)
+        polygons = read_polygons(
+            path,
+            classes=None,
+            size_px=size_px,
+            shape_px=size_px,
+            plane=chosen["plane"],
+            time=chosen["time"],
+        )
         return len(polygons.objects) / (size_px[0] * size_px[1])
     with Slide(path, **chosen, as_labels=True) as slide:
         height, width = slide.levels[0].shape_px

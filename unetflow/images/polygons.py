@@ -4,25 +4,28 @@ A pixel belongs to a polygon if its centre lies in it; where polygons overlap, t
 Coordinates are (x, y) pixels of the file's finest level, (0, 0) the corner of the first pixel.
 """
 
-import gzip
-import json
+import itertools
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import shapely
 from shapely import Geometry, STRtree
-from shapely.geometry import shape
 
 from unetflow.errors import LabelsError
+from unetflow.images.geojson import Area, class_name, read_areas
+from unetflow.images.nesting import objects_among
+from unetflow.images.placing import in_image, on_plane
+from unetflow.tiles.regions import Region, common, shard_region, touched, within
 
 SUFFIXES = (".geojson", ".geojson.gz", ".json")
 IGNORE_CLASS = "ignore*"  # QuPath's own names, in lower case
 REGION_CLASS = "region*"
-AREAS = ("Polygon", "MultiPolygon")
+BOUNDS = (IGNORE_CLASS, REGION_CLASS)
+NO_OBJECTS = {"tmacore": "TMA cores", "root": "roots of a hierarchy", "tile": "tiles"}
+BLOCK_PX = (1024, 1024)  # in which pixels of a lost polygon are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +37,17 @@ class Polygons:
     ignored: list[Geometry]
     regions: list[Geometry]  # only what lies in these is annotated; empty: everything is
     warnings: list[str]  # repairs and what was left out
+    shape_px: tuple[int, int]  # of the image
+    instances: bool  # False: areas of a class, that may lie in one another
     trees: tuple[STRtree, STRtree, STRtree]  # spatial indices of the three
+    drawn: set[int] = field(default_factory=set)  # objects that got a pixel so far
 
     def draw(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
         """Labels (uint32) and ignored pixels (bool) of a region of the image, (Y, X)."""
-        labels = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint32)
+        labels = self._labels(rows, columns)
+        self.drawn.update(np.unique(labels).tolist())
         ignored = np.zeros(labels.shape, bool)
         window = shapely.box(columns.start, rows.start, columns.stop, rows.stop)
-        for number in np.sort(self.trees[0].query(window)):
-            _fill(labels, self.objects[number], int(number) + 1, rows, columns)
         for number in self.trees[1].query(window):
             _fill(ignored, self.ignored[number], True, rows, columns)
         if self.regions:
@@ -52,6 +57,40 @@ class Polygons:
             ignored |= ~annotated
         labels[ignored] = 0
         return labels, ignored
+
+    def lost(self) -> list[str]:
+        """Of polygons without a pixel, how many and why; of use once the whole image is drawn."""
+        fates = [
+            self._fate(number)
+            for number in range(1, len(self.objects) + 1)
+            if number not in self.drawn
+        ]
+        return _said(Counter(f"polygons {fate}, lost" for fate in fates if fate))
+
+    def _labels(self, rows: slice, columns: slice) -> np.ndarray:
+        labels = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint32)
+        window = shapely.box(columns.start, rows.start, columns.stop, rows.stop)
+        for number in np.sort(self.trees[0].query(window)):
+            _fill(labels, self.objects[number], int(number) + 1, rows, columns)
+        return labels
+
+    def _fate(self, number: int) -> str | None:
+        """Why nothing is left of a polygon; None where its class still stands at its pixels."""
+        geometry = self.objects[number - 1]
+        box = _box(geometry, slice(0, self.shape_px[0]), slice(0, self.shape_px[1]))
+        fate = "too small to hold the centre of a pixel"
+        for index in touched(box, BLOCK_PX):
+            block = common(box, shard_region(index, self.shape_px, BLOCK_PX))
+            inside = _inside(geometry, block)
+            if not inside.any():
+                continue
+            fate = "that later ones cover wholly"
+            if self.instances:
+                return fate
+            there = self.classes[self._labels(*block)[inside]]
+            if (there == self.classes[number]).any():
+                return None
+        return fate
 
 
 def is_geojson(path: str | Path) -> bool:
@@ -65,113 +104,139 @@ def read_polygons(
     classes: Sequence[str] | None,
     size_px: tuple[int, int],
     shape_px: tuple[int, int],
+    plane: int | None = None,
+    time: int | None = None,
+    instances: bool = True,
 ) -> Polygons:
     """Polygons of a file whose finest level is `size_px`, in pixels of an image of `shape_px`.
 
     Polygons of one of `classes` (None: of any) are objects, and where there is but one class those
     without a class; those of the classes Ignore* and Region* are areas in no score, and the only
-    ones that are annotated. Others are background.
-    Self-crossing polygons are repaired (shapely's structure rule), those without an area left out;
-    both are counted in `warnings`. Raises LabelsError for what is no GeoJSON.
+    ones that are annotated. Others are background. A derived class that is not named itself, such
+    as "Cell: Positive", is of the class it derives from. TMA cores, tiles without a class and
+    regions around objects (`unetflow.images.nesting`) are no objects. Of a stack or series only
+    polygons on `plane` and `time` count. Where not `instances`, polygons are areas of a class.
+
+    What is repaired or left out is counted in `warnings`. Raises LabelsError for what is no
+    GeoJSON, and where no polygon is of the classes, on the plane or in the image.
     """
-    features = _features(Path(path))
-    scale_y, scale_x = (n / of for n, of in zip(shape_px, size_px, strict=True))
-    objects: list[Geometry] = []
-    numbers = [0]
-    number_of = {name.lower(): k for k, name in enumerate(classes or (), start=1)}
+    areas, counted = read_areas(path)
+    areas = on_plane(path, areas, plane, time, counted)
+    number_of = {class_name(name): k for k, name in enumerate(classes or (), start=1)}
     if len(number_of) < 2:
         number_of[""] = 1
-    areas: dict[str, list[Geometry]] = {IGNORE_CLASS: [], REGION_CLASS: []}
-    counted: Counter[str] = Counter()
-    others: Counter[str] = Counter()
-    for number, feature in enumerate(features):
-        geometry = _geometry(path, number, feature, counted)
-        if geometry is None:
-            continue
-        geometry = shapely.transform(geometry, lambda xy: xy * (scale_x, scale_y))
-        shapely.prepare(geometry)
-        name = _class_name(feature)
-        if name in areas:
-            areas[name].append(geometry)
-        elif classes is None or name in number_of:
-            objects.append(geometry)
-            numbers.append(number_of.get(name, 1))
-        else:
-            others[name] += 1
-    if others and not objects and not areas[REGION_CLASS]:
-        raise LabelsError(
-            f"{path}: no polygon is of class {' or '.join(map(repr, classes or ()))}; there are "
-            + ", ".join(f"{count} of {name!r}" for name, count in others.items())
-            + ". Set the dataset's classes to those that are wanted."
+    wanted, others = _sorted(areas, number_of, any_class=classes is None)
+    inside = in_image(path, [area for _, area in wanted], size_px, counted)
+    wanted = list(itertools.compress(wanted, inside))
+    candidates = [area for name, area in wanted if name not in BOUNDS]
+    numbers = np.array([number_of[name] for name, _ in wanted if name not in BOUNDS], np.uint8)
+    are_objects, nested = objects_among(candidates, numbers, others, instances=instances)
+    objects, ignored, regions = (
+        _scaled(of, size_px, shape_px)
+        for of in (
+            itertools.compress(candidates, are_objects),
+            *([area for name, area in wanted if name == bound] for bound in BOUNDS),
         )
-    counted.update(
-        {f"polygons of class {name!r}, taken as background": n for name, n in others.items()}
     )
-    warnings = [f"{what}: {count}" for what, count in counted.items()]
-    ignored, regions = areas[IGNORE_CLASS], areas[REGION_CLASS]
-    trees = STRtree(objects), STRtree(ignored), STRtree(regions)
-    return Polygons(objects, np.array(numbers, np.uint8), ignored, regions, warnings, trees)
-
-
-def _features(path: Path) -> list[dict[str, Any]]:
-    try:
-        raw = path.read_bytes()
-        content = json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
-        features = content["features"] if isinstance(content, dict) else content
-        if not all(isinstance(feature["geometry"]["type"], str) for feature in features):
-            raise TypeError("a feature without geometry")
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    left_out = Counter(map(_described, others))
+    if left_out and not objects and not regions:
+        of_class = f" of class {' or '.join(map(repr, classes))}" if classes else ""
         raise LabelsError(
-            f"{path}: is no GeoJSON of features with geometries ({type(error).__name__}: {error}). "
-            "Export the annotations from QuPath as GeoJSON."
-        ) from error
-    return list(features)
-
-
-def _geometry(
-    path: str | Path, number: int, feature: dict[str, Any], counted: Counter[str]
-) -> Geometry | None:
-    """A polygon, repaired where that is possible; None where it has no area."""
-    try:
-        with np.errstate(invalid="ignore"):  # NaN is looked for below
-            geometry = shape(feature["geometry"])
-    except Exception as error:  # shapely raises many kinds
-        raise LabelsError(
-            f"{path}: feature {number} is no geometry ({error}). Export the annotations again."
-        ) from error
-    if geometry.geom_type not in AREAS:
-        counted[f"{geometry.geom_type}s, left out for they have no area"] += 1
-        return None
-    if not np.isfinite(shapely.get_coordinates(geometry)).all():
-        raise LabelsError(
-            f"{path}: feature {number} has coordinates that are no numbers. Export it again."
+            f"{path}: no polygon is an object{of_class}; there are "
+            f"{', '.join(f'{what}: {count}' for (what, _), count in left_out.items())}. Set the "
+            "dataset's classes to those that are wanted."
         )
-    if not geometry.is_valid:
-        geometry = shapely.make_valid(geometry, method="structure", keep_collapsed=False)
-        counted["self-crossing polygons, repaired"] += 1
-    if geometry.area == 0:
-        counted["polygons without an area, left out"] += 1
-        return None
-    return geometry
+    counted.update({", ".join(what): count for what, count in left_out.items()})
+    return Polygons(
+        objects,
+        np.append(np.uint8(0), numbers[are_objects]),
+        ignored,
+        regions,
+        _said(counted + nested),
+        shape_px,
+        instances,
+        (STRtree(objects), STRtree(ignored), STRtree(regions)),
+    )
 
 
-def _class_name(feature: dict[str, Any]) -> str:
-    classification = (feature.get("properties") or {}).get("classification") or {}
-    name = classification.get("name", "") if isinstance(classification, dict) else classification
-    return str(name).lower()
+def tissue_areas(
+    path: str | Path, *, size_px: tuple[int, int], shape_px: tuple[int, int]
+) -> tuple[list[Geometry], list[str]]:
+    """Areas that somebody drew around tissue, in pixels of an image of `shape_px`; what is odd.
+
+    All count, on any plane and whatever they hold, but those of class Ignore*. Raises LabelsError
+    for what is no GeoJSON, and where all lie outside the image.
+    """
+    areas, counted = read_areas(path)
+    areas = [area for area in areas if _known(area.name, {IGNORE_CLASS}) is None]
+    inside = in_image(path, areas, size_px, counted)
+    return _scaled(itertools.compress(areas, inside), size_px, shape_px), _said(counted)
+
+
+def _sorted(
+    areas: Iterable[Area], known: Collection[str], *, any_class: bool
+) -> tuple[list[tuple[str, Area]], list[Area]]:
+    """Those that may be objects or bound what is annotated, with their class; and the others.
+
+    `known` are the classes as they are compared, "" among them where none is needed.
+    """
+    wanted: list[tuple[str, Area]] = []
+    others: list[Area] = []
+    for area in areas:
+        name = _known(area.name, {*known, *BOUNDS})
+        structure = area.kind in NO_OBJECTS and not (area.kind == "tile" and name)
+        if name in BOUNDS or (not structure and (name is not None or any_class)):
+            wanted.append((name or "", area))
+        else:
+            others.append(area)
+    return wanted, others
+
+
+def _described(area: Area) -> tuple[str, str]:
+    """What one is that is neither an object nor a bound, and what it is taken for."""
+    if area.kind in NO_OBJECTS:
+        return NO_OBJECTS[area.kind], "taken for no objects"
+    of_class = f"of class {area.name!r}" if area.name else "without a class"
+    return f"polygons {of_class}", "taken as background"
+
+
+def _known(name: str, known: Collection[str]) -> str | None:
+    """The class itself, or the nearest that it derives from: "a: b: c", "a: b", "a"."""
+    parts = name.split(": ")
+    derived_from = (": ".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((each for each in derived_from if each in known), None)
+
+
+def _scaled(
+    areas: Iterable[Area], size_px: tuple[int, int], shape_px: tuple[int, int]
+) -> list[Geometry]:
+    scale_xy = shape_px[1] / size_px[1], shape_px[0] / size_px[0]
+    scaled = [shapely.transform(area.geometry, lambda xy: xy * scale_xy) for area in areas]
+    shapely.prepare(scaled)
+    return scaled
+
+
+def _said(counted: Counter[str]) -> list[str]:
+    return [f"{what}: {count}" for what, count in counted.items() if count]
 
 
 def _fill(image: np.ndarray, geometry: Geometry, value: int, rows: slice, columns: slice) -> None:
-    """Set the pixels whose centres lie in a geometry."""
+    """Set the pixels of a region whose centres lie in a geometry."""
+    box = _box(geometry, rows, columns)
+    image[within(box, (rows, columns))][_inside(geometry, box)] = value
+
+
+def _box(geometry: Geometry, rows: slice, columns: slice) -> Region:
+    """The part of a region that a geometry may reach into; empty where it lies beside it."""
     left, top, right, bottom = geometry.bounds
-    top_px, bottom_px = max(rows.start, int(top)), min(rows.stop, int(np.ceil(bottom)))
-    left_px, right_px = max(columns.start, int(left)), min(columns.stop, int(np.ceil(right)))
-    if top_px >= bottom_px or left_px >= right_px:
-        return
-    y, x = np.mgrid[top_px:bottom_px, left_px:right_px] + 0.5
-    inside = shapely.contains_xy(geometry, x, y)
-    part = image[
-        top_px - rows.start : bottom_px - rows.start,
-        left_px - columns.start : right_px - columns.start,
-    ]
-    part[inside] = value
+    box = (
+        slice(max(rows.start, int(top)), min(rows.stop, int(np.ceil(bottom)))),
+        slice(max(columns.start, int(left)), min(columns.stop, int(np.ceil(right)))),
+    )
+    return tuple(slice(part.start, max(part.start, part.stop)) for part in box)
+
+
+def _inside(geometry: Geometry, box: Region) -> np.ndarray:
+    """Whether the centres of the pixels (Y, X) of a region lie in a geometry."""
+    y, x = np.mgrid[box] + 0.5
+    return np.asarray(shapely.contains_xy(geometry, x, y))

@@ -8,7 +8,7 @@ import shapely
 
 from unetflow.errors import SlideError
 from unetflow.images.ground import Coarse
-from unetflow.images.polygons import is_geojson, read_polygons
+from unetflow.images.polygons import is_geojson, tissue_areas
 from unetflow.images.resampling import Source
 from unetflow.images.slide import Slide
 from unetflow.store.tissue_mask import CELL_PX, Tissue
@@ -90,8 +90,10 @@ def tissue_by_mask(
     """
     grid = _grid(shape_px)
     if is_geojson(path):
-        found = read_polygons(path, classes=None, size_px=finest_px, shape_px=shape_px)
-        tree = shapely.STRtree([*found.objects, *found.regions])
+        areas, odd = tissue_areas(path, size_px=finest_px, shape_px=shape_px)
+        for each in odd:
+            log.warning("%s: %s", path, each)
+        tree = shapely.STRtree(areas)
         rows, columns = (np.arange(n + 1) * CELL_PX for n in grid)
         y, x = np.meshgrid(rows[:-1], columns[:-1], indexing="ij")
         boxes = shapely.box(x, y, x + CELL_PX, y + CELL_PX).ravel()

@@ -112,10 +112,15 @@ def _write_finest(
             classes=dataset.classes,
             size_px=(size_px[0], size_px[1]),
             shape_px=shape_px,
+            plane=raw["plane"],
+            time=raw["time"],
+            instances=dataset.kind != "classes",
         )
         reader = polygon_reader(polygons, dataset.kind)
-        _write(reader, arrays, image["unreadable"], polygons.classes)
-        return list(polygons.warnings)
+        written = _write(reader, arrays, image["unreadable"], polygons.classes)
+        for index in set(arrays[TRUTH][0].shards()).difference(written):
+            polygons.draw(*arrays[TRUTH][0].region(index))  # stored by a run that broke off
+        return [*polygons.warnings, *polygons.lost()]
     with Slide(raw["path"], **chosen_of(raw), as_labels=True) as slide:
         classes = len(dataset.classes)
         levels = [(level["shape"][0], level["shape"][1]) for level in image["levels_of_file"]]
@@ -153,8 +158,8 @@ def _write(
     arrays: dict[str, list[ShardedArray]],
     unreadable: Sequence[Unreadable],
     class_of: np.ndarray | None = None,
-) -> None:
-    """Level 0 of all arrays; `class_of` gives the class of each label."""
+) -> list[Index]:
+    """Level 0 of all arrays; `class_of` gives the class of each label. The shards it wrote."""
     truth = arrays[TRUTH][0]
 
     def make(index: Index) -> None:
@@ -176,6 +181,7 @@ def _write(
 
     missing = sorted({index for of in arrays.values() for index in of[0].missing()})
     for_each(make, missing, threads=1, what="truth")  # a file is read by one thread at a time
+    return missing
 
 
 @dataclass(frozen=True, slots=True)

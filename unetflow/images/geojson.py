@@ -1,0 +1,175 @@
+"""GeoJSON in any of its legal forms (RFC 7946), as QuPath and others write it: areas, with what is
+said of each.
+
+Of QuPath are `plane` of a geometry, and `objectType`, `classification` and `childObjects` of the
+properties, in the forms that its versions since 0.2 gave them.
+"""
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from shapely import Geometry
+from shapely.geometry import shape
+
+from unetflow.errors import LabelsError
+
+AREAS = ("Polygon", "MultiPolygon")
+LINES_AND_POINTS = ("Point", "MultiPoint", "LineString", "MultiLineString")
+GEOMETRIES = (*AREAS, *LINES_AND_POINTS, "GeometryCollection")
+MOST_PX = 1e9  # a coordinate that is larger is damaged, and overflows in shapely
+KINDS = ("annotation", "detection", "cell", "tile", "tmacore", "root")  # QuPath's types of objects
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A feature that has an area."""
+
+    geometry: Geometry  # (x, y) as they stand in the file; valid, a Polygon or MultiPolygon
+    name: str  # of its class, in lower case, such as "cell: positive"; "" for none
+    kind: str  # one of KINDS, "" where the file does not say
+    z: int  # plane of a stack; 0 where the file does not say, as QuPath does
+    t: int  # time of a series
+
+
+def read_areas(path: str | Path) -> tuple[list[Area], Counter[str]]:
+    """All features with an area, in the order of the file; what was repaired or left out, counted.
+
+    A file is a FeatureCollection, a list of features, one feature or a bare geometry; objects that
+    QuPath nests in others (`childObjects`) come after these. The areas of a MultiPolygon or of a
+    GeometryCollection are one. Rings that are not closed are closed, self-crossing polygons are
+    repaired (shapely's structure rule). Raises LabelsError for what is no GeoJSON.
+    """
+    found: list[Area] = []
+    counted: Counter[str] = Counter()
+    for number, feature in enumerate(_load(Path(path))):
+        if feature["geometry"] is None:
+            counted["features without a geometry, left out"] += 1
+            continue
+        geometry = _geometry(path, number, feature["geometry"], counted)
+        if geometry is None:
+            continue
+        if feature.get("nucleusGeometry"):
+            counted["cells with an outline of their nucleus, taken whole"] += 1
+        properties = _dict(feature.get("properties"))
+        plane = _dict(feature["geometry"].get("plane"))
+        area = Area(
+            geometry,
+            class_name(_class_of(properties.get("classification"))),
+            _kind(feature, properties),
+            _index(plane.get("z")),
+            _index(plane.get("t")),
+        )
+        found.append(area)
+    return found, counted
+
+
+def class_name(name: str) -> str:
+    """A class as it is compared: in lower case, its parts joined as in "cell: positive"."""
+    return ": ".join(part.strip() for part in name.lower().split(":"))
+
+
+def _load(path: Path) -> list[dict[str, Any]]:
+    try:
+        raw = path.read_bytes()
+        return list(_features(json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)))
+    except (OSError, EOFError, ValueError, TypeError, RecursionError) as error:
+        raise LabelsError(
+            f"{path}: is no GeoJSON of features with geometries ({type(error).__name__}: {error}). "
+            "Export the annotations from QuPath as GeoJSON."
+        ) from error
+
+
+def _features(content: object) -> Iterator[dict[str, Any]]:
+    """Every feature; each has a `geometry`, which is None or a dict with a `type`."""
+    if isinstance(content, list):
+        for each in content:
+            yield from _features(each)
+        return
+    if not isinstance(content, dict):
+        raise TypeError(f"{str(content)[:40]!r} where a feature should be")
+    if "features" in content:
+        yield from _features(content["features"])
+        return
+    feature = {"geometry": content} if content.get("type") in GEOMETRIES else content
+    geometry = feature.get("geometry", "none")
+    if geometry is not None and not (
+        isinstance(geometry, dict) and isinstance(geometry.get("type"), str)
+    ):
+        raise TypeError("a feature without geometry")
+    yield feature
+    yield from _features(_dict(feature.get("properties")).get("childObjects") or [])
+
+
+def _geometry(
+    path: str | Path, number: int, content: dict[str, Any], counted: Counter[str]
+) -> Geometry | None:
+    """The area of a geometry, repaired where that is possible; None where it has none."""
+    try:
+        with np.errstate(invalid="ignore"):  # NaN is looked for below
+            geometry = shape(content)
+    except Exception as error:  # shapely raises many kinds
+        raise LabelsError(
+            f"{path}: feature {number} is no geometry ({error}). Export the annotations again."
+        ) from error
+    parts = _parts(geometry)
+    if not parts:
+        counted[f"{geometry.geom_type}s, left out for they have no area"] += 1
+        return None
+    if not (np.abs(shapely.get_coordinates(parts)) < MOST_PX).all():  # nor is NaN
+        raise LabelsError(
+            f"{path}: feature {number} has coordinates that are no numbers of pixels. Export it "
+            "again."
+        )
+    if not shapely.is_valid(parts).all():
+        parts = shapely.make_valid(parts, method="structure", keep_collapsed=False)
+        counted["self-crossing polygons, repaired"] += 1
+    area = parts[0] if len(parts) == 1 else shapely.union_all(parts)
+    if area.area == 0:
+        counted["polygons without an area, left out"] += 1
+        return None
+    return area
+
+
+def _parts(geometry: Geometry) -> list[Geometry]:
+    """What has an area in a geometry, however deep collections are nested."""
+    if geometry.geom_type == "GeometryCollection":
+        return [part for each in geometry.geoms for part in _parts(each)]
+    return [geometry] if geometry.geom_type in AREAS else []
+
+
+def _class_of(classification: object) -> str:
+    """The class: a text, or {name}, {names: [...]}, {parentClass, name} (before QuPath 0.4)."""
+    if isinstance(classification, dict):
+        names = classification.get("names") or [classification.get("name") or ""]
+        parent = _class_of(classification.get("parentClass"))
+        every = [parent, *names] if isinstance(names, list) else [parent, names]
+        return ": ".join(str(name) for name in every if name)
+    return str(classification or "")
+
+
+def _kind(feature: dict[str, Any], properties: dict[str, Any]) -> str:
+    """The type of an object, by any name that QuPath gave it: PathTileObject, tmaCore, tma_core."""
+    told = (
+        *(properties.get(key) for key in ("objectType", "object_type", "type")),
+        feature.get("id"),
+    )
+    for each in told:
+        kind = str(each).lower().replace("_", "").removeprefix("path").removesuffix("object")
+        if kind in KINDS:
+            return kind
+    return ""
+
+
+def _dict(content: object) -> dict[str, Any]:
+    return content if isinstance(content, dict) else {}
+
+
+def _index(value: object) -> int:
+    return int(value) if isinstance(value, int | float) and abs(value) < MOST_PX else 0
