@@ -101,7 +101,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("truth", help="the annotation")
     parser.add_argument("prediction", help="P(interior), or labels")
     parser.add_argument("--kind", choices=("auto", "membranes", "instances"), default="auto")
-    parser.add_argument("--ignore", metavar="FILE", help="pixels that are not 0 are in no score")
+    parser.add_argument("--ignore", metavar="FILE", help="where it is 1 or 255 is in no score")
     parser.add_argument("--json", action="store_true", help="all numbers as JSON")
     membranes = parser.add_argument_group("membranes")
     membranes.add_argument("--threshold", type=float, default=0.5, help="default 0.5")

@@ -153,7 +153,8 @@ def flags_like(flags: ArrayLike, image: NDArray[np.generic], name: str) -> BoolA
         )
     if array.dtype != np.bool_ and not np.isin(array, (0, 1, 255)).all():
         raise ValueError(
-            f"{name} of dtype {array.dtype} holds values other than 0, 1, 255: pass booleans."
+            f"{name} of dtype {array.dtype} holds values other than 0, 1, 255: must be "
+            "flags. Pass booleans, or 0 and 1."
         )
     return np.broadcast_to(array != 0, image.shape)
 
