@@ -1,6 +1,7 @@
 """The command of the metrics: files in, scores out, and what is refused in words."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 
 from unetflow import metrics
 from unetflow.commands.score import main
+from unetflow.commands.score_kind import kind_of
 from unetflow.commands.score_table import ALONE
 from unetflow.evaluate.catalogue import OF_TABLES, SCORES, catalogue_of
 from unetflow.store.ome import ome_image, write_group
@@ -130,6 +132,98 @@ def test_an_ome_zarr_is_scored_at_its_finest_level(
     assert found["seg", ""]["value"] == metrics.seg_score(LABELS, PREDICTED)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("name", ["float.npy", "float"])
+def test_whole_numbers_saved_as_floats_are_labels(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, dtype: type
+) -> None:
+    labels = saved(tmp_path / "t.tif", LABELS), saved(tmp_path / name, PREDICTED.astype(dtype))
+    for options in ([], ["--kind", "instances"]):
+        for pair, images in ((labels, (LABELS, PREDICTED)), (labels[::-1], (PREDICTED, LABELS))):
+            found = run(capsys, *pair, *options)
+            assert found["", "kind"] == "instances"
+            assert found["seg", ""]["value"] == metrics.seg_score(*images)
+            assert found["", "warnings"] == []
+    assert "--kind instances" in refused(capsys, *labels, "--kind", "membranes")
+
+
+def test_floats_of_0_and_1_and_fractions_are_membranes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    truth = saved(tmp_path / "t.npy", TRUTH[0].astype(np.float32))
+    for proposal in (PROPOSAL[0], TRUTH[0].astype(np.float32)):
+        found = run(capsys, truth, saved(tmp_path / "p", proposal))
+        assert found["", "kind"] == "membranes"
+        assert found["pixel_error", ""]["value"] == metrics.pixel_error(TRUTH[0], proposal)
+        shutil.rmtree(tmp_path / "p")
+
+
+def test_what_floats_of_zarr_are_is_settled_block_by_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unetflow.metrics.blocks.BLOCK_PX", 1)
+    read: list[tuple[int, ...]] = []
+    floor = np.floor
+
+    def counted(block: NDArray[Any]) -> NDArray[Any]:
+        read.append(block.shape)
+        return np.asarray(floor(block))
+
+    monkeypatch.setattr("unetflow.commands.score_kind.np.floor", counted)
+    for image, kind, blocks in ((LABELS * 1.0, "instances", 16), (LABELS * 0.5, "membranes", 1)):
+        read.clear()
+        array = zarr.create_array(tmp_path / kind, data=image, chunks=(7, 8))
+        assert kind_of(LABELS, array) == kind
+        assert len(read) == blocks  # the first has fractions, and is enough
+
+
+def squares(*values: int) -> NDArray[np.uint8]:
+    """Squares of 2 px, eight in a row, a row for each value."""
+    image = np.zeros((4 * len(values), 32), np.uint8)
+    for row, value in enumerate(values):
+        image[4 * row : 4 * row + 2] = value * (np.arange(32) % 4 < 2)
+    return image
+
+
+@pytest.mark.parametrize("name", ["p.npy", "p"])
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.float32])
+def test_a_mask_given_as_instances_is_warned_of(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, dtype: type
+) -> None:
+    mask: NDArray[Any] = squares(255, 255).astype(dtype)
+    numbered = metrics.label_interior(mask)
+    truth = saved(tmp_path / "t.npy", numbered)
+    found = run(capsys, truth, saved(tmp_path / name, mask), "--kind", "instances")
+    (warning,) = found["", "warnings"]
+    assert f"{name}: the one number of objects lies in 16 pieces" in warning
+    assert "label_instances" in warning
+    assert found["objects", "prediction"]["value"] == 1
+
+
+def test_classes_given_as_instances_are_warned_of(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    classes = saved(tmp_path / "p.npy", np.hstack([squares(1, 2, 3)] * 2))
+    numbered = saved(tmp_path / "t.npy", metrics.label_interior(np.hstack([squares(1, 2, 3)] * 2)))
+    (warning,) = run(capsys, numbered, classes)["", "warnings"]
+    assert "3 numbers of objects lie in 48 pieces" in warning
+    assert run(capsys, numbered, numbered)["", "warnings"] == []
+
+
+def test_one_object_in_each_frame_is_no_mask_unless_in_pieces(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    moving = np.zeros((3, 8, 8), np.uint8)
+    for frame in range(3):
+        moving[frame, 2 * frame : 2 * frame + 2] = 7
+    whole = saved(tmp_path / "t.npy", moving)
+    options = ("--frames", "--kind", "instances")
+    assert run(capsys, whole, whole, *options)["", "warnings"] == []
+    moving[1, :, 3:5] = 0
+    (warning,) = run(capsys, whole, saved(tmp_path / "p.npy", moving), *options)["", "warnings"]
+    assert "p.npy: 3 numbers of objects lie in 4 pieces" in warning
+
+
 def test_frames_are_pooled_and_a_volume_is_one(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -216,7 +310,12 @@ def test_the_table_names_variant_and_direction(
     ("truth", "predicted", "options", "message"),
     [
         (LABELS, PREDICTED[1:], [], r"shape (24, 30) and"),
-        (LABELS.astype(np.float32), PREDICTED, ["--kind", "instances"], "dtype float32"),
+        (LABELS * 0.5, PREDICTED, ["--kind", "instances"], "holds 0.5: must be whole numbers"),
+        (LABELS, np.where(PREDICTED, PREDICTED, np.nan), [], "holds NaN: must be whole numbers"),
+        (np.where(LABELS, LABELS, np.nan), PREDICTED, [], "holds NaN: must be whole numbers"),
+        (TRUTH[0], TRUTH[0] * 255.0, [], "Say which: --kind membranes or --kind instances"),
+        (TRUTH[0], PROPOSAL[0] * 255, [], "Here: --divide-by 255, or --kind instances"),
+        (PROPOSAL[0], TRUTH[0], ["--kind", "membranes"], "give the truth first"),
         (LABELS.astype(np.int64) - 1, PREDICTED, [], "holds -1: ids must be 0 or above"),
         (LABELS.astype(np.int64) << 40, PREDICTED, [], "ids must fit uint32"),
         (TRUTH[0] * 1, TRUTH[0] * 1, [], "Say which: --kind membranes or --kind instances"),

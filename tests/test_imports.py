@@ -13,7 +13,10 @@ import pytest
 from conftest import ROOT
 
 PACKAGE = ROOT / "unetflow"
-GROUND = ("errors", "progress", "colours", "tiles", "engine", "components", "metrics")
+GROUND = (
+    *("errors", "arguments", "progress", "colours"),
+    *("tiles", "engine", "components", "metrics"),
+)
 DOORS = {"unetflow.predict.__main__", "unetflow.metrics.__main__", "unetflow.splits"}
 KNOW_TORCH = {f"unetflow.engine.{name}" for name in ("devices", "gpus", "memory")}
 WITHOUT_TORCH = (
@@ -175,7 +178,8 @@ def test_a_labeller_is_handed_in(folder: str) -> None:
 
 
 def test_networks_know_sizes_files_and_errors_alone() -> None:
-    others = [name for name in FOLDERS if name not in ("networks", "tiles", "store", "errors")]
+    known = ("networks", "tiles", "store", "errors", "arguments")
+    others = [name for name in FOLDERS if name not in known]
     assert arrows("networks", *others) == []
     assert arrows("networks", "store", but=("unetflow.store.files", "unetflow.store")) == []
 

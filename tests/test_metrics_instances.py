@@ -245,8 +245,8 @@ def test_ignored_pixels_are_in_no_instance_score(score: Any) -> None:
 
 @pytest.mark.parametrize("score", SCORES)
 def test_bad_labels_are_refused(score: Any) -> None:
-    with pytest.raises(ValueError, match="must be integers"):
-        score(np.zeros((2, 2)), np.zeros((2, 2), int))
+    with pytest.raises(ValueError, match=r"float64 holds 0.5: must be whole numbers"):
+        score(np.full((2, 2), 0.5), np.zeros((2, 2), int))
     with pytest.raises(ValueError, match="holds -1: ids must be 0 or above"):
         score(np.array([[-1]]), np.array([[1]]))
     with pytest.raises(ValueError, match="must be the same image"):

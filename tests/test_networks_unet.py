@@ -67,7 +67,7 @@ def test_an_unknown_name_or_option_lists_those_there_are() -> None:
         build("unot")
     with pytest.raises(ValueError, match="there are in_channels"):
         build("unet", width=3)
-    with pytest.raises(ValueError, match="dropout is in"):
+    with pytest.raises(ValueError, match="dropout is 1.5: must lie in"):
         build("unet", dropout=1.5)
 
 

@@ -149,6 +149,16 @@ def test_a_damaged_foreground_is_named_and_done_again(job: dict[str, Any]) -> No
     assert all_bytes(job["store"]) == whole
 
 
+def test_a_network_that_gives_nan_is_an_error_and_not_an_empty_image(job: dict[str, Any]) -> None:
+    (path,) = job["models"]
+    network, description = load_model(path)
+    with torch.no_grad():
+        next(network.parameters()).fill_(float("nan"))
+    save_model(path, network, description)
+    with pytest.raises(ModelError, match="gives NaN in rows .* its weights hold NaN"):
+        predict(**job)
+
+
 def test_nan_in_an_image_is_an_error_and_not_a_result(job: dict[str, Any], tmp_path: Path) -> None:
     pixels = image_of(600, 700)
     pixels[0, 595, 20] = np.nan

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unetflow.commands.score_kind import FEW, in_pieces, kind_of
 from unetflow.commands.score_table import (
     WITHOUT_INTERIOR,
     Found,
@@ -28,12 +29,20 @@ EPILOG = f"""\
 {textwrap.fill(FILES, 90, initial_indent="files:    ", subsequent_indent=" " * 10)}
 kinds:    membranes  truth 0 membrane, nonzero interior; prediction P(interior) in [0, 1]:
                      the numbers of the ISBI 2012 challenge, slice by slice
-          instances  integer labels, 0 background, one number per object: SEG, DET, AP, PQ, AJI
-          auto       a float or boolean prediction is membranes; labels are instances
+          instances  labels, 0 background, one number per object: SEG, DET, AP, PQ, AJI
+          auto       a prediction of fractions or booleans is membranes; whole numbers, as
+                     floats too, are instances
 
 examples: unetflow score train-labels.tif probability.h5:/exported_data
           unetflow score --json --frames truth.zarr prediction.zarr
 """
+
+
+HINTS = {
+    "looks inverted": "--invert",
+    "by 255;": "--divide-by 255, or --kind instances if these are numbers of objects",
+}
+"""What an error of the metrics means here."""
 
 
 class Options(argparse.Namespace):
@@ -69,8 +78,8 @@ def main(
     try:
         result = _score(options)
     except (UnetflowError, ValueError, OSError) as error:
-        hint = " Here: --invert." if "looks inverted" in str(error) else ""
-        print(f"error: {error}{hint}", file=sys.stderr)
+        hints = [f" Here: {option}." for words, option in HINTS.items() if words in str(error)]
+        print(f"error: {error}{''.join(hints)}", file=sys.stderr)
         return 2
     if options.json:
         print(_as_json(options, result))
@@ -91,7 +100,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("truth", help="the annotation")
     parser.add_argument("prediction", help="P(interior), or labels")
     parser.add_argument("--kind", choices=("auto", "membranes", "instances"), default="auto")
-    parser.add_argument("--ignore", metavar="FILE", help="pixels that are not 0 are in no score")
+    parser.add_argument("--ignore", metavar="FILE", help="where it is 1 or 255 is in no score")
     parser.add_argument("--json", action="store_true", help="all numbers as JSON")
     membranes = parser.add_argument_group("membranes")
     membranes.add_argument("--threshold", type=float, default=0.5, help="default 0.5")
@@ -122,7 +131,7 @@ def _score(options: Options) -> Result:
         for path in (options.truth, options.prediction)
         if Path(path).suffix.lower() in (".jpg", ".jpeg")
     ]
-    kind = _kind(truth, prediction) if options.kind == "auto" else options.kind
+    kind = kind_of(truth, prediction) if options.kind == "auto" else options.kind
     if kind == "membranes":
         proposal = _probability(np.asarray(prediction), options)
         flags = None if ignore is None else np.asarray(ignore)
@@ -136,6 +145,7 @@ def _score(options: Options) -> Result:
     else:
         _refuse_images(options.truth, options.prediction)
         scores = list(_labels(truth, prediction, ignore, options))
+        warnings += _masks(truth, prediction, scores, options)
     return Result(kind, truth.shape, warnings, scores)
 
 
@@ -160,16 +170,18 @@ def _labels(
     return frame_scores(truth, prediction, ignore)
 
 
-def _kind(truth: WholeImage, prediction: WholeImage) -> str:
-    if prediction.dtype.kind in "fb":
-        return "membranes"
-    values = np.unique(truth)
-    if prediction.dtype.kind in "iu" and len(values) > 2:
-        return "instances"
-    raise ValueError(
-        f"the truth holds {len(values)} value(s) and the prediction is {prediction.dtype}: this "
-        "may be membranes or instances. Say which: --kind membranes or --kind instances."
-    )
+def _masks(
+    truth: WholeImage, prediction: WholeImage, scores: Sequence[Found], options: Options
+) -> Iterator[str]:
+    """Warnings of images that are perhaps no numbers of objects: few were found."""
+    frames = truth.shape[0] if options.frames else 1
+    objects = [each.value for each in scores if each.score.metric == "objects"]
+    for path, image, count in zip(
+        (options.truth, options.prediction), (truth, prediction), objects, strict=True
+    ):
+        odd = in_pieces(image, frames=options.frames) if count <= FEW * frames else ""
+        if odd:
+            yield f"{path}: {odd}"
 
 
 def _probability(prediction: np.ndarray, options: Options) -> np.ndarray:
@@ -180,7 +192,8 @@ def _probability(prediction: np.ndarray, options: Options) -> np.ndarray:
     elif prediction.dtype.kind in "iu" and prediction.max(initial=0) > 1:
         raise ValueError(
             f"{options.prediction} is {prediction.dtype} and goes up to {prediction.max()}: "
-            "P(interior) must lie in [0, 1]. Pass --divide-by 255 if 255 stands for 1."
+            "P(interior) must lie in [0, 1]. Pass --divide-by 255 if 255 stands for 1, or --kind "
+            "instances if these are numbers of objects."
         )
     return 1 - prediction.astype(np.float64) if options.invert else prediction
 

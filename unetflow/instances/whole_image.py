@@ -1,7 +1,17 @@
 """Instances of a foreground in memory: threshold, label, clean, take clumps apart."""
 
-import numpy as np
+import math
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from unetflow.arguments import (
+    flag_of,
+    number_of,
+    probabilities_of,
+    threshold_of,
+    whole_number_of,
+)
 from unetflow.components.objects_of_image import label_image
 from unetflow.components.pieces_of_block import Labelling
 from unetflow.errors import StoreError
@@ -10,7 +20,7 @@ from unetflow.labels.encoding import UINT32_MAX
 
 
 def label_instances(
-    foreground: np.ndarray,
+    foreground: ArrayLike,
     *,
     threshold: float = 0.5,
     min_area_px: int = 0,
@@ -28,15 +38,27 @@ def label_instances(
     before, components under `min_area_px` removed after. Then clumps are taken apart where they
     are `split_px` thinner than on both sides (`unetflow.instances.clumps`), into parts of
     `min_area_px` or more. Numbers are consecutive in scanning order. Raises ValueError for more
-    axes, StoreError for more instances than uint32 holds.
+    axes, for foreground and thresholds out of [0, 1] and for options that are not possible,
+    StoreError for more instances than uint32 holds.
     """
-    if foreground.ndim not in (1, 2, 3):
+    probability = probabilities_of(foreground, "foreground", "P(object)")
+    if probability.ndim not in (1, 2, 3):
         raise ValueError(
-            f"foreground has {foreground.ndim} axes {foreground.shape}: instances are found in "
+            f"foreground has {probability.ndim} axes {probability.shape}: instances are found in "
             "(X), (Y, X) or (Z, Y, X). Label its images one by one."
         )
-    mask = foreground.astype(np.float64) > threshold  # as the metrics binarise
-    labels = label_image(mask, Labelling(min_area_px, fill_holes, connectivity))
+    min_area_px = whole_number_of(min_area_px, "min_area_px", least=0)
+    connectivity = whole_number_of(connectivity, "connectivity", least=1)
+    if connectivity > probability.ndim:
+        raise ValueError(
+            f"connectivity is {connectivity}: must be 1, to join pixels by their edges, or up to "
+            f"{probability.ndim}, the number of axes, by their corners too."
+        )
+    if split_px is not None and not 0 < number_of(split_px, "split_px") < math.inf:
+        raise ValueError(f"split_px is {split_px}: must be above 0, or None to split nothing.")
+    mask = probability.astype(np.float64) > threshold_of(threshold)  # as the metrics binarise
+    how = Labelling(min_area_px, flag_of(fill_holes, "fill_holes"), connectivity)
+    labels = label_image(mask, how)
     if split_px is None:
         return labels
     parts = split_labels(labels, split_px, connectivity, min_area_px)

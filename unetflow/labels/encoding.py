@@ -1,11 +1,14 @@
 """Truth as the network is asked for it: touching objects apart, a class for each pixel."""
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from unetflow.arguments import labels_of
 
 UINT32_MAX = 2**32 - 1
 
 
-def separate_touching(labels: np.ndarray) -> np.ndarray:
+def separate_touching(labels: ArrayLike) -> np.ndarray:
     """Put background between touching instances, by removing the pixels where they touch.
 
     A pixel becomes 0 if a neighbour by an edge (4 in 2D, 6 in 3D) is of another instance; so both
@@ -17,8 +20,10 @@ def separate_touching(labels: np.ndarray) -> np.ndarray:
 
     Any number of axes, label 0 is background; a new array of the same dtype. Every output pixel
     depends on its direct neighbours only. Source: Ronneberger et al. 2015, section 3 (there by
-    morphological operations that are not given).
+    morphological operations that are not given). Raises ValueError for what are no labels: whole
+    numbers from 0 on that fit uint32, in any type.
     """
+    labels = labels_of(labels, "labels")
     touches = np.zeros(labels.shape, bool)
     for axis in range(labels.ndim):
         before = tuple(slice(None, -1) if a == axis else slice(None) for a in range(labels.ndim))

@@ -1,7 +1,7 @@
 """Metrics of the field, to the digits of the programs that the challenges used. No torch in here.
 
 Membrane metrics take truth (0 membrane, nonzero interior) and P(interior) of one slice (Y, X) or a
-stack (Z, Y, X); instance metrics take integer labels of any number of axes, 0 background, in
+stack (Z, Y, X); instance metrics take labels of any number of axes, whole numbers, 0 background, in
 memory, in Zarr or in Dask. What is undefined is NaN, and sums stand beside scores so that images
 can be pooled.
 """

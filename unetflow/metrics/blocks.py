@@ -13,6 +13,7 @@ import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike
 
+from unetflow.arguments import array_of
 from unetflow.metrics.checks import IntArray
 from unetflow.metrics.pairs import Pairs, count_pairs, merge_pairs
 
@@ -36,14 +37,15 @@ class Chunked(Image, Protocol):
 
 def is_chunked(array: object) -> TypeGuard[Chunked]:
     """Whether an array is read block by block: Zarr and Dask arrays are, NumPy arrays are not."""
-    return hasattr(array, "chunks") and hasattr(array, "shape")
+    return getattr(array, "chunks", None) is not None and hasattr(array, "shape")
 
 
 def pairs_of_blocks(truth: ArrayLike, predicted: ArrayLike, ignore: ArrayLike | None) -> Pairs:
     """The pairs of two label images of one shape, counted block by block."""
+    names = "truth_labels", "predicted_labels", "ignore"
     images: list[Image] = [
-        image if is_chunked(image) else np.asarray(image)
-        for image in (truth, predicted, ignore)
+        image if is_chunked(image) else array_of(image, name)
+        for image, name in zip((truth, predicted, ignore), names, strict=True)
         if image is not None
     ]
     parts = [

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.ndimage import distance_transform_edt
 
+from unetflow.arguments import labels_of, number_of
 from unetflow.metrics.checks import BoolArray, FloatArray, flags_like, label_images
 from unetflow.metrics.overlap import ratio
 
@@ -42,7 +43,7 @@ def boundary_f1(
     Source: Csurka et al. 2013, "What is a good evaluation measure for semantic segmentation?",
     after Martin et al. 2004.
     """
-    if not tolerance_px >= 0:
+    if not number_of(tolerance_px, "tolerance_px") >= 0:
         raise ValueError(f"tolerance_px is {tolerance_px}: must be 0 or more, usually 1 to 3.")
     of_truth, of_prediction = _distances(truth_labels, predicted_labels, ignore)
     recall = ratio(int((of_truth <= tolerance_px).sum()), of_truth.size)
@@ -67,7 +68,7 @@ def hausdorff_distance_px(
     stray pixels do not decide. Input as `boundary_f1`. NaN where neither image has a boundary,
     infinite where only one has.
     """
-    if not 0 < percentile <= 100:
+    if not 0 < number_of(percentile, "percentile") <= 100:
         raise ValueError(f"percentile is {percentile}: must lie in (0, 100], usually 100 or 95.")
     directions = _distances(truth_labels, predicted_labels, ignore)
     sizes = [each.size for each in directions]
@@ -78,7 +79,7 @@ def hausdorff_distance_px(
 
 def boundary_pixels(labels: ArrayLike) -> BoolArray:
     """Pixels of objects that have a neighbour by an edge with another label."""
-    image = np.asarray(labels)
+    image = labels_of(labels, "labels")
     found = np.zeros(image.shape, np.bool_)
     for axis in range(image.ndim):
         before = tuple(slice(None, -1) if a == axis else slice(None) for a in range(image.ndim))

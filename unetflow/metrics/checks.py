@@ -7,13 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from unetflow.arguments import (
+    LARGEST_ID,
+    array_of,
+    labels_of,
+    list_of,
+    probabilities_of,
+    threshold_of,
+)
+
 BoolArray = NDArray[np.bool_]
 LabelArray = NDArray[np.uint32]
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
-
-LARGEST_ID = 2**32 - 1
-"""Instance ids are uint32 everywhere in this package."""
 
 INVERTED = -0.5
 """Correlation of a proposal with the interior below which it is taken for P(membrane)."""
@@ -28,16 +34,15 @@ def binarise(proposal: NDArray[np.generic], threshold: float) -> BoolArray:
     A plain `proposal > 0.3` on float32 narrows the threshold instead (NumPy 2, NEP 50), which
     moves pixels that sit on it. The signature widens block by block and copies no image.
     """
-    if not np.isfinite(threshold):
-        raise ValueError(f"threshold {threshold}: must be a finite number, usually 0 to 1.")
-    return np.asarray(np.greater(proposal, float(threshold), signature="dd->?"))
+    proposed, above = array_of(proposal, "proposal"), threshold_of(threshold)
+    return np.asarray(np.greater(proposed, above, signature="dd->?"))
 
 
 def membrane_pair(
     truth: ArrayLike, proposal: ArrayLike, mask: ArrayLike | None = None
 ) -> tuple[BoolArray, NDArray[np.generic], BoolArray | None]:
     """Truth, proposal and mask (or ignore) of a membrane metric, checked, as stacks (Z, Y, X)."""
-    truth_array, proposal_array = np.asarray(truth), np.asarray(proposal)
+    truth_array, proposal_array = array_of(truth, "truth"), array_of(proposal, "proposal")
     _same_shape("truth", truth_array, "proposal", proposal_array)
     if truth_array.ndim not in (2, 3):
         raise ValueError(
@@ -51,8 +56,8 @@ def membrane_pair(
             f"truth has shape {truth_array.shape}: a slice must stay under 2^32 pixels, which its "
             "regions are numbered by. Score it in parts and pool their sums."
         )
-    interior = interior_of(truth_array)
-    _check_probabilities(proposal_array)
+    interior = interior_of(truth_array, "truth")
+    probabilities_of(proposal_array, "proposal", "P(interior)")
     flags = None if mask is None else flags_like(mask, truth_array, "mask (or ignore)")
     stack = (-1, *truth_array.shape[-2:])
     return (
@@ -83,19 +88,33 @@ def check_polarity(truth: ArrayLike, proposal: ArrayLike) -> None:
         )
 
 
-def interior_of(truth: NDArray[np.generic]) -> BoolArray:
-    """Truth as booleans: 0 is membrane, any other number (1, 255) is cell interior."""
-    if truth.dtype == np.bool_:
-        return np.asarray(truth)
-    if not (np.issubdtype(truth.dtype, np.integer) or np.issubdtype(truth.dtype, np.floating)):
-        raise ValueError(f"truth has dtype {truth.dtype}: must be numbers, 0 membrane, 1 interior.")
-    lowest = truth.min()
+def slice_of(interior: ArrayLike) -> BoolArray:
+    """A binary image (Y, X) as booleans, checked."""
+    image = array_of(interior, "interior")
+    if image.ndim != 2:
+        raise ValueError(
+            f"interior has {image.ndim} axes {image.shape}: must be one slice (Y, X). Take the "
+            "slices of a stack one by one."
+        )
+    return interior_of(image, "interior") if image.size else image != 0
+
+
+def interior_of(image: NDArray[np.generic], name: str) -> BoolArray:
+    """A truth as booleans: 0 is membrane, any other whole number (1, 255) is cell interior."""
+    if image.dtype == np.bool_:
+        return np.asarray(image)
+    lowest = image.min()
     if not lowest >= 0:  # also true of NaN
         raise ValueError(
-            f"truth holds {lowest}: must be 0 (membrane) or above (interior). "
+            f"{name} holds {lowest}: must be 0 (membrane) or above (interior). "
             "Mark pixels that nobody annotated in `ignore` instead."
         )
-    return np.asarray(truth != 0)
+    if image.dtype.kind == "f" and (fractions := image[image != np.floor(image)]).size:
+        raise ValueError(
+            f"{name} of dtype {image.dtype} holds {fractions[0]}: must be whole numbers, 0 "
+            "membrane, 1 interior. If it is a prediction, give the truth first, or threshold it."
+        )
+    return np.asarray(image != 0)
 
 
 def label_pair(
@@ -114,14 +133,19 @@ def label_images(
     truth_labels: ArrayLike, predicted_labels: ArrayLike
 ) -> tuple[LabelArray, LabelArray]:
     """Two label images of one shape as uint32, checked."""
-    truth, predicted = np.asarray(truth_labels), np.asarray(predicted_labels)
-    _same_shape("truth_labels", truth, "predicted_labels", predicted)
-    return _as_ids(truth, "truth_labels"), _as_ids(predicted, "predicted_labels")
+    names = "truth_labels", "predicted_labels"
+    truth = array_of(truth_labels, names[0])
+    predicted = array_of(predicted_labels, names[1])
+    _same_shape(names[0], truth, names[1], predicted)
+    if not truth.size:
+        raise ValueError(f"the images have shape {truth.shape}: there is no pixel to score.")
+    one, other = labels_of(truth, names[0]), labels_of(predicted, names[1])
+    return np.ascontiguousarray(one, np.uint32), np.ascontiguousarray(other, np.uint32)
 
 
 def flags_like(flags: ArrayLike, image: NDArray[np.generic], name: str) -> BoolArray:
     """A mask as booleans of the image's shape; one (Y, X) mask serves all slices of a stack."""
-    array = np.asarray(flags)
+    array = array_of(flags, name)
     if array.shape != image.shape and array.shape != image.shape[-2:]:
         raise ValueError(
             f"{name} has shape {array.shape} and the image {image.shape}: must be the same. "
@@ -129,14 +153,15 @@ def flags_like(flags: ArrayLike, image: NDArray[np.generic], name: str) -> BoolA
         )
     if array.dtype != np.bool_ and not np.isin(array, (0, 1, 255)).all():
         raise ValueError(
-            f"{name} of dtype {array.dtype} holds values other than 0, 1, 255: pass booleans."
+            f"{name} of dtype {array.dtype} holds values other than 0, 1, 255: must be "
+            "flags. Pass booleans, or 0 and 1."
         )
     return np.broadcast_to(array != 0, image.shape)
 
 
 def thresholds_of(thresholds: float | Sequence[float] | NDArray[np.floating]) -> list[float]:
-    """Thresholds as a list of floats; one number is a list of one."""
-    values = [float(value) for value in np.atleast_1d(np.asarray(thresholds, dtype=float))]
+    """Thresholds as a list of floats in [0, 1]; one number is a list of one."""
+    values = [threshold_of(value) for value in list_of(thresholds)]
     if not values:
         raise ValueError("thresholds is empty: pass at least one, such as CHALLENGE_THRESHOLDS.")
     return values
@@ -159,6 +184,8 @@ def frames_of(truth: Any, predicted: Any, ignore: Any) -> Iterator[tuple[Any, An
             f"{len(true_frames)} frames of truth, {len(predicted_frames)} predicted, "
             f"{len(ignored)} of ignore: must be the same frames. Leave out those without truth."
         )
+    if not true_frames:
+        raise ValueError("the lists of frames are empty: pass at least one frame, or two arrays.")
     yield from zip(true_frames, predicted_frames, ignored, strict=True)
 
 
@@ -166,47 +193,6 @@ def _as_list(frames: Any) -> list[Any] | None:
     if isinstance(frames, list | tuple) and all(hasattr(each, "shape") for each in frames):
         return list(frames)
     return None
-
-
-def _as_ids(labels: NDArray[np.generic], name: str) -> LabelArray:
-    kind = labels.dtype
-    if kind != np.bool_ and not np.issubdtype(kind, np.integer):
-        raise ValueError(
-            f"{name} has dtype {kind}: must be integers, 0 background, one id per instance. "
-            "Label a probability or class image first (unetflow.instances.label_instances)."
-        )
-    if labels.size and np.issubdtype(kind, np.signedinteger) and labels.min() < 0:
-        raise ValueError(
-            f"{name} holds {labels.min()}: ids must be 0 or above. "
-            "Mark pixels that nobody annotated in `ignore` instead."
-        )
-    if labels.size and kind.itemsize > 4 and labels.max() > LARGEST_ID:
-        raise ValueError(
-            f"{name} holds id {labels.max()}: ids must fit uint32 (at most {LARGEST_ID}). "
-            "Renumber with skimage.segmentation.relabel_sequential."
-        )
-    return np.ascontiguousarray(labels, dtype=np.uint32)
-
-
-def _check_probabilities(proposal: NDArray[np.generic]) -> None:
-    kind = proposal.dtype
-    if kind == np.bool_:
-        return
-    if not (np.issubdtype(kind, np.integer) or np.issubdtype(kind, np.floating)):
-        raise ValueError(f"proposal has dtype {kind}: must be P(interior), a float in [0, 1].")
-    lowest, highest = proposal.min(), proposal.max()
-    if np.isnan(lowest):  # np.min hands NaN on
-        raise ValueError("proposal holds NaN: P(interior) must be a number in [0, 1] everywhere.")
-    if lowest < 0 or highest > 1:
-        way_out = (
-            "Divide an 8-bit proposal by 255."
-            if 1 < highest <= 255 and lowest >= 0
-            else "Apply the sigmoid or softmax to logits first."
-        )
-        raise ValueError(
-            f"proposal of dtype {kind} spans {lowest} to {highest}: P(interior) must lie in "
-            f"[0, 1]. {way_out}"
-        )
 
 
 def _same_shape(name_a: str, a: NDArray[np.generic], name_b: str, b: NDArray[np.generic]) -> None:

@@ -1,6 +1,6 @@
 """Instance metrics: are the objects found, and are they the right shape?
 
-All take integer labels of any number of axes, 0 background, ids sparse or as high as uint32 goes,
+All take labels of any number of axes: whole numbers, 0 background, as high as uint32 goes,
 in memory, in Zarr or in Dask; or in place of both images one `contingency` table of them, so that
 several scores share a pass. Each score has a function that returns its sums: add the sums of
 several images, then score. Undefined (nothing to score) is NaN.
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unetflow.arguments import list_of, number_of
 from unetflow.metrics.checks import frames_of
 from unetflow.metrics.contingency import Contingency, Labels
 from unetflow.metrics.matching import instance_overlaps, pair_at_iou
@@ -212,11 +213,12 @@ def matching_sums_at_ious(
     ignore: Labels | None = None,
 ) -> list[MatchingSums]:
     """The sums of AP and F1 at each of several IoUs, from one table."""
-    for iou in ious:
+    levels = [number_of(iou, "iou") for iou in list_of(ious)]
+    for iou in levels:
         if not 0 < iou <= 1:
             raise ValueError(f"iou is {iou}: must lie in (0, 1], usually 0.5.")
     overlaps = instance_overlaps(truth_labels, predicted_labels, ignore=ignore)
-    found = [overlaps.iou[pair_at_iou(overlaps, iou)] for iou in ious]
+    found = [overlaps.iou[pair_at_iou(overlaps, iou)] for iou in levels]
     objects = overlaps.truth_areas.size, overlaps.predicted_areas.size
     return [MatchingSums(each.size, *objects, float(each.sum())) for each in found]
 

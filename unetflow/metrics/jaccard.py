@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unetflow.arguments import flag_of
 from unetflow.metrics.contingency import Contingency, Labels
 from unetflow.metrics.matching import assign, instance_overlaps
 from unetflow.metrics.overlap import ratio
@@ -62,7 +63,7 @@ def jaccard_sums(
 ) -> JaccardSums:
     """The sums of AJI, or of AJI+ where pairs are one to one."""
     overlaps = instance_overlaps(truth_labels, predicted_labels, ignore=ignore)
-    if one_to_one:
+    if flag_of(one_to_one, "one_to_one"):
         pairs = assign(overlaps.rows, overlaps.columns, overlaps.iou)
     else:
         best_first = np.lexsort((-overlaps.shared, -overlaps.iou, overlaps.rows))

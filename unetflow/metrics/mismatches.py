@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from unetflow.arguments import whole_number_of
 from unetflow.metrics.checks import binarise, thresholds_of
 from unetflow.metrics.topology import count_clusters, types_of
 from unetflow.metrics.warping import Bytes, Warped, warp_slices
@@ -179,7 +180,7 @@ def _typed(
     mask: ArrayLike | None,
     radius_px: int | None,
 ) -> Iterator[tuple[Warped, Bytes]]:
-    if radius_px is not None and radius_px < 1:
-        raise ValueError(f"radius_px is {radius_px}: must be 1 or more, or None for the image.")
+    if radius_px is not None:  # None: the whole image
+        radius_px = whole_number_of(radius_px, "radius_px", least=1)
     for warped in warp_slices(truth, proposal, threshold, mask):
         yield warped, types_of(warped, radius_px)

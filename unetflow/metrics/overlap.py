@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from unetflow.arguments import array_of, whole_number_of
 from unetflow.metrics.checks import FloatArray, IntArray, binarise, membrane_pair
 from unetflow.metrics.contingency import Contingency, Labels, contingency
 
@@ -123,7 +124,7 @@ def confusion_matrix(
     """
     table = contingency(truth_classes, predicted_classes, ignore=ignore)
     highest = int(max(table.truth_ids.max(initial=0), table.predicted_ids.max(initial=0)))
-    count = highest + 1 if classes is None else classes
+    count = highest + 1 if classes is None else whole_number_of(classes, "classes", least=1)
     if highest >= count or count > MOST_CLASSES:
         raise ValueError(
             f"highest class is {highest} where {count} classes are possible (0 to {count - 1}, and "
@@ -147,12 +148,14 @@ def dice_per_class(confusion: ArrayLike) -> FloatArray:
 
 
 def _class_areas(confusion: ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
-    matrix = np.asarray(confusion)
+    matrix = array_of(confusion, "confusion")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(
             f"confusion has shape {matrix.shape}: must be (K, K), true by predicted class. "
             "Make it with confusion_matrix(truth_classes, predicted_classes)."
         )
+    if matrix.size and not float(matrix.min()) >= 0:  # also true of NaN
+        raise ValueError(f"confusion holds {matrix.min()}: must be numbers of pixels, 0 or more.")
     return np.diagonal(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
 
 

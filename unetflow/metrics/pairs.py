@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from unetflow.arguments import array_of
 from unetflow.engine.compiled import compiled
 from unetflow.metrics.checks import IntArray, LabelArray, flags_like, label_pair
 
@@ -33,7 +34,7 @@ def count_pairs(
     pairs = Pairs(*_count(*label_pair(truth_labels, predicted_labels, ignore)))
     if ignore is None:
         return pairs
-    kept = np.flatnonzero(~flags_like(ignore, np.asarray(truth_labels), "ignore"))
+    kept = np.flatnonzero(~flags_like(ignore, array_of(truth_labels, "truth_labels"), "ignore"))
     return pairs._replace(first=kept[pairs.first])
 
 

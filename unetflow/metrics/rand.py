@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from unetflow.arguments import flag_of
 from unetflow.metrics.checks import BoolArray, IntArray, LabelArray, binarise, membrane_pair
 from unetflow.metrics.components import label_interior
 from unetflow.metrics.contingency import Contingency, Labels, contingency, sum_by
@@ -132,6 +133,7 @@ def rand_score(
     ISBI 2012 to 2015: 1 - max over thresholds of thinned=False, reduce="pooled"; official since:
     max of thinned=True, reduce="macro" (`isbi2012_scores` gives both).
     """
+    reduce_rand([], reduce)  # a word it does not know is refused before the work
     sums = rand_sums_by_slice(truth, proposal, threshold, thinned=thinned, ignore=ignore)
     return reduce_rand(sums, reduce)
 
@@ -228,7 +230,7 @@ def adapted_rand_error(
 
 def regions(interior: BoolArray, *, thinned: bool) -> LabelArray:
     """The regions of a binary slice: its 4-connected components, thinned or as they are."""
-    return thin_membranes(interior) if thinned else label_interior(interior)
+    return thin_membranes(interior) if flag_of(thinned, "thinned") else label_interior(interior)
 
 
 class _Restricted(NamedTuple):

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import dask
 import numpy as np
 
+from unetflow.arguments import LARGEST_ID, array_of
 from unetflow.components.pieces_of_block import Components, Faces, Labelling, find_components
 from unetflow.components.seams import Seams, numbers_of_joined, pairs_across
-from unetflow.metrics.blocks import Image, blocks_of, positions_in_image
+from unetflow.metrics.blocks import Image, blocks_of, is_chunked, positions_in_image
 from unetflow.metrics.checks import (
-    LARGEST_ID,
     BoolArray,
     LabelArray,
     binarise,
@@ -60,23 +60,29 @@ def region_tables(
     follows the blocks in flight and the tables. Ignored pixels belong to no table, but join
     regions, as in `rand_score`.
     """
-    if len(truth.shape) != 2:
+    names = "truth", "proposal", "ignore"
+    images = [
+        image if is_chunked(image) else array_of(image, name)
+        for image, name in zip((truth, proposal, ignore), names, strict=True)
+        if name != "ignore" or image is not None
+    ]
+    shape = images[0].shape
+    if len(shape) != 2:
         raise ValueError(
-            f"truth has {len(truth.shape)} axes {truth.shape}: must be one slice (Y, X). Score a "
+            f"truth has {len(shape)} axes {shape}: must be one slice (Y, X). Score a "
             "stack slice by slice and pool the sums."
         )
-    images = [truth, proposal] if ignore is None else [truth, proposal, ignore]
     values = thresholds_of(thresholds)
     tasks = [
-        dask.delayed(_label_block, pure=False)(corner, truth.shape, values, *blocks)
+        dask.delayed(_label_block, pure=False)(corner, shape, values, *blocks)
         for corner, blocks in blocks_of(images)
     ]
     found: tuple[_Block, ...] = dask.compute(*tasks, scheduler="threads")
     places = [block.region for block in found]
-    true = _joined(truth.shape, places, [block.truth for block in found])
+    true = _joined(shape, places, [block.truth for block in found])
     tables = []
     for at in range(len(values)):
-        proposed = _joined(truth.shape, places, [block.proposed[at] for block in found])
+        proposed = _joined(shape, places, [block.proposed[at] for block in found])
         parts = [
             block.pairs[at]._replace(keys=_renumbered(block.pairs[at], true[k], proposed[k]))
             for k, block in enumerate(found)

@@ -6,9 +6,10 @@ for connectomics"). The flooding is Vincent and Soille 1991, on two gray levels.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from unetflow.engine.compiled import compiled
-from unetflow.metrics.checks import BoolArray, IntArray, LabelArray
+from unetflow.metrics.checks import IntArray, LabelArray, slice_of
 from unetflow.metrics.components import label_interior
 
 # No region has these numbers: there are fewer regions than pixels, and under 2^32 - 1 pixels.
@@ -16,7 +17,7 @@ _QUEUED = np.uint32(2**32 - 1)
 _UNSEEN = np.uint32(2**32 - 2)
 
 
-def thin_membranes(interior: BoolArray) -> LabelArray:
+def thin_membranes(interior: ArrayLike) -> LabelArray:
     """Label the interior of a binary (Y, X) image and flood the membranes with the labels.
 
     0 is the one-pixel line where two regions meet. Regions are numbered in column-major order of
@@ -25,10 +26,11 @@ def thin_membranes(interior: BoolArray) -> LabelArray:
         1 0 0 0 1        1 1 0 2 2
         1 0 0 0 1   ->   1 1 0 2 2
     """
-    if not interior.any():
-        return np.ones(interior.shape, np.uint32)
+    image = slice_of(interior)
+    if not image.any():
+        return np.ones(image.shape, np.uint32)
     # On the transposed image column-major is raster order: the inner loops stay contiguous.
-    labels = label_interior(np.ascontiguousarray(interior.T))
+    labels = label_interior(np.ascontiguousarray(image.T))
     _flood(labels, int(np.count_nonzero(labels == 0)))
     return np.ascontiguousarray(labels.T)
 

@@ -53,6 +53,6 @@ def module_of(name: str) -> str:
 
 
 def _registered(name: str) -> Registered:
-    if name not in NETWORKS:
+    if not isinstance(name, str) or name not in NETWORKS:
         raise ValueError(f"no network is called {name!r}; there are: {', '.join(sorted(NETWORKS))}")
     return NETWORKS[name]

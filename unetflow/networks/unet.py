@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from unetflow.arguments import number_of, whole_number_of
 from unetflow.networks.network import Network
 from unetflow.tiles.valid_sizes import unet_geometry
 
@@ -42,14 +43,14 @@ class UNet(Network):
         norm: str | None = None,
     ) -> None:
         super().__init__()
-        if norm not in NORMS:
+        if not isinstance(norm, str | None) or norm not in NORMS:
             raise ValueError(f"norm {norm!r} is not known; there are None, batch and instance")
-        if min(in_channels, num_classes, base_channels, depth) < 1 or not 0 <= dropout < 1:
-            raise ValueError(
-                f"a U-Net of {in_channels} channels, {num_classes} classes, base "
-                f"{base_channels}, depth {depth}, dropout {dropout} is not possible: counts are at "
-                "least 1, dropout is in [0, 1)"
-            )
+        in_channels = whole_number_of(in_channels, "in_channels", least=1)
+        num_classes = whole_number_of(num_classes, "num_classes", least=1)
+        base_channels = whole_number_of(base_channels, "base_channels", least=1)
+        depth = whole_number_of(depth, "depth", least=1)
+        if not 0 <= number_of(dropout, "dropout") < 1:
+            raise ValueError(f"dropout is {dropout}: must lie in [0, 1), usually 0 to 0.5.")
         self.geometry = unet_geometry(depth, base_channels, norm)
         self.in_channels, self.depth = in_channels, depth
         widths = [base_channels * 2**level for level in range(depth + 1)]

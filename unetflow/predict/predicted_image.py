@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unetflow.errors import SlideError
+from unetflow.errors import ModelError, SlideError
 from unetflow.predict.forward import as_batch, cut
 from unetflow.predict.runners import Runner
 from unetflow.store.pixels import ImageLike, normalised
@@ -53,6 +53,13 @@ class PredictedImage:
         stored_CHW = _finite(read_mirrored(self.image, tile.read), tile.write)
         inputs = [as_batch(normalised(stored_CHW, of)) for of in self.intensities]
         objects: np.ndarray = cut(self.run(inputs), tile)[1:].numpy()
+        if not np.isfinite(objects).all():  # stored, they would be background
+            rows, columns = tile.write
+            raise ModelError(
+                f"the network gives NaN in rows {rows.start} to {rows.stop}, columns "
+                f"{columns.start} to {columns.stop}: its weights hold NaN, or the image is far "
+                "brighter than those of its training. Choose another model, or train it anew."
+            )
         return objects
 
 

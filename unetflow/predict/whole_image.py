@@ -4,11 +4,14 @@ Shape suffixes: K classes, H W of a tile, Y X of a level.
 """
 
 import numpy as np
+import torch
 
+from unetflow.arguments import array_of, whole_number_of
 from unetflow.networks.network import Network
 from unetflow.predict.forward import cut, read_tile, ready
 from unetflow.predict.runners import mean_probabilities, orientations_of
 from unetflow.store.pixels import ImageLike
+from unetflow.tiles.grid import Tile
 from unetflow.tiles.tiling import Tiling
 
 
@@ -27,20 +30,86 @@ def predict_array(
     rounding, for every `write_px` that is a multiple of the network's step, if it is seamless.
     `average` is 1, 7 or 8: the number of flips and rotations of the padded input whose
     probabilities are averaged (test-time augmentation). Raises ValueError for another `write_px`,
-    `average` or `precision`.
+    `average`, `precision` or `device`, for an image that does not fit the network or has pixels
+    that are no numbers, and where the network gives none.
     """
-    orientations = orientations_of(average)
-    tiling = Tiling.square(network.geometry, write_px)
-    inferring = ready(network, device=device, precision=precision)
-    shape_YX = tuple(image.shape[1:])
+    orientations = orientations_of(whole_number_of(average, "average", least=1))
+    if not hasattr(network, "geometry") or not hasattr(network, "in_channels"):
+        raise ValueError(
+            f"network is a {type(network).__name__}: must be a network of this package, with its "
+            "geometry. Make one with unetflow.networks.build, or load one with "
+            "unetflow.networks.model_file.load_model."
+        )
+    tiling = Tiling.square(network.geometry, whole_number_of(write_px, "write_px", least=1))
+    pixels = _checked(image, network.in_channels)
+    inferring = ready(network, device=_usable(device), precision=str(precision))
+    shape_YX = tuple(pixels.shape[1:])
     everywhere = tuple(slice(0, size) for size in shape_YX)
     whole_KYX: np.ndarray | None = None
     for tile in tiling.tiles(shape_YX, everywhere):
-        probabilities = mean_probabilities([inferring], [read_tile(image, tile)], orientations)
+        with np.errstate(over="ignore"):  # beyond float32 is infinite, which is refused
+            input_BCHW = read_tile(pixels, tile)
+        if not torch.isfinite(input_BCHW).all():
+            raise ValueError(
+                f"image has NaN or infinite pixels {_around(tile)}: must be numbers, as they would "
+                "spread. Replace them (numpy.nan_to_num)."
+            )
+        probabilities = mean_probabilities([inferring], [input_BCHW], orientations)
         found_KHW = cut(probabilities.cpu(), tile).numpy()
+        if not np.isfinite(found_KHW).all():
+            raise ValueError(
+                f"the network gives NaN {_around(tile)}, of pixels that are numbers: its weights "
+                "hold NaN, or the pixels are far too large. Normalise the image as in training, or "
+                "load another network."
+            )
         if whole_KYX is None:
             whole_KYX = np.zeros((len(found_KHW), *shape_YX), np.float32)
         tiling.put(whole_KYX, everywhere, found_KHW, tile, shape_YX)
     if whole_KYX is None:
-        raise ValueError(f"an image of shape {tuple(image.shape)} has no pixels")
+        raise ValueError(f"an image of shape {tuple(pixels.shape)} has no pixels")
     return whole_KYX
+
+
+def _checked(image: ImageLike, channels: int) -> ImageLike:
+    """The image (C, Y, X); what is no array that is read by region is made one."""
+    pixels = image
+    if isinstance(image, np.ndarray | torch.Tensor) or not hasattr(image, "shape"):
+        pixels = array_of(image, "image")
+    shape = tuple(pixels.shape)
+    if len(shape) != 3:
+        raise ValueError(
+            f"image has {len(shape)} axes {shape}: must be (C, Y, X). Pass image[None] for one "
+            "(Y, X) of one channel; predict several images one by one."
+        )
+    if shape[0] != channels:
+        raise ValueError(
+            f"image has shape {shape}, of {shape[0]} channels: must be (C, Y, X), and the network "
+            f"takes {channels}. Move channels that are last with numpy.moveaxis(image, -1, 0)."
+        )
+    corner = array_of(pixels[(slice(None), slice(0, 1), slice(0, 1))], "image")
+    if corner.size and corner.dtype.kind != "f":
+        raise ValueError(
+            f"image has dtype {corner.dtype}: must be floats, normalised as in training, (pixel - "
+            "mean) / deviation of its channel. Pass image.astype(numpy.float32) if it is."
+        )
+    return pixels
+
+
+def _usable(device: str) -> str:
+    """The device, or ValueError where PyTorch has none of that name."""
+    try:
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, TypeError) as error:
+        why, _, _ = str(error).partition("\n")
+        raise ValueError(
+            f"device {device!r} cannot be used ({why:.120}): must be one that PyTorch finds, "
+            'mostly "cpu" or "cuda"'
+        ) from error
+    return device
+
+
+def _around(tile: Tile) -> str:
+    rows, columns = tile.write
+    return (
+        f"in or around rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop}"
+    )

@@ -15,6 +15,7 @@ from typing import NamedTuple
 PACKAGE = "unetflow"
 # Modules and packages that cannot change a result: they are in no digest and are not followed.
 WITHOUT_EFFECT = {
+    "unetflow.arguments",  # what it lets pass it leaves as it is
     "unetflow.errors",  # a stage that raises one has no result
     "unetflow.jobs",  # logs and who works when: what changes a result reaches a rule as params
     "unetflow.progress",  # says in the log how far a stage is

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unetflow.arguments import list_of, whole_number_of
 from unetflow.tiles.regions import Region
 
 Lengths = int | Sequence[int]  # [px], one for all axes or one for each
@@ -34,19 +35,23 @@ def tile_grid(
 
     Write regions start at multiples of `write_px` from `origin` (default 0) and are clipped at the
     end of the level; each tile reads `read_px` pixels along each axis, from `before_px` before its
-    write region on, and so may leave the level. Order: last axis fastest.
+    write region on, and so may leave the level. Order: last axis fastest. Raises ValueError for
+    sizes that are no whole numbers, or not one for each axis.
     """
-    writes, befores, reads = (_each(of, len(shape)) for of in (write_px, before_px, read_px))
+    shape = [whole_number_of(size, "shape", least=0) for size in list_of(shape)]
+    writes = _each(write_px, len(shape), "write_px")
+    befores = _each(before_px, len(shape), "before_px")
+    reads = _each(read_px, len(shape), "read_px")
     for write, before, read in zip(writes, befores, reads, strict=True):
         if min(write, read) < 1 or before < 0 or before + write > read:
             raise ValueError(
                 f"a tile reads {read} px and writes {write} px from {before} px on: the read "
                 "region must hold the write region, and sizes must be positive"
             )
-    origin = origin or (0,) * len(shape)
-    ends = [first + n for first, n in zip(origin, shape, strict=True)]
+    origins = _each(origin, len(shape), "origin") if len(origin) else (0,) * len(shape)
+    ends = [first + n for first, n in zip(origins, shape, strict=True)]
     starts = [
-        range(first, end, step) for first, end, step in zip(origin, ends, writes, strict=True)
+        range(first, end, step) for first, end, step in zip(origins, ends, writes, strict=True)
     ]
     tiles = []
     for corner in itertools.product(*starts):
@@ -75,8 +80,8 @@ def overlapping_grid(
     The same for any region: tiles lie at multiples of `write_px` of the level.
     """
     axes = len(shape)
-    writes, overlaps = _each(write_px, axes), _each(overlap_px, axes)
-    befores, reads = _each(before_px, axes), _each(read_px, axes)
+    writes, overlaps = _each(write_px, axes, "write_px"), _each(overlap_px, axes, "overlap_px")
+    befores, reads = _each(before_px, axes, "before_px"), _each(read_px, axes, "read_px")
     numbers = [
         range(
             max(0, part.start - overlap) // step,
@@ -103,7 +108,8 @@ def blend_weights(
     """
     axes = len(shape)
     weights = np.ones((1,) * axes, np.float32)
-    sizes = zip(write, shape, _each(write_px, axes), _each(overlap_px, axes), strict=True)
+    writes, overlaps = _each(write_px, axes, "write_px"), _each(overlap_px, axes, "overlap_px")
+    sizes = zip(write, shape, writes, overlaps, strict=True)
     for axis, (part, size, step, overlap) in enumerate(sizes):
         number = (part.start + overlap) // step if part.start else 0
         centres = np.arange(part.start, part.stop) + 0.5
@@ -117,8 +123,12 @@ def blend_weights(
     return weights
 
 
-def _each(lengths: Lengths, axes: int) -> tuple[int, ...]:
-    return (lengths,) * axes if isinstance(lengths, int) else tuple(lengths)
+def _each(lengths: Lengths, axes: int, name: str) -> tuple[int, ...]:
+    """One length for each axis, of as many or of one for all."""
+    each = tuple(whole_number_of(length, name, least=0) for length in list_of(lengths))
+    if len(each) not in (1, axes):
+        raise ValueError(f"{name} is {lengths}: must be one for all axes, or {axes} of them.")
+    return each if len(each) == axes else each * axes
 
 
 def _read(write: Region, before_px: Sequence[int], read_px: Sequence[int]) -> Region:

@@ -11,6 +11,7 @@ at multiples of it therefore give exactly what the whole image would give; the s
 pixels (the network returns 516 of 700) are cut at the end of each axis.
 """
 
+from unetflow.arguments import whole_number_of
 from unetflow.tiles.geometry import Geometry
 
 # Maps of base_channels and full size that the U-Net holds at the peak of inference, on the first
@@ -36,16 +37,18 @@ def unet_geometry(depth: int = 4, base_channels: int = 64, norm: str | None = No
 
 def _output_or_none(input_px: int, depth: int) -> int | None:
     """Output size of the U-Net, or None where a size turns odd before a pooling or vanishes."""
-    size_px = input_px
-    for _ in range(depth):
-        size_px -= 4  # two valid 3x3 convolutions
-        if size_px <= 0 or size_px % 2:
-            return None
-        size_px //= 2
-    size_px -= 4
-    for _ in range(depth):
-        size_px = 2 * size_px - 4
-    return size_px if size_px > 0 else None
+    output_px = input_px - 2 * halo_px(depth)
+    return output_px if output_px > 0 and not _surplus_px(input_px, depth) else None
+
+
+def _surplus_px(input_px: int, depth: int) -> int:
+    """By how much an input is larger than one that every pooling meets with an even size.
+
+    Each level takes four pixels and halves the rest: n pixels of the lowest are 2 n + 4 of the next
+    one, and 2**depth n + 4 (2**depth - 1) of the input.
+    """
+    step = 1 << depth
+    return (input_px - 4 * (step - 1)) % step
 
 
 def output_size_px(input_px: int, depth: int = 4) -> int:
@@ -54,6 +57,8 @@ def output_size_px(input_px: int, depth: int = 4) -> int:
     Raises ValueError, with the nearest valid sizes, where a pooling would meet an odd size or
     nothing would be left. Source: Ronneberger et al. 2015, figure 1 and section 2.
     """
+    input_px = whole_number_of(input_px, "input_px", least=1)
+    depth = whole_number_of(depth, "depth", least=1)
     output_px = _output_or_none(input_px, depth)
     if output_px is None:
         raise ValueError(
@@ -66,21 +71,15 @@ def output_size_px(input_px: int, depth: int = 4) -> int:
 
 def nearest_input_sizes_px(input_px: int, depth: int = 4) -> list[int]:
     """The nearest valid input sizes at or below and above `input_px` (below may not exist)."""
-    above = valid_input_px(1, depth)
-    while above < input_px:
-        above += 2**depth
+    above = valid_input_px(max(1, input_px - 2 * halo_px(depth)), depth)
     below = above - 2**depth
     return [size for size in (below, above) if _output_or_none(size, depth) is not None]
 
 
 def valid_input_px(output_px: int, depth: int = 4) -> int:
     """The smallest valid input whose output has at least `output_px` pixels: 512 -> 700."""
-    # Valid inputs are all congruent modulo 2**depth: search one period from the first candidate.
-    smallest = output_px + 2 * halo_px(depth)
-    for size_px in range(smallest, smallest + 2 ** (depth + 3)):
-        if _output_or_none(size_px, depth) is not None:
-            return size_px
-    raise AssertionError(f"no valid input for {output_px} px at depth {depth}")
+    smallest = whole_number_of(output_px, "output_px", least=1) + 2 * halo_px(depth)
+    return smallest + -_surplus_px(smallest, depth) % (1 << depth)
 
 
 def halo_px(depth: int = 4) -> int:
@@ -89,5 +88,5 @@ def halo_px(depth: int = 4) -> int:
     Each level loses four pixels of its own on the way down and four on the way up, the lowest
     four: 8 (2**depth - 1) + 4 * 2**depth on both sides together.
     """
-    lowest = 1 << depth
+    lowest = 1 << whole_number_of(depth, "depth", least=1)
     return (8 * (lowest - 1) + 4 * lowest) // 2

@@ -11,8 +11,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from unetflow.arguments import labels_of, list_of, number_of, whole_number_of
 from unetflow.engine.compiled import compiled
 from unetflow.engine.each import for_each
 from unetflow.labels.encoding import separate_touching
@@ -29,7 +30,7 @@ def reach_px(w0: float, sigma_px: float) -> float:
 
 
 def weight_map(
-    labels: np.ndarray,
+    labels: ArrayLike,
     *,
     class_weights: tuple[float, float] = (1.0, 1.0),
     w0: float = 10.0,
@@ -42,20 +43,26 @@ def weight_map(
     `class_weights` is (background, objects). Touching instances are separated first; `spacing` is
     the size of a pixel along each axis, in units of sigma (default 1). Source: Ronneberger et al.
     2015, equation 2. Made by `threads` threads in pieces with a halo as wide as the term reaches;
-    any pieces give the same bits.
+    any pieces give the same bits. Raises ValueError for labels that are no whole numbers from 0 on,
+    and for numbers out of range.
     """
-    background, objects = map(np.float32, class_weights)
-    weights = np.empty(labels.shape, np.float32)
-    steps, reach = _steps(labels, spacing), reach_px(w0, sigma_px)
+    image = labels_of(labels, "labels")
+    background, objects = map(np.float32, _numbers(class_weights, "class_weights", 2))
+    (w0,) = _numbers(w0, "w0", 1)
+    (sigma_px,) = _numbers(sigma_px, "sigma_px", 1, above_0=True)
+    steps, reach = _steps(image, spacing), reach_px(w0, sigma_px)
+    weights = np.empty(image.shape, np.float32)
+    if not image.size:
+        return weights
     halo = tuple(math.ceil(reach / step) + 1 for step in steps)  # one more for what touches
 
     def fill(piece: Region) -> None:
-        wide, inner = with_halo(piece, halo, labels.shape)
-        separated = separate_touching(labels[wide])
+        wide, inner = with_halo(piece, halo, image.shape)
+        separated = separate_touching(image[wide])
         term = separation_term(separated, w0=w0, sigma_px=sigma_px, spacing=steps)[inner]
         weights[piece] = np.where(separated[inner] == 0, background + term, objects)
 
-    for_each(fill, _pieces(labels.shape), threads=threads)
+    for_each(fill, _pieces(image.shape), threads=whole_number_of(threads, "threads", least=1))
     return weights
 
 
@@ -74,13 +81,30 @@ def separation_term(
     if not reach or not separated.size:
         return np.zeros(separated.shape, np.float32)
     labels = np.ascontiguousarray(separated, np.uint32)
-    nearest, second = two_nearest(labels, reach=reach, spacing=_steps(labels, spacing))
+    steps = _steps(labels, spacing)
+    across = math.hypot(*(size * step for size, step in zip(labels.shape, steps, strict=True)))
+    nearest, second = two_nearest(labels, reach=min(reach, across), spacing=steps)
     term = _term(nearest.ravel(), second.ravel(), reach, w0, 2 * sigma_px**2)
     return np.asarray(term).reshape(labels.shape)
 
 
 def _steps(labels: np.ndarray, spacing: Sequence[float] | None) -> tuple[float, ...]:
-    return tuple(map(float, spacing or (1.0,) * labels.ndim))
+    if spacing is None:
+        return (1.0,) * labels.ndim
+    return _numbers(spacing, "spacing", labels.ndim, above_0=True)
+
+
+def _numbers(
+    values: float | Sequence[float], name: str, count: int, *, above_0: bool = False
+) -> tuple[float, ...]:
+    """So many numbers of 0 or more, or only more."""
+    found = tuple(number_of(value, name) for value in list_of(values))
+    possible = all(0 <= value < math.inf and (value or not above_0) for value in found)
+    if len(found) != count or not possible:
+        many = "one number" if count == 1 else f"{count} numbers"
+        rule = "more than 0" if above_0 else "0 or more"
+        raise ValueError(f"{name} is {values}: must be {many}, {rule} and finite.")
+    return found
 
 
 def _pieces(shape: tuple[int, ...]) -> list[Region]:
