@@ -140,11 +140,15 @@ def run_of(wildcards):
 
 
 def raw_file(column):
-    """Function of wildcards: the raw file of the image, whose time does not count."""
+    """Function of wildcards: the raw file of the image, whose time does not count.
+
+    None for a name with braces, which Snakemake would fill in: whether the file is there was asked
+    before, and its fingerprint among the params says when it is another one.
+    """
 
     def path(wildcards):
         file, _ = split_dataset(getattr(SETTINGS.images[wildcards.image], column))
-        return ancient(str(file))
+        return None if {"{", "}"} & {*str(file)} else ancient(str(file))
 
     return path
 
