@@ -92,8 +92,9 @@ class Slide:
                 time = None
             opened = open_file(source, axes=axes)
         except Exception as error:  # decoders raise many kinds
+            why, _, _ = str(error).partition("\n")  # behind it are all decoders that were tried
             raise SlideError(
-                f"{self.path}: cannot be opened as an image ({type(error).__name__}: {error}). "
+                f"{self.path}: cannot be opened as an image ({type(error).__name__}: {why}). "
                 f"Readable are {READABLE}; check that the file is whole, or take it out of the "
                 "sheet."
             ) from error
@@ -115,9 +116,10 @@ class Slide:
         try:
             return self._pick.read(self._opened.levels[level], rows, columns)
         except Exception as error:  # decoders raise many kinds
+            why, _, _ = str(error).partition("\n")
             raise SlideError(
                 f"{self.path}: level {level} cannot be read at rows {rows.start} to {rows.stop}, "
-                f"columns {columns.start} to {columns.stop} ({type(error).__name__}: {error}). The "
+                f"columns {columns.start} to {columns.stop} ({type(error).__name__}: {why}). The "
                 "file is damaged or its compression is not known: convert it, or take it out of "
                 "the sheet."
             ) from error
