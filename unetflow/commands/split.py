@@ -40,9 +40,7 @@ def write_splits(
     seed: int,
     redraw: bool = False,
 ) -> tuple[Counter[str], Counter[str]]:
-    """Copy a sheet with the empty cells of its split column filled in.
-
-    Returns how many images of each part were given, and how many were drawn.
+    """Copy a sheet with its empty splits filled in; images given and images drawn of each part.
 
     An image without truth is for prediction. With `redraw` the splits of all annotated images are
     drawn anew, but for those of split predict. Raises ConfigError where given splits contradict

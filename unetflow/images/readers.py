@@ -45,6 +45,9 @@ READABLE = (
     "DICOM"
 )
 
+# Decoders of pictures by how a file begins; of all that there are, that of Ultra HDR crashes.
+CODECS = {b"\x89PNG": "png", b"\xff\xd8": "jpeg8 ljpeg jpegls", b"": "tiff bmp gif webp"}
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -68,11 +71,23 @@ def open_file(path: str | Path, *, axes: str | None) -> Opened:
     if suffix == ".npy":
         return _array(np.load(file, mmap_mode="r", allow_pickle=False), axes)
     if suffix in (".png", ".jpg", ".jpeg"):
-        pixels = imagecodecs.imread(file)
-        return Opened([pixels], "YXS"[: pixels.ndim], [None])
+        return _open_picture(file)
     if suffix in OPENSLIDE:
         return _open_with_openslide(file)
     return _open_tiff(file, axes)
+
+
+def _open_picture(file: Path) -> Opened:
+    """A PNG or a JPEG, whatever its name says. Raises ValueError for one that is cut off.
+
+    JPEG's decoder fills with gray what is lacking.
+    """
+    content = file.read_bytes()
+    if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
+        raise ValueError("it is cut off: a JPEG ends with a mark, and this one does not")
+    codecs = next(of for beginning, of in CODECS.items() if content.startswith(beginning))
+    pixels = imagecodecs.imread(content, codec=[*codecs.split()])
+    return Opened([pixels], "YXS"[: pixels.ndim], [None])
 
 
 def tiffs_of(folder: Path) -> list[Path]:
