@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import yaml
@@ -100,14 +100,21 @@ class Project:
 
     def snakemake(self, *arguments: str) -> Done:
         """Run `snakemake --cores 2` with these arguments in the folder."""
-        done = subprocess.run(
+        with self.started(*arguments, stdout=subprocess.PIPE) as process:
+            text, _ = process.communicate()
+        return Done(process.returncode, text)
+
+    def started(self, *arguments: str, stdout: IO[str] | int) -> subprocess.Popen[str]:
+        """The same while it runs, in a process group of its own; errors are among the output."""
+        return subprocess.Popen(
             ["snakemake", "--cores", "2", *arguments],
             cwd=self.folder,
             env={**os.environ, "PATH": self.path, "PYTHONPATH": str(self.folder)},
-            capture_output=True,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
-        return Done(done.returncode, done.stdout + done.stderr)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ MODULES = {"predict": "unetflow.predict", "score": "unetflow.metrics", "split": 
 WRONG = {  # arguments that a command can only refuse
     "predict": ["none.safetensors", "none.tif", "out.ome.zarr"],
     "score": ["none.tif", "none.tif"],
-    "split": ["none.tsv", "out.tsv", "--folds", "2"],
+    "split": ["none.tsv", "out.tsv", "--folds", "3"],
 }
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unetflow.commands import MENDABLE, run
-from unetflow.commands.split import Annotated, assign_splits
+from unetflow.commands.split_drawing import Annotated, assign_splits
 from unetflow.errors import ConfigError
 
 FOLDS = {"0": 1.0, "1": 1.0, "2": 1.0, "3": 1.0}
@@ -58,6 +58,22 @@ def test_the_seed_decides_and_the_order_of_the_sheet_does_not() -> None:
     assert first != assign_splits(images, FOLDS, seed=2)
 
 
+@given(st.integers(0, 40), st.lists(st.sampled_from([*FOLDS]), max_size=40), st.integers(0, 99))
+def test_what_is_given_counts_in_the_shares(count: int, given: list[str], seed: int) -> None:
+    have = Counter(given)
+    lacking = [part for part in FOLDS if not have[part]]
+    if count < len(lacking):
+        with pytest.raises(ConfigError, match="cannot make"):
+            assign_splits(drawn(count), FOLDS, seed=seed, given=have)
+        return
+    total = have + Counter(assign_splits(drawn(count), FOLDS, seed=seed, given=have).values())
+    assert total.total() == count + len(given)
+    assert set(total) == set(FOLDS)
+    enough = max((have[part] for part in FOLDS), default=0)
+    if enough * len(FOLDS) <= total.total():  # none had more than its share
+        assert max(total.values()) - min(total.values()) <= 2  # shares are rounded as they fill
+
+
 @pytest.fixture
 def sheet(tmp_path: Path) -> Path:
     rows = ["image\tdataset\tpath\ttruth\tgroup"]
@@ -76,15 +92,15 @@ def test_the_command_fills_in_the_split_column(
 ) -> None:
     out = sheet.with_name("out.tsv")
     assert (
-        run("split", [str(sheet), str(out), "--folds", "2", "--data-dir", str(sheet.parent)]) == 0
+        run("split", [str(sheet), str(out), "--folds", "4", "--data-dir", str(sheet.parent)]) == 0
     )
-    assert capsys.readouterr().out == "0: 4 images, 1: 4 images\n"
+    assert capsys.readouterr().out == "0: 2 images, 1: 2 images, 2: 2 images, 3: 2 images\n"
     lines = [line.split("\t") for line in out.read_text().splitlines()]
     assert lines[0] == ["image", "dataset", "path", "truth", "group", "split"]
     assert lines[-1][-1] == "predict"
     assert all(lines[k][-1] == lines[k + 1][-1] for k in range(1, 9, 2))
     before = out.read_text()
-    assert run("split", [str(out), str(out), "--folds", "2", "--data-dir", str(sheet.parent)]) == 0
+    assert run("split", [str(out), str(out), "--folds", "4", "--data-dir", str(sheet.parent)]) == 0
     assert out.read_text() == before
 
 
@@ -115,17 +131,19 @@ def test_polygons_of_any_class_on_the_plane_are_counted(
 
     monkeypatch.setattr("unetflow.commands.split.assign_splits", look)
     out, folder = sheet.with_name("out.tsv"), ["--data-dir", str(sheet.parent)]
-    assert run("split", [str(sheet), str(out), "--folds", "2", *folder]) == 0
+    assert run("split", [str(sheet), str(out), "--folds", "4", *folder]) == 0
     assert seen == {f"i{k}": (k + 1) / 400 for k in range(8)}
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--folds", "1"], "--folds is 1: must be 2 or more"),
+        (["--folds", "2"], "--folds is 2: must be 3 or more"),
+        (["--shares", "70", "-10", "20"], "must be 0 or more, such as 70 10 20"),
+        (["--shares", "0", "0", "0"], "must be 0 or more, such as 70 10 20"),
         (["--folds", "9"], "8 images in 4 groups cannot make 9 parts"),
-        (["--folds", "2", "--truth", "interior"], "interior"),
-        (["--folds", "2", "--data-dir", "/nowhere"], "there is no such file"),
+        (["--folds", "3", "--truth", "interior"], "interior"),
+        (["--folds", "4", "--data-dir", "/nowhere"], "there is no folder /nowhere, which {data}"),
     ],
 )
 def test_what_cannot_be_split_is_said(
@@ -143,6 +161,108 @@ def test_a_sheet_without_truths_is_refused(
 ) -> None:
     (tmp_path / "s.tsv").write_text("image\tpath\na\tb\n")
     assert (
-        run("split", [str(tmp_path / "s.tsv"), str(tmp_path / "o.tsv"), "--folds", "2"]) == MENDABLE
+        run("split", [str(tmp_path / "s.tsv"), str(tmp_path / "o.tsv"), "--folds", "3"]) == MENDABLE
     )
     assert "has no column truth" in capsys.readouterr().err
+
+
+def split(folder: Path, rows: list[str], *options: str) -> list[str]:
+    """The splits that a sheet of rows `image dataset group split` comes back with, - for empty."""
+    lines = ["image\tdataset\tgroup\tsplit\tpath\ttruth"]
+    for k, row in enumerate(rows):
+        labels = np.zeros((20, 20), np.uint8)
+        labels.flat[:: 20 - k % 15] = 1
+        truth = folder / f"t{k}.tif"
+        tifffile.imwrite(truth, labels)
+        cells = [cell.replace("-", "") for cell in row.split()]
+        lines.append("\t".join([*cells, f"i{k}.tif", str(truth)]))
+    sheet = folder / "sheet.tsv"
+    sheet.write_text("\n".join(lines) + "\n")
+    assert run("split", [str(sheet), str(sheet), *options]) == 0
+    return [line.split("\t")[3] for line in sheet.read_text().splitlines()[1:]]
+
+
+def test_rows_with_a_split_keep_it_and_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"set{k} cells - {'test' if k >= 45 else '-'}" for k in range(50)]
+    found = split(tmp_path, rows, "--shares", "70", "10", "20")
+    assert found[45:] == ["test"] * 5
+    assert Counter(found) == {"train": 35, "validation": 5, "test": 10}
+    assert capsys.readouterr().out == (
+        "train: 35 images, validation: 5 images, test: 10 images\n"
+        "5 of them as the sheet had them; --redraw draws all anew\n"
+    )
+    without = split(tmp_path, rows, "--shares", "80", "20", "0")
+    assert Counter(without[:45]) == {"train": 36, "validation": 9}  # all tests are given
+    again = split(tmp_path, [f"{row} " for row in rows], "--shares", "70", "10", "20", "--redraw")
+    assert Counter(again) == Counter(found)
+    assert again[45:] != ["test"] * 5
+
+
+def test_a_row_joins_the_split_of_its_group_and_predict_stays(tmp_path: Path) -> None:
+    rows = [
+        "a cells mouse1 test",
+        "b cells mouse1 -",
+        "c cells mouse1 predict",
+        "d cells - predict",
+    ]
+    rows += [f"x{k} cells - -" for k in range(8)]
+    found = split(tmp_path, rows, "--shares", "60", "20", "20")
+    assert found[:4] == ["test", "test", "predict", "predict"]
+    assert Counter(found[4:]) == {"train": 6, "validation": 2}
+
+
+def test_each_dataset_has_all_parts(tmp_path: Path) -> None:
+    rows = [f"a{k} cells - -" for k in range(6)] + [f"b{k} nuclei - -" for k in range(3)]
+    found = split(tmp_path, rows, "--folds", "3")
+    assert Counter(found[:6]) == {"0": 2, "1": 2, "2": 2}
+    assert sorted(found[6:]) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        (
+            ["a c g test", "b c g train", "d c - -"],
+            ["--shares", "1", "1", "1"],
+            "group 'g' is given",
+        ),
+        (["a c - test", "b c - -", "d c - -"], ["--folds", "3"], "line 2: split 'test' is given"),
+        (["a c - Test", "b c - -"], ["--shares", "1", "1", "1"], "line 2: split 'Test' is given"),
+        (["a c - -", "a c - -"], ["--shares", "1", "1", "1"], "line 2: image 'a' is there twice"),
+        (["a c - train", "b c - train", "d c - -"], ["--shares", "1", "1", "1"], "cannot make 2"),
+    ],
+)
+def test_what_contradicts_what_is_given_is_refused(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    rows: list[str],
+    options: list[str],
+    message: str,
+) -> None:
+    with pytest.raises(AssertionError, match=str(MENDABLE)):
+        split(tmp_path, rows, *options)
+    assert message in capsys.readouterr().err
+
+
+def test_a_sheet_is_read_as_the_pipeline_reads_it(
+    sheet: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = sheet.read_text()
+    command = [str(sheet), str(sheet.with_name("out.tsv")), "--folds", "4"]
+    for content, message in (
+        (good.replace("new.tif", "n\xe4u.tif").encode("latin-1"), "is no text in UTF-8 (byte"),
+        (good.replace("\t", ";").encode(), "with tabs between them (not commas or semicolons)"),
+        (good.encode("utf-16"), "is no text in UTF-8 (byte 0 is 0xff)"),
+        ((good + "x\ty\tz\tu\tv\tw\n").encode(), "line 11: more cells than the header"),
+        (good.encode(), "t0.tif: say with --data-dir which folder {data} stands for"),
+        (good.replace("\tgroup", "\tplane").encode(), "plane: 'g0' must be a number from 0 on"),
+    ):
+        sheet.write_bytes(content)
+        folder = ["--data-dir", str(sheet.parent)] if b"plane" in content else []
+        assert run("split", [*command, *folder]) == MENDABLE
+        assert message in capsys.readouterr().err
+    assert not sheet.with_name("out.tsv").exists()
+    sheet.write_bytes(good.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert run("split", [*command, "--data-dir", str(sheet.parent)]) == 0

@@ -86,6 +86,21 @@ def test_a_truncated_file_is_an_error_of_ours(tmp_path: Path) -> None:
             whole(slide)
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_a_picture_that_is_cut_off_is_one_line_and_never_filled_with_gray(
+    tmp_path: Path, ending: str
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (90, 70), dtype=np.uint8)
+    imagecodecs.imwrite(tmp_path / f"i.{ending}", noise)
+    content = (tmp_path / f"i.{ending}").read_bytes()
+    assert Slide(tmp_path / f"i.{ending}").levels[0].shape_px == (90, 70)
+    for size in range(1, len(content) - 20, 211):
+        (tmp_path / f"cut.{ending}").write_bytes(content[:size])
+        with pytest.raises(SlideError, match=rf"cut\.{ending}: cannot be opened") as told:
+            Slide(tmp_path / f"cut.{ending}")
+        assert "\n" not in str(told.value)  # no line of each decoder that was tried
+
+
 @pytest.mark.parametrize(
     ("name", "shape_px", "mpp"),
     [

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from unetflow.errors import SlideError, StoreError, UnetflowError
+from unetflow.errors import SlideError, StoreError
 from unetflow.jobs.bundles import bundles_of, in_turn
+from unetflow.jobs.failures import ImagesFailed
 from unetflow.jobs.resources import for_shards, pixels_of
 from unetflow.jobs.sheet import Image
 from unetflow.provenance.receipts import read_receipt, write_receipt
@@ -103,15 +104,22 @@ def test_one_bad_image_does_not_keep_the_others_from_being_done(
     of_bundle = tmp_path / f"{AB}.json"
     with (
         caplog.at_level(logging.ERROR),
-        pytest.raises(UnetflowError, match="1 of 3 images failed. None of the 3 goes on") as told,
+        pytest.raises(ImagesFailed, match="1 of 3 images failed\nbad: bad.tif: cannot") as told,
     ):
         in_turn(do, arguments(tmp_path / AB, "a", "bad", "b"), output=of_bundle)
-    assert "bad: bad.tif: cannot be opened" in str(told.value)
+    assert told.value.why == {"bad": "bad.tif: cannot be opened"}
+    assert told.value.others == 2
     assert "bad.tif" in caplog.text
     assert not of_bundle.exists()
     assert len(list((tmp_path / "images").rglob("?.json"))) == 2
-    with pytest.raises(RuntimeError, match="2 of 3 images failed"):  # with its traceback
+    with pytest.raises(ImagesFailed, match="2 of 3 images failed\n.*\nbug: KeyError: 'bug' "):
         in_turn(do, arguments(tmp_path / AB, "bad", "bug", "b"), output=of_bundle)
+
+
+def test_a_bundle_of_one_says_its_own_error_alone(tmp_path: Path) -> None:
+    with pytest.raises(ImagesFailed) as told:
+        in_turn(do, arguments(tmp_path / AB, "bad"), output=tmp_path / f"{AB}.json")
+    assert str(told.value) == "bad: bad.tif: cannot be opened"
 
 
 class Stage:

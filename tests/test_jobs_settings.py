@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def test_defaults_are_filled_in_and_paths_resolved(config: dict[str, Any]) -> No
 def test_a_mistyped_key_is_named_with_what_was_meant(config: dict[str, Any]) -> None:
     config["predict"] = {"writepx": 512}
     with pytest.raises(
-        ConfigError, match="config: predict: unknown key 'writepx', did you mean 'write_px'"
+        ConfigError, match="config: predict: unknown key 'writepx'; did you mean 'write_px'"
     ):
         read(config)
 
@@ -134,7 +135,7 @@ def test_all_problems_come_in_one_error(config: dict[str, Any]) -> None:
         read(config)
     for part in (
         "images.tsv line 5: image 'a' is there twice",
-        "line 6: image: 'd/e' does not match",
+        "line 6: image: 'd/e' must be a name of letters A to Z",
         "image f: there is no file ./gone.tif",
         "image g: dataset 'mice' is not in the config; there are: cells",
         "image g: split train needs a truth",
@@ -147,6 +148,10 @@ def test_all_problems_come_in_one_error(config: dict[str, Any]) -> None:
 def test_an_empty_sheet_and_a_missing_one(config: dict[str, Any]) -> None:
     Path("images.tsv").write_text(HEADER)
     with pytest.raises(ConfigError, match=r"images\.tsv: holds no image"):
+        read(config)
+    config["images"] = "folder"
+    Path("folder").mkdir()
+    with pytest.raises(ConfigError, match=r"there is no sheet folder \(Is a directory\)"):
         read(config)
     config["images"] = "none.tsv"
     with pytest.raises(ConfigError, match=r"there is no sheet .*none\.tsv"):
@@ -180,8 +185,8 @@ def test_messages_say_what_a_cell_must_be(config: dict[str, Any]) -> None:
     add("my slide\tcells\t{data}/a.tif\t\tPredict\t")
     with pytest.raises(ConfigError, match="2 problems") as caught:
         read(config)
-    assert "it must be a name of letters A to Z, digits, _ and -" in str(caught.value)
-    assert "it must be train, validation, test or predict, or the number" in str(caught.value)
+    assert "must be a name of letters A to Z, digits, _ and -" in str(caught.value)
+    assert "must be train, validation, test or predict, or the number" in str(caught.value)
     config["export"] = {"formats": "geojson"}
     config["experiments"]["unet"]["recipe"] = {"learning_rate": "4e-3"}
     with pytest.raises(ConfigError, match="2 problems") as caught:
@@ -245,14 +250,144 @@ def test_write_regions_must_fit_poolings_and_shards(config: dict[str, Any]) -> N
 
 def test_unknown_datasets_and_weightings(config: dict[str, Any]) -> None:
     config["experiments"]["unet"] |= {"dataset": "cell", "weighting": "w"}
-    with pytest.raises(ConfigError, match=r"dataset: 'cell' is not defined; there are: cells"):
+    with pytest.raises(ConfigError, match=r"dataset: 'cell' is not defined; did you mean 'cells'"):
         read(config)
 
 
-def test_an_image_of_an_unknown_dataset_is_one_problem(config: dict[str, Any]) -> None:
+@pytest.mark.parametrize("of_all", [False, True])
+def test_a_mistyped_dataset_is_one_problem_with_what_was_meant(
+    config: dict[str, Any], of_all: bool
+) -> None:
     add("d\tcell\t{data}/a.tif\t{data}/a-t.tif\ttrain\t")
-    with pytest.raises(ConfigError, match="one problem .*\n.*dataset 'cell' is not in the config"):
+    if of_all:
+        saved(Path("images.tsv").read_text().replace("\tcells\t", "\tcell\t"))
+    with pytest.raises(ConfigError, match="one problem") as caught:
         read(config)
+    who = "image a and 3 more" if of_all else "image d"
+    assert str(caught.value).endswith(
+        f"images.tsv: {who}: dataset 'cell' is not in the config; did you mean 'cells'? "
+        "there are: cells"
+    )
+
+
+def test_an_unknown_column_is_one_line_with_those_there_are(config: dict[str, Any]) -> None:
+    good = Path("images.tsv").read_text()
+    saved(good.replace("truth", "label").replace("group", "grup"))
+    with pytest.raises(ConfigError, match="2 problems") as caught:
+        read(config)
+    columns = (
+        "there are: image, dataset, path, truth, split, group, mpp, level, time, axes, scene, plane, "
+    )
+    _, of_label, of_grup = str(caught.value).split("\n")
+    assert of_label.startswith(f"  - images.tsv: unknown column 'label'; {columns}")
+    assert of_grup.startswith(
+        f"  - images.tsv: unknown column 'grup'; did you mean 'group'? {columns}"
+    )
+    saved(good.replace("\n", "\t\n").replace("group\t", "group\tnotes"))
+    assert len(read(config).images) == 3  # nothing is lost with an empty one
+    saved(good.replace("\n", "\t0\n").replace("group\t0", "group\t"))
+    with pytest.raises(ConfigError, match="lines 2, 3, 4: more cells than the header has columns"):
+        read(config)
+
+
+def test_what_is_wrong_in_many_rows_is_said_once_and_without_patterns(
+    config: dict[str, Any],
+) -> None:
+    header, *rows = Path("images.tsv").read_text().splitlines()
+    few = [f"{row}\t0,5" for row in rows]
+    many = [f"n{k}\tcells\ta.tif\t\tpredict\t\t0,5" for k in range(6)]
+    saved("\n".join([f"{header}\tmpp", *few, *many]))
+    with pytest.raises(ConfigError, match="one problem") as caught:
+        read(config)
+    assert str(caught.value).endswith(
+        "images.tsv lines 2, 3, 4, 5, 6 and 4 more: mpp: '0,5' must be um per pixel, with a "
+        "point, such as 0.25"
+    )
+
+
+def patterns(part: object) -> Iterator[dict[str, Any]]:
+    """All parts of a schema that have a pattern."""
+    for inner in (
+        part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    ):
+        yield from patterns(inner)
+    if isinstance(part, dict) and isinstance(part.get("pattern"), str):
+        yield part
+
+
+@pytest.mark.parametrize("name", ["config", "images"])
+def test_every_pattern_of_the_schemas_has_words(name: str) -> None:
+    schema = yaml.safe_load((ROOT / "workflow/schemas" / f"{name}.schema.yaml").read_text())
+    found = list(patterns(schema))
+    assert len(found) >= 5
+    assert all(part["description"] for part in found)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"datasets": {"my cells": {"truth": "instances"}}},
+            "'my cells' must be a name of letters",
+        ),
+        ({"datasets": {2018: {"truth": "instances"}}}, "2018 is not .*put it in quotes: '2018'"),
+        ({"results": "out/{1}"}, r"results: 'out/\{1\}' must be a path without \{ and \}"),
+        ({"require_gpu": "yes please"}, "require_gpu: .*write true or false, without quotes"),
+        (
+            {"datasets": {"cells": {"truth": "instances", "percentiles": [1, 2, 3]}}},
+            "percentiles: .*is too long; it must have 2 entries at most",
+        ),
+    ],
+)
+def test_what_the_schema_refuses_is_said_in_words(
+    config: dict[str, Any], keys: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        read(config | keys)
+    assert "^" not in str(caught.value)
+
+
+@pytest.mark.parametrize("folds", ["00", "01"])
+def test_three_folds_are_the_fewest(config: dict[str, Any], folds: str) -> None:
+    rows = [f"i{k}\tcells\ta.tif\ta-t.tif\t{fold}\t\n" for k, fold in enumerate(folds * 2)]
+    saved(HEADER + "".join(rows))
+    with pytest.raises(ConfigError, match=r"one problem .*\n.*experiments\.unet: its images have"):
+        read(config)
+    saved(HEADER + "".join(rows) + "x\tcells\ta.tif\ta-t.tif\t2\t\ny\tcells\ta.tif\ta-t.tif\t3\t\n")
+    assert read(config).notes == []
+
+
+def test_what_the_lack_of_a_split_means_is_said_at_the_start(config: dict[str, Any]) -> None:
+    assert read(config).notes == []
+    saved(Path("images.tsv").read_text().replace("validation", "train").replace("test", "train"))
+    of_validation, of_test = read(config).notes
+    assert of_validation.startswith(
+        "config: experiments.unet: no image of its dataset is of split "
+    )
+    assert "split validation: the last weights of each training are taken" in of_validation
+    assert "split test: nothing is scored" in of_test
+
+
+def test_files_that_are_not_there_are_ten_lines_at_most(config: dict[str, Any]) -> None:
+    for k in range(200):
+        add(f"n{k}\tcells\tgone{k}.tif\t\tpredict\t")
+    config["predict"] = {"write_px": 388}  # is not lost among them
+    with pytest.raises(ConfigError, match="388 px is no multiple") as caught:
+        read(config)
+    assert str(caught.value).count("there is no file") == 10
+    assert str(caught.value).endswith("and 190 more files of images are not there")
+
+
+def test_the_home_folder_may_be_a_tilde(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = str(Path.cwd())
+    monkeypatch.setenv("HOME", home)
+    config |= {"data_dir": "~", "results": "~/out"}
+    add("d\tcells\t~/a.tif\t\tpredict\t")
+    settings = read(config)
+    assert settings.images["d"].path == settings.images["a"].path == f"{home}/a.tif"
+    assert settings.config["results"] == f"{home}/out"
 
 
 def test_an_image_that_cannot_be_opened_waits_for_its_own_job(config: dict[str, Any]) -> None:
@@ -320,7 +455,7 @@ def test_a_path_that_leaves_data_dir_is_named(config: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "a b"])
 def test_names_that_would_be_paths_are_refused(config: dict[str, Any], name: str) -> None:
     add(f"{name}\tcells\t{{data}}/a.tif\t\tpredict\t")
-    with pytest.raises(ConfigError, match="does not match"):
+    with pytest.raises(ConfigError, match="must be a name of letters A to Z"):
         read(config)
 
 

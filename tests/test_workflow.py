@@ -126,4 +126,4 @@ def test_other_pixels_rerun_what_depends_on_them(finished: Project) -> None:
 def test_a_mistyped_key_ends_before_anything_runs(finished: Project) -> None:
     done = finished.snakemake("-n", "--config", "resluts=elsewhere")
     assert done.status != 0
-    assert "unknown key 'resluts', did you mean 'results'?" in done.text
+    assert "unknown key 'resluts'; did you mean 'results'?" in done.text

@@ -1,72 +1,34 @@
 """Who trains, who validates, who tests: `unetflow split sheet.tsv out.tsv --folds 5`.
 
+Rows with a split keep it, and count in the shares; the others are drawn, each dataset for itself.
 Groups stay together, and every part has sparse and crowded images: units (groups, or images without
 one) are sorted by the density of their instances, and each goes to the part that lacks most.
 """
 
 import argparse
 import csv
-import hashlib
+import io
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from unetflow.commands.split_drawing import Annotated, assign_splits
 from unetflow.errors import ConfigError
 from unetflow.images.polygons import is_geojson, read_polygons
 from unetflow.images.slide import Slide
 from unetflow.images.sources import Chosen
+from unetflow.jobs.sheet import Table, file_of, read_table
 from unetflow.labels.reading import read_truth
+from unetflow.store.files import write_whole
 
-
-@dataclass(frozen=True, slots=True)
-class Annotated:
-    """An image with truth, and how crowded it is."""
-
-    name: str
-    group: str  # "" for none
-    density: float  # instances per pixel
-
-
-def assign_splits(
-    images: Sequence[Annotated], shares: Mapping[str, float], *, seed: int
-) -> dict[str, str]:
-    """The part of each image, by name: groups together, densities mixed, the same for a seed.
-
-    `shares` are parts and how much of the images each is to have, in any unit. Raises ConfigError
-    where there are fewer groups than parts.
-    """
-    units: dict[str, list[Annotated]] = {}
-    for image in images:
-        units.setdefault(f"group {image.group}" if image.group else image.name, []).append(image)
-    if len(units) < len(shares):
-        raise ConfigError(
-            f"{len(images)} images in {len(units)} groups cannot make {len(shares)} parts: a group "
-            "is never on both sides of a split. Ask for fewer parts."
-        )
-    total = sum(shares.values())
-    # dense to sparse; equal ones in an order that hangs on the seed alone
-    order = sorted(units, key=lambda unit: (-_mean_density(units[unit]), _hashed(seed, unit)))
-    assigned: dict[str, str] = {}
-    counts = Counter(dict.fromkeys(shares, 0))
-    for done, unit in enumerate(order):
-        left = len(order) - done
-        empty = [part for part in shares if not counts[part]]
-        among = empty if len(empty) == left else list(shares)
-        members = units[unit]
-        after = counts.total() + len(members)
-        part = max(
-            among,
-            key=lambda part: (
-                after * shares[part] / total - counts[part],
-                _hashed(seed, f"{unit} {part}"),
-            ),
-        )
-        counts[part] += len(members)
-        assigned |= {image.name: part for image in members}
-    return assigned
+COLUMNS = ("image", "path", "truth")  # that a sheet has at least
+FEWEST_FOLDS = 3
+NAMED = ("train", "validation", "test")
+PREDICT = "predict"
+Row = dict[str, str]
 
 
 def write_splits(
@@ -75,48 +37,108 @@ def write_splits(
     shares: Mapping[str, float],
     *,
     kind: str,
-    data_dir: str,
+    data_dir: str | None,
     seed: int,
-) -> Counter[str]:
-    """Copy a sheet with its split column filled in; the number of images of each part.
+    redraw: bool = False,
+) -> tuple[Counter[str], Counter[str]]:
+    """Copy a sheet with its empty splits filled in; images given and images drawn of each part.
 
-    Images without truth, and those of split predict, stay as they are.
+    An image without truth is for prediction. With `redraw` the splits of all annotated images are
+    drawn anew, but for those of split predict. Raises ConfigError where given splits contradict
+    the shares or a group.
     """
-    with Path(sheet).open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, delimiter="\t")
-        rows, columns = list(reader), list(reader.fieldnames or [])
-    missing = {"image", "path", "truth"} - set(columns)
-    if missing:
-        raise ConfigError(f"{sheet}: has no column {', '.join(sorted(missing))}; see the README.")
-    annotated = [row for row in rows if row["truth"] and row.get("split") != "predict"]
-    images = [
-        Annotated(row["image"], row.get("group") or "", _density(row, kind, data_dir))
-        for row in annotated
-    ]
-    parts = assign_splits(images, shares, seed=seed)
+    table = read_table(Path(sheet), COLUMNS)
+    rows = [row for _, row in table.rows]
     for row in rows:
-        row["split"] = parts.get(row["image"], "predict")
-    columns += [] if "split" in columns else ["split"]
-    with Path(out).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return Counter(parts.values())
+        again = redraw and row.get("split") != PREDICT
+        row["split"] = "" if again else row.get("split", "")
+    _check(sheet, table, shares)
+    given = _counted(rows, shares)
+    for dataset in dict.fromkeys(row.get("dataset", "") for row in rows):
+        _fill(
+            [row for row in rows if row.get("dataset", "") == dataset],
+            shares,
+            kind=kind,
+            data_dir=data_dir,
+            seed=seed,
+        )
+    columns = list(dict.fromkeys([*table.columns, "split"]))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, delimiter="\t", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(out, text.getvalue().encode())
+    return given, _counted(rows, shares) - given
+
+
+def _counted(rows: Sequence[Row], shares: Mapping[str, float]) -> Counter[str]:
+    return Counter(row["split"] for row in rows if row["split"] in shares)
+
+
+def _check(sheet: str | Path, table: Table, shares: Mapping[str, float]) -> None:
+    """Raises ConfigError for names that are there twice and splits that nobody asked for."""
+    names = Counter(row["image"] for _, row in table.rows)
+    for line, row in table.rows:
+        if names[row["image"]] > 1:
+            raise ConfigError(
+                f"{sheet} line {line}: image {row['image']!r} is there twice; names are unique."
+            )
+        if row["split"] not in ("", PREDICT, *shares):
+            raise ConfigError(
+                f"{sheet} line {line}: split {row['split']!r} is given, but the parts asked for "
+                f"are {', '.join(shares)}. Correct it, ask for other parts, or let --redraw draw "
+                "the rows anew that have a split."
+            )
+
+
+def _fill(
+    rows: Sequence[Row],
+    shares: Mapping[str, float],
+    *,
+    kind: str,
+    data_dir: str | None,
+    seed: int,
+) -> None:
+    """Fill in the empty splits of the images of one dataset."""
+    part_of_group: dict[str, str] = {}
+    for row in rows:
+        group, part = row.get("group", ""), row["split"]
+        if group and part in shares and part_of_group.setdefault(group, part) != part:
+            raise ConfigError(
+                f"group {group!r} is given on both sides of a split ({part_of_group[group]}, "
+                f"{part}): keep all its images on one, or let --redraw draw them anew."
+            )
+    for row in rows:
+        if not row["split"]:
+            group = row.get("group", "")
+            row["split"] = part_of_group.get(group, "") if row["truth"] else PREDICT
+    images = [
+        Annotated(row["image"], row.get("group", ""), _density(row, kind, data_dir))
+        for row in rows
+        if not row["split"]
+    ]
+    if images:
+        parts = assign_splits(images, shares, seed=seed, given=_counted(rows, shares))
+        for row in rows:
+            row["split"] = row["split"] or parts[row["image"]]
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """The command. Raises ConfigError and others of ours for what cannot be split."""
     options = _parser(prog).parse_args(arguments)
     shares = _shares(options.folds, options.shares)
-    counts = write_splits(
+    given, drawn = write_splits(
         options.sheet,
         options.out,
         shares,
         kind=options.truth,
         data_dir=options.data_dir,
         seed=options.seed,
+        redraw=options.redraw,
     )
-    print(", ".join(f"{part}: {counts[part]} images" for part in shares))
+    print(", ".join(f"{part}: {given[part] + drawn[part]} images" for part in shares))
+    if given:
+        print(f"{given.total()} of them as the sheet had them; --redraw draws all anew")
     return 0
 
 
@@ -125,12 +147,15 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("sheet", help="the table of images; its split column may be missing")
     parser.add_argument("out", help="the table to write")
     how = parser.add_mutually_exclusive_group(required=True)
-    how.add_argument("--folds", type=int, metavar="K", help="numbers 0 to K - 1")
+    how.add_argument("--folds", type=int, metavar="K", help="numbers 0 to K - 1, three or more")
     how.add_argument(
         "--shares", type=float, nargs=3, metavar=("TRAIN", "VALIDATION", "TEST"), help="as 70 10 20"
     )
     parser.add_argument("--truth", choices=("instances", "interior"), default="instances")
-    parser.add_argument("--data-dir", default=".", help="replaces {data} in the sheet's paths")
+    parser.add_argument("--data-dir", help="replaces {data} in the sheet's paths")
+    parser.add_argument(
+        "--redraw", action="store_true", help="draw rows anew that have a split (but for predict)"
+    )
     parser.add_argument("--seed", type=int, default=1)
     return parser
 
@@ -138,22 +163,27 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 def _shares(folds: int | None, shares: Sequence[float]) -> dict[str, float]:
     """The parts that are asked for, and how much each is to have."""
     if folds is None:
-        return dict(zip(("train", "validation", "test"), shares, strict=True))
-    if folds < 2:
-        raise ConfigError(f"--folds is {folds}: must be 2 or more, usually 5.")
+        if not all(map(math.isfinite, shares)) or min(shares) < 0 or not sum(shares):
+            raise ConfigError(f"--shares are {shares}: must be 0 or more, such as 70 10 20.")
+        return dict(zip(NAMED, shares, strict=True))
+    if folds < FEWEST_FOLDS:
+        raise ConfigError(
+            f"--folds is {folds}: must be {FEWEST_FOLDS} or more, usually 5, as one is for test, "
+            "the next for validation, and the others for training. With fewer images use --shares."
+        )
     return dict.fromkeys(map(str, range(folds)), 1.0)
 
 
-def _density(row: Mapping[str, str], kind: str, data_dir: str) -> float:
-    path = row["truth"].replace("{data}", data_dir)
+def _density(row: Row, kind: str, data_dir: str | None) -> float:
+    path = _path(row["truth"], data_dir)
     chosen: Chosen = {
-        "plane": int(row["plane"]) if row.get("plane") else None,
-        "time": int(row["time"]) if row.get("time") else None,
+        "plane": _number(row, "plane"),
+        "time": _number(row, "time"),
         "axes": row.get("axes") or None,
         "scene": row.get("scene") or None,
     }
     if is_geojson(path):
-        with Slide(row["path"].replace("{data}", data_dir), **chosen) as slide:
+        with Slide(_path(row["path"], data_dir), **chosen) as slide:
             size_px = slide.levels[0].shape_px
         polygons = read_polygons(
             path,
@@ -171,9 +201,26 @@ def _density(row: Mapping[str, str], kind: str, data_dir: str) -> float:
     return np.count_nonzero(np.unique(labels)) / labels.size
 
 
-def _mean_density(images: Sequence[Annotated]) -> float:
-    return sum(image.density for image in images) / len(images)
+def _path(cell: str, data_dir: str | None) -> str:
+    """The file that a cell means. Raises ConfigError where nobody said what {data} is."""
+    if "{data}" not in cell:
+        return file_of(cell, "")
+    if data_dir is None:
+        raise ConfigError(
+            f"{cell}: say with --data-dir which folder {{data}} stands for, as data_dir in the "
+            "config does."
+        )
+    if not Path(data_dir).is_dir():
+        raise ConfigError(
+            f"--data-dir: there is no folder {data_dir}, which {{data}} stands for in the sheet."
+        )
+    return file_of(cell, data_dir)
 
 
-def _hashed(seed: int, name: str) -> str:
-    return hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).hexdigest()
+def _number(row: Row, column: str) -> int | None:
+    cell = row.get(column)
+    if cell and not cell.isdecimal():
+        raise ConfigError(
+            f"image {row['image']}: {column}: {cell!r} must be a number from 0 on, or empty."
+        )
+    return int(cell) if cell else None

@@ -4,6 +4,7 @@ Nothing is decoded here but metadata; arrays are read by region afterwards. Erro
 libraries: `unetflow.images.slide` puts them into words.
 """
 
+import io
 import re
 from pathlib import Path
 
@@ -23,7 +24,11 @@ READABLE = (
     "Zarr, OME-Zarr, folders of numbered TIFFs and, with openslide-python, MIRAX, Leica, Ventana, "
     "DICOM"
 )
+PNG = b"\x89PNG"
 COLOUR_TYPE, PALETTE = 25, b"\x03"  # a byte of a PNG, and its value
+
+# Decoders of pictures by how a file begins; of all that there are, that of Ultra HDR crashes.
+CODECS = {PNG: "png", b"\xff\xd8": "jpeg8 ljpeg jpegls", b"": "tiff bmp gif webp"}
 
 
 def open_file(
@@ -44,24 +49,35 @@ def open_file(
     if suffix == ".npy":
         return open_numpy(file, axes=axes)
     if suffix in (".png", ".jpg", ".jpeg"):
-        indices = None if as_shown else _indices(file)
-        pixels = imagecodecs.imread(file) if indices is None else indices
-        return Opened([pixels], "YXS"[: pixels.ndim], [None])
+        return _open_picture(file, as_shown=as_shown)
     if suffix in OPENSLIDE_SUFFIXES:
         return open_with_openslide(file)
     return open_tiff(file, axes=axes, scene=scene, as_shown=as_shown)
 
 
-def _indices(file: Path) -> np.ndarray | None:
-    """Of a PNG with a palette the number of each pixel's colour, None for any other."""
-    with file.open("rb") as opened:
-        header = opened.read(COLOUR_TYPE + 1)
-    if header[1:4] != b"PNG" or header[COLOUR_TYPE:] != PALETTE:
-        return None
+def _open_picture(file: Path, *, as_shown: bool) -> Opened:
+    """A PNG or a JPEG, whatever its name says. Raises ValueError for one that is cut off.
+
+    JPEG's decoder fills with gray what is lacking.
+    """
+    content = file.read_bytes()
+    if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
+        raise ValueError("it is cut off: a JPEG ends with a mark, and this one does not")
+    has_palette = content.startswith(PNG) and content[COLOUR_TYPE : COLOUR_TYPE + 1] == PALETTE
+    if has_palette and not as_shown:
+        pixels = _indices(content)
+    else:
+        codecs = next(of for beginning, of in CODECS.items() if content.startswith(beginning))
+        pixels = imagecodecs.imread(content, codec=[*codecs.split()])
+    return Opened([pixels], "YXS"[: pixels.ndim], [None])
+
+
+def _indices(content: bytes) -> np.ndarray:
+    """Of a PNG with a palette the number of each pixel's colour."""
     from PIL import Image  # the only one that hands them out
 
     Image.MAX_IMAGE_PIXELS = None  # what a user gives is no attack, whatever its size
-    with Image.open(file) as image:
+    with Image.open(io.BytesIO(content)) as image:
         return np.asarray(image)
 
 

@@ -164,8 +164,8 @@ def read_or_mark(
     """
     try:
         return slide.read(level, rows, columns)
-    except SlideError as error:
-        log.warning("%s; opening the file again", error)
+    except SlideError:
+        log.info("%s: opened again, as a part of it cannot be read", slide.path)
     slide.reopen()
     block = np.zeros(
         (slide.channels, rows.stop - rows.start, columns.stop - columns.start), slide.dtype
@@ -179,7 +179,7 @@ def read_or_mark(
             if halves := _quartered(*part):
                 waiting += halves
                 continue
-            why = str(error.__cause__ or error)
+            why = str(error.__cause__ or error).partition("\n")[0]
             lost.append({"rows": _ends(part[0]), "columns": _ends(part[1]), "why": why})
             continue
         inner = tuple(

@@ -109,8 +109,9 @@ class Slide:
         except Unclear as error:
             raise self._unclear(error) from error
         except Exception as error:  # decoders raise many kinds
+            why, _, _ = str(error).partition("\n")  # behind it are all decoders that were tried
             raise SlideError(
-                f"{self.path}: cannot be opened as an image ({type(error).__name__}: {error}). "
+                f"{self.path}: cannot be opened as an image ({type(error).__name__}: {why}). "
                 f"Readable are {READABLE}; check that the file is whole{self.door.leave_out}."
             ) from error
         self._opened: Opened = opened
@@ -152,9 +153,10 @@ class Slide:
         try:
             pixels = self._pick.read(self._arrays[level], rows, columns)
         except Exception as error:  # decoders raise many kinds
+            why, _, _ = str(error).partition("\n")
             raise SlideError(
                 f"{self.path}: level {level} cannot be read at rows {rows.start} to {rows.stop}, "
-                f"columns {columns.start} to {columns.stop} ({type(error).__name__}: {error}). The "
+                f"columns {columns.start} to {columns.stop} ({type(error).__name__}: {why}). The "
                 "file is damaged or its compression is not known: convert it"
                 f"{self.door.leave_out}."
             ) from error

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from unetflow.errors import UnetflowError
+from unetflow.jobs.failures import ImagesFailed, told
 from unetflow.jobs.resources import shapes_of
 from unetflow.jobs.sheet import Image
 from unetflow.provenance.receipts import BUNDLES, write_receipt
@@ -84,8 +84,8 @@ def in_turn(
     """Do each image of a bundle, then make the bundle's output of theirs.
 
     `images` are by name the arguments that each has for itself, among them `made`, its file;
-    `common` are those of all. One that fails does not keep the others from being done; an error
-    that names all of them follows.
+    `common` are those of all. One that fails does not keep the others from being done; ImagesFailed
+    follows, with the errors of all.
     """
     output = Path(output)
     files = [Path(str(of[made])) for of in images.values()]
@@ -106,22 +106,16 @@ def _do_all(
     images: Mapping[str, Mapping[str, object]],
     common: Mapping[str, object],
 ) -> None:
-    failed: list[str] = []
-    kind: type[Exception] = UnetflowError
+    why: dict[str, str] = {}
     for number, (name, of) in enumerate(images.items(), start=1):
         log.info("%d of %d: %s", number, len(images), name)
         try:
             do(**of, **common)
         except Exception as error:  # nothing of it is kept: its frames hold arrays
             log.exception("%s: %s", name, error)
-            failed.append(f"{name}: {error}")
-            kind = kind if isinstance(error, UnetflowError) else RuntimeError
-    if failed:
-        raise kind(
-            f"{len(failed)} of {len(images)} images failed. None of the {len(images)} goes on "
-            "until they are mended or taken out of the sheet; with images_per_job: 1 the others "
-            "do.\n" + "\n".join(failed)
-        )
+            why[name] = told(error)
+    if why:
+        raise ImagesFailed(why, len(images) - len(why))
 
 
 def _take_over(files: Sequence[Path], output: Path) -> None:

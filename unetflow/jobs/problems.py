@@ -1,6 +1,7 @@
 """What is wrong with config and sheet, as far as it can be told before anything runs."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,12 +9,14 @@ from unetflow import networks
 from unetflow.errors import ConfigError
 from unetflow.images.sources import split_dataset
 from unetflow.jobs.config import Config
+from unetflow.jobs.schemas import meant
 from unetflow.jobs.sheet import Image
 from unetflow.jobs.sources import Sources, sources_cache
 
 if TYPE_CHECKING:
     from unetflow.jobs.settings import Settings
 
+MOST_FILES = 10  # that are not there and are named
 AREA_CLASSES = ("ignore*", "region*")  # of polygons: `unetflow.images.polygons`
 
 
@@ -29,24 +32,30 @@ def problems_of(settings: "Settings", sheet: Path, of_rows: list[str]) -> list[s
 
 
 def _sheet_problems(settings: "Settings", sheet: Path) -> list[str]:
-    problems = []
     splits_of_group: dict[tuple[str, str], set[str]] = {}
     kinds: dict[str, set[bool]] = {}
+    strangers: dict[str, list[str]] = {}  # by dataset
+    without_truth: dict[str, list[str]] = {}  # by split
+    datasets = list(settings.config["datasets"])
     for image in settings.images.values():
-        if image.dataset not in settings.config["datasets"]:
-            problems.append(
-                f"{sheet}: image {image.name}: dataset {image.dataset!r} is not in the config; "
-                f"there are: {', '.join(settings.config['datasets'])}"
-            )
+        if image.dataset not in datasets:
+            strangers.setdefault(image.dataset, []).append(image.name)
         if image.truth is None and image.split != "predict":
-            problems.append(
-                f"{sheet}: image {image.name}: split {image.split} needs a truth; give one or set "
-                "the split to predict"
-            )
+            without_truth.setdefault(image.split, []).append(image.name)
         if image.group and image.split != "predict":
             splits_of_group.setdefault((image.dataset, image.group), set()).add(image.split)
         if image.split != "predict":
             kinds.setdefault(image.dataset, set()).add(image.split.isdigit())
+    problems = [
+        f"{sheet}: {_some(names)}: dataset {dataset!r} is not in the config; "
+        + meant(dataset, datasets)
+        for dataset, names in strangers.items()
+    ]
+    problems += [
+        f"{sheet}: {_some(names)}: split {split} needs a truth; give one or set the split to "
+        "predict"
+        for split, names in without_truth.items()
+    ]
     for (dataset, group), splits in splits_of_group.items():
         if len(splits) > 1:
             problems.append(
@@ -83,13 +92,9 @@ def _experiment_problems(settings: "Settings", name: str) -> list[str]:
         ("weighting", experiment["weighting"], list(config["weighting"])),
     ):
         if named is not None and named not in known:
-            problems.append(
-                f"{where}.{key}: {named!r} is not defined; there are: {', '.join(known)}"
-            )
-    if not problems:
-        for fold in settings.folds(name):
-            if not settings.images_of(name, fold, "train"):
-                problems.append(f"{where}: no image of its dataset is for training in fold {fold}")
+            problems.append(f"{where}.{key}: {named!r} is not defined; {meant(named, known)}")
+    if not problems and all(i.dataset in config["datasets"] for i in settings.images.values()):
+        problems += _training_problems(settings, name, where)
     geometry = networks.geometry_of(**experiment["network"])
     try:
         tile_px = settings.recipe(name).tile_px
@@ -109,6 +114,35 @@ def _experiment_problems(settings: "Settings", name: str) -> list[str]:
             f"config: predict.shard_px: {shard_px} px is no multiple of write_px = {write_px} px"
         )
     return problems
+
+
+def _training_problems(settings: "Settings", name: str, where: str) -> list[str]:
+    """Folds without an image to learn from."""
+    folds = settings.folds(name)
+    lacking = [fold for fold in folds if not settings.images_of(name, fold, "train")]
+    if not lacking:
+        return []
+    if any(image.split.isdigit() for image in settings.of_experiment(name)):
+        return [
+            f"{where}: its images have {len(folds)} folds ({', '.join(map(str, folds))}), three "
+            "are the fewest: one is for test, the next for validation, and the others for "
+            "training. Number more folds, or set the splits to train, validation and test"
+        ]
+    return [f"{where}: no image of its dataset is for training; set some splits to train"]
+
+
+def notes_of(settings: "Settings") -> list[str]:
+    """What may be meant and has consequences: a line for each split that is empty."""
+    consequences = {
+        "validation": "the last weights of each training are taken, and thresholds are 0.5",
+        "test": "nothing is scored, and the report has no scores",
+    }
+    return [
+        f"config: experiments.{name}: no image of its dataset is of split {split}: {what}"
+        for name in settings.config["experiments"]
+        for split, what in consequences.items()
+        if not any(settings.images_of(name, fold, split) for fold in settings.folds(name))
+    ]
 
 
 def _export_problems(settings: "Settings") -> list[str]:
@@ -142,19 +176,19 @@ def _file_problems(settings: "Settings") -> list[str]:
             f"data_dir: there is no folder {data_dir}, which the sheet's {{data}} stands for; set "
             "it in the config or with --config data_dir=..."
         )
+    gone: list[str] = []
+    sizes: list[str] = []
     sources = Sources(sources_cache(settings.config["results"]))
     for image in settings.images.values():
         missing = [path for path in _files_of(image) if not split_dataset(path)[0].exists()]
-        problems += [
-            f"image {image.name}: there is no file {path}"
-            for path in missing
-            if path not in no_data
-        ]
+        gone += [f"image {image.name}: there is no file {p}" for p in missing if p not in no_data]
         dataset = settings.config["datasets"].get(image.dataset)
         if dataset and not dataset["mpp"] and not missing:
-            problems += _size_problems(image, sources)
+            sizes += _size_problems(image, sources)
     sources.save()
-    return problems
+    if len(gone) > MOST_FILES:
+        gone[MOST_FILES:] = [f"and {len(gone) - MOST_FILES} more files of images are not there"]
+    return [*problems, *gone, *sizes]
 
 
 def _demo_problems(settings: "Settings") -> list[str]:
@@ -181,6 +215,11 @@ def _size_problems(image: Image, sources: Sources) -> list[str]:
         f"image {image.name}: the truth {image.truth} is {truth_shape[0]}x{truth_shape[1]} "
         f"px, the image {of_image} px; they must be of one size"
     ]
+
+
+def _some(names: Sequence[str]) -> str:
+    """An image, or the first of several."""
+    return f"image {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def _inside(folder: str, paths: list[str]) -> set[str]:

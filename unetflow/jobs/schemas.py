@@ -2,12 +2,20 @@
 
 import copy
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TypedDict, cast
 
 import jsonschema
 import yaml
+
+NEAR = 0.7  # of two names, from 0 to 1: "label" is as near to "plane" as 0.6
+SIZES = {
+    "minItems": "{} entries or more",
+    "maxItems": "{} entries at most",
+    "maxLength": "{} characters at most",
+}
 
 
 class Schema(TypedDict, total=False):
@@ -49,29 +57,39 @@ def schema_errors(value: object, schema: Schema) -> Iterator[jsonschema.Validati
 def in_words(where: str, error: jsonschema.ValidationError) -> str:
     """A schema error as: the place, what came, the rule, the way out."""
     inside = ".".join(map(str, error.absolute_path))
-    place = f"{where}: {inside}" if inside else where
+    place = ": ".join(filter(None, [where, inside]))
+    rules = _rules(error)
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = list(_rules(error).get("properties", {}))
+        known = list(rules.get("properties", {}))
         unknown = [key for key in error.instance if key not in known]
-        hints = [difflib.get_close_matches(key, known, n=1) for key in unknown]
-        return "; ".join(
-            f"{place}: unknown key {key!r}"
-            + (f", did you mean {hint[0]!r}?" if hint else f"; there are: {', '.join(known)}")
-            for key, hint in zip(unknown, hints, strict=True)
-        )
-    return f"{place}: {error.message}{_way_out(error)}"
+        problems = [f"unknown key {key!r}; {meant(key, known)}" for key in unknown]
+    elif error.validator == "pattern":  # of which each has its words
+        problems = [f"{error.instance!r} must be {rules['description']}"]
+    else:
+        problems = [f"{error.message}{_way_out(error)}"]
+    return "; ".join(f"{place}: {problem}" if place else problem for problem in problems)
+
+
+def meant(name: object, known: Sequence[str]) -> str:
+    """Which of the known names an unknown one is near to, and which there are."""
+    near = difflib.get_close_matches(str(name), map(str, known), n=1, cutoff=NEAR)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"there are: {', '.join(known)}"
 
 
 def _way_out(error: jsonschema.ValidationError) -> str:
     rules = _rules(error)
-    if error.validator == "pattern" and "description" in rules:
-        return f"; it must be {rules['description']}"
+    if error.validator in SIZES and error.validator_value != 1:
+        return f"; it must have {SIZES[error.validator].format(error.validator_value)}"
+    if error.validator == "type" and isinstance(error.instance, int | float | date):
+        return f"; put it in quotes: '{error.instance}'" if "string" in rules["type"] else ""
     if error.validator == "type" and isinstance(error.instance, str):
         wanted = [rules["type"]] if isinstance(rules["type"], str) else rules["type"]
         if {"number", "integer"} & {*wanted}:
             return "; write a number as 0.004 or 4.0e-3, without quotes"
         if "array" in wanted:
             return f"; write a list: [{error.instance}]"
+        if "boolean" in wanted:
+            return "; write true or false, without quotes"
     return ""
 
 

@@ -8,17 +8,18 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from unetflow.errors import ConfigError
 from unetflow.jobs.bundles import bundles_of
 from unetflow.jobs.config import Config
 from unetflow.jobs.old_keys import rename_old_keys
-from unetflow.jobs.problems import problems_of
+from unetflow.jobs.problems import notes_of, problems_of
 from unetflow.jobs.schemas import in_words, read_schema, schema_errors, with_defaults
-from unetflow.jobs.sheet import Image, read_sheet
+from unetflow.jobs.sheet import Image, read_sheet, with_home
 from unetflow.train.recipes import Recipe, recipe_from
 
+PATHS: tuple[Literal["results", "images", "data_dir"], ...] = ("results", "images", "data_dir")
 ALL, ENSEMBLE = "all", "ensemble"  # folds of networks that see every image, or average the others
 
 
@@ -29,11 +30,11 @@ class Settings:
     config: Config
     images: dict[str, Image]
     bundles: dict[str, list[str]]
-    notes: list[str] = field(default_factory=list, compare=False)  # of old keys, a line each
+    notes: list[str] = field(default_factory=list, compare=False)  # a line each
 
     def folds(self, experiment: str) -> list[int]:
         """Folds of an experiment: the numbers in its sheet, or 0 alone for named splits."""
-        splits = {image.split for image in self._of(experiment)}
+        splits = {image.split for image in self.of_experiment(experiment)}
         return sorted(int(split) for split in splits if split.isdigit()) or [0]
 
     def images_of(self, experiment: str, fold: int | str, *roles: str) -> list[str]:
@@ -43,7 +44,9 @@ class Settings:
         """
         folds = self.folds(experiment)
         return [
-            image.name for image in self._of(experiment) if role(image.split, fold, folds) in roles
+            image.name
+            for image in self.of_experiment(experiment)
+            if role(image.split, fold, folds) in roles
         ]
 
     def judged(self, experiment: str, fold: int | str) -> list[tuple[str, int]]:
@@ -81,7 +84,8 @@ class Settings:
         """The recipe of an experiment, its preset and changes resolved."""
         return recipe_from(**self.config["experiments"][experiment]["recipe"])
 
-    def _of(self, experiment: str) -> list[Image]:
+    def of_experiment(self, experiment: str) -> list[Image]:
+        """The images of an experiment's dataset."""
         dataset = self.config["experiments"][experiment]["dataset"]
         return [image for image in self.images.values() if image.dataset == dataset]
 
@@ -115,6 +119,7 @@ def read_settings(config: Mapping[str, object], schemas: str | Path, base: str |
     sizes = {name: dataset["images_per_job"] for name, dataset in checked["datasets"].items()}
     settings = Settings(checked, images, bundles_of(images, sizes), notes)
     _raise_if(problems_of(settings, sheet, problems))
+    notes += notes_of(settings)
     return settings
 
 
@@ -126,7 +131,10 @@ def _checked(config: Mapping[str, object], schemas: Path) -> tuple[Config, list[
     _raise_if(problems)
     complete = with_defaults(given, schema)
     _raise_if([in_words("config", error) for error in schema_errors(complete, schema)])
-    return cast(Config, complete), notes
+    checked = cast(Config, complete)
+    for key in PATHS:
+        checked[key] = with_home(checked[key])
+    return checked, notes
 
 
 def _raise_if(problems: list[str]) -> None:

@@ -3,13 +3,18 @@
 import csv
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
+from unetflow.errors import ConfigError
 from unetflow.images.sources import Chosen
 from unetflow.images.units import problem_of
-from unetflow.jobs.schemas import Schema, in_words, schema_errors
+from unetflow.jobs.schemas import Schema, in_words, meant, schema_errors
+
+MOST_LINES = 5  # of a sheet that a message names
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,84 +42,136 @@ class Image:
         return {"plane": self.plane, "time": self.time, "axes": self.axes, "scene": self.scene}
 
 
-Row = dict[str | None, str | list[str] | None]
-"""The cells of a row by column; under None those beyond the last column."""
+class Table(NamedTuple):
+    """A sheet as it was saved: its columns, and its rows with their lines."""
+
+    columns: list[str]
+    rows: list[tuple[int, dict[str, str]]]  # cells by column, "" for empty ones
 
 
 def read_sheet(sheet: Path, schema: Schema, data_dir: str) -> tuple[dict[str, Image], list[str]]:
     """The images of a sheet by name, `{data}` in their paths replaced, and the problems found."""
-    rows, problem = _read_rows(sheet, schema["required"])
-    if problem:
-        return {}, [problem]
+    try:
+        table = read_table(sheet, schema["required"])
+    except ConfigError as error:
+        return {}, [str(error)]
     images: dict[str, Image] = {}
-    problems = []
-    for line, row in rows:
-        cells = {key: str(value).strip() for key, value in row.items() if key and _filled(value)}
-        where = f"{sheet} line {line}"
-        found = [in_words(where, error) for error in schema_errors(cells, schema)]
-        if None in row:
-            found.append(f"{where}: more cells than the header has columns; separate them by tabs")
+    lines_of: dict[str, list[int]] = {}  # of each problem
+    unknown = _unknown_columns(table, list(schema["properties"]))
+    for line, row in table.rows:
+        cells = {key: row[key] for key in schema["properties"] if row.get(key)}
+        found = [in_words("", error) for error in schema_errors(cells, schema)]
         if not found and cells["image"] in images:
-            found.append(f"{where}: image {cells['image']!r} is there twice; names are unique")
+            found.append(f"image {cells['image']!r} is there twice; names are unique")
         if not found and "mpp" in cells and (problem := problem_of(float(cells["mpp"]))):
-            found.append(f"{where}: mpp: {problem}")
-        found += _leaving(where, cells, data_dir)
-        problems += found
+            found.append(f"mpp: {problem}")
+        found += _leaving(cells, data_dir)
+        for each in found:
+            lines_of.setdefault(each, []).append(line)
         if not found:
             images[cells["image"]] = _image(cells, data_dir)
+    problems = [f"{sheet} {_of_lines(lines)}: {problem}" for problem, lines in lines_of.items()]
+    if unknown:  # what its cells would say is missing, and is no problem of its own
+        return {}, [f"{sheet}: {each}" for each in unknown] + problems
     return images, problems
 
 
-def _read_rows(sheet: Path, required: list[str]) -> tuple[list[tuple[int, Row]], str | None]:
-    """Rows with their lines, without empty ones; or what is wrong with the sheet as a whole."""
-    if not sheet.exists():
-        return [], f"images: there is no sheet {sheet}; give its path in the config"
+def read_table(sheet: Path, required: Sequence[str]) -> Table:
+    """The table as it is, without empty rows and spaces around cells.
+
+    Raises ConfigError where it is no text with tabs, or a column is missing, named twice or has no
+    name.
+    """
+    text = _text_of(sheet)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t")
     try:
-        text = sheet.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        return [], (
-            f"{sheet}: is no text in UTF-8 (byte {error.start} is {error.object[error.start]:#x}); "
-            "save it as text in UTF-8 with tabs between the columns"
-        )
-    table = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t")
-    try:
-        rows: list[tuple[int, Row]] = [(table.line_num, {**row}) for row in table]
+        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except csv.Error as error:
-        return [], f"{sheet} line {table.line_num}: {error}; is a quotation mark left open?"
-    columns = table.fieldnames or []
-    if twice := [name for name in dict.fromkeys(columns) if name and columns.count(name) > 1]:
-        return [], f"{sheet}: names a column twice: {', '.join(twice)}; take one out"
-    if lacking := [name for name in required if name not in columns]:
-        return [], (
+        raise ConfigError(
+            f"{sheet} line {reader.line_num}: {error}; is a quotation mark left open?"
+        ) from error
+    lines = [(line, cells) for line, cells in lines if any(cells)]
+    columns = lines.pop(0)[1] if lines else []
+    named = [name for name in columns if name]
+    if twice := [name for name in dict.fromkeys(named) if named.count(name) > 1]:
+        raise ConfigError(f"{sheet}: names a column twice: {', '.join(twice)}; take one out")
+    if lacking := [name for name in required if name not in named]:
+        raise ConfigError(
             f"{sheet}: has no column {', '.join(lacking)}; its first line must name the columns, "
             f"with tabs between them (not commas or semicolons), but is {text.splitlines()[:1]}"
         )
-    filled = [(line, row) for line, row in rows if any(map(_filled, row.values()))]
-    if not filled:
-        return [], f"{sheet}: holds no image; it needs a header and one row per image"
-    return filled, None
+    if beyond := [line for line, cells in lines if _is_beyond(columns, cells)]:
+        raise ConfigError(
+            f"{sheet} {_of_lines(beyond)}: more cells than the header has columns; separate them "
+            "by tabs, and name each column"
+        )
+    if not lines:
+        raise ConfigError(f"{sheet}: holds no image; it needs a header and one row per image")
+    rows = [(line, dict(zip_longest(columns, cells, fillvalue=""))) for line, cells in lines]
+    return Table(named, [(line, {name: row[name] for name in named}) for line, row in rows])
 
 
-def _filled(cell: str | list[str] | None) -> bool:
-    """Whether there is anything in a cell, or in those beyond the last column."""
-    return bool("".join(cell or []).strip())
+def _text_of(sheet: Path) -> str:
+    try:
+        return sheet.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{sheet}: is no text in UTF-8 (byte {error.start} is {error.object[error.start]:#x}); "
+            "save it as text in UTF-8 with tabs between the columns"
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            f"there is no sheet {sheet} ({error.strerror}); correct its path (images in the config)"
+        ) from error
 
 
-def _leaving(where: str, cells: Mapping[str, str], data_dir: str) -> Iterator[str]:
+def _is_beyond(columns: Sequence[str], cells: Sequence[str]) -> bool:
+    """Whether there is a cell that no column with a name is above."""
+    return any(cell and not name for name, cell in zip_longest(columns, cells, fillvalue=""))
+
+
+def _unknown_columns(table: Table, known: list[str]) -> list[str]:
+    """A problem for each column that has cells and no meaning."""
+    return [
+        f"unknown column {name!r}; {meant(name, known)}"
+        for name in table.columns
+        if name not in known and any(row[name] for _, row in table.rows)
+    ]
+
+
+def _of_lines(lines: Sequence[int]) -> str:
+    """Where in the sheet, the first few of many."""
+    if len(lines) == 1:
+        return f"line {lines[0]}"
+    more = f" and {len(lines) - MOST_LINES} more" if len(lines) > MOST_LINES else ""
+    return f"lines {', '.join(map(str, lines[:MOST_LINES]))}{more}"
+
+
+def _leaving(cells: Mapping[str, str], data_dir: str) -> Iterator[str]:
     """Paths that start in `data_dir` and leave it."""
     for column in ("path", "truth", "tissue"):
         cell = cells.get(column, "")
         inside = os.path.normpath(cell.removeprefix("{data}").lstrip("/"))
         if cell.startswith("{data}") and Path(inside).parts[:1] == ("..",):
             yield (
-                f"{where}: {column}: {cell} leaves data_dir ({data_dir}); give a path in it, or "
+                f"{column}: {cell} leaves data_dir ({data_dir}); give a path in it, or "
                 "one without {data}"
             )
 
 
+def file_of(cell: str, data_dir: str) -> str:
+    """The path that a cell of the sheet means."""
+    return with_home(cell.replace("{data}", data_dir))
+
+
+def with_home(path: str) -> str:
+    """The path with the home folder for a ~ at its beginning, else as it is written."""
+    return os.path.expanduser(path)  # noqa: PTH111 (a Path would drop "./")
+
+
 def _image(cells: Mapping[str, str], data_dir: str) -> Image:
     def path(column: str) -> str:
-        return cells[column].replace("{data}", data_dir)
+        return file_of(cells[column], data_dir)
 
     def number(column: str) -> int | None:
         return int(cells[column]) if column in cells else None

@@ -82,8 +82,9 @@ def load_model(path: str | Path) -> tuple[Network, ModelDescription]:
         network.load_state_dict(weights)
     except (OSError, KeyError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
         raise ModelError(
-            f"{path}: not a whole model file of unetflow ({error}). Delete it and run the same "
-            "command again: training goes on from its checkpoint."
+            f"{path}: not a whole model file of unetflow ({error}). Name the model.safetensors of "
+            "a training. One that is damaged is made anew, from the last checkpoint, by the "
+            "pipeline's command with --forcerun and its path."
         ) from error
     return network, description
 

@@ -1,6 +1,7 @@
 # Settings, and the functions that the rules' params and resources use; paths are in paths.smk.
 import atexit
 import os
+import sys
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,9 +12,11 @@ from snakemake.logging import logger
 from unetflow import networks
 from unetflow.errors import ConfigError
 from unetflow.images.sources import split_dataset
+from unetflow.jobs.failures import farewell, forget_failures
 from unetflow.jobs.resources import for_shards, gpus, growing, tiles_mb
 from unetflow.jobs.settings import read_settings
 from unetflow.jobs.sources import Sources, sources_cache
+from unetflow.jobs.stopping import stop_at_signals
 from unetflow.provenance.code_digest import code_digest
 from unetflow.tiles.regions import squares
 
@@ -31,6 +34,7 @@ if workflow.is_main_process:  # each job reads the config again
         logger.warning(note)
 
 RESULTS = SETTINGS.config["results"].rstrip("/")
+LOGS = Path(RESULTS) / "logs"
 SOURCES = Sources(sources_cache(RESULTS))
 atexit.register(SOURCES.save)
 LABELLING = {
@@ -40,6 +44,15 @@ PARTS = SETTINGS.config["predict"]["parts"]  # in no digest: any number gives th
 PREDICT = {key: value for key, value in SETTINGS.config["predict"].items() if key != "parts"}
 LEAST_OF_PART = 16  # shards: with fewer, starting the job takes longer than what is shared
 BEGIN, END = (0, 0), (-1, 1)  # shares, as `unetflow.predict.plan` has them
+
+
+onstart:
+    forget_failures(LOGS)
+    stop_at_signals()
+
+
+onerror:
+    logger.error(farewell(LOGS, sys.argv[1:]))
 
 
 wildcard_constraints:
@@ -140,11 +153,15 @@ def run_of(wildcards):
 
 
 def raw_file(column):
-    """Function of wildcards: the raw file of the image, whose time does not count."""
+    """Function of wildcards: the raw file of the image, whose time does not count.
+
+    None for a name with braces, which Snakemake would fill in: whether the file is there was asked
+    before, and its fingerprint among the params says when it is another one.
+    """
 
     def path(wildcards):
         file, _ = split_dataset(getattr(SETTINGS.images[wildcards.image], column))
-        return ancient(str(file))
+        return None if {"{", "}"} & {*str(file)} else ancient(str(file))
 
     return path
 
