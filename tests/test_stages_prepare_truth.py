@@ -36,6 +36,21 @@ def test_truth_and_ignore_are_stored_and_counted(tmp_path: Path) -> None:
     assert receipt["object_px"] == 6 * 16 - 2 * 6
 
 
+@pytest.mark.parametrize(
+    ("dtype", "mark"), [("u8", 2**64 - 1), ("i4", -1), ("i8", -1), ("f4", -1), ("u1", 255)]
+)
+def test_what_nobody_annotated_may_be_any_number(tmp_path: Path, dtype: str, mark: int) -> None:
+    prepare(tmp_path)
+    labels = np.zeros(PIXELS.shape, dtype)
+    labels[100:300, 900:1200], labels[50:52] = 7, mark
+    np.save(tmp_path / "t.npy", labels)  # of each type
+    store = truth(tmp_path, labels, path=tmp_path / "t.npy", ignore_value=mark)
+    np.testing.assert_array_equal(stored(store), np.where(labels == 7, 7, 0))
+    np.testing.assert_array_equal(stored(store, "ignore"), labels == labels.dtype.type(mark))
+    receipt = read_receipt(tmp_path / "t.json")
+    assert (receipt["instances"], receipt["ignored_px"]) == (1, 2600)
+
+
 def test_an_empty_truth_and_a_vanishing_instance_are_warnings(tmp_path: Path) -> None:
     prepare(tmp_path)
     truth(tmp_path, np.zeros(PIXELS.shape, np.uint8))

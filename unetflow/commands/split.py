@@ -76,8 +76,11 @@ def write_splits(
     kind: str,
     data_dir: str,
     seed: int,
+    ignore_value: int | None = None,
 ) -> Counter[str]:
     """Copy a sheet with its split column filled in; the number of images of each part.
+
+    `kind` and `ignore_value` are those of the dataset.
 
     Images without truth, and those of split predict, stay as they are.
     """
@@ -89,7 +92,7 @@ def write_splits(
         raise ConfigError(f"{sheet}: has no column {', '.join(sorted(missing))}; see the README.")
     annotated = [row for row in rows if row["truth"] and row.get("split") != "predict"]
     images = [
-        Annotated(row["image"], row.get("group") or "", _density(row, kind, data_dir))
+        Annotated(row["image"], row.get("group") or "", _density(row, kind, data_dir, ignore_value))
         for row in annotated
     ]
     parts = assign_splits(images, shares, seed=seed)
@@ -114,6 +117,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
         kind=options.truth,
         data_dir=options.data_dir,
         seed=options.seed,
+        ignore_value=options.ignore_value,
     )
     print(", ".join(f"{part}: {counts[part]} images" for part in shares))
     return 0
@@ -129,6 +133,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "--shares", type=float, nargs=3, metavar=("TRAIN", "VALIDATION", "TEST"), help="as 70 10 20"
     )
     parser.add_argument("--truth", choices=("instances", "interior"), default="instances")
+    parser.add_argument("--ignore-value", type=int, metavar="N", help="as in the dataset's config")
     parser.add_argument("--data-dir", default=".", help="replaces {data} in the sheet's paths")
     parser.add_argument("--seed", type=int, default=1)
     return parser
@@ -143,7 +148,7 @@ def _shares(folds: int | None, shares: Sequence[float]) -> dict[str, float]:
     return dict.fromkeys(map(str, range(folds)), 1.0)
 
 
-def _density(row: Mapping[str, str], kind: str, data_dir: str) -> float:
+def _density(row: Mapping[str, str], kind: str, data_dir: str, ignore_value: int | None) -> float:
     path = row["truth"].replace("{data}", data_dir)
     chosen = {key: int(row[key]) if row.get(key) else None for key in ("plane", "time")}
     axes = row.get("axes") or None
@@ -155,7 +160,7 @@ def _density(row: Mapping[str, str], kind: str, data_dir: str) -> float:
     with Slide(path, **chosen, axes=axes) as slide:
         height, width = slide.levels[0].shape_px
         values = slide.read(0, slice(0, height), slice(0, width))[0]
-    labels, _ = read_truth(values, kind, None, path)
+    labels, _ = read_truth(values, kind, ignore_value, path)
     return np.count_nonzero(np.unique(labels)) / labels.size
 
 

@@ -39,22 +39,16 @@ def checked_truth(
     values: np.ndarray, kind: str, ignore_value: int | None, name: str, *, classes: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `read_truth`, but the inside of all cells of kind "interior" is one label."""
-    if not np.issubdtype(values.dtype, np.integer) and values.dtype != bool:
-        whole = np.isfinite(values).all() and (values == np.floor(values)).all()
-        if not whole:
-            raise LabelsError(
-                f"{name}: holds {values.dtype} values that are no whole numbers; a truth holds "
-                "integer labels. Save it as an integer image."
-            )
-    if values.min() < 0 or values.max() > UINT32_MAX:
-        raise LabelsError(
-            f"{name}: holds values from {values.min()} to {values.max()}; labels are 0 "
-            f"(background) to {UINT32_MAX}. Renumber the objects."
-        )
-    ignored = values == ignore_value if ignore_value is not None else np.zeros(values.shape, bool)
+    if values.dtype == bool:
+        values = values.astype(np.uint8)
+    # ignored pixels may hold what no label can be, such as -1 or 2^64 - 1: they are checked by none
+    ignored = np.zeros(values.shape, bool) if ignore_value is None else values == ignore_value
+    annotated = values[~ignored] if ignored.any() else values
+    _check_numbers(annotated, name)
+    labels = np.where(ignored, values.dtype.type(0), values).astype(np.uint32)
     if kind == "instances":
-        return np.where(ignored, 0, values).astype(np.uint32), ignored
-    known = np.unique(values[~ignored])
+        return labels, ignored
+    known = np.unique(annotated)
     if kind == "classes":
         if known.size and known[-1] > classes:
             raise LabelsError(
@@ -62,7 +56,7 @@ def checked_truth(
                 f"{classes} classes, 1 to {classes}. Name all classes in the config, in the order "
                 "of their numbers, or set the ignore value if one of them means that."
             )
-        return np.where(ignored, 0, values).astype(np.uint32), ignored
+        return labels, ignored
     inside = known[known != 0]
     if len(inside) > 1 or not np.isin(inside, (1, 255)).all():
         raise LabelsError(
@@ -70,7 +64,31 @@ def checked_truth(
             "holds 0 (membrane) and either 1 or 255 (inside a cell). Set the dataset's truth to "
             "instances if these are object numbers, or its ignore value if one of them means that."
         )
-    return ((values != 0) & ~ignored).astype(np.uint32), ignored
+    return (labels != 0).astype(np.uint32), ignored
+
+
+def _check_numbers(values: np.ndarray, name: str) -> None:
+    """Refuse what is no label, of pixels that somebody annotated."""
+    is_float = np.issubdtype(values.dtype, np.floating)
+    if is_float and not (np.isfinite(values) & (values == np.floor(values))).all():
+        raise LabelsError(
+            f"{name}: holds {values.dtype} values that are no whole numbers; a truth holds "
+            "integer labels. Save it as an integer image; what nobody annotated (NaN) gets a "
+            "number of its own, which the dataset's ignore_value names."
+        )
+    low, high = (values.min(), values.max()) if values.size else (0, 0)
+    if low < 0 or high > UINT32_MAX:
+        raise LabelsError(
+            f"{name}: holds values from {low} to {high}; labels are 0 (background) to "
+            f"{UINT32_MAX}. Renumber the objects or, where {low if low < 0 else high} means that "
+            "nobody annotated the pixel, set the dataset's ignore_value to it."
+        )
+    if is_float and high >= (exact := 2 ** (np.finfo(values.dtype).nmant + 1)):
+        raise LabelsError(
+            f"{name}: holds {values.dtype} values up to {high:.0f}, but from {exact} on that type "
+            "lacks some whole numbers: objects may have become one. Save it as an integer image, "
+            "from the program that numbered them."
+        )
 
 
 def polygon_reader(polygons: Polygons, kind: str) -> Reader:
