@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from prepared import PIXELS, prepare, truth
@@ -65,6 +66,15 @@ def test_a_truth_of_another_size_names_both(tmp_path: Path) -> None:
     prepare(tmp_path)
     with pytest.raises(LabelsError, match=r"t\.tif: the truth is 5x6 px .* its image 1101x1300 px"):
         truth(tmp_path, np.zeros((5, 6), np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["instances", "interior", "classes"])
+def test_a_blurred_truth_is_refused_whatever_its_kind(tmp_path: Path, kind: str) -> None:
+    prepare(tmp_path)
+    path = tmp_path / "mask.png"  # its content tells, not its name
+    path.write_bytes(imagecodecs.jpeg_encode(np.where(LABELS, np.uint8(255), np.uint8(0))))
+    with pytest.raises(LabelsError, match=r"mask\.png: is compressed as JPEG, which blurs .* PNG"):
+        truth(tmp_path, LABELS, path=path, kind=kind)
 
 
 def test_label_pyramids_never_mix_ids(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from unetflow.errors import ConfigError
 from unetflow.images.polygons import is_geojson, read_polygons
 from unetflow.images.slide import Slide
-from unetflow.labels.reading import read_truth
+from unetflow.labels.reading import check_lossless, read_truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +158,7 @@ def _density(row: Mapping[str, str], kind: str, data_dir: str, ignore_value: int
         polygons = read_polygons(path, classes=None, size_px=size_px, shape_px=size_px)
         return len(polygons.objects) / (size_px[0] * size_px[1])
     with Slide(path, **chosen, axes=axes) as slide:
+        check_lossless(path)
         height, width = slide.levels[0].shape_px
         values = slide.read(0, slice(0, height), slice(0, width))[0]
     labels, _ = read_truth(values, kind, ignore_value, path)

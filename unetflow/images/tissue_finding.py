@@ -8,6 +8,7 @@ import shapely
 
 from unetflow.errors import SlideError
 from unetflow.images.ground import Coarse
+from unetflow.images.lossless import lossy_compression
 from unetflow.images.polygons import is_geojson, read_polygons
 from unetflow.images.resampling import Source
 from unetflow.images.slide import Slide
@@ -103,6 +104,13 @@ def tissue_by_mask(
             raise SlideError(
                 f"{path}: has {mask.channels} channels; a tissue mask has one, 0 where there is "
                 "nothing. Save it so."
+            )
+        if how := lossy_compression(path):
+            log.warning(
+                "%s: is a mask compressed as %s: what that blurs around the tissue counts as "
+                "tissue. Save it as PNG, or as TIFF with LZW, where that is too much.",
+                path,
+                how,
             )
         size_px = mask.levels[0].shape_px
         level = Coarse(lambda rows, columns: mask.read(0, rows, columns), size_px)

@@ -1,10 +1,12 @@
 """Annotations read: what their values mean, and regions of them at the pixels of their image."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from unetflow.errors import LabelsError
+from unetflow.images.lossless import lossy_compression
 from unetflow.images.polygons import Polygons
 from unetflow.images.slide import Slide
 from unetflow.labels.encoding import UINT32_MAX
@@ -91,6 +93,17 @@ def _check_numbers(values: np.ndarray, name: str) -> None:
         )
 
 
+def check_lossless(path: str | Path) -> None:
+    """Refuse a label image whose compression has changed its numbers."""
+    if how := lossy_compression(path):
+        raise LabelsError(
+            f"{path}: is compressed as {how}, which blurs the values of pixels; in a truth each is "
+            "a number that must come back as it was. Save it again from the program that drew it, "
+            "as PNG, or as TIFF without compression or with LZW or Deflate. To convert this file "
+            "is of no use: it holds the blurred values."
+        )
+
+
 def polygon_reader(polygons: Polygons, kind: str) -> Reader:
     """Draws objects, or their classes where that is what the truth is."""
     if kind != "classes":
@@ -115,6 +128,7 @@ def label_reader(
 
     It has their size, or that of a level of the image's file, (Y, X) in `levels_px`.
     """
+    check_lossless(slide.path)
     size_px = slide.levels[0].shape_px
     if slide.channels != 1 or (size_px != shape_px and size_px not in levels_px):
         raise LabelsError(
