@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import imageio.v3
 import numpy as np
 import pytest
@@ -157,6 +158,17 @@ def test_a_mask_of_the_user_decides(tmp_path: Path, kind: str) -> None:
     expected = np.zeros((16, 16), bool)
     expected[4:7, 9:12] = True  # around the cell at row 5, column 10
     np.testing.assert_array_equal(tissue.cells, expected)
+
+
+def test_a_mask_saved_as_jpeg_is_used_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepare(tmp_path)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:30, 40:50] = 255
+    (tmp_path / "m.jpg").write_bytes(imagecodecs.jpeg_encode(mask))
+    prepare(tmp_path, tissue=tmp_path / "m.jpg")
+    assert "m.jpg: is a mask compressed as JPEG: what that blurs" in caplog.text
 
 
 def test_a_mask_in_colour_is_refused(tmp_path: Path) -> None:

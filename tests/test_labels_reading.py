@@ -14,7 +14,7 @@ def read(values: object, dtype: str, ignore_value: int | None = None) -> list[li
     """Labels as a list, ignored pixels as -1."""
     given = np.array(values).astype(dtype)
     labels, ignored = read_truth(given, "instances", ignore_value, "t.tif")
-    assert (labels.dtype, ignored.dtype) == (np.uint32, bool)
+    assert labels.dtype == np.uint32
     return [list(map(int, row)) for row in np.where(ignored, -1, labels.astype(np.int64))]
 
 

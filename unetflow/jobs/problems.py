@@ -43,6 +43,11 @@ def _sheet_problems(settings: "Settings", sheet: Path) -> list[str]:
                 f"{sheet}: image {image.name}: split {image.split} needs a truth; give one or set "
                 "the split to predict"
             )
+        if image.truth and _same_file(image.truth, image.path):
+            problems.append(
+                f"{sheet}: image {image.name}: its truth is the image itself; give the file of the "
+                "annotation, or leave the cell empty and set the split to predict"
+            )
         if image.group and image.split != "predict":
             splits_of_group.setdefault((image.dataset, image.group), set()).add(image.split)
         if image.split != "predict":
@@ -181,6 +186,11 @@ def _size_problems(image: Image, sources: Sources) -> list[str]:
         f"image {image.name}: the truth {image.truth} is {truth_shape[0]}x{truth_shape[1]} "
         f"px, the image {of_image} px; they must be of one size"
     ]
+
+
+def _same_file(one: str, other: str) -> bool:
+    (file, dataset), (other_file, other_dataset) = split_dataset(one), split_dataset(other)
+    return file.resolve() == other_file.resolve() and dataset == other_dataset
 
 
 def _inside(folder: str, paths: list[str]) -> set[str]:

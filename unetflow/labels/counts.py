@@ -7,6 +7,8 @@ import numpy as np
 
 from unetflow.labels.dataset import Dataset
 from unetflow.labels.encoding import class_target
+from unetflow.labels.pieces import CountingPieces, Pieces
+from unetflow.store.arrays import StoredArray
 from unetflow.store.names import CLASS, IGNORE, TRUTH
 from unetflow.store.shards import ShardedArray
 from unetflow.store.tissue_mask import Tissue
@@ -23,6 +25,8 @@ class Counts:
     class_px: list[int]  # background first
     touching_px: int
     ignored_px: int
+    pieces: Pieces | None  # of the numbers of instances
+    is_image: bool  # its labels are the pixels of the image's first channel
 
     def described(self, dataset: Dataset) -> dict[str, object]:
         """For the receipt."""
@@ -49,9 +53,12 @@ class Counts:
 
 
 def count_truth(
-    arrays: Mapping[str, ShardedArray], dataset: Dataset, tissue: Tissue | None
+    arrays: Mapping[str, ShardedArray], image: StoredArray, dataset: Dataset, tissue: Tissue | None
 ) -> Counts:
-    """Instances, pixels of objects, of each class and ignored, shard by shard."""
+    """Instances, pixels of objects, of each class and ignored, shard by shard.
+
+    `image` (C, Y, X) is what the truth is of.
+    """
     ids: set[int] = set()
     left: set[int] = set()
     outside: set[int] = set()
@@ -60,25 +67,37 @@ def count_truth(
     class_px = np.zeros(len(dataset.classes) + 1, np.int64)
     truth = arrays[TRUTH]
     shape = truth.array.shape
+    counting = CountingPieces(shape[1]) if dataset.kind == "instances" else None
+    is_image = True
     for index in shard_grid(shape, truth.array.shards):
         region = shard_region(index, shape, truth.array.shards)
         wide, inner = with_halo(region, (1, 1), shape)
         labels = np.asarray(truth.array[wide])
         of_class = np.asarray(arrays[CLASS].array[wide]) if CLASS in arrays else None
         target = class_target(labels, dataset.kind, of_class)[inner]
+        if counting:
+            counting.add(region, labels[: inner[0].stop, : inner[1].stop])
         labels = labels[inner]
-        ids.update(np.unique(labels).tolist())
+        if not counting:
+            ids.update(np.unique(labels).tolist())
+        is_image = is_image and np.array_equal(image[(slice(1), *region)][0], labels)
         left.update(np.unique(labels[target != 0]).tolist())
         if tissue is not None:
             outside.update(np.unique(labels[(labels != 0) & ~tissue.inside(*region)]).tolist())
         class_px += np.bincount(target.ravel(), minlength=len(class_px))
         touching_px += int(np.count_nonzero(labels)) - int(np.count_nonzero(target))
         ignored_px += int(np.count_nonzero(arrays[IGNORE].array[region]))
+    pieces = counting.pieces() if counting else None
+    if pieces:
+        ids.update(pieces.number.tolist())
+    ids.discard(0)
     return Counts(
-        ids=frozenset(ids - {0}),
+        ids=frozenset(ids),
         left=frozenset(left),
         outside=frozenset(outside),
         class_px=class_px.tolist(),
         touching_px=touching_px,
         ignored_px=ignored_px,
+        pieces=pieces,
+        is_image=is_image and bool(ids),
     )

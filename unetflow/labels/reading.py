@@ -10,6 +10,7 @@ from unetflow.images.lossless import lossy_compression
 from unetflow.images.polygons import Polygons
 from unetflow.images.slide import Slide
 from unetflow.labels.encoding import UINT32_MAX
+from unetflow.labels.pieces import MASK_VALUES
 from unetflow.store.shards import SHARD_PX
 from unetflow.tiles.regions import Region
 
@@ -23,9 +24,9 @@ def read_truth(
     """Labels (uint32, 0 background) and ignored pixels (bool) of an annotation (Y, X).
 
     `kind` is "instances" (each object has its number), "interior" (membranes as in EM: 0 is
-    membrane, 1 or 255 is inside; instances are the 4-connected components inside) or "classes"
-    (each pixel has the number of its class, 1 to `classes`; objects have none). Pixels with
-    `ignore_value` are ignored and background. `name` is the file, for messages.
+    membrane, one of `MASK_VALUES` is inside; instances are the 4-connected components inside) or
+    "classes" (each pixel has the number of its class, 1 to `classes`; objects have none). Pixels
+    with `ignore_value` are ignored and background. `name` is the file, for messages.
     Raises LabelsError for values that have no meaning.
     """
     labels, ignored = checked_truth(values, kind, ignore_value, name, classes=classes)
@@ -60,11 +61,12 @@ def checked_truth(
             )
         return labels, ignored
     inside = known[known != 0]
-    if len(inside) > 1 or not np.isin(inside, (1, 255)).all():
+    if len(inside) > 1 or not np.isin(inside, MASK_VALUES).all():
         raise LabelsError(
             f"{name}: holds the values {', '.join(map(str, known[:8]))}; truth of kind interior "
-            "holds 0 (membrane) and either 1 or 255 (inside a cell). Set the dataset's truth to "
-            "instances if these are object numbers, or its ignore value if one of them means that."
+            "holds 0 (membrane) and one other: 1, 255 or the largest number of its type (inside a "
+            "cell). Set the dataset's truth to instances if these are object numbers, or its "
+            "ignore value if one of them means that."
         )
     return (labels != 0).astype(np.uint32), ignored
 

@@ -17,6 +17,7 @@ from unetflow.images.slide import Slide
 from unetflow.images.sources import RawFile, has_changed, replaced
 from unetflow.labels.counts import count_truth
 from unetflow.labels.dataset import Dataset
+from unetflow.labels.pieces import odd_numbers
 from unetflow.labels.reading import Reader, label_reader, polygon_reader
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
@@ -24,7 +25,7 @@ from unetflow.provenance.schemas import ImageReceipt, LevelOfImage, Unreadable
 from unetflow.store.names import CLASS, IGNORE, TRUTH, of_labels
 from unetflow.store.ome import pixel_size, write_labels
 from unetflow.store.pyramid import clear_levels, every_second, halve
-from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array
+from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array, read_array
 from unetflow.store.tissue_mask import read_tissue
 
 log = logging.getLogger(__name__)
@@ -84,9 +85,20 @@ def prepare_truth(
     for finer, coarser in itertools.chain(*(itertools.pairwise(a) for a in arrays.values())):
         halve(finer, coarser, every_second)
     counted = count_truth(
-        {name: of[0] for name, of in arrays.items()}, dataset, read_tissue(store, image["tissue"])
+        {name: of[0] for name, of in arrays.items()},
+        read_array(store, "0"),
+        dataset,
+        read_tissue(store, image["tissue"]),
     )
+    if counted.is_image:
+        raise LabelsError(
+            f"{raw['path']}: is given as a truth and holds the very pixels of its image. Correct "
+            "the sheet's truth column."
+        )
     warnings += counted.warnings(dataset)
+    if counted.pieces:
+        polygons = is_geojson(raw["path"])
+        warnings += odd_numbers(counted.pieces, raw["path"], are_polygons=polygons)
     for warning in warnings:
         log.warning(warning)
     digest = "".join(of[0].content_digest() for of in arrays.values())
