@@ -2,14 +2,22 @@
 
 import json
 from pathlib import Path
-from typing import Unpack
+from typing import TypedDict, Unpack, cast
 
-from unetflow.errors import UnetflowError
+from unetflow.errors import SlideError, UnetflowError
 from unetflow.images.sources import files_of, fingerprint_of
-from unetflow.jobs.sheet import Chosen
+from unetflow.jobs.sheet import Chosen, Image
 from unetflow.store.files import write_whole
 
-Entry = dict[str, str | list[int] | None]  # what is known of a file, by name
+
+class Prepared(TypedDict):
+    """What preparation will make of an image, by the header of its file."""
+
+    channels: int
+    mpp: float | None  # [um/px]
+
+
+Entry = dict[str, str | list[int] | Prepared | None]  # what is known of a file, by name
 
 
 def sources_cache(results: str) -> Path:
@@ -56,6 +64,19 @@ class Sources:
         found = entry[key]
         return found if isinstance(found, list) else None
 
+    def as_prepared(self, image: Image, want_mpp: float | None) -> Prepared | str:
+        """What preparation will make of an image, or why it cannot.
+
+        `want_mpp` [um/px] is what its dataset wants.
+        """
+        entry = self._entry(image.path)
+        row = (image.chosen, image.level, image.mpp, image.channels, want_mpp)
+        key = f"prepared {' '.join(map(str, row))}"
+        if key not in entry:
+            entry[key] = _as_prepared(image, want_mpp)
+            self._changed = True
+        return cast("Prepared | str", entry[key])
+
     def save(self) -> None:
         """Write what was learnt, if anything was."""
         if self._changed:
@@ -80,3 +101,18 @@ def _shape_px(path: str | Path, level: int, chosen: Chosen) -> list[int] | None:
             return list(slide.levels[level].shape_px)
     except (UnetflowError, IndexError):
         return None
+
+
+def _as_prepared(image: Image, want_mpp: float | None) -> Prepared | str:
+    from unetflow.images.resampling import picked_channels, source_at  # heavy, as above
+    from unetflow.images.slide import Slide
+
+    try:
+        with Slide(image.path, **image.chosen, mpp=image.mpp) as slide:
+            channels = picked_channels(slide, image.channels)
+            return {
+                "channels": len(channels),
+                "mpp": source_at(slide, image.level, want_mpp).mpp,
+            }
+    except SlideError as error:
+        return str(error)
