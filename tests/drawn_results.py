@@ -183,7 +183,8 @@ def write_results(folder: Path) -> None:
     table_of_stacks().to_csv(folder / "evaluation/stacks.csv", index=False)
     thresholds = [{"class": "cell", "metric": "iou", "variant": "", "threshold": 0.5, "value": 0.7}]
     instances = {"cell": {"threshold": 0.5, "by": "seg"}}
-    receipt = {"thresholds": thresholds, "instances": instances, "images": 2}
+    warnings = ["v: 40 objects of class cell are found and 3 annotated"]
+    receipt = {"thresholds": thresholds, "instances": instances, "images": 2, "warnings": warnings}
     write_receipt(folder / "calibration/net/fold0.json", receipt)
     draw_training(folder / "models/net/fold0")
     for image, seconds in (("a", 1.0), ("b", 2.0), ("c", 6.0)):

@@ -156,6 +156,22 @@ def test_what_cannot_be_split_is_said(
     assert message in capsys.readouterr().err
 
 
+def test_what_nobody_annotated_and_blurred_truths(
+    sheet: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [str(sheet), str(sheet.with_name("out.tsv")), "--folds", "2"]
+    command += ["--data-dir", str(sheet.parent)]
+    labels = np.zeros((20, 20), np.int16)
+    labels[3:9], labels[15:] = 2, -1
+    tifffile.imwrite(sheet.with_name("t0.tif"), labels)
+    assert run("split", command) == MENDABLE
+    assert "where -1 means that nobody annotated the pixel" in capsys.readouterr().err
+    assert run("split", [*command, "--ignore-value", "-1"]) == 0
+    tifffile.imwrite(sheet.with_name("t0.tif"), labels.astype(np.uint8), compression="jpeg")
+    assert run("split", command) == MENDABLE
+    assert "t0.tif: is compressed as JPEG" in capsys.readouterr().err
+
+
 def test_a_sheet_without_truths_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

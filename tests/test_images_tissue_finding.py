@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import imageio.v3
 import numpy as np
 import pytest
@@ -177,6 +178,17 @@ def test_an_annotation_of_tissue_counts_whatever_it_holds(
     expected[4:10, 4:10] = True  # cells 5 to 8, and those around
     np.testing.assert_array_equal(tissue.cells, expected)
     assert "m.geojson: features without a geometry, left out: 1" in caplog.text
+
+
+def test_a_mask_saved_as_jpeg_is_used_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepare(tmp_path)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:30, 40:50] = 255
+    (tmp_path / "m.jpg").write_bytes(imagecodecs.jpeg_encode(mask))
+    prepare(tmp_path, tissue=tmp_path / "m.jpg")
+    assert "m.jpg: is a mask compressed as JPEG: what that blurs" in caplog.text
 
 
 def test_a_mask_in_colour_is_refused(tmp_path: Path) -> None:

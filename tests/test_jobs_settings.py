@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -48,6 +49,29 @@ def read(config: dict[str, Any]) -> Settings:
 def add(row: str) -> None:
     with Path("images.tsv").open("a") as sheet:
         sheet.write(row + "\n")
+
+
+def test_an_image_as_its_own_truth_is_a_problem(config: dict[str, Any]) -> None:
+    Path("again.tif").symlink_to("a.tif")
+    add("d\tcells\t{data}/a.tif\t{data}/again.tif\ttrain\t")
+    with h5py.File("e.h5", "w") as file:
+        file["raw"] = file["labels"] = np.zeros((9, 7), np.uint8)
+    add("e\tcells\te.h5:/raw\te.h5:/labels\ttrain\t")
+    with pytest.raises(ConfigError, match="^one problem .*\n.* image d: its truth is the image"):
+        read(config)
+
+
+@pytest.mark.parametrize("value", [0, 255, -1, -(2**63), 2**64 - 1])
+def test_the_ignore_value_may_be_any_integer_of_a_file(config: dict[str, Any], value: int) -> None:
+    config["datasets"]["cells"]["ignore_value"] = value
+    assert read(config).config["datasets"]["cells"]["ignore_value"] == value
+
+
+@pytest.mark.parametrize("value", [-(2**63) - 1, 2**64, 0.5, "255"])
+def test_what_no_file_holds_is_no_ignore_value(config: dict[str, Any], value: object) -> None:
+    config["datasets"]["cells"]["ignore_value"] = value
+    with pytest.raises(ConfigError, match="ignore_value"):
+        read(config)
 
 
 def test_defaults_are_filled_in_and_paths_resolved(config: dict[str, Any]) -> None:
@@ -226,9 +250,10 @@ def test_slices_of_a_stack_lie_in_the_order_of_their_planes(config: dict[str, An
     with pytest.raises(ConfigError, match="no image of the splits test is of a stack"):
         read(config)
     config["datasets"]["cells"]["truth"] = "interior"
-    tifffile.imwrite("s.tif", np.zeros((12, 9, 7), np.uint8))
+    for name in ("s.tif", "s-t.tif"):
+        tifffile.imwrite(name, np.zeros((12, 9, 7), np.uint8))
     header = HEADER.replace("\n", "\tplane\n")
-    rows = [f"s{k}\tcells\ts.tif\ts.tif\ttest\tstack\t{k}\n" for k in (10, 2, 7)]
+    rows = [f"s{k}\tcells\ts.tif\ts-t.tif\ttest\tstack\t{k}\n" for k in (10, 2, 7)]
     before = Path("images.tsv").read_text().splitlines(keepends=True)[1:]
     saved(header + "".join(before + rows))
     stacks = read(config).stacks_of("unet", 0, "test")
@@ -276,7 +301,8 @@ def test_an_unknown_column_is_one_line_with_those_there_are(config: dict[str, An
     with pytest.raises(ConfigError, match="2 problems") as caught:
         read(config)
     columns = (
-        "there are: image, dataset, path, truth, split, group, mpp, level, time, axes, scene, plane, "
+        "there are: image, dataset, path, truth, split, group, mpp, level, time, axes, scene, "
+        "plane, tissue"
     )
     _, of_label, of_grup = str(caught.value).split("\n")
     assert of_label.startswith(f"  - images.tsv: unknown column 'label'; {columns}")

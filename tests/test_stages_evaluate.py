@@ -343,4 +343,27 @@ def test_without_validation_images_instances_are_made_at_a_half(tmp_path: Path) 
         "thresholds": [],
         "instances": {"cell": {"threshold": 0.5, "by": "default"}},
         "images": 0,
+        "warnings": [],
     }
+
+
+@pytest.mark.parametrize("annotated", [1, 4])
+def test_far_more_objects_than_annotated_are_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, annotated: int
+) -> None:
+    squares = np.kron(np.arange(1, 17).reshape(4, 4), np.pad(np.ones((20, 20), int), 6))
+    half = np.where(squares > 8, 0, squares)
+    few = np.where(squares > annotated, 0, squares)
+    image = np.zeros((1, *squares.shape), np.uint8)
+    truths = {"all": squares, "half": half, "few": few}
+    calibrate(
+        images=[write_prepared(tmp_path, name, image, of) for name, of in truths.items()],
+        predictions=[write_prediction(tmp_path, name, squares > 0, 0.5) for name in truths],
+        receipt=tmp_path / "c.json",
+        dataset=CELLS,
+        scoring=scoring(0.5),
+    )
+    (warning,) = read_receipt(tmp_path / "c.json")["warnings"]
+    counts = f"16 objects of class cell are found and {annotated} annotated"
+    assert warning.startswith(f"few: {counts}. Is the annotation complete")
+    assert warning in caplog.text

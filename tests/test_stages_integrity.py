@@ -91,5 +91,10 @@ def test_odd_truths_and_images_are_named(check: Any) -> None:
     assert table["good"] == ""
 
 
+def test_what_preparation_found_odd_in_a_truth_is_shown(check: Any) -> None:
+    said = "1 of 1 numbers lie in several pieces that do not touch (number 255 in 2)"
+    assert check(a=("train", image("x"), truth(warnings=[said]))).loc["a", "problems"] == said
+
+
 def test_few_objects_of_instances_are_nothing_odd(check: Any) -> None:
     assert check(a=("train", image("x"), truth(object_px=40))).loc["a", "problems"] == ""

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -41,6 +42,21 @@ def test_truth_and_ignore_are_stored_and_counted(tmp_path: Path) -> None:
     assert receipt["object_px"] == 6 * 16 - 2 * 6
 
 
+@pytest.mark.parametrize(
+    ("dtype", "mark"), [("u8", 2**64 - 1), ("i4", -1), ("i8", -1), ("f4", -1), ("u1", 255)]
+)
+def test_what_nobody_annotated_may_be_any_number(tmp_path: Path, dtype: str, mark: int) -> None:
+    prepare(tmp_path)
+    labels = np.zeros(PIXELS.shape, dtype)
+    labels[100:300, 900:1200], labels[50:52] = 7, mark
+    np.save(tmp_path / "t.npy", labels)  # of each type
+    store = truth(tmp_path, labels, path=tmp_path / "t.npy", ignore_value=mark)
+    np.testing.assert_array_equal(stored(store), np.where(labels == 7, 7, 0))
+    np.testing.assert_array_equal(stored(store, "ignore"), labels == labels.dtype.type(mark))
+    receipt = read_receipt(tmp_path / "t.json")
+    assert (receipt["instances"], receipt["ignored_px"]) == (1, 2600)
+
+
 def test_an_empty_truth_and_a_vanishing_instance_are_warnings(tmp_path: Path) -> None:
     prepare(tmp_path)
     truth(tmp_path, np.zeros(PIXELS.shape, np.uint8))
@@ -57,9 +73,114 @@ def test_a_truth_of_another_size_names_both(tmp_path: Path) -> None:
         truth(tmp_path, np.zeros((5, 6), np.uint8))
 
 
+def cells(*numbers: int, dtype: str = "u1") -> np.ndarray:
+    """Discs in a row along the edge of two shards, with these numbers."""
+    labels = np.zeros(PIXELS.shape, dtype)
+    y, x = np.mgrid[-20:21, -20:21]
+    for place, number in enumerate(numbers):
+        labels[1004:1045, 50 * place : 50 * place + 41][y**2 + x**2 <= 400] = number
+    return labels
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("u1", 1), ("u1", 255), ("u2", 65535), ("?", 1)])
+def test_a_mask_given_as_instances_is_refused(tmp_path: Path, dtype: str, value: int) -> None:
+    prepare(tmp_path)
+    labels = cells(*[value] * 9, dtype=dtype)
+    np.save(tmp_path / "t.npy", labels)
+    said = rf"t\.npy: all .* the number {value} and lies in 9 pieces .* to interior .* or classes"
+    with pytest.raises(LabelsError, match=said):
+        truth(tmp_path, labels, path=tmp_path / "t.npy")
+    assert not (tmp_path / "t.json").exists()
+    truth(tmp_path, labels, path=tmp_path / "t.npy", kind="interior")
+    assert read_receipt(tmp_path / "t.json")["instances"] == 9
+
+
+def test_a_single_object_and_crumbs_beside_it_are_no_mask(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    truth(tmp_path, cells(255))
+    assert read_receipt(tmp_path / "t.json")["warnings"] == []
+    labels = cells(255)
+    labels[5, 5:9] = labels[500:502, 7] = labels[900, 900] = 255
+    truth(tmp_path, labels)
+    assert read_receipt(tmp_path / "t.json")["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("numbers", "warnings"),
+    [
+        ((255, 255), ["1 of 1 numbers lie in several pieces that do not touch (number 255 in 2)"]),
+        ((2, 2, 2, 2), ["1 of 1 numbers lie in several pieces that do not touch (number 2 in 4)"]),
+        ((*range(1, 13), 7), []),  # covered in part by another
+        (
+            (*range(1, 8), 8, 7, 6, 9, 8, 7),
+            ["3 of 9 numbers lie in several pieces that do not touch (number 7 in 3)"],
+        ),
+        ((1, 2, 3, 255), ["number 255 is taken as an object; where it means"]),
+    ],
+)
+def test_numbers_in_several_pieces_are_counted(
+    tmp_path: Path, numbers: tuple[int, ...], warnings: list[str]
+) -> None:
+    prepare(tmp_path)
+    truth(tmp_path, cells(*numbers))
+    found = read_receipt(tmp_path / "t.json")["warnings"]
+    assert len(found) == len(warnings)
+    assert all(a.startswith(b) for a, b in zip(found, warnings, strict=True))
+
+
+def blurred() -> np.ndarray:
+    """A mask that was saved as JPEG on its way."""
+    return np.asarray(imagecodecs.jpeg_decode(imagecodecs.jpeg_encode(cells(*[255] * 9))))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (cells(*[1, 2] * 11), "2 of its 2 numbers lie in 10 pieces or more .* truth to classes"),
+        (blurred(), "numbers lie in 3 pieces or more .* was saved as JPEG"),
+        (PIXELS[::-1] // 2 + 1, "128 of its 128 numbers lie in 3 .* is an image and no truth"),
+    ],
+)
+def test_what_is_no_number_of_an_object_is_refused(
+    tmp_path: Path, labels: np.ndarray, said: str
+) -> None:
+    prepare(tmp_path)
+    with pytest.raises(LabelsError, match=said):
+        truth(tmp_path, labels)
+
+
+def test_the_image_as_its_own_truth_is_refused(tmp_path: Path) -> None:
+    image = cells(3, 1, 2)
+    prepare(tmp_path, image)
+    with pytest.raises(LabelsError, match=r"t\.tif: .* holds the very pixels of its image"):
+        truth(tmp_path, image.astype(np.uint32))
+    image[0, 0] = 4
+    truth(tmp_path, image)
+    truth(tmp_path, np.zeros_like(image))  # an image of nothing has an empty truth
+    assert read_receipt(tmp_path / "t.json")["warnings"] == ["no object in this image"]
+
+
+def test_a_polygon_of_all_objects_is_refused_with_its_own_way_out(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    squares = [[square(300 * k, 50, 30)] for k in range(4)]
+    geometry = {"type": "MultiPolygon", "coordinates": squares}
+    with pytest.raises(LabelsError, match=r"lies in 4 pieces .* Split annotations"):
+        draw(tmp_path, {"geometry": geometry})
+
+
+@pytest.mark.parametrize("kind", ["instances", "interior", "classes"])
+def test_a_blurred_truth_is_refused_whatever_its_kind(tmp_path: Path, kind: str) -> None:
+    prepare(tmp_path)
+    path = tmp_path / "mask.png"  # its content tells, not its name
+    path.write_bytes(imagecodecs.jpeg_encode(np.where(LABELS, np.uint8(255), np.uint8(0))))
+    with pytest.raises(LabelsError, match=r"mask\.png: is compressed as JPEG, which blurs .* PNG"):
+        truth(tmp_path, LABELS, path=path, kind=kind)
+
+
 def test_label_pyramids_never_mix_ids(tmp_path: Path) -> None:
     prepare(tmp_path)
-    labels = np.random.default_rng(1).choice([0, 5, 4000], PIXELS.shape).astype(np.uint16)
+    rows, columns = (np.arange(size, dtype=np.uint32) // 3 for size in PIXELS.shape)
+    labels = 1000 * rows[:, None] + columns + 1  # each square of 3 px is an object
     store = truth(tmp_path, labels)
     coarse = read_array(store, "labels/truth/2")[:]
     assert coarse.shape == (276, 325)

@@ -132,6 +132,7 @@ def test_zero_mergers_of_a_vanished_foreground_are_flagged(page: str) -> None:
 
 def test_warnings_of_truths_are_shown(page: str) -> None:
     assert "Truth of c: no object in this image." in page
+    assert "validation: v: 40 objects of class cell are found and 3 annotated." in page
 
 
 def test_what_was_run_is_told(page: str) -> None:

@@ -78,6 +78,50 @@ def test_an_export_asks_for_time_by_the_size_of_its_slide(finished: Project) -> 
     assert "runtime=630" in done.text
 
 
+def test_another_image_to_be_segmented_trains_nothing_and_hides_no_other_change(
+    finished: Project,
+) -> None:
+    sheet = finished.folder / "config" / "images.tsv"
+    new = "new\tcells\t{data}/test_00.tif\t\tpredict\t\n"
+    config = finished.config()
+    config["evaluate"]["thresholds"] = [0.4]
+    with (
+        changed(sheet, sheet.read_text() + new),
+        changed(finished.config_path, yaml.safe_dump(config)),
+    ):
+        jobs = finished.snakemake("-n").planned()
+    own = {"prepare_image": 1, "predict": 1, "instances": 1}
+    own |= {"export_geojson": 1, "export_labels": 1, "export_overlay": 1}
+    tables = {"integrity": 1, "segmented": 1, "report": 1}
+    assert jobs == own | tables | {"evaluate": 2, "collect": 1}
+
+
+def test_an_image_that_will_not_suit_ends_the_run_before_anything_is_done(
+    finished: Project,
+) -> None:
+    config = finished.config()
+    del config["demo"]
+    config |= {"results": "unsuitable", "export": {}}
+    rows = [annotated(name, split) for name, split in IMAGES]
+    colour = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    for name in ("colour", "other"):
+        tifffile.imwrite(finished.demo_data / f"{name}.tif", colour, photometric="rgb")
+        rows.append(f"{name}\tcells\t{{data}}/{name}.tif\t\tpredict")
+    (finished.demo_data / "broken.tif").write_bytes(b"II*\0 this is no image")
+    rows.append("broken\tcells\t{data}/broken.tif\t\tpredict")
+    done = finished.snakemake("--configfile", finished.write_case("unsuitable", config, rows))
+    assert done.status != 0
+    assert "2 of 6 images would be refused after training" in done.text
+    assert "image other: has 3 channels, but the model was trained on 1" in done.text
+    assert "Job stats" not in done.text
+    rows[-3:-1] = []  # what cannot be opened is told, and ends its own job alone
+    planned = finished.snakemake(
+        "-n", "--configfile", finished.write_case("unsuitable", config, rows)
+    )
+    assert planned.planned()["train"] == 1
+    assert planned.text.count("image broken will not be prepared: ") == 1
+
+
 def test_keys_by_their_old_names_rerun_nothing_and_are_said_once(finished: Project) -> None:
     now = finished.config_path.read_text()
     old = now.replace("test_time_augmentation:", "average:").replace("early_stopping", "patience")

@@ -1,17 +1,21 @@
 """Operating thresholds: the best of a list by the scores of validation images."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TypedDict
 
 import pandas as pd
 
-from unetflow.evaluate.catalogue import SCORES, row_of
+from unetflow.evaluate.catalogue import SCORES, at_iou, row_of
 
 log = logging.getLogger(__name__)
 
 
 WITHOUT_VALIDATION = 0.5
+# More objects found than annotated, beyond what a network errs by at the best threshold: where half
+# of the objects are annotated it finds twice as many. Of very few objects a few more say nothing.
+TIMES, MORE = 3, 10
 
 ChosenThreshold = TypedDict(
     "ChosenThreshold",
@@ -94,6 +98,32 @@ def instance_threshold(
             images,
         )
     return {"threshold": best["threshold"], "by": by}
+
+
+def far_more_than_annotated(
+    scores: pd.DataFrame, instances: Mapping[str, InstanceThreshold]
+) -> Iterator[str]:
+    """Warnings of images in which far more objects are found than are annotated.
+
+    `scores` as of `best_thresholds`, with the sums of average precision; `instances` are the
+    thresholds by class. Images are named by their stores; those whose instances were not scored at
+    each threshold are left out.
+    """
+    if scores.empty:
+        return
+    counted = scores[(scores["metric"] == "ap") & (scores["variant"] == at_iou(0.5))]
+    for name, made in instances.items():
+        own = counted[(counted["class"] == name) & (counted["threshold"] == made["threshold"])]
+        for _, row in own.iterrows():
+            annotated, found = int(row["a"]), int(row["b"])
+            if found > TIMES * annotated and found >= annotated + MORE:
+                image = Path(row["image"]).name.removesuffix(".ome.zarr")
+                yield (
+                    f"{image}: {found} objects of class {name} are found and {annotated} "
+                    "annotated. Is the annotation complete, and has each object its own number? "
+                    "What nobody annotated can be ignored; specks that are no objects are left out "
+                    "by instances: min_area_px"
+                )
 
 
 def chosen_thresholds(

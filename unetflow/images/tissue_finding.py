@@ -8,6 +8,7 @@ import shapely
 
 from unetflow.errors import SlideError
 from unetflow.images.ground import Coarse
+from unetflow.images.lossless import lossy_compression
 from unetflow.images.polygons import is_geojson, tissue_areas
 from unetflow.images.resampling import Source
 from unetflow.images.slide import Slide
@@ -101,6 +102,13 @@ def tissue_by_mask(
         cells[tree.query(boxes, predicate="intersects")[0]] = True
         return Tissue(_grown(cells.reshape(grid)), "mask")
     with Slide(path, as_labels=True) as mask:
+        if how := lossy_compression(path):
+            log.warning(
+                "%s: is a mask compressed as %s: what that blurs around the tissue counts as "
+                "tissue. Save it as PNG, or as TIFF with LZW, where that is too much.",
+                path,
+                how,
+            )
         size_px = mask.levels[0].shape_px
         level = Coarse(lambda rows, columns: mask.read(0, rows, columns), size_px)
         lowest, highest, _ = _look(level, shape_px)

@@ -36,12 +36,15 @@ def _sheet_problems(settings: "Settings", sheet: Path) -> list[str]:
     kinds: dict[str, set[bool]] = {}
     strangers: dict[str, list[str]] = {}  # by dataset
     without_truth: dict[str, list[str]] = {}  # by split
+    its_own_truth: list[str] = []
     datasets = list(settings.config["datasets"])
     for image in settings.images.values():
         if image.dataset not in datasets:
             strangers.setdefault(image.dataset, []).append(image.name)
         if image.truth is None and image.split != "predict":
             without_truth.setdefault(image.split, []).append(image.name)
+        if image.truth and _same_file(image.truth, image.path):
+            its_own_truth.append(image.name)
         if image.group and image.split != "predict":
             splits_of_group.setdefault((image.dataset, image.group), set()).add(image.split)
         if image.split != "predict":
@@ -56,6 +59,11 @@ def _sheet_problems(settings: "Settings", sheet: Path) -> list[str]:
         "predict"
         for split, names in without_truth.items()
     ]
+    if its_own_truth:
+        problems.append(
+            f"{sheet}: {_some(its_own_truth)}: the truth is the image itself; give the file of the "
+            "annotation, or leave the cell empty and set the split to predict"
+        )
     for (dataset, group), splits in splits_of_group.items():
         if len(splits) > 1:
             problems.append(
@@ -220,6 +228,11 @@ def _size_problems(image: Image, sources: Sources) -> list[str]:
 def _some(names: Sequence[str]) -> str:
     """An image, or the first of several."""
     return f"image {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+
+
+def _same_file(one: str, other: str) -> bool:
+    (file, dataset), (other_file, other_dataset) = split_dataset(one), split_dataset(other)
+    return file.resolve() == other_file.resolve() and dataset == other_dataset
 
 
 def _inside(folder: str, paths: list[str]) -> set[str]:

@@ -2,13 +2,23 @@
 
 import json
 from pathlib import Path
-from typing import Unpack, cast
+from typing import TypedDict, Unpack, cast
 
-from unetflow.errors import UnetflowError
+from unetflow.errors import SlideError, UnetflowError
 from unetflow.images.sources import Chosen, files_of, fingerprint_of, split_dataset
+from unetflow.jobs.sheet import Image
 from unetflow.store.files import write_whole
 
-Entry = dict[str, str | list[int] | list[list[int]] | list[str]]  # what is known of a file
+
+class Prepared(TypedDict):
+    """What preparation will make of an image, by the header of its file."""
+
+    channels: int
+    mpp: float | None  # [um/px]
+
+
+# what is known of a file
+Entry = dict[str, str | list[int] | list[list[int]] | list[str] | Prepared]
 
 
 def sources_cache(results: str) -> Path:
@@ -52,6 +62,19 @@ class Sources:
             self._changed = True
         return cast(list[list[int]], entry[key])
 
+    def as_prepared(self, image: Image, want_mpp: float | None) -> Prepared | str:
+        """What preparation will make of an image, or why it cannot.
+
+        `want_mpp` [um/px] is what its dataset wants.
+        """
+        entry = self._entry(image.path)
+        row = (image.chosen, image.level, image.mpp, image.channels, want_mpp)
+        key = f"prepared {' '.join(map(str, row))}"
+        if key not in entry:
+            entry[key] = _as_prepared(image, want_mpp)
+            self._changed = True
+        return cast("Prepared | str", entry[key])
+
     def save(self) -> None:
         """Write what was learnt, if anything was."""
         if self._changed:
@@ -79,3 +102,18 @@ def _shapes_px(path: str | Path, chosen: Chosen) -> list[list[int]]:
             return [list(level.shape_px) for level in slide.levels]
     except UnetflowError:
         return []
+
+
+def _as_prepared(image: Image, want_mpp: float | None) -> Prepared | str:
+    from unetflow.images.resampling import picked_channels, source_at  # heavy, as above
+    from unetflow.images.slide import Slide
+
+    try:
+        with Slide(image.path, **image.chosen, mpp=image.mpp) as slide:
+            channels = picked_channels(slide, image.channels)
+            return {
+                "channels": len(channels),
+                "mpp": source_at(slide, image.level, want_mpp).mpp,
+            }
+    except SlideError as error:
+        return str(error)

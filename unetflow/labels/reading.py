@@ -1,13 +1,16 @@
 """Annotations read: what their values mean, and regions of them at the pixels of their image."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from unetflow.errors import LabelsError
+from unetflow.images.lossless import lossy_compression
 from unetflow.images.polygons import Polygons
 from unetflow.images.slide import Slide
 from unetflow.labels.encoding import UINT32_MAX
+from unetflow.labels.pieces import MASK_VALUES
 from unetflow.store.shards import SHARD_PX
 from unetflow.tiles.regions import Region
 
@@ -21,9 +24,9 @@ def read_truth(
     """Labels (uint32, 0 background) and ignored pixels (bool) of an annotation (Y, X).
 
     `kind` is "instances" (each object has its number), "interior" (membranes as in EM: 0 is
-    membrane, 1 or 255 is inside; instances are the 4-connected components inside) or "classes"
-    (each pixel has the number of its class, 1 to `classes`; objects have none). Pixels with
-    `ignore_value` are ignored and background. `name` is the file, for messages.
+    membrane, one of `MASK_VALUES` is inside; instances are the 4-connected components inside) or
+    "classes" (each pixel has the number of its class, 1 to `classes`; objects have none). Pixels
+    with `ignore_value` are ignored and background. `name` is the file, for messages.
     Raises LabelsError for values that have no meaning.
     """
     labels, ignored = checked_truth(values, kind, ignore_value, name, classes=classes)
@@ -39,22 +42,16 @@ def checked_truth(
     values: np.ndarray, kind: str, ignore_value: int | None, name: str, *, classes: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `read_truth`, but the inside of all cells of kind "interior" is one label."""
-    if not np.issubdtype(values.dtype, np.integer) and values.dtype != bool:
-        whole = np.isfinite(values).all() and (values == np.floor(values)).all()
-        if not whole:
-            raise LabelsError(
-                f"{name}: holds {values.dtype} values that are no whole numbers; a truth holds "
-                "integer labels. Save it as an integer image."
-            )
-    if values.min() < 0 or values.max() > UINT32_MAX:
-        raise LabelsError(
-            f"{name}: holds values from {values.min()} to {values.max()}; labels are 0 "
-            f"(background) to {UINT32_MAX}. Renumber the objects."
-        )
-    ignored = values == ignore_value if ignore_value is not None else np.zeros(values.shape, bool)
+    if values.dtype == bool:
+        values = values.astype(np.uint8)
+    # ignored pixels may hold what no label can be, such as -1 or 2^64 - 1: they are checked by none
+    ignored = np.zeros(values.shape, bool) if ignore_value is None else values == ignore_value
+    annotated = values[~ignored] if ignored.any() else values
+    _check_numbers(annotated, name)
+    labels = np.where(ignored, values.dtype.type(0), values).astype(np.uint32)
     if kind == "instances":
-        return np.where(ignored, 0, values).astype(np.uint32), ignored
-    known = np.unique(values[~ignored])
+        return labels, ignored
+    known = np.unique(annotated)
     if kind == "classes":
         if known.size and known[-1] > classes:
             raise LabelsError(
@@ -62,15 +59,51 @@ def checked_truth(
                 f"{classes} classes, 1 to {classes}. Name all classes in the config, in the order "
                 "of their numbers, or set the ignore value if one of them means that."
             )
-        return np.where(ignored, 0, values).astype(np.uint32), ignored
+        return labels, ignored
     inside = known[known != 0]
-    if len(inside) > 1 or not np.isin(inside, (1, 255)).all():
+    if len(inside) > 1 or not np.isin(inside, MASK_VALUES).all():
         raise LabelsError(
             f"{name}: holds the values {', '.join(map(str, known[:8]))}; truth of kind interior "
-            "holds 0 (membrane) and either 1 or 255 (inside a cell). Set the dataset's truth to "
-            "instances if these are object numbers, or its ignore value if one of them means that."
+            "holds 0 (membrane) and one other: 1, 255 or the largest number of its type (inside a "
+            "cell). Set the dataset's truth to instances if these are object numbers, or its "
+            "ignore value if one of them means that."
         )
-    return ((values != 0) & ~ignored).astype(np.uint32), ignored
+    return (labels != 0).astype(np.uint32), ignored
+
+
+def _check_numbers(values: np.ndarray, name: str) -> None:
+    """Refuse what is no label, of pixels that somebody annotated."""
+    is_float = np.issubdtype(values.dtype, np.floating)
+    if is_float and not (np.isfinite(values) & (values == np.floor(values))).all():
+        raise LabelsError(
+            f"{name}: holds {values.dtype} values that are no whole numbers; a truth holds "
+            "integer labels. Save it as an integer image; what nobody annotated (NaN) gets a "
+            "number of its own, which the dataset's ignore_value names."
+        )
+    low, high = (values.min(), values.max()) if values.size else (0, 0)
+    if low < 0 or high > UINT32_MAX:
+        raise LabelsError(
+            f"{name}: holds values from {low} to {high}; labels are 0 (background) to "
+            f"{UINT32_MAX}. Renumber the objects or, where {low if low < 0 else high} means that "
+            "nobody annotated the pixel, set the dataset's ignore_value to it."
+        )
+    if is_float and high >= (exact := 2 ** (np.finfo(values.dtype).nmant + 1)):
+        raise LabelsError(
+            f"{name}: holds {values.dtype} values up to {high:.0f}, but from {exact} on that type "
+            "lacks some whole numbers: objects may have become one. Save it as an integer image, "
+            "from the program that numbered them."
+        )
+
+
+def check_lossless(path: str | Path) -> None:
+    """Refuse a label image whose compression has changed its numbers."""
+    if how := lossy_compression(path):
+        raise LabelsError(
+            f"{path}: is compressed as {how}, which blurs the values of pixels; in a truth each is "
+            "a number that must come back as it was. Save it again from the program that drew it, "
+            "as PNG, or as TIFF without compression or with LZW or Deflate. To convert this file "
+            "is of no use: it holds the blurred values."
+        )
 
 
 def polygon_reader(polygons: Polygons, kind: str) -> Reader:
@@ -97,12 +130,13 @@ def label_reader(
 
     It has their size, or that of a level of the image's file, (Y, X) in `levels_px`.
     """
+    check_lossless(slide.path)
     size_px = slide.levels[0].shape_px
-    if slide.channels != 1 or (size_px != shape_px and size_px not in levels_px):
+    if size_px != shape_px and size_px not in levels_px:
         raise LabelsError(
-            f"{slide.path}: the truth is {size_px[0]}x{size_px[1]} px with {slide.channels} "
-            f"channel(s), its image {shape_px[0]}x{shape_px[1]} px. A truth has one channel and "
-            "the size of its image as it is used, or of a level of the image's file: "
+            f"{slide.path}: the truth is {size_px[0]}x{size_px[1]} px, its image "
+            f"{shape_px[0]}x{shape_px[1]} px. A truth has the size of its image as it is used, or "
+            "of a level of the image's file: "
             + ", ".join(f"{height}x{width}" for height, width in levels_px)
             + "."
         )

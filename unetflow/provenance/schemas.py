@@ -80,6 +80,7 @@ class Calibration(TypedDict):
     thresholds: "list[ChosenThreshold]"
     instances: "dict[str, InstanceThreshold]"  # by class
     images: int
+    warnings: list[str]
 
 
 class ForegroundReceipt(TypedDict):

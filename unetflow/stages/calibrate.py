@@ -8,7 +8,11 @@ from pathlib import Path
 import dask
 import pandas as pd
 
-from unetflow.evaluate.choosing import best_thresholds, instance_threshold
+from unetflow.evaluate.choosing import (
+    best_thresholds,
+    far_more_than_annotated,
+    instance_threshold,
+)
 from unetflow.evaluate.image_scores import Truth, score_foreground
 from unetflow.evaluate.scoring import Row, Scoring
 from unetflow.instances.whole_image import label_instances
@@ -33,7 +37,8 @@ def calibrate(
 
     The mean is over images, without those where the metric is undefined. Of equal thresholds the
     one nearest to 0.5 is taken. Which of them instances are made at, or 0.5 without validation
-    images, `unetflow.evaluate.choosing.instance_threshold` says, and warns.
+    images, `unetflow.evaluate.choosing.instance_threshold` says, and warns. The receipt warns
+    of images in which far more objects are found than annotated.
     """
     record = RunRecord(receipt)
     rows: list[dict[str, str | float | None]] = []
@@ -45,16 +50,22 @@ def calibrate(
             for name, row in _scored(image, prediction, dataset, scoring):
                 rows.append({"class": name, "image": str(image), **row.cells()})
             tick()
-    chosen = best_thresholds(pd.DataFrame(rows)) if rows else []
+    scores = pd.DataFrame(rows)
+    chosen = best_thresholds(scores) if rows else []
     if not chosen:
         log.warning("no validation images with defined scores: instances are made at 0.5")
+    instances = {
+        name: instance_threshold(chosen, dataset.kind, name, len(images))
+        for name in dataset.classes
+    }
+    warnings = list(far_more_than_annotated(scores, instances))
+    for warning in warnings:
+        log.warning(warning)
     content: Calibration = {
         "thresholds": chosen,
-        "instances": {
-            name: instance_threshold(chosen, dataset.kind, name, len(images))
-            for name in dataset.classes
-        },
+        "instances": instances,
         "images": len(images),
+        "warnings": warnings,
     }
     write_receipt(receipt, content)
     record.write()

@@ -6,7 +6,6 @@ Objects of several classes have `labels/class` too: the class of each pixel.
 import itertools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,9 @@ from unetflow.errors import LabelsError
 from unetflow.images.polygons import is_geojson, read_polygons
 from unetflow.images.slide import Slide
 from unetflow.images.sources import RawFile, chosen_of, has_changed, replaced
+from unetflow.labels.counts import count_truth
 from unetflow.labels.dataset import Dataset
-from unetflow.labels.encoding import class_target
+from unetflow.labels.pieces import odd_numbers
 from unetflow.labels.reading import Reader, label_reader, polygon_reader
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
@@ -25,9 +25,8 @@ from unetflow.provenance.schemas import ImageReceipt, LevelOfImage, Unreadable
 from unetflow.store.names import CLASS, IGNORE, TRUTH, of_labels
 from unetflow.store.ome import pixel_size, write_labels
 from unetflow.store.pyramid import clear_levels, every_second, halve
-from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array
-from unetflow.store.tissue_mask import Tissue, read_tissue
-from unetflow.tiles.regions import shard_grid, shard_region, with_halo
+from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array, read_array
+from unetflow.store.tissue_mask import read_tissue
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +82,21 @@ def prepare_truth(
         raise LabelsError(replaced(raw["path"]))
     for finer, coarser in itertools.chain(*(itertools.pairwise(a) for a in arrays.values())):
         halve(finer, coarser, every_second)
-    counted = _count(
-        {name: of[0] for name, of in arrays.items()}, dataset, read_tissue(store, image["tissue"])
+    counted = count_truth(
+        {name: of[0] for name, of in arrays.items()},
+        read_array(store, "0"),
+        dataset,
+        read_tissue(store, image["tissue"]),
     )
+    if counted.is_image:
+        raise LabelsError(
+            f"{raw['path']}: is given as a truth and holds the very pixels of its image. Correct "
+            "the sheet's truth column."
+        )
     warnings += counted.warnings(dataset)
+    if counted.pieces:
+        polygons = is_geojson(raw["path"])
+        warnings += odd_numbers(counted.pieces, raw["path"], are_polygons=polygons)
     for warning in warnings:
         log.warning(warning)
     digest = "".join(of[0].content_digest() for of in arrays.values())
@@ -182,72 +192,3 @@ def _write(
     missing = sorted({index for of in arrays.values() for index in of[0].missing()})
     for_each(make, missing, threads=1, what="truth")  # a file is read by one thread at a time
     return missing
-
-
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    """What was found in an annotation."""
-
-    ids: frozenset[int]  # of instances
-    left: frozenset[int]  # of those that keep a pixel when touching ones are separated
-    outside: frozenset[int]  # of those outside the tissue, at least in part
-    class_px: list[int]  # background first
-    touching_px: int
-    ignored_px: int
-
-    def described(self, dataset: Dataset) -> dict[str, object]:
-        """For the receipt."""
-        return {
-            "instances": None if dataset.kind == "classes" else len(self.ids),
-            "object_px": sum(self.class_px[1:]),
-            "ignored_px": self.ignored_px,
-            "touching_px": self.touching_px,
-            "class_px": dict(zip(dataset.classes, self.class_px[1:], strict=True)),
-        }
-
-    def warnings(self, dataset: Dataset) -> list[str]:
-        """What is odd."""
-        what = "classes" if dataset.kind == "classes" else "instances"
-        found = []
-        if lost := len(self.ids - self.left):
-            found.append(f"{lost} instances are so thin that separating touching ones leaves none")
-        if self.outside:
-            count = len(self.outside)
-            found.append(f"{count} {what} lie outside the tissue mask, at least in part")
-        if not self.ids:
-            found.append("no object in this image")
-        return found
-
-
-def _count(arrays: dict[str, ShardedArray], dataset: Dataset, tissue: Tissue | None) -> _Counts:
-    """Instances, pixels of objects, of each class and ignored, shard by shard."""
-    ids: set[int] = set()
-    left: set[int] = set()
-    outside: set[int] = set()
-    touching_px = 0
-    ignored_px = 0
-    class_px = np.zeros(len(dataset.classes) + 1, np.int64)
-    truth = arrays[TRUTH]
-    shape = truth.array.shape
-    for index in shard_grid(shape, truth.array.shards):
-        region = shard_region(index, shape, truth.array.shards)
-        wide, inner = with_halo(region, (1, 1), shape)
-        labels = np.asarray(truth.array[wide])
-        of_class = np.asarray(arrays[CLASS].array[wide]) if CLASS in arrays else None
-        target = class_target(labels, dataset.kind, of_class)[inner]
-        labels = labels[inner]
-        ids.update(np.unique(labels).tolist())
-        left.update(np.unique(labels[target != 0]).tolist())
-        if tissue is not None:
-            outside.update(np.unique(labels[(labels != 0) & ~tissue.inside(*region)]).tolist())
-        class_px += np.bincount(target.ravel(), minlength=len(class_px))
-        touching_px += int(np.count_nonzero(labels)) - int(np.count_nonzero(target))
-        ignored_px += int(np.count_nonzero(arrays[IGNORE].array[region]))
-    return _Counts(
-        ids=frozenset(ids - {0}),
-        left=frozenset(left),
-        outside=frozenset(outside),
-        class_px=class_px.tolist(),
-        touching_px=touching_px,
-        ignored_px=ignored_px,
-    )

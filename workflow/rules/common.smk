@@ -17,6 +17,7 @@ from unetflow.jobs.resources import for_shards, gpus, growing, tiles_mb
 from unetflow.jobs.settings import read_settings
 from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.jobs.stopping import stop_at_signals
+from unetflow.jobs.suitability import check_images
 from unetflow.provenance.code_digest import code_digest
 from unetflow.tiles.regions import squares
 
@@ -27,16 +28,16 @@ os.environ.setdefault("MALLOC_ARENA_MAX", "1")
 
 try:
     SETTINGS = read_settings(config, BASE / "workflow" / "schemas", BASE)
+    RESULTS = SETTINGS.config["results"].rstrip("/")
+    SOURCES = Sources(sources_cache(RESULTS))
+    atexit.register(SOURCES.save)
+    if workflow.is_main_process:  # each job reads the config again
+        for note in [*SETTINGS.notes, *check_images(SETTINGS, SOURCES)]:
+            logger.warning(note)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
-if workflow.is_main_process:  # each job reads the config again
-    for note in SETTINGS.notes:
-        logger.warning(note)
 
-RESULTS = SETTINGS.config["results"].rstrip("/")
 LOGS = Path(RESULTS) / "logs"
-SOURCES = Sources(sources_cache(RESULTS))
-atexit.register(SOURCES.save)
 LABELLING = {
     key: value for key, value in SETTINGS.config["instances"].items() if key != "threshold"
 }

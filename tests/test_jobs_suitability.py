@@ -1,0 +1,128 @@
+"""What prediction would refuse is refused while the graph is built, all of it at once."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import ROOT
+
+from unetflow.errors import ConfigError
+from unetflow.jobs.settings import read_settings
+from unetflow.jobs.sheet import Image
+from unetflow.jobs.sources import Sources
+from unetflow.jobs.suitability import NEAR, check_images
+from unetflow.predict.suitability import TOLERANCE
+
+COLUMNS = ("image", "dataset", "path", "truth", "split", "mpp", "level", "channels")
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(name: str, channels: int = 1, mpp: float | None = 0.5) -> None:
+    """An image of so many channels, whose file says its resolution."""
+    pixels = np.zeros((channels, 64, 64), np.uint8)
+    size = {"PhysicalSizeX": mpp, "PhysicalSizeY": mpp} if mpp else {}
+    tifffile.imwrite(f"{name}.ome.tif", pixels, metadata={"axes": "CYX", **size})
+
+
+def check(*rows: dict[str, str], mpp: float | None = None) -> list[str]:
+    """Check a sheet with three images of one channel and 0.5 um/px to learn from, and `rows`."""
+    tifffile.imwrite("t.tif", np.zeros((64, 64), np.uint8))
+    for name in "abc":
+        write(name)
+    learnt = [{"image": name, "truth": "t.tif", "split": "train"} for name in "abc"]
+    lines = ["\t".join(COLUMNS)]
+    for row in (*learnt, *rows):
+        filled = {"dataset": "cells", "path": f"{row['image']}.ome.tif", "split": "predict", **row}
+        lines.append("\t".join(filled.get(column, "") for column in COLUMNS))
+    Path("images.tsv").write_text("\n".join(lines) + "\n")
+    network = {"name": "unet", "depth": 3}
+    experiment = {"dataset": "cells", "network": network, "recipe": {"tile_px": 300}}
+    config = {
+        "results": "results",
+        "images": "images.tsv",
+        "data_dir": ".",
+        "datasets": {"cells": {"truth": "instances", "mpp": mpp}},
+        "experiments": {"one": experiment, "two": experiment},
+    }
+    settings = read_settings(config, ROOT / "workflow" / "schemas", ROOT)
+    return check_images(settings, Sources("cache.json"))
+
+
+def test_all_images_that_do_not_suit_are_listed_with_the_way_out() -> None:
+    for name, channels, mpp in (("rgb", 3, 0.5), ("rgba", 4, 0.5), ("good", 1, 0.5), ("far", 1, 2)):
+        write(name, channels, mpp)
+    rows = [{"image": name} for name in ("rgb", "rgba", "good", "far")]
+    with pytest.raises(ConfigError, match="^3 of 7 images would be refused after") as error:
+        check(*rows)
+    lines = str(error.value).splitlines()
+    assert lines[1].startswith("  - image rgb: has 3 channels, but the model was trained on 1.")
+    assert lines[2].startswith("  - image rgba: has 4 channels")
+    assert lines[3].startswith("  - image far: has 2 um/px, but the model was trained at 0.5.")
+    assert "`0` takes the first, `0 1 2` red, green and blue" in lines[4]
+
+
+def test_the_columns_of_the_sheet_count() -> None:
+    write("rgb", 3)
+    write("far", 1, 2.0)
+    write("near", 1, 0.53)
+    write("unknown", 1, None)
+    chosen = {"image": "rgb", "channels": "1"}
+    told = {"image": "far", "mpp": "0.5"}
+    assert check(chosen, told, {"image": "near"}, {"image": "unknown"}) == []
+
+
+def test_a_resolution_that_the_dataset_wants_is_made_of_any_file() -> None:
+    write("fine", 1, 0.125)
+    assert check({"image": "fine"}, mpp=0.5) == []
+    with pytest.raises(ConfigError, match="^1 of 4 .*\n.*fine: has 0.125 um/px"):
+        check({"image": "fine", "level": "0"}, mpp=0.5)
+
+
+def test_where_training_images_differ_in_resolution_any_suits() -> None:
+    write("d", 1, 0.25)
+    write("e", 1, 2.0)
+    check({"image": "d", "truth": "t.tif", "split": "validation"}, {"image": "e"})
+
+
+def test_a_training_image_unlike_most_is_named() -> None:
+    write("d", 3)
+    with pytest.raises(ConfigError, match="^1 of 4 .*\n.* image d: has 3 channels"):
+        check({"image": "d", "truth": "t.tif", "split": "train"})
+
+
+def test_what_cannot_be_prepared_is_a_note_with_its_reason() -> None:
+    Path("broken.ome.tif").write_bytes(b"II*\0 this is no image")
+    write("unknown", 1, None)
+    write("short")
+    rows = [{"image": "broken"}, {"image": "unknown"}, {"image": "short", "channels": "2"}]
+    broken, unknown, short = check(*rows, mpp=0.5)
+    assert broken.startswith("image broken will not be prepared: broken.ome.tif: cannot be opened")
+    assert "its resolution is not known" in unknown
+    assert "has channels 0 to 0, but 2 were asked for" in short
+
+
+def test_no_file_is_opened_again_until_it_or_its_row_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write("d")
+    image = Image("d", "cells", "d.ome.tif", "predict")
+    sources = Sources("cache.json")
+    found = sources.as_prepared(image, None)
+    assert found == {"channels": 1, "mpp": 0.5}
+    sources.save()
+    monkeypatch.setattr("unetflow.jobs.sources._as_prepared", lambda *_: "opened")
+    assert Sources("cache.json").as_prepared(image, None) == found
+    assert Sources("cache.json").as_prepared(replace(image, mpp=1.0), None) == "opened"
+    assert Sources("cache.json").as_prepared(image, 0.25) == "opened"
+    write("d", 3)
+    assert Sources("cache.json").as_prepared(image, None) == "opened"
+
+
+def test_what_is_not_looked_at_closely_would_suit() -> None:
+    assert NEAR <= TOLERANCE
