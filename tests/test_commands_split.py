@@ -159,7 +159,7 @@ def test_what_cannot_be_split_is_said(
 def test_what_nobody_annotated_and_blurred_truths(
     sheet: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = [str(sheet), str(sheet.with_name("out.tsv")), "--folds", "2"]
+    command = [str(sheet), str(sheet.with_name("out.tsv")), "--folds", "3"]
     command += ["--data-dir", str(sheet.parent)]
     labels = np.zeros((20, 20), np.int16)
     labels[3:9], labels[15:] = 2, -1

@@ -57,7 +57,7 @@ def test_an_image_as_its_own_truth_is_a_problem(config: dict[str, Any]) -> None:
     with h5py.File("e.h5", "w") as file:
         file["raw"] = file["labels"] = np.zeros((9, 7), np.uint8)
     add("e\tcells\te.h5:/raw\te.h5:/labels\ttrain\t")
-    with pytest.raises(ConfigError, match="^one problem .*\n.* image d: its truth is the image"):
+    with pytest.raises(ConfigError, match="^one problem .*\n.* image d: the truth is the image"):
         read(config)
 
 

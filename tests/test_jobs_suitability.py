@@ -63,7 +63,9 @@ def test_all_images_that_do_not_suit_are_listed_with_the_way_out() -> None:
     lines = str(error.value).splitlines()
     assert lines[1].startswith("  - image rgb: has 3 channels, but the model was trained on 1.")
     assert lines[2].startswith("  - image rgba: has 4 channels")
-    assert lines[3].startswith("  - image far: has 2 um/px, but the model was trained at 0.5.")
+    assert lines[3].startswith(
+        "  - image far: has 2 um/px, but the model was trained at 0.5 um/px."
+    )
     assert "`0` takes the first, `0 1 2` red, green and blue" in lines[4]
 
 

@@ -69,7 +69,7 @@ def test_an_empty_truth_and_a_vanishing_instance_are_warnings(tmp_path: Path) ->
 
 def test_a_truth_of_another_size_names_both(tmp_path: Path) -> None:
     prepare(tmp_path)
-    with pytest.raises(LabelsError, match=r"t\.tif: the truth is 5x6 px .* its image 1101x1300 px"):
+    with pytest.raises(LabelsError, match=r"t\.tif: the truth is 5x6 px, its image 1101x1300 px"):
         truth(tmp_path, np.zeros((5, 6), np.uint8))
 
 

@@ -46,8 +46,7 @@ def write_splits(
 
     `kind` and `ignore_value` are those of the dataset. An image without truth is for prediction.
     With `redraw` the splits of all annotated images are drawn anew, but for those of split
-    predict. Raises ConfigError where given splits contradict
-    the shares or a group.
+    predict. Raises ConfigError where given splits contradict the shares or a group.
     """
     table = read_table(Path(sheet), COLUMNS)
     rows = [row for _, row in table.rows]
