@@ -14,7 +14,6 @@ from prepared import prepare, truth
 from unetflow.errors import SlideError
 from unetflow.store.shards import read_array
 
-
 BLOCKS = np.kron(np.arange(10, dtype=np.uint8).reshape(2, 5), np.ones((20, 10), np.uint8))
 
 
