@@ -99,12 +99,13 @@ def test_names_of_files_may_be_any(copy: Project) -> None:
     names = ("a b", "q'uote", "h#ash", "p%20", "ünï", "-dash", "co:lon", "$HOME", "st*r", "b\\s")
     folder = copy.folder / "raw {image}"
     folder.mkdir()
+    truth = np.zeros((64, 64), bool)
+    truth[8:40, 8:40] = True
     rows = []
     for k, name in enumerate((*names, "br{1}ace", "of {bundle}", "{", "{}")):
         pixels = np.full((64, 64), k, np.uint8)
-        pixels[::2] = 99
         tifffile.imwrite(folder / f"{name}.tif", pixels)
-        tifffile.imwrite(folder / f"{name}-truth.tif", pixels > 50)
+        tifffile.imwrite(folder / f"{name}-truth.tif", truth)
         cells = f"i{k}\tcells\traw {{image}}/{name}.tif\traw {{image}}/{name}-truth.tif"
         rows.append(f"{cells}\t{('train', 'validation', 'test')[k % 3]}")
     config = copy.config() | {"results": "any"}
