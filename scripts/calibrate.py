@@ -2,10 +2,11 @@
 
 from unetflow.evaluate.scoring import Scoring
 from unetflow.jobs.logs import job_log
+from unetflow.jobs.makings import recorded
 from unetflow.labels.dataset import Dataset
 from unetflow.stages.calibrate import calibrate
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
     calibrate(
         images=snakemake.params.images,
         predictions=snakemake.params.predictions,

@@ -1,9 +1,10 @@
 """The scores of all images as one table, those of all stacks, and their summary."""
 
 from unetflow.jobs.logs import job_log
+from unetflow.jobs.makings import recorded
 from unetflow.stages.collect import collect_metrics
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
     collect_metrics(
         tables=snakemake.input.tables,
         stacks=snakemake.input.stacks,

@@ -2,8 +2,9 @@
 
 from unetflow.demo.files import write_demo
 from unetflow.jobs.logs import job_log
+from unetflow.jobs.makings import recorded
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
     write_demo(
         image_paths=snakemake.output.images,
         truth_paths=snakemake.output.truths,

@@ -4,10 +4,11 @@ from unetflow.evaluate.scoring import Scoring
 from unetflow.evaluate.tables import join_tables
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
+from unetflow.jobs.makings import recorded
 from unetflow.labels.dataset import Dataset
 from unetflow.stages.evaluate import evaluate_image
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
     in_turn(
         evaluate_image,
         snakemake.params.images,

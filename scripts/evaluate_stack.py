@@ -1,9 +1,10 @@
 """The challenge's scores of the slices of one stack, scored together."""
 
 from unetflow.jobs.logs import job_log
+from unetflow.jobs.makings import recorded
 from unetflow.stages.evaluate_stack import evaluate_stack
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
     evaluate_stack(
         images=snakemake.params.images,
         predictions=snakemake.params.predictions,

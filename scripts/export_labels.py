@@ -1,7 +1,8 @@
 """The instances of one image as a TIFF of labels."""
 
 from unetflow.jobs.logs import job_log
+from unetflow.jobs.makings import recorded
 from unetflow.stages.export import export_labels
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
     export_labels(store=snakemake.params.store, output=snakemake.output.file)

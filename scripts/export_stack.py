@@ -1,7 +1,8 @@
 """The foreground of the slices of one stack as a 32-bit TIFF."""
 
 from unetflow.jobs.logs import job_log
+from unetflow.jobs.makings import recorded
 from unetflow.stages.export import export_stack
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
     export_stack(predictions=snakemake.params.predictions, output=snakemake.output.file)

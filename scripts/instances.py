@@ -3,10 +3,11 @@
 from unetflow.engine.memory import keep_freed_memory
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
+from unetflow.jobs.makings import recorded
 from unetflow.stages.instances import Making, write_instances
 
 keep_freed_memory()
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
     in_turn(
         write_instances,
         snakemake.params.images,

@@ -3,11 +3,12 @@
 from unetflow.engine.machine import Machine
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
+from unetflow.jobs.makings import recorded
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.plan import PredictOptions
 from unetflow.stages.predict import predict_store
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
     in_turn(
         predict_store,
         snakemake.params.images,

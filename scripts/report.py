@@ -1,9 +1,10 @@
 """The report of all that was run."""
 
 from unetflow.jobs.logs import job_log
+from unetflow.jobs.makings import recorded
 from unetflow.stages.report import write_report
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
     write_report(
         config=snakemake.params.config,
         runs=snakemake.params.runs,

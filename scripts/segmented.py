@@ -1,9 +1,10 @@
 """What was found in the images that are only segmented."""
 
 from unetflow.jobs.logs import job_log
+from unetflow.jobs.makings import recorded
 from unetflow.stages.segmented import write_segmented
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
     write_segmented(
         images=snakemake.params.images,
         threshold=snakemake.params.threshold,

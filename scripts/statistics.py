@@ -1,10 +1,11 @@
 """Intensities and class frequencies of a fold's training part."""
 
 from unetflow.jobs.logs import job_log
+from unetflow.jobs.makings import recorded
 from unetflow.labels.dataset import Dataset
 from unetflow.stages.statistics import write_statistics
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
     write_statistics(
         images=snakemake.params.images,
         receipt=snakemake.output.receipt,

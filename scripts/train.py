@@ -2,10 +2,11 @@
 
 from unetflow.engine.machine import Machine
 from unetflow.jobs.logs import job_log
+from unetflow.jobs.makings import recorded
 from unetflow.labels.dataset import Dataset
 from unetflow.stages.train import TrainingInputs, TrainingJob, TrainingOutputs, train_network
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
     train_network(
         TrainingJob(
             inputs=TrainingInputs(

@@ -2,9 +2,10 @@
 
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
+from unetflow.jobs.makings import recorded
 from unetflow.stages.weights import write_weights
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
     in_turn(
         write_weights,
         snakemake.params.images,

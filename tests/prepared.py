@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from unetflow.images.sources import RawFile, fingerprint_of
+from unetflow.images.sources import RawFile
 from unetflow.labels.dataset import Dataset
 from unetflow.stages.prepare_image import Wanted, prepare_image
 from unetflow.stages.prepare_truth import prepare_truth
@@ -42,7 +42,6 @@ def raw_file(path: str | Path, changes: dict[str, Any]) -> RawFile:
     """An image of a file, with those of the changes that choose it."""
     return {
         "path": str(path),
-        "fingerprint": changes.pop("fingerprint", None) or fingerprint_of(path),
         "plane": changes.pop("plane", None),
         "time": changes.pop("time", None),
         "axes": changes.pop("axes", None),

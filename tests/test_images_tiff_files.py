@@ -10,7 +10,7 @@ import tifffile
 
 from unetflow.errors import SlideError
 from unetflow.images.slide import Slide
-from unetflow.images.sources import fingerprint_of
+from unetflow.images.sources import raw_digest
 from unetflow.images.tiff_files import files_of_set
 from unetflow.images.whole import read_whole
 
@@ -167,13 +167,13 @@ def test_a_set_of_files_is_read_whole_or_not_at_all(
     with Slide(first) as slide:
         np.testing.assert_array_equal(whole(slide), STACK[:2])
     assert files_of_set(first) == [second]
-    before = fingerprint_of(first)
+    before = raw_digest(first)
     with second.open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"\x07")
-    assert fingerprint_of(first) != before
+    assert raw_digest(first) != before
     second.unlink()
-    assert fingerprint_of(first) != before
+    assert raw_digest(first) != before
     caplog.set_level(logging.CRITICAL)
     with pytest.raises(SlideError, match=r"one of several files, of which 1\.ome\.tif cannot be"):
         Slide(first)

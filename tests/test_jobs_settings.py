@@ -15,7 +15,6 @@ from conftest import ROOT
 
 from unetflow.errors import ConfigError
 from unetflow.jobs.settings import Settings, read_settings, role
-from unetflow.jobs.sources import Sources
 
 HEADER = "image\tdataset\tpath\ttruth\tsplit\tgroup\n"
 
@@ -441,37 +440,6 @@ def test_every_shipped_config_is_valid(path: Path, monkeypatch: pytest.MonkeyPat
         assert settings.images
 
 
-def test_fingerprints_follow_the_content_and_cost_one_stat(tmp_path: Path) -> None:
-    path = tmp_path / "a.bin"
-    path.write_bytes(bytes(500_000))
-    sources = Sources(tmp_path / "cache.json")
-    first = sources.fingerprint(path)
-    sources.save()
-    path.touch()
-    assert Sources(tmp_path / "cache.json").fingerprint(path) == first
-    content = bytearray(500_000)
-    content[-1] = 1
-    path.write_bytes(content)
-    assert Sources(tmp_path / "cache.json").fingerprint(path) != first
-
-
-def test_a_remembered_fingerprint_is_not_measured_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "a.bin"
-    path.write_bytes(b"x")
-    sources = Sources(tmp_path / "cache.json")
-    first = sources.fingerprint(path)
-    sources.save()
-    monkeypatch.setattr("unetflow.jobs.sources.fingerprint_of", None)
-    assert Sources(tmp_path / "cache.json").fingerprint(path) == first
-
-
-def test_a_file_that_is_not_there_is_left_to_snakemake(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"gone\.tif"):
-        Sources(tmp_path / "cache.json").fingerprint(tmp_path / "gone.tif")
-
-
 def test_a_path_that_leaves_data_dir_is_named(config: dict[str, Any]) -> None:
     add("d\tcells\t{data}/../secret.tif\t\tpredict\t")
     with pytest.raises(ConfigError, match=r"path: \{data\}/../secret.tif leaves data_dir"):
@@ -483,22 +451,3 @@ def test_names_that_would_be_paths_are_refused(config: dict[str, Any], name: str
     add(f"{name}\tcells\t{{data}}/a.tif\t\tpredict\t")
     with pytest.raises(ConfigError, match="must be a name of letters A to Z"):
         read(config)
-
-
-def test_folders_and_datasets_in_files_have_fingerprints(tmp_path: Path) -> None:
-    sources = Sources(tmp_path / "cache.json")
-    store = tmp_path / "i.zarr"
-    (store / "c").mkdir(parents=True)
-    (store / "zarr.json").write_text("{}")
-    (store / "c" / "0").write_bytes(b"pixels")
-    before = sources.fingerprint(store)
-    (store / "c" / "0").write_bytes(b"PIXELS")
-    assert sources.fingerprint(store) != before
-    (tmp_path / "i.h5").write_bytes(b"data")
-    raw, other = (sources.fingerprint(f"{tmp_path}/i.h5:{name}") for name in ("/raw", "/other"))
-    assert raw != other
-    assert raw == sources.fingerprint(f"{tmp_path}/i.h5:raw")
-    assert raw.startswith(sources.fingerprint(tmp_path / "i.h5"))
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="the folder is empty"):
-        sources.fingerprint(tmp_path / "empty")

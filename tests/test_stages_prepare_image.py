@@ -1,6 +1,7 @@
 """Preparation: pixels and truth become stores; what does not fit is named."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from ome_zarr_models.v05.image import Image
 from prepared import PIXELS, prepare, truth
 
 from unetflow.errors import LabelsError, ModelError, SlideError
+from unetflow.images.sources import Content, RawFile, content_of
 from unetflow.labels.dataset import Dataset
 from unetflow.provenance.receipts import read_receipt
 from unetflow.stages.statistics import write_statistics
@@ -168,15 +170,28 @@ def test_a_constant_image_or_a_truth_without_objects_teaches_nothing(tmp_path: P
         )
 
 
-def test_a_file_that_is_replaced_meanwhile_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SlideError, match="was replaced while the run went on"):
-        prepare(tmp_path, fingerprint="of another file")
+def test_a_file_that_is_replaced_meanwhile_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before: Callable[[RawFile], Content] = content_of
+
+    def replacing(raw: RawFile) -> Content:
+        content = before(raw)
+        path = Path(raw["path"])
+        path.write_bytes(path.read_bytes() + b"x")
+        return content
+
+    with monkeypatch.context() as patched:
+        patched.setattr("unetflow.stages.prepare_image.content_of", replacing)
+        with pytest.raises(SlideError, match="was replaced while the run went on"):
+            prepare(tmp_path)
     assert not (tmp_path / "i.json").exists()
     assert not (tmp_path / "i.ome.zarr" / "0").exists()  # nothing that a later run could keep
     store = prepare(tmp_path)
     np.testing.assert_array_equal(read_array(store, "0")[0], PIXELS)
+    monkeypatch.setattr("unetflow.stages.prepare_truth.content_of", replacing)
     with pytest.raises(LabelsError, match="was replaced while the run went on"):
-        truth(tmp_path, PIXELS, fingerprint="of another file")
+        truth(tmp_path, np.ones(PIXELS.shape, np.uint8))
 
 
 def test_the_note_of_a_place_that_can_be_read_now_is_forgotten(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from unetflow.errors import SlideError, StoreError
 from unetflow.images.asked import COMMAND
 from unetflow.images.resampling import Source, picked_channels, source_at
 from unetflow.images.slide import Slide
-from unetflow.images.sources import Chosen, fingerprint_of, split_dataset
+from unetflow.images.sources import Chosen, raw_digest, split_dataset
 from unetflow.images.units import shown
 from unetflow.instances.labelled_store import label_store
 from unetflow.networks import module_of
@@ -87,7 +87,7 @@ def segment_file(
     with Slide(image, **chosen, mpp=read.mpp, door=COMMAND) as slide:
         source, channels = _source_for(description, slide, read)
         decided_by = {
-            "image": fingerprint_of(image),
+            "image": raw_digest(image, time=read.time, plane=read.plane),
             "model": ensemble.digests[0],
             "shape": source.shape_px,
             "level": source.level,

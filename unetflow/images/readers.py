@@ -5,7 +5,6 @@ libraries: `unetflow.images.slide` puts them into words.
 """
 
 import io
-import re
 from pathlib import Path
 
 import imagecodecs
@@ -79,34 +78,3 @@ def _indices(content: bytes) -> np.ndarray:
     Image.MAX_IMAGE_PIXELS = None  # what a user gives is no attack, whatever its size
     with Image.open(io.BytesIO(content)) as image:
         return np.asarray(image)
-
-
-def tiffs_of(folder: Path) -> list[Path]:
-    """The TIFF files of a folder, by name."""
-    return [file for file in sorted(folder.iterdir()) if file.suffix.lower() in (".tif", ".tiff")]
-
-
-def numbers_of(file: Path) -> tuple[int, ...]:
-    """The numbers in a file's name: time, plane, or both.
-
-    As the Cell Tracking Challenge names them: `t007.tif`, `man_seg007.tif`, `man_seg_007_012.tif`.
-    """
-    return tuple(map(int, re.findall(r"\d+", file.stem)))
-
-
-def frame_file(folder: Path, time: int | None, plane: int | None) -> tuple[Path, int | None]:
-    """The TIFF of a folder whose numbers are time and plane, and the plane that is left in it.
-
-    Raises ValueError that says which numbers there are.
-    """
-    numbered = {numbers_of(file): file for file in tiffs_of(folder)}
-    wanted = [n for n in (time, plane) if n is not None]
-    if tuple(wanted) in numbered:
-        return numbered[tuple(wanted)], None
-    if time is not None and (time,) in numbered:
-        return numbered[time,], plane
-    there = ", ".join(" ".join(map(str, numbers)) for numbers in list(numbered)[:8])
-    raise ValueError(
-        f"it is a folder with {len(numbered)} TIFF files numbered {there or 'nothing'}"
-        f"{', ...' if len(numbered) > 8 else ''}; time {time} and plane {plane} are asked for"
-    )

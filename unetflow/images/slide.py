@@ -18,14 +18,13 @@ from unetflow.images.asked import SHEET, Door
 from unetflow.images.kept_chunks import keep_chunks
 from unetflow.images.opened import Opened, Unclear
 from unetflow.images.picking import Picked
-from unetflow.images.readers import READABLE, frame_file, open_file
-from unetflow.images.sources import split_dataset
+from unetflow.images.readers import READABLE, open_file
+from unetflow.images.sources import frame_file, is_store, split_dataset
 from unetflow.images.units import PixelUm, is_square, shown
 
 log = logging.getLogger(__name__)
 
 
-ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")  # of a folder that is a store
 NEAR = 0.05  # of a resolution: what two sources may differ by
 OTHER_SHAPE = 1.5  # times that a level may be coarser along one axis than along the other
 TRANSPARENT = (2, 4)  # numbers of samples of which the last is transparency
@@ -102,7 +101,7 @@ class Slide:
             raise SlideError(f"{self.path}: there is no such file. Correct {self.door('path')}.")
         source, (plane, time, axes, scene) = self.path, self._asked
         try:
-            if file.is_dir() and not any((file / name).exists() for name in ZARR_MARKS):
+            if file.is_dir() and not is_store(file):
                 source, plane = frame_file(file, time, plane)
                 time = None
             opened = open_file(source, axes=axes, scene=scene, as_shown=not self._as_labels)

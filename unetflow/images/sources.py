@@ -1,22 +1,23 @@
-"""Raw files: paths that name a dataset inside, fingerprints of what they hold."""
+"""Raw files: paths that name a dataset inside, the files behind a path, what they hold."""
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
-PIECE_BYTES = 64 * 1024
-PIECES_BETWEEN = 8
+PIECE_BYTES = 8 * 2**20
+THREADS = 4  # that digest a file: a disk is faster than one
 TIFF_SUFFIXES = (".tif", ".tiff", ".ome", ".btf", ".tf8")
-FILES_BETWEEN = 32  # files of a folder whose content counts, beside its metadata
+ZARR_MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
+LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini", re.IGNORECASE)  # of systems
 
 
 class RawFile(TypedDict):
     """One image of a raw file, as a row of the sheet names it."""
 
     path: str
-    fingerprint: str  # of `fingerprint_of`, when the work was planned
     plane: int | None  # of a stack
     time: int | None  # of a series
     axes: str | None  # of an array that has no names for them, such as "czyx"
@@ -48,19 +49,38 @@ def split_dataset(path: str | Path) -> tuple[Path, str | None]:
     return (Path(match[1]), match[2]) if match else (Path(path), None)
 
 
-def files_of(path: str | Path) -> list[Path]:
+class Content(NamedTuple):
+    """What a raw file holds, and how its files looked when it was read."""
+
+    digest: str  # of every byte of all its files
+    seen: str  # of names, sizes, times and inodes
+
+
+def files_of(path: str | Path, *, time: int | None = None, plane: int | None = None) -> list[Path]:
     """The file and those that belong to it, or all of a folder, in a stable order.
 
     To an OME-TIFF belong the others of its set, to a MIRAX slide those of its folder; they may be
-    missing. Raises FileNotFoundError for an empty folder.
+    missing. Of a folder of frames it is the one of that time and plane, where one is asked for.
+    Raises FileNotFoundError for an empty folder, ValueError where there is no such frame.
     """
     file, _ = split_dataset(path)
     if not file.is_dir():
         return [file, *_others_of(file)]
-    files = sorted(each for each in file.rglob("*") if each.is_file())
+    if (time, plane) != (None, None) and not is_store(file):
+        return [frame_file(file, time, plane)[0]]
+    files = sorted(each for each in file.rglob("*") if each.is_file() and not _is_litter(each))
     if not files:
         raise FileNotFoundError(f"{path}: the folder is empty")
     return files
+
+
+def is_store(folder: Path) -> bool:
+    """Whether a folder is a Zarr store."""
+    return any((folder / name).exists() for name in ZARR_MARKS)
+
+
+def _is_litter(file: Path) -> bool:
+    return LITTER.fullmatch(file.name) is not None
 
 
 def _others_of(file: Path) -> list[Path]:
@@ -75,49 +95,69 @@ def _others_of(file: Path) -> list[Path]:
     return []
 
 
-def fingerprint_of(path: str | Path) -> str:
-    """Byte size and digest of the first and last 64 kB and some pieces between.
+def seen(files: Sequence[Path]) -> str:
+    """How files look without being opened: names, sizes, times and inodes, as a digest.
 
-    With the name of the dataset, if the path has one. Of a folder: names and sizes of all files,
-    and the content of its metadata and some others.
-    Raises FileNotFoundError for what is not there.
+    Raises FileNotFoundError where the first is not there; others may be missing.
     """
-    files = files_of(path)
-    first, dataset = split_dataset(path)
-    if files == [first]:
-        within = f" {dataset.strip('/')}" if dataset else ""
-        return _fingerprint_of_file(first) + within
-    if not first.is_dir():
-        return _fingerprint_of_set(files)
-    digest = hashlib.blake2b(digest_size=16)
-    for file in files:
-        digest.update(f"{file.relative_to(first)} {file.stat().st_size}\n".encode())
-    metadata = [file for file in files if file.suffix == ".json" or file.name.startswith(".z")]
-    step = max(1, len(files) // FILES_BETWEEN)
-    for file in sorted({*metadata, *files[::step]}):
-        digest.update(_fingerprint_of_file(file).encode())
-    return f"{len(files)} files-{digest.hexdigest()}"
-
-
-def _fingerprint_of_set(files: Sequence[Path]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for number, file in enumerate(files):
-        there = number == 0 or file.exists()  # without its first file there is no set
-        own = _fingerprint_of_file(file) if there else "missing"
-        digest.update(f"{file.relative_to(files[0].parent)} {own}\n".encode())
-    return f"set of {len(files)}-{digest.hexdigest()}"
+        if number == 0 or file.exists():
+            of = file.stat()
+            digest.update(f"{file.name} {of.st_size} {of.st_mtime_ns} {of.st_ino}\n".encode())
+        else:
+            digest.update(f"{file.name} missing\n".encode())
+    return digest.hexdigest()
 
 
-def _fingerprint_of_file(path: Path) -> str:
-    size_bytes = path.stat().st_size
-    last = max(0, size_bytes - PIECE_BYTES)
-    starts = {last * k // (PIECES_BETWEEN + 1) for k in range(PIECES_BETWEEN + 2)}
+def raw_digest(path: str | Path, *, time: int | None = None, plane: int | None = None) -> str:
+    """Digest of every byte of a file, of those that belong to it and of their names.
+
+    With the name of the dataset, if the path has one. Raises as `files_of`.
+    """
+    files = files_of(path, time=time, plane=plane)
+    first, dataset = split_dataset(path)
     digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        for start in sorted(starts):
-            file.seek(start)
-            digest.update(file.read(PIECE_BYTES))
-    return f"{size_bytes}-{digest.hexdigest()}"
+    with ThreadPoolExecutor(THREADS) as pool:
+        for number, file in enumerate(files):
+            if len(files) > 1:
+                base = first if first.is_dir() else first.parent
+                digest.update(f"{file.relative_to(base)}\n".encode())
+            if number and not file.exists():
+                digest.update(b"missing\n")
+                continue
+            digest.update(f"{file.stat().st_size}\n".encode())
+            for of_piece in pool.map(_digest_of_piece, *zip(*_pieces(file), strict=True)):
+                digest.update(of_piece)
+    return digest.hexdigest() + (f" {dataset.strip('/')}" if dataset else "")
+
+
+def _pieces(file: Path) -> Iterator[tuple[Path, int]]:
+    for start in range(0, max(1, file.stat().st_size), PIECE_BYTES):
+        yield file, start
+
+
+def _digest_of_piece(file: Path, start: int) -> bytes:
+    with file.open("rb") as opened:
+        opened.seek(start)
+        return hashlib.blake2b(opened.read(PIECE_BYTES), digest_size=16).digest()
+
+
+def content_of(raw: RawFile) -> Content:
+    """What a raw file holds now. Raises as `files_of`."""
+    chosen = raw["time"], raw["plane"]
+    before = seen(files_of(raw["path"], time=chosen[0], plane=chosen[1]))
+    return Content(raw_digest(raw["path"], time=chosen[0], plane=chosen[1]), before)
+
+
+def has_changed(raw: RawFile, content: Content) -> bool:
+    """Whether a file holds something else than when its content was taken."""
+    try:
+        if seen(files_of(raw["path"], time=raw["time"], plane=raw["plane"])) == content.seen:
+            return False
+        return content_of(raw).digest != content.digest
+    except (OSError, ValueError):
+        return True
 
 
 def replaced(path: str | Path) -> str:
@@ -128,9 +168,32 @@ def replaced(path: str | Path) -> str:
     )
 
 
-def has_changed(path: str | Path, fingerprint: str) -> bool:
-    """Whether a file is another one than when its fingerprint was taken."""
-    try:
-        return fingerprint_of(path) != fingerprint
-    except OSError:
-        return True
+def tiffs_of(folder: Path) -> list[Path]:
+    """The TIFF files of a folder, by name."""
+    return [file for file in sorted(folder.iterdir()) if file.suffix.lower() in (".tif", ".tiff")]
+
+
+def numbers_of(file: Path) -> tuple[int, ...]:
+    """The numbers in a file's name: time, plane, or both.
+
+    As the Cell Tracking Challenge names them: `t007.tif`, `man_seg007.tif`, `man_seg_007_012.tif`.
+    """
+    return tuple(map(int, re.findall(r"\d+", file.stem)))
+
+
+def frame_file(folder: Path, time: int | None, plane: int | None) -> tuple[Path, int | None]:
+    """The TIFF of a folder whose numbers are time and plane, and the plane that is left in it.
+
+    Raises ValueError that says which numbers there are.
+    """
+    numbered = {numbers_of(file): file for file in tiffs_of(folder)}
+    wanted = [n for n in (time, plane) if n is not None]
+    if tuple(wanted) in numbered:
+        return numbered[tuple(wanted)], None
+    if time is not None and (time,) in numbered:
+        return numbered[time,], plane
+    there = ", ".join(" ".join(map(str, numbers)) for numbers in list(numbered)[:8])
+    raise ValueError(
+        f"it is a folder with {len(numbered)} TIFF files numbered {there or 'nothing'}"
+        f"{', ...' if len(numbered) > 8 else ''}; time {time} and plane {plane} are asked for"
+    )

@@ -12,9 +12,8 @@ import zarr
 
 from unetflow.errors import SlideError
 from unetflow.images.opened import Unclear
-from unetflow.images.readers import READABLE, numbers_of, open_file, tiffs_of
-from unetflow.images.slide import ZARR_MARKS
-from unetflow.images.sources import split_dataset
+from unetflow.images.readers import READABLE, open_file
+from unetflow.images.sources import is_store, numbers_of, split_dataset, tiffs_of
 
 WholeImage: TypeAlias = np.ndarray | zarr.Array
 BIT_DEPTH = 24  # a byte of a PNG
@@ -33,7 +32,7 @@ def read_whole(path: str | Path, notes: list[str] | None = None) -> WholeImage:
         raise SlideError(f"{path}: there is no such file. Readable are {READABLE}.")
     said = [] if notes is None else notes
     try:
-        if file.is_dir() and not any((file / name).exists() for name in ZARR_MARKS):
+        if file.is_dir() and not is_store(file):
             return _read_folder(file, said)
         return _read_file(path, said)
     except Unclear as error:

@@ -1,11 +1,12 @@
-"""Raw files as inputs: fingerprints of their content that cost one `stat` when nothing changed."""
+"""Files as inputs: what is known of them, remembered, so that it costs one `stat` to know again."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
 from unetflow.errors import SlideError, UnetflowError
-from unetflow.images.sources import Chosen, files_of, fingerprint_of, split_dataset
+from unetflow.images.sources import Chosen, files_of, raw_digest, seen, split_dataset
 from unetflow.jobs.sheet import Image
 from unetflow.store.files import write_whole
 
@@ -22,12 +23,12 @@ Entry = dict[str, str | list[int] | list[list[int]] | list[str] | Prepared]
 
 
 def sources_cache(results: str) -> Path:
-    """Where the fingerprints of raw files are remembered."""
+    """Where digests and sizes of files are remembered."""
     return Path(results) / ".sources.json"
 
 
 class Sources:
-    """Fingerprints and sizes of raw files, remembered by path, byte size and time."""
+    """Digests and sizes of files, remembered by path, byte size, time and inode."""
 
     def __init__(self, cache: str | Path) -> None:
         self._path = Path(cache)
@@ -38,16 +39,25 @@ class Sources:
         except (OSError, ValueError):
             self._known = {}  # a cache: measured again
 
-    def fingerprint(self, path: str | Path) -> str:
-        """Byte size and digest of the first and last 64 kB and some pieces between.
+    def raw_digest(
+        self, path: str | Path, *, time: int | None = None, plane: int | None = None
+    ) -> str:
+        """Digest of every byte of a raw file: `unetflow.images.sources.raw_digest`."""
+        files = files_of(path, time=time, plane=plane)
+        key = str(path) if Path(path).is_dir() is False else f"{path} {time} {plane}"
+        return self._digest(key, seen(files), lambda: raw_digest(path, time=time, plane=plane))
 
-        Raises FileNotFoundError for a file that is not there (yet).
-        """
-        entry = self._entry(path)
-        if "fingerprint" not in entry:
-            entry["fingerprint"] = fingerprint_of(path)
+    def digest(self, path: Path, measure: Callable[[Path], str]) -> str:
+        """Digest of a file, measured where it is not known."""
+        return self._digest(str(path), seen([path]), lambda: measure(path))
+
+    def _digest(self, name: str, now: str, measure: Callable[[], str]) -> str:
+        key = f"digest {name}"
+        entry = self._known.get(key)
+        if entry is None or entry["seen"] != now:
+            entry = self._known[key] = {"seen": now, "digest": measure()}
             self._changed = True
-        return str(entry["fingerprint"])
+        return str(entry["digest"])
 
     def shapes_px(self, path: str | Path, **chosen: Unpack[Chosen]) -> list[list[int]]:
         """(Y, X) of each level of an image file, none where it cannot be opened.

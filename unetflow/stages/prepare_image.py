@@ -14,8 +14,16 @@ from unetflow.images.ingest import Copying
 from unetflow.images.intensities import Moments
 from unetflow.images.resampling import Lost, Source, picked_channels, source_at
 from unetflow.images.slide import Slide
-from unetflow.images.sources import Chosen, RawFile, chosen_of, has_changed, replaced
-from unetflow.images.tissue_finding import COARSE, coarse_level, find_tissue
+from unetflow.images.sources import (
+    Chosen,
+    RawFile,
+    chosen_of,
+    content_of,
+    has_changed,
+    raw_digest,
+    replaced,
+)
+from unetflow.images.tissue_finding import COARSE, THRESHOLD, coarse_level, find_tissue
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import Unreadable
@@ -61,13 +69,14 @@ def prepare_image(
     record = RunRecord(receipt)
     path, tissue = raw["path"], wanted["tissue"]
     chosen = chosen_of(raw)
+    content, digest_of_mask = content_of(raw), _digest_of_mask(tissue)
     with Slide(path, **chosen, mpp=wanted["mpp"]) as slide:
         _log_reading(slide)
         source = source_at(slide, wanted["level"], wanted["want_mpp"])
         picked = picked_channels(slide, wanted["channels"])
         ground = _ground(source, picked, tissue)
         parameters = _parameters(chosen, source, picked, ground)
-        decided_by = {"input": raw["fingerprint"], "parameters": parameters, "code": code}
+        decided_by = {"input": content.digest, "parameters": parameters, "code": code}
         arrays = _open_pyramid(store, Path(path).name, source, len(picked), decided_by)
         copying = Copying(source, picked, arrays, Path(store) / "unreadable", ground)
         moments = copying.run(threads)
@@ -75,7 +84,7 @@ def prepare_image(
         levels_of_file = [
             {"shape": level.shape_px, "pixel_um": level.pixel_um} for level in slide.levels
         ]
-    if has_changed(path, raw["fingerprint"]):
+    if has_changed(raw, content):
         for array in arrays:
             clear(array.path)
         raise SlideError(replaced(path))
@@ -87,6 +96,7 @@ def prepare_image(
     write_receipt(
         receipt,
         {
+            "sources": {"path": content.digest, "tissue": digest_of_mask},
             "axes": AXES,
             "dtype": str(arrays[0].array.dtype),
             "levels": _described(arrays, source),
@@ -99,6 +109,10 @@ def prepare_image(
         },
     )
     record.write(path=str(path))
+
+
+def _digest_of_mask(tissue: str | None) -> str | None:
+    return None if tissue in (None, THRESHOLD) else raw_digest(str(tissue))
 
 
 def _log_reading(slide: Slide) -> None:

@@ -14,7 +14,7 @@ from unetflow.engine.each import for_each
 from unetflow.errors import LabelsError
 from unetflow.images.polygons import is_geojson, read_polygons
 from unetflow.images.slide import Slide
-from unetflow.images.sources import RawFile, chosen_of, has_changed, replaced
+from unetflow.images.sources import RawFile, chosen_of, content_of, has_changed, replaced
 from unetflow.labels.counts import count_truth
 from unetflow.labels.dataset import Dataset
 from unetflow.labels.pieces import odd_numbers
@@ -55,8 +55,9 @@ def prepare_truth(
     image = read_receipt(image_receipt, ImageReceipt)
     _, height_px, width_px = image["levels"][0]["shape"]
     shape_px = (height_px, width_px)
+    source = content_of(raw)
     decided_by = {
-        "input": raw["fingerprint"],
+        "input": source.digest,
         "shape": shape_px,
         "unreadable": image["unreadable"],
         "parameters": {
@@ -76,7 +77,7 @@ def prepare_truth(
     names = [TRUTH, IGNORE, CLASS] if dataset.has_class_array else [TRUTH, IGNORE]
     arrays = _open_labels(store, names, image["levels"], decided_by)
     warnings = _write_finest(raw, arrays, image, dataset, ignore_value)
-    if has_changed(raw["path"], raw["fingerprint"]):
+    if has_changed(raw, source):
         for array in itertools.chain(*arrays.values()):
             clear(array.path)
         raise LabelsError(replaced(raw["path"]))
@@ -100,7 +101,12 @@ def prepare_truth(
     for warning in warnings:
         log.warning(warning)
     digest = "".join(of[0].content_digest() for of in arrays.values())
-    content = {"shape": shape_px, "digest": digest, "warnings": warnings}
+    content = {
+        "sources": {"truth": source.digest},
+        "shape": shape_px,
+        "digest": digest,
+        "warnings": warnings,
+    }
     write_receipt(receipt, {**content, **counted.described(dataset)})
     record.write(path=raw["path"])
 

@@ -3,16 +3,19 @@ import atexit
 import os
 import sys
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import apply_wildcards
 from snakemake.logging import logger
 
 from unetflow import networks
 from unetflow.errors import ConfigError
 from unetflow.images.sources import split_dataset
 from unetflow.jobs.failures import farewell, forget_failures
+from unetflow.jobs.makings import Makings, making_of
 from unetflow.jobs.resources import for_shards, gpus, growing, tiles_mb
 from unetflow.jobs.settings import read_settings
 from unetflow.jobs.sources import Sources, sources_cache
@@ -38,6 +41,7 @@ except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 LOGS = Path(RESULTS) / "logs"
+MAKINGS = Makings(RESULTS, SOURCES)
 LABELLING = {
     key: value for key, value in SETTINGS.config["instances"].items() if key != "threshold"
 }
@@ -71,6 +75,51 @@ wildcard_constraints:
 def code(rule, *others):
     """Digest of a rule's script and of the package's modules (and others) behind it."""
     return code_digest(BASE / "scripts" / f"{rule}.py", *others)
+
+
+# What made each output: `unetflow.jobs.makings`. A rule names its params once, by `made_by`
+
+MAKING_OF = {}
+
+
+def made_by(job, /, *, sources=None, stores=None, **params):
+    """The params of the rule `job`, and `making`: all of them by name, for the record of the job.
+
+    `sources` and `stores` are functions of wildcards: the raw files that a job reads, and the
+    stores that its receipts speak of.
+    """
+
+    def value(param, wildcards):
+        if callable(param):
+            return param(wildcards)
+        return apply_wildcards(param, wildcards) if isinstance(param, str) else param
+
+    def making(wildcards):
+        return making_of(
+            job,
+            RESULTS,
+            list(wildcards),
+            {name: value(param, wildcards) for name, param in params.items()},
+            output=apply_wildcards(str(workflow.get_rule(job).output[0]), wildcards),
+            sources=sources(wildcards) if sources else {},
+            stores=stores(wildcards) if stores else [],
+        )
+
+    MAKING_OF[job] = making
+    return {**params, "making": making}
+
+
+def unlike(job):
+    """Function of wildcards: no file; it has the job run where its output is made otherwise now."""
+
+    def none(wildcards):
+        if workflow.is_main_process:
+            making = MAKING_OF[job](wildcards)
+            if MAKINGS.differs(making):
+                workflow.dag.forcefiles.add(making["output"])
+        return []
+
+    return none
 
 
 def report_templates():
@@ -156,13 +205,15 @@ def run_of(wildcards):
 def raw_file(column):
     """Function of wildcards: the raw file of the image, whose time does not count.
 
-    None for a name with braces, which Snakemake would fill in: whether the file is there was asked
-    before, and its fingerprint among the params says when it is another one.
+    (That of a file which is to be drawn does.) None for a name with braces, which Snakemake would
+    fill in: whether the file is there was asked before.
     """
 
     def path(wildcards):
         file, _ = split_dataset(getattr(SETTINGS.images[wildcards.image], column))
-        return None if {"{", "}"} & {*str(file)} else ancient(str(file))
+        if {"{", "}"} & {*str(file)}:
+            return None
+        return str(file) if is_drawn() else ancient(str(file))
 
     return path
 
@@ -188,7 +239,6 @@ def raw(column):
         image = SETTINGS.images[wildcards.image]
         return {
             "path": getattr(image, column),
-            "fingerprint": fingerprint(column)(wildcards),
             "plane": image.plane,
             "time": image.time,
             "axes": image.axes,
@@ -211,17 +261,41 @@ def wanted(wildcards):
     }
 
 
-def fingerprint(column):
-    """Function of wildcards: fingerprint of a raw file, None where the image has none.
-
-    Where the demo's file is not drawn yet, Snakemake catches the error and asks again later.
-    """
+def raw_sources(receipt, *columns):
+    """Function of wildcards: by name the raw files of the images, and the receipts that know them."""
 
     def value(wildcards):
-        path = getattr(SETTINGS.images[wildcards.image], column)
-        return SOURCES.fingerprint(path) if path else None
+        found = {}
+        for each in each_of(wildcards):
+            image = SETTINGS.images[each.image]
+            for column in columns:
+                if path := getattr(image, column):
+                    found[f"{image.name} {column}"] = {
+                        "path": path,
+                        "time": None if column == "tissue" else image.time,
+                        "plane": None if column == "tissue" else image.plane,
+                        "receipt": f"{RESULTS}/{receipt}".format(**vars(each)),
+                        "key": column,
+                    }
+        return found
 
     return value
+
+
+def stores_of(pattern):
+    """Function of wildcards: a path under the results for each image of the bundle."""
+    return in_bundle(lambda each: f"{RESULTS}/{pattern}".format(**vars(each)))
+
+
+@cache
+def is_drawn():
+    """Whether the demo's files are to be drawn (again) before they are read."""
+    if "demo" not in SETTINGS.config:
+        return False
+    making = MAKING_OF["draw_demo"]({})
+    files = demo_files(slide=False) | demo_files(slide=True)
+    there = all(Path(path).exists() for path in chain(files, files.values()))
+    return not there or MAKINGS.differs(making)
 
 
 def tissue_mask(wildcards):

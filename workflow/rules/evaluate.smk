@@ -8,6 +8,7 @@ rule evaluate:
         foregrounds="<results>/predictions/{experiment}/fold{fold}/foreground/{bundle}.json",
         instances="<results>/predictions/{experiment}/fold{fold}/instances/{bundle}.json",
         calibration="<results>/calibration/{experiment}/fold{fold}.json",
+        unlike=unlike("evaluate"),
     output:
         table=ensure("<results>/evaluation/{experiment}/fold{fold}/{bundle}.csv", non_empty=True),
     log:
@@ -20,19 +21,22 @@ rule evaluate:
         mem_mb=growing(4000, per_gpx=500),
         runtime=growing(30, each=2, per_gpx=20),
     params:
-        images=of_each(
-            image="images/{image}.ome.zarr",
-            prediction="predictions/{experiment}/fold{fold}/{image}.ome.zarr",
-            instances="predictions/{experiment}/fold{fold}/instances/{receipt}.json",
-            table="evaluation/{experiment}/fold{fold}/{receipt}.csv",
-            facts=image_facts,
+        **made_by(
+            "evaluate",
+            images=of_each(
+                image="images/{image}.ome.zarr",
+                prediction="predictions/{experiment}/fold{fold}/{image}.ome.zarr",
+                instances="predictions/{experiment}/fold{fold}/instances/{receipt}.json",
+                table="evaluation/{experiment}/fold{fold}/{receipt}.csv",
+                facts=image_facts,
+            ),
+            kind=dataset("truth"),
+            classes=dataset("classes"),
+            thresholds=SETTINGS.config["evaluate"]["thresholds"],
+            regions_px=SETTINGS.config["evaluate"]["regions_px"],
+            labelling=LABELLING,
+            code=code("evaluate"),
         ),
-        kind=dataset("truth"),
-        classes=dataset("classes"),
-        thresholds=SETTINGS.config["evaluate"]["thresholds"],
-        regions_px=SETTINGS.config["evaluate"]["regions_px"],
-        labelling=LABELLING,
-        code=code("evaluate"),
     script:
         "../../scripts/evaluate.py"
 
@@ -43,6 +47,7 @@ rule evaluate_stack:
         truths=slices_of("truth/{bundle}.json"),
         foregrounds=slices_of("predictions/{experiment}/fold{fold}/foreground/{bundle}.json"),
         calibration="<results>/calibration/{experiment}/fold{fold}.json",
+        unlike=unlike("evaluate_stack"),
     output:
         table=ensure(
             "<results>/evaluation/{experiment}/fold{fold}/stacks/{stack}.csv", non_empty=True
@@ -57,10 +62,13 @@ rule evaluate_stack:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        images=slices_of("images/{image}.ome.zarr"),
-        predictions=slices_of("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
-        facts=stack_facts,
-        code=code("evaluate_stack"),
+        **made_by(
+            "evaluate_stack",
+            images=slices_of("images/{image}.ome.zarr"),
+            predictions=slices_of("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+            facts=stack_facts,
+            code=code("evaluate_stack"),
+        ),
     script:
         "../../scripts/evaluate_stack.py"
 
@@ -69,6 +77,7 @@ rule collect:
     input:
         tables=image_paths("evaluation/{experiment}/fold{fold}/{bundle}.csv", "test"),
         stacks=stack_paths("evaluation/{experiment}/fold{fold}/stacks/{stack}.csv"),
+        unlike=unlike("collect"),
     output:
         table=ensure("<results>/evaluation/metrics.csv", non_empty=True),
         stacks=ensure("<results>/evaluation/stacks.csv", non_empty=True),
@@ -83,6 +92,11 @@ rule collect:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code("collect"),
+        **made_by(
+            "collect",
+            tables=image_paths("evaluation/{experiment}/fold{fold}/{bundle}.csv", "test"),
+            stacks=stack_paths("evaluation/{experiment}/fold{fold}/stacks/{stack}.csv"),
+            code=code("collect"),
+        ),
     script:
         "../../scripts/collect.py"

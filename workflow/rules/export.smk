@@ -5,6 +5,7 @@ rule export_geojson:
     input:
         images=of_image("images/{bundle}.json"),
         instances=of_image("predictions/{experiment}/fold{fold}/instances/{bundle}.json"),
+        unlike=unlike("export_geojson"),
     output:
         file="<results>/exports/{experiment}/fold{fold}/{image}.geojson.gz",
     log:
@@ -17,11 +18,14 @@ rule export_geojson:
         mem_mb=growing(2000, per_gpx=1000),
         runtime=growing(30, per_gpx=60),
     params:
-        store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
-        table=under_results("predictions/{experiment}/fold{fold}/objects/{image}.parquet"),
-        image_receipt=of_image("images/{receipt}.json"),
-        classes=dataset("classes"),
-        code=code("export_geojson"),
+        **made_by(
+            "export_geojson",
+            store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+            table=under_results("predictions/{experiment}/fold{fold}/objects/{image}.parquet"),
+            image_receipt=of_image("images/{receipt}.json"),
+            classes=dataset("classes"),
+            code=code("export_geojson"),
+        ),
     script:
         "../../scripts/export_geojson.py"
 
@@ -29,6 +33,7 @@ rule export_geojson:
 rule export_labels:
     input:
         instances=of_image("predictions/{experiment}/fold{fold}/instances/{bundle}.json"),
+        unlike=unlike("export_labels"),
     output:
         file="<results>/exports/{experiment}/fold{fold}/{image}.labels.tif",
     log:
@@ -41,8 +46,11 @@ rule export_labels:
         mem_mb=growing(1000),
         runtime=growing(10, per_gpx=10, of="instances"),
     params:
-        store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
-        code=code("export_labels"),
+        **made_by(
+            "export_labels",
+            store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+            code=code("export_labels"),
+        ),
     script:
         "../../scripts/export_labels.py"
 
@@ -51,6 +59,7 @@ rule export_overlay:
     input:
         images=of_image("images/{bundle}.json"),
         instances=of_image("predictions/{experiment}/fold{fold}/instances/{bundle}.json"),
+        unlike=unlike("export_overlay"),
     output:
         file="<results>/exports/{experiment}/fold{fold}/{image}.overlay.ome.tif",
     log:
@@ -63,11 +72,14 @@ rule export_overlay:
         mem_mb=growing(2000),
         runtime=growing(10, per_gpx=30),
     params:
-        image=under_results("images/{image}.ome.zarr"),
-        image_receipt=of_image("images/{receipt}.json"),
-        store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
-        instances=of_image("predictions/{experiment}/fold{fold}/instances/{receipt}.json"),
-        code=code("export_overlay"),
+        **made_by(
+            "export_overlay",
+            image=under_results("images/{image}.ome.zarr"),
+            image_receipt=of_image("images/{receipt}.json"),
+            store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+            instances=of_image("predictions/{experiment}/fold{fold}/instances/{receipt}.json"),
+            code=code("export_overlay"),
+        ),
     script:
         "../../scripts/export_overlay.py"
 
@@ -75,6 +87,7 @@ rule export_overlay:
 rule export_stack:
     input:
         foregrounds=exported_slices("predictions/{experiment}/fold{fold}/foreground/{bundle}.json"),
+        unlike=unlike("export_stack"),
     output:
         file="<results>/exports/{experiment}/fold{fold}/{stack}.stack.tif",
     log:
@@ -87,7 +100,10 @@ rule export_stack:
         mem_mb=growing(1000),
         runtime=growing(30),
     params:
-        predictions=exported_slices("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
-        code=code("export_stack"),
+        **made_by(
+            "export_stack",
+            predictions=exported_slices("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+            code=code("export_stack"),
+        ),
     script:
         "../../scripts/export_stack.py"

@@ -6,6 +6,7 @@ rule predict:
         images="<results>/images/{bundle}.json",
         models=models,
         shares=shares_of_bundle,
+        unlike=unlike("predict"),
     output:
         receipt="<results>/predictions/{experiment}/fold{fold}/foreground/{bundle}.json",
     log:
@@ -20,7 +21,11 @@ rule predict:
         mem_mb=memory_of_predict,
         runtime=growing(30, each=2, per_gpx=35),
     params:
-        **predict_params(share_of_predict, "foreground/{receipt}.json"),
+        **made_by(
+            "predict",
+            stores=stores_of("predictions/{experiment}/fold{fold}/{image}.ome.zarr/foreground"),
+            **predict_params(share_of_predict, "foreground/{receipt}.json"),
+        ),
     script:
         "../../scripts/predict.py"
 
@@ -32,6 +37,7 @@ use rule predict as predict_begin with:
     input:
         images="<results>/images/{bundle}.json",
         models=models,
+        unlike=unlike("predict_begin"),
     output:
         receipt="<results>/predictions/{experiment}/fold{fold}/parts/{bundle}.begun.json",
     log:
@@ -43,7 +49,10 @@ use rule predict as predict_begin with:
         mem_mb=memory_of_predict,
         runtime=growing(10, each=0.5),
     params:
-        **predict_params(BEGIN, "parts/{receipt}.begun.json"),
+        **made_by(
+            "predict_begin",
+            **predict_params(BEGIN, "parts/{receipt}.begun.json"),
+        ),
 
 
 use rule predict as predict_part with:
@@ -51,6 +60,7 @@ use rule predict as predict_part with:
         images="<results>/images/{bundle}.json",
         models=models,
         begun="<results>/predictions/{experiment}/fold{fold}/parts/{bundle}.begun.json",
+        unlike=unlike("predict_part"),
     output:
         receipt="<results>/predictions/{experiment}/fold{fold}/parts/{bundle}.{part}of{parts}.json",
     log:
@@ -62,9 +72,12 @@ use rule predict as predict_part with:
         mem_mb=memory_of_predict,
         runtime=growing(30, each=2 / PARTS, per_gpx=35 / PARTS),
     params:
-        **predict_params(
-            lambda wildcards: (int(wildcards.part), int(wildcards.parts)),
-            "parts/{receipt}.{part}of{parts}.json",
+        **made_by(
+            "predict_part",
+            **predict_params(
+                lambda wildcards: (int(wildcards.part), int(wildcards.parts)),
+                "parts/{receipt}.{part}of{parts}.json",
+            ),
         ),
 
 
@@ -72,6 +85,7 @@ rule calibrate:
     input:
         truths=judged("truth/{bundle}.json"),
         foregrounds=judged("predictions/{experiment}/fold{fold}/foreground/{bundle}.json"),
+        unlike=unlike("calibrate"),
     output:
         receipt="<results>/calibration/{experiment}/fold{fold}.json",
     log:
@@ -84,14 +98,17 @@ rule calibrate:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        images=judged("images/{image}.ome.zarr"),
-        predictions=judged("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
-        kind=dataset("truth"),
-        classes=dataset("classes"),
-        thresholds=SETTINGS.config["calibrate"]["thresholds"],
-        regions_px=SETTINGS.config["evaluate"]["regions_px"],
-        labelling=LABELLING,
-        code=code("calibrate"),
+        **made_by(
+            "calibrate",
+            images=judged("images/{image}.ome.zarr"),
+            predictions=judged("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+            kind=dataset("truth"),
+            classes=dataset("classes"),
+            thresholds=SETTINGS.config["calibrate"]["thresholds"],
+            regions_px=SETTINGS.config["evaluate"]["regions_px"],
+            labelling=LABELLING,
+            code=code("calibrate"),
+        ),
     script:
         "../../scripts/calibrate.py"
 
@@ -100,6 +117,7 @@ rule instances:
     input:
         foregrounds="<results>/predictions/{experiment}/fold{fold}/foreground/{bundle}.json",
         calibration="<results>/calibration/{experiment}/fold{fold}.json",
+        unlike=unlike("instances"),
     output:
         receipt="<results>/predictions/{experiment}/fold{fold}/instances/{bundle}.json",
     log:
@@ -113,16 +131,20 @@ rule instances:
         mem_mb=growing(2000, per_gpx=500, of="foregrounds"),
         runtime=growing(20, each=1, per_gpx=10, of="foregrounds"),
     params:
-        images=of_each(
-            store="predictions/{experiment}/fold{fold}/{image}.ome.zarr",
-            foreground_receipt="predictions/{experiment}/fold{fold}/foreground/{receipt}.json",
-            receipt="predictions/{experiment}/fold{fold}/instances/{receipt}.json",
-            table="predictions/{experiment}/fold{fold}/objects/{image}.parquet",
+        **made_by(
+            "instances",
+            stores=stores_of("predictions/{experiment}/fold{fold}/{image}.ome.zarr/labels/instances"),
+            images=of_each(
+                store="predictions/{experiment}/fold{fold}/{image}.ome.zarr",
+                foreground_receipt="predictions/{experiment}/fold{fold}/foreground/{receipt}.json",
+                receipt="predictions/{experiment}/fold{fold}/instances/{receipt}.json",
+                table="predictions/{experiment}/fold{fold}/objects/{image}.parquet",
+            ),
+            classes=dataset("classes"),
+            threshold=SETTINGS.config["instances"]["threshold"],
+            labelling=LABELLING,
+            code=code("instances"),
         ),
-        classes=dataset("classes"),
-        threshold=SETTINGS.config["instances"]["threshold"],
-        labelling=LABELLING,
-        code=code("instances"),
     script:
         "../../scripts/instances.py"
 
@@ -134,6 +156,7 @@ rule segmented:
         ),
         instances=segmented_receipts,
         calibrations=image_paths("calibration/{experiment}/fold{fold}.json", "predict"),
+        unlike=unlike("segmented"),
     output:
         table=ensure("<results>/segmented.csv", non_empty=True),
     log:
@@ -146,8 +169,11 @@ rule segmented:
         mem_mb=growing(1000),
         runtime=growing(20),
     params:
-        images=facts_of_segmented,
-        threshold=SETTINGS.config["instances"]["threshold"],
-        code=code("segmented"),
+        **made_by(
+            "segmented",
+            images=facts_of_segmented,
+            threshold=SETTINGS.config["instances"]["threshold"],
+            code=code("segmented"),
+        ),
     script:
         "../../scripts/segmented.py"

@@ -3,6 +3,8 @@
 if "demo" in SETTINGS.config:
 
     rule draw_demo:
+        input:
+            unlike=unlike("draw_demo"),
         output:
             images=list(demo_files(slide=False)),
             truths=list(demo_files(slide=False).values()),
@@ -18,10 +20,13 @@ if "demo" in SETTINGS.config:
             mem_mb=growing(2000),
             runtime=growing(20),
         params:
-            seed=SETTINGS.config["demo"]["seed"],
-            image_px=SETTINGS.config["demo"]["image_px"],
-            slide_px=SETTINGS.config["demo"]["slide_px"],
-            code=code("draw_demo"),
+            **made_by(
+                "draw_demo",
+                seed=SETTINGS.config["demo"]["seed"],
+                image_px=SETTINGS.config["demo"]["image_px"],
+                slide_px=SETTINGS.config["demo"]["slide_px"],
+                code=code("draw_demo"),
+            ),
         script:
             "../../scripts/draw_demo.py"
 
@@ -30,6 +35,7 @@ rule prepare_image:
     input:
         sources=files_of(raw_file("path")),
         masks=files_of(tissue_mask),
+        unlike=unlike("prepare_image"),
     output:
         receipt="<results>/images/{bundle}.json",
     log:
@@ -42,15 +48,19 @@ rule prepare_image:
         mem_mb=growing(2000),
         runtime=growing(60, each=1),
     params:
-        images=of_each(
-            raw=raw("path"),
-            wanted=wanted,
-            store="images/{image}.ome.zarr",
-            receipt="images/{receipt}.json",
+        **made_by(
+            "prepare_image",
+            images=of_each(
+                raw=raw("path"),
+                wanted=wanted,
+                store="images/{image}.ome.zarr",
+                receipt="images/{receipt}.json",
+            ),
+            sources=raw_sources("images/{receipt}.json", "path", "tissue"),
+            stores=stores_of("images/{image}.ome.zarr/0"),
+            max_unreadable=SETTINGS.config["prepare"]["max_unreadable"],
+            code=code("prepare_image"),
         ),
-        mask_fingerprints=in_bundle(fingerprint("tissue")),
-        max_unreadable=SETTINGS.config["prepare"]["max_unreadable"],
-        code=code("prepare_image"),
     script:
         "../../scripts/prepare_image.py"
 
@@ -59,6 +69,7 @@ rule integrity:
     input:
         images=every_image("images/{bundle}.json"),
         truths=every_image("truth/{bundle}.json", annotated=True),
+        unlike=unlike("integrity"),
     output:
         table=ensure("<results>/integrity.csv", non_empty=True),
     log:
@@ -72,11 +83,14 @@ rule integrity:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        images=every_image("images/{receipt}.json"),
-        truths=every_image("truth/{receipt}.json", annotated=True),
-        annotated=[image.name for image in SETTINGS.images.values() if image.truth],
-        facts=integrity_facts(),
-        code=code("integrity"),
+        **made_by(
+            "integrity",
+            images=every_image("images/{receipt}.json"),
+            truths=every_image("truth/{receipt}.json", annotated=True),
+            annotated=[image.name for image in SETTINGS.images.values() if image.truth],
+            facts=integrity_facts(),
+            code=code("integrity"),
+        ),
     script:
         "../../scripts/integrity.py"
 
@@ -85,6 +99,7 @@ rule prepare_truth:
     input:
         sources=files_of(raw_file("truth")),
         images="<results>/images/{bundle}.json",
+        unlike=unlike("prepare_truth"),
     output:
         receipt="<results>/truth/{bundle}.json",
     log:
@@ -97,15 +112,20 @@ rule prepare_truth:
         mem_mb=growing(4000),
         runtime=growing(60, each=1),
     params:
-        images=of_each(
-            raw=raw("truth"),
-            store="images/{image}.ome.zarr",
-            image_receipt="images/{receipt}.json",
-            receipt="truth/{receipt}.json",
+        **made_by(
+            "prepare_truth",
+            sources=raw_sources("truth/{receipt}.json", "truth"),
+            stores=stores_of("images/{image}.ome.zarr/labels/truth"),
+            images=of_each(
+                raw=raw("truth"),
+                store="images/{image}.ome.zarr",
+                image_receipt="images/{receipt}.json",
+                receipt="truth/{receipt}.json",
+            ),
+            kind=dataset("truth"),
+            classes=dataset("classes"),
+            ignore_value=dataset("ignore_value"),
+            code=code("prepare_truth"),
         ),
-        kind=dataset("truth"),
-        classes=dataset("classes"),
-        ignore_value=dataset("ignore_value"),
-        code=code("prepare_truth"),
     script:
         "../../scripts/prepare_truth.py"

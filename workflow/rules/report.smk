@@ -11,6 +11,7 @@ rule report:
         models=run_paths("models/{experiment}/fold{fold}/model.json"),
         calibrations=run_paths("calibration/{experiment}/fold{fold}.json"),
         instances=image_paths("predictions/{experiment}/fold{fold}/instances/{bundle}.json", "test"),
+        unlike=unlike("report"),
     output:
         html=report(
             "<results>/report/index.html",
@@ -28,9 +29,12 @@ rule report:
         mem_mb=growing(2000),
         runtime=growing(20),
     params:
-        config=SETTINGS.config,
-        runs=files_of_runs,
-        receipts=receipts_of_stages,
-        code=code("report", *report_templates()),
+        **made_by(
+            "report",
+            config=SETTINGS.config,
+            runs=files_of_runs,
+            receipts=receipts_of_stages,
+            code=code("report", *report_templates()),
+        ),
     script:
         "../../scripts/report.py"

@@ -4,6 +4,7 @@
 rule weights:
     input:
         truths="<results>/truth/{bundle}.json",
+        unlike=unlike("weights"),
     output:
         receipt="<results>/weights/{weighting}/{bundle}.json",
     log:
@@ -16,15 +17,19 @@ rule weights:
         mem_mb=growing(2000),
         runtime=growing(10, each=1, per_gpx=10, of="truths"),
     params:
-        images=of_each(
-            truth="images/{image}.ome.zarr",
-            truth_receipt="truth/{receipt}.json",
-            store="weights/{weighting}/{image}.zarr",
-            receipt="weights/{weighting}/{receipt}.json",
+        **made_by(
+            "weights",
+            stores=stores_of("weights/{weighting}/{image}.zarr"),
+            images=of_each(
+                truth="images/{image}.ome.zarr",
+                truth_receipt="truth/{receipt}.json",
+                store="weights/{weighting}/{image}.zarr",
+                receipt="weights/{weighting}/{receipt}.json",
+            ),
+            kind=dataset("truth"),
+            weighting=weighting,
+            code=code("weights"),
         ),
-        kind=dataset("truth"),
-        weighting=weighting,
-        code=code("weights"),
     script:
         "../../scripts/weights.py"
 
@@ -33,6 +38,7 @@ rule statistics:
     input:
         images=images_of("images/{bundle}.json", "train"),
         truths=images_of("truth/{bundle}.json", "train"),
+        unlike=unlike("statistics"),
     output:
         receipt="<results>/statistics/{experiment}/fold{fold}.json",
     log:
@@ -45,10 +51,13 @@ rule statistics:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        images=images_of("images/{image}.ome.zarr", "train"),
-        kind=dataset("truth"),
-        classes=dataset("classes"),
-        percentiles=dataset("percentiles"),
-        code=code("statistics"),
+        **made_by(
+            "statistics",
+            images=images_of("images/{image}.ome.zarr", "train"),
+            kind=dataset("truth"),
+            classes=dataset("classes"),
+            percentiles=dataset("percentiles"),
+            code=code("statistics"),
+        ),
     script:
         "../../scripts/statistics.py"

@@ -1,0 +1,34 @@
+"""What is known of files is remembered until they look different."""
+
+from pathlib import Path
+
+import pytest
+
+from unetflow.jobs.sources import Sources
+
+
+def test_a_remembered_digest_is_not_measured_again_until_the_file_looks_different(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, cache = tmp_path / "a.bin", tmp_path / "cache.json"
+    path.write_bytes(b"x")
+    sources = Sources(cache)
+    first = sources.raw_digest(path)
+    sources.save()
+    with monkeypatch.context() as patched:
+        patched.setattr("unetflow.jobs.sources.raw_digest", None)
+        assert Sources(cache).raw_digest(path) == first
+    path.write_bytes(b"y")
+    assert Sources(cache).raw_digest(path) != first
+
+
+def test_frames_of_one_folder_are_remembered_apart(tmp_path: Path) -> None:
+    for k in range(2):
+        (tmp_path / f"t{k}.tif").write_bytes(b"%d" % k)
+    sources = Sources(tmp_path.parent / "cache.json")
+    assert sources.raw_digest(tmp_path, plane=0) != sources.raw_digest(tmp_path, plane=1)
+
+
+def test_a_file_that_is_not_there_has_no_digest(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"gone\.tif"):
+        Sources(tmp_path / "cache.json").raw_digest(tmp_path / "gone.tif")

@@ -1,0 +1,220 @@
+"""What made each output: recorded by its job, compared while the graph is built.
+
+    results/.made/prepare_image/slide.json   values by name, digests of inputs, how raw files looked
+
+The records lie with the results, so that a change is seen from another clone and working directory
+too. What differs from its record, or has none, is made again; its job is cheap where the content
+turns out to be the same.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypedDict
+
+from unetflow.images.sources import files_of, seen
+from unetflow.jobs.sources import Sources
+from unetflow.store.files import write_whole
+
+log = logging.getLogger(__name__)
+
+FOLDER = ".made"
+LONG = 2000  # characters of a value that is recorded by its digest
+SMALL_BYTES = 2**20  # of a file that is read at each plan
+PLACES = ("path",)  # keys that say where a file lies: what it holds counts
+
+
+class RawSource(TypedDict):
+    """A raw file that a job reads, and where its digest stands."""
+
+    path: str
+    time: int | None
+    plane: int | None
+    receipt: str
+    key: str  # in the receipt's `sources`
+
+
+class Making(TypedDict):
+    """What makes the outputs of a job."""
+
+    rule: str
+    results: str
+    record: str
+    output: str  # the first one
+    values: dict[str, Any]  # by name: parameters, and the digest of the code
+    sources: dict[str, RawSource]
+    stores: list[str]  # that its receipts speak of
+
+
+def making_of(
+    rule: str,
+    results: str,
+    wildcards: Sequence[str],
+    values: Mapping[str, object],
+    *,
+    output: str,
+    sources: Mapping[str, RawSource],
+    stores: Iterable[str],
+) -> Making:
+    """What makes the outputs of a job; values as JSON has them, wherever the results lie."""
+    plain = {name: _plain(value, f"{results}/") for name, value in values.items()}
+    return {
+        "rule": rule,
+        "results": results,
+        "record": "/".join([results, FOLDER, rule, *wildcards]) + ".json",
+        "output": output,
+        "values": {name: _short(value) for name, value in plain.items()},
+        "sources": dict(sources),
+        "stores": list(stores),
+    }
+
+
+def _plain(value: object, folder: str) -> Any:
+    if isinstance(value, str):
+        return value.removeprefix(folder)
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v, folder) for k, v in value.items() if k not in PLACES}
+    if isinstance(value, Sequence):
+        return [_plain(each, folder) for each in value]
+    return value
+
+
+def _short(value: Any) -> Any:
+    text = json.dumps(value, sort_keys=True)
+    if len(text) <= LONG:
+        return value
+    return f"digest {hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"
+
+
+@contextmanager
+def recorded(making: Making, inputs: Iterable[str]) -> Iterator[None]:
+    """Record what made the outputs of a job that ends well; one that breaks off has no record."""
+    record = Path(making["record"])
+    record.unlink(missing_ok=True)
+    looked = {name: _look(source) for name, source in making["sources"].items()}
+    raw = {source["path"] for source in making["sources"].values()}
+    files = [file for file in dict.fromkeys(inputs) if file not in raw and Path(file).is_file()]
+    content: dict[str, object] = {
+        "values": making["values"],
+        "inputs": {
+            file.removeprefix(f"{making['results']}/"): _digest(Path(file)) for file in files
+        },
+        "sources": looked,
+    }
+    yield
+    content["output"] = _digest_of_small(Path(making["output"]))
+    record.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(record, json.dumps(content, indent=1, sort_keys=True).encode())
+
+
+def _look(source: RawSource) -> dict[str, object]:
+    """How a raw file and those behind it look."""
+    files = files_of(source["path"], time=source["time"], plane=source["plane"])
+    return {"files": _named(source["path"], files), "seen": seen(files)}
+
+
+def _named(path: str, files: Sequence[Path]) -> list[str] | None:
+    """The files, None for those of a folder, which are listed anew."""
+    return None if Path(path).is_dir() else [str(file) for file in files]
+
+
+class Makings:
+    """Compares what made each output with what would make it now."""
+
+    def __init__(self, results: str, sources: Sources) -> None:
+        self._results, self._sources = results, sources
+        self._digests: dict[str, str] = {}  # of inputs, which many jobs share
+        self._told: set[tuple[str, str]] = set()
+
+    def differs(self, making: Making) -> bool:
+        """Whether a job is to run again though its output is there; each kind is told once."""
+        if not Path(making["output"]).exists():
+            return False  # it runs anyway
+        difference = self._difference(making)
+        if difference is None:
+            return False
+        kind, text = difference
+        if (making["rule"], kind) not in self._told:
+            self._told.add((making["rule"], kind))
+            log.warning("%s runs again: %s (%s)", making["rule"], text, making["output"])
+        return True
+
+    def _difference(self, making: Making) -> tuple[str, str] | None:
+        """Of what kind the first difference is, and which."""
+        try:
+            record = json.loads(Path(making["record"]).read_text())
+            before, inputs, looked = record["values"], record["inputs"], record["sources"]
+            made = record["output"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return "record", "no record says what made its output"
+        if before != making["values"]:
+            return _first_difference(before, making["values"])
+        for file, digest in inputs.items():
+            now = self._digest_now(file)
+            if now is not None and now != digest:
+                return "input", f"{file} is another"
+        if made is not None and made != _digest_of_small(Path(making["output"])):
+            return "output", "its output was changed"
+        for store in making["stores"]:
+            if not (Path(store) / "zarr.json").exists():
+                return "store", f"{store} is gone"
+        for name, source in making["sources"].items():
+            if name not in looked or self._is_other(source, looked[name]):
+                return "source", f"{source['path']} holds something else"
+        return None
+
+    def _digest_now(self, file: str) -> str | None:
+        """Of an input, None for one that is not there and will be made."""
+        if file not in self._digests:
+            path = Path(file) if Path(file).is_absolute() else Path(self._results, file)
+            path = path if path.exists() else Path(file)  # of the user, from the working directory
+            if not path.exists():
+                return None
+            small = _digest_of_small(path)
+            self._digests[file] = self._sources.digest(path, _digest) if small is None else small
+        return self._digests[file]
+
+    def _is_other(self, source: RawSource, looked: Mapping[str, Any]) -> bool:
+        """Whether a raw file holds something else than its receipt says.
+
+        It is read only where it looks different.
+        """
+        path, time, plane = source["path"], source["time"], source["plane"]
+        try:
+            named = looked["files"]
+            there = [Path(n) for n in named] if named else files_of(path, time=time, plane=plane)
+            if seen(there) == looked["seen"]:
+                return False
+            receipt = json.loads(Path(source["receipt"]).read_text())
+            now = self._sources.raw_digest(path, time=time, plane=plane)
+            return bool(now != receipt["sources"][source["key"]])
+        except (OSError, ValueError, KeyError, TypeError):
+            return True
+
+
+def _first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, str]:
+    """The name of the first value that differs, and how."""
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    name = names[0]
+    if name == "code":
+        return name, "its code is another"
+    old, new = before.get(name), now.get(name)
+    if isinstance(old, dict) and isinstance(new, dict):
+        _, text = _first_difference(old, new)
+        return name, f"{name}.{text}"
+    if str(old).startswith("digest ") or isinstance(old, list | dict):
+        return name, f"{name} differs"
+    return name, f"{name} was {json.dumps(old)} and is {json.dumps(new)}"
+
+
+def _digest_of_small(path: Path) -> str | None:
+    """The digest of a small file, None for a large one."""
+    return None if path.stat().st_size > SMALL_BYTES else _digest(path)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
