@@ -1,0 +1,151 @@
+"""What made an output is recorded by its job, and compared with what would make it now."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unetflow.jobs.makings import LONG, Making, Makings, RawSource, making_of, recorded
+from unetflow.jobs.sources import Sources
+
+
+def making(folder: Path, *, stores: tuple[str, ...] = (), **values: object) -> Making:
+    """What makes the output of a job that reads `raw.tif`."""
+    source: RawSource = {
+        "path": str(folder / "raw.tif"),
+        "time": None,
+        "plane": None,
+        "receipt": str(folder / "r" / "images" / "a.json"),
+        "key": "path",
+    }
+    return making_of(
+        "prepare_image",
+        str(folder / "r"),
+        ["a"],
+        {"code": "c", "mpp": 0.5, **values},
+        output=str(folder / "r" / "images" / "a.json"),
+        sources={"a path": source},
+        stores=stores,
+    )
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> Path:
+    """A folder with what a job left that read `raw.tif` and another's receipt."""
+    (tmp_path / "r" / "images").mkdir(parents=True)
+    (tmp_path / "raw.tif").write_bytes(b"pixels")
+    (tmp_path / "r" / "other.json").write_text("{}")
+    made = making(tmp_path)
+    with recorded(made, [str(tmp_path / "raw.tif"), str(tmp_path / "r" / "other.json")]):
+        digest = Sources(tmp_path / "none.json").raw_digest(tmp_path / "raw.tif")
+        Path(made["output"]).write_text(json.dumps({"sources": {"path": digest}}))
+    return tmp_path
+
+
+def differs(folder: Path, made: Making) -> bool:
+    return Makings(str(folder / "r"), Sources(folder / "cache.json")).differs(made)
+
+
+def test_what_was_made_in_this_way_stays(done: Path) -> None:
+    assert not differs(done, making(done))
+    (done / "raw.tif").touch()
+    assert not differs(done, making(done))
+    (done / "r").rename(done / "elsewhere")
+    (done / "elsewhere").rename(done / "r")
+    assert not differs(done, making(done))
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"mpp": 0.25}, "mpp was 0.5 and is 0.25"),
+        ({"mpp": None}, "mpp was 0.5 and is null"),
+        ({"code": "d"}, "its code is another"),
+        ({"more": 1}, "more was null and is 1"),
+        ({"mpp": {"y": 1}}, 'mpp was 0.5 and is {"y": 1}'),
+    ],
+)
+def test_another_value_is_told_by_name(
+    done: Path, values: dict[str, Any], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert differs(done, making(done, **values))
+    assert f"prepare_image runs again: {told} (" in caplog.text
+
+
+def test_values_that_change_places_differ(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "r" / "images").mkdir(parents=True)
+    (tmp_path / "raw.tif").write_bytes(b"pixels")
+    made = making(tmp_path, weighting={"w0": 10, "sigma_px": 5})
+    with recorded(made, []):
+        Path(made["output"]).write_text("{}")
+    assert differs(tmp_path, making(tmp_path, weighting={"w0": 5, "sigma_px": 10}))
+    assert "weighting.sigma_px was 5 and is 10" in caplog.text
+
+
+def test_a_kind_is_told_once(done: Path, caplog: pytest.LogCaptureFixture) -> None:
+    plan = Makings(str(done / "r"), Sources(done / "cache.json"))
+    assert all(plan.differs(making(done, mpp=mpp)) for mpp in (1, 2, 3))
+    assert caplog.text.count("runs again") == 1
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"values": 1}', "\xff"])
+def test_a_record_that_cannot_be_read_is_none(
+    done: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path(making(done)["record"]).write_text(damage)
+    assert differs(done, making(done))
+    assert "no record says what made its output" in caplog.text
+
+
+def test_inputs_output_stores_and_sources_count(
+    done: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = done / "r" / "other.json"
+    other.write_text("[]")
+    assert differs(done, making(done))
+    assert "other.json is another" in caplog.text
+    other.unlink()
+    assert not differs(done, making(done))  # who makes it runs, and so does this job
+    assert differs(done, making(done, stores=(str(done / "r" / "gone.zarr"),)))
+    assert "gone.zarr is gone" in caplog.text
+    (done / "raw.tif").write_bytes(b"PIXELS")
+    assert differs(done, making(done))
+    assert "raw.tif holds something else" in caplog.text
+    (done / "raw.tif").unlink()
+    assert differs(done, making(done))
+    Path(making(done)["output"]).write_text("{} ")
+    assert differs(done, making(done))
+    assert "its output was changed" in caplog.text
+
+
+def test_a_job_that_breaks_off_leaves_no_record(done: Path) -> None:
+    made = making(done)
+    with pytest.raises(OSError, match="disk"), recorded(made, []):
+        raise OSError("disk")
+    assert not Path(made["record"]).exists()
+
+
+def test_where_results_and_raw_files_lie_counts_nothing(tmp_path: Path) -> None:
+    here, there = (
+        making_of(
+            "x",
+            results,
+            [],
+            {"store": f"{results}/a.zarr", "raw": {"path": f"{results}-raw.tif", "time": 3}},
+            output="o",
+            sources={},
+            stores=[],
+        )
+        for results in ("results", "/else/where")
+    )
+    assert here["values"] == there["values"] == {"store": "a.zarr", "raw": {"time": 3}}
+
+
+def test_long_values_are_recorded_by_their_digest(done: Path) -> None:
+    names = ["n" * 10] * LONG
+    values = making(done, images=names)["values"]
+    assert str(values["images"]).startswith("digest ")
+    assert values != making(done, images=[*names, "m"])["values"]
