@@ -22,6 +22,19 @@ def test_a_remembered_digest_is_not_measured_again_until_the_file_looks_differen
     assert Sources(cache).raw_digest(path) != first
 
 
+def test_what_is_known_is_saved_where_it_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    sources = Sources("cache.json")
+    Path("a.bin").write_bytes(b"x")
+    sources.raw_digest("a.bin")
+    monkeypatch.chdir("elsewhere")
+    sources.save()
+    assert (tmp_path / "cache.json").exists()
+
+
 def test_frames_of_one_folder_are_remembered_apart(tmp_path: Path) -> None:
     for k in range(2):
         (tmp_path / f"t{k}.tif").write_bytes(b"%d" % k)

@@ -31,7 +31,7 @@ class Sources:
     """Digests and sizes of files, remembered by path, byte size, time and inode."""
 
     def __init__(self, cache: str | Path) -> None:
-        self._path = Path(cache)
+        self._path = Path(cache).absolute()  # Snakemake leaves --directory before it is saved
         self._known: dict[str, Entry] = {}
         self._changed = False
         try:

@@ -94,7 +94,15 @@ def made_by(job, /, *, sources=None, stores=None, **params):
             return param(wildcards)
         return apply_wildcards(param, wildcards) if isinstance(param, str) else param
 
+    known = {}
+
     def making(wildcards):
+        key = tuple(wildcards)
+        if key not in known:
+            known[key] = evaluated(wildcards)
+        return known[key]
+
+    def evaluated(wildcards):
         return making_of(
             job,
             RESULTS,
