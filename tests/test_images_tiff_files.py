@@ -1,6 +1,7 @@
 """TIFFs of several images, of several files, with resolutions of every kind; 0 that is white."""
 
 import logging
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,75 @@ def test_the_tags_of_a_tiff_have_two_axes(tmp_path: Path) -> None:
     with Slide(tmp_path / "i.tif") as slide:
         assert slide.levels[0].pixel_um == pytest.approx((0.25, 0.5))
         assert slide.levels[0].mpp is None
+
+
+@pytest.mark.parametrize(
+    ("unit", "per_unit", "um"),
+    [(2, 101_600, 0.25), (3, 40_000, 0.25), (4, 4000, 0.25), (5, 4, 0.25)],
+)
+def test_each_unit_of_the_tags_is_known(
+    tmp_path: Path, unit: int, per_unit: float, um: float
+) -> None:
+    resolution = (per_unit, per_unit)
+    tifffile.imwrite(tmp_path / "i.tif", STACK[0], resolution=resolution, resolutionunit=unit)
+    with Slide(tmp_path / "i.tif") as slide:
+        assert slide.levels[0].mpp == um
+
+
+def test_fiji_may_have_another_unit_along_y(tmp_path: Path) -> None:
+    described = {"unit": "um", "yunit": "nm"}
+    tifffile.imwrite(
+        tmp_path / "i.tif", STACK[0], imagej=True, resolution=(4, 0.004), metadata=described
+    )
+    with Slide(tmp_path / "i.tif") as slide:
+        assert slide.levels[0].pixel_um == (0.25, 0.25)
+
+
+def test_a_resolution_that_is_no_number_is_not_known(tmp_path: Path) -> None:
+    sizes = {"PhysicalSizeX": "0.25", "PhysicalSizeY": "0.25"}
+    tifffile.imwrite(tmp_path / "i.ome.tif", STACK[0], metadata={"axes": "YX", **sizes})
+    described = description_of(tmp_path / "i.ome.tif")
+    for text, mpp in (("0,25", 0.25), ("", None), ("NaN", None)):
+        changed = described.replace('"0.25"', f'"{text}"')
+        assert changed.count(f'"{text}"') == 2
+        tifffile.imwrite(tmp_path / "i.ome.tif", STACK[0], description=changed, metadata=None)
+        with Slide(tmp_path / "i.ome.tif") as slide:
+            assert slide.levels[0].mpp == mpp
+        svs = f"Aperio Image Library v12\r\n50x40|AppMag = 20|MPP = {text}"
+        tifffile.imwrite(tmp_path / "i.svs", STACK[0], description=svs, metadata=None)
+        with Slide(tmp_path / "i.svs") as slide:
+            assert slide.levels[0].mpp == mpp
+
+
+def lsm_info(**values: float) -> bytes:
+    """The header by which Zeiss's LSM describes its image: the fields that matter, 0 elsewhere."""
+    layout = {"u4": "I", "i4": "i", "f8": "d", "u2": "H", "i2": "h"}
+    values |= {"MagicNumber": 67127628}
+    fields = [(name, layout[of]) for name, of in tifffile.TIFF.CZ_LSMINFO if of in layout]
+    values["StructureSize"] = struct.calcsize("<" + "".join(of for _, of in fields))
+    return b"".join(struct.pack(f"<{of}", values.get(name, 0)) for name, of in fields)
+
+
+def test_an_lsm_is_a_stack_with_a_thumbnail_of_each_plane(tmp_path: Path) -> None:
+    info = lsm_info(
+        DimensionX=50,
+        DimensionY=40,
+        DimensionZ=4,
+        DimensionChannels=1,
+        DimensionTime=1,
+        VoxelSizeX=2e-7,
+        VoxelSizeY=2e-7,
+    )
+    with tifffile.TiffWriter(tmp_path / "i.lsm", byteorder="<") as tiff:
+        tags = [(34412, 1, len(info), info, True)]  # of the first page alone
+        for plane in STACK:
+            tiff.write(plane, photometric="minisblack", metadata=None, extratags=tags)
+            tags = []
+            tiff.write(MACRO, photometric="rgb", metadata=None, subfiletype=1)
+    with Slide(tmp_path / "i.lsm", plane=2) as slide:
+        np.testing.assert_array_equal(whole(slide), STACK[[2]])
+        assert slide.levels[0].mpp == 0.2
+        assert "not read: 1 (16x20 px)" in slide.notes[0]
 
 
 def description_of(path: Path) -> str:

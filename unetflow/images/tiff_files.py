@@ -14,7 +14,7 @@ import zarr
 from unetflow.images.opened import Candidate, Opened, choose_image
 from unetflow.images.units import PixelUm, pixel_of, um_of
 
-RESOLUTION_UNIT = {2: "inch", 3: "cm"}  # TIFF's ResolutionUnit
+RESOLUTION_UNIT = {2: "inch", 3: "cm", 4: "mm", 5: "um"}  # TIFF's ResolutionUnit
 PRINTED_UM = 50.0  # coarser in TIFF's tags is for printers: 72 dots per inch are 353 um/px
 WHITE_IS_ZERO, PALETTE = 0, 3  # TIFF's PhotometricInterpretation
 PAGE_BY_PAGE = ("generic", "shaped", "uniform")  # kinds of series that no format gives a meaning
@@ -174,22 +174,32 @@ def _pixel(tiff: tifffile.TiffFile, series: Any) -> PixelUm | None:
         return _pixel_of_ome(tiff, series)
     if tiff.is_svs:
         described = tifffile.tifffile.svs_description_metadata(page.description)
-        mpp = described.get("MPP")
-        return pixel_of(None, um_of(float(mpp), "um") if mpp else None)
-    unit = RESOLUTION_UNIT.get(int(getattr(page, "resolutionunit", 1)))
-    if tiff.is_imagej:
-        unit = _unit_of_imagej(tiff.imagej_metadata or {}) or unit
-    per_unit = page.resolution or (0.0, 0.0)
-    width, height = (um_of(1 / each, unit) if each > 0 else None for each in per_unit)
+        return pixel_of(None, um_of(described.get("MPP"), "um"))
+    if tiff.is_lsm:
+        lsm = tiff.lsm_metadata or {}
+        height, width = (um_of(lsm.get(f"VoxelSize{side}"), "m") for side in SIDES)
+        return pixel_of(height, width)
+    tagged = RESOLUTION_UNIT.get(int(getattr(page, "resolutionunit", 1)))
+    units = _units_of_imagej(tiff.imagej_metadata or {}) if tiff.is_imagej else (None, None)
+    width, height = (
+        um_of(1 / per_unit, unit or tagged) if per_unit > 0 else None
+        for per_unit, unit in zip(page.resolution or (0.0, 0.0), reversed(units), strict=True)
+    )
     pixel = pixel_of(height, width)
-    printed = not tiff.is_imagej or unit == "inch"
+    printed = not tiff.is_imagej or (units[1] or tagged) == "inch"
     return None if pixel and printed and max(pixel) > PRINTED_UM else pixel
 
 
-def _unit_of_imagej(described: dict[str, Any]) -> str | None:
-    """The unit of Fiji's calibration; it writes letters that are not in ASCII as \\u00B5."""
-    unit = str(described.get("unit") or "")
-    return re.sub(r"\\u([0-9A-Fa-f]{4})", lambda match: chr(int(match[1], 16)), unit) or None
+def _units_of_imagej(described: dict[str, Any]) -> tuple[str | None, str | None]:
+    """The units of Fiji's calibration along Y and X; `yunit` is there where it is another.
+
+    Letters that are not in ASCII are written as \\u00B5.
+    """
+    width, height = (
+        re.sub(r"\\u([0-9A-Fa-f]{4})", lambda match: chr(int(match[1], 16)), str(unit or ""))
+        for unit in (described.get("unit"), described.get("yunit"))
+    )
+    return height or width or None, width or None
 
 
 def _pixel_of_ome(tiff: tifffile.TiffFile, series: Any) -> PixelUm | None:
@@ -208,10 +218,7 @@ def _pixel_of_ome(tiff: tifffile.TiffFile, series: Any) -> PixelUm | None:
     if pixels is None:
         return None
     height, width = (
-        um_of(
-            float(pixels.get(f"PhysicalSize{side}", "0")),
-            pixels.get(f"PhysicalSize{side}Unit", "um"),
-        )
+        um_of(pixels.get(f"PhysicalSize{side}"), pixels.get(f"PhysicalSize{side}Unit", "um"))
         for side in SIDES
     )
     return pixel_of(height, width)
