@@ -91,6 +91,17 @@ def test_odd_truths_and_images_are_named(check: Any) -> None:
     assert table["good"] == ""
 
 
+def test_another_resolution_is_shown_as_microscopists_name_it(check: Any) -> None:
+    fine, coarse = ({"shape": [1, 9, 9], "mpp": mpp, "digest": str(mpp)} for mpp in (0.004, 0.008))
+    table = check(
+        a=("train", image("1", levels=[fine]), None),
+        b=("train", image("2", levels=[fine | {"digest": "b"}]), None),
+        coarse=("train", image("3", levels=[coarse]), None),
+    )["problems"]
+    assert table["a"] == ""
+    assert table["coarse"] == "resolution is 8 nm/px, of most of the dataset 4 nm/px"
+
+
 def test_what_preparation_found_odd_in_a_truth_is_shown(check: Any) -> None:
     said = "1 of 1 numbers lie in several pieces that do not touch (number 255 in 2)"
     assert check(a=("train", image("x"), truth(warnings=[said]))).loc["a", "problems"] == said

@@ -27,7 +27,7 @@ class Opened:
 class Unclear(ValueError):
     """A file that holds several things, of which `key` would choose one.
 
-    The cure says how, with a place for where `key` is given.
+    The cure says how, with a place for where `key` is given, and one for {axes}.
     """
 
     def __init__(self, problem: str, key: str, cure: str = "Correct {}.") -> None:

@@ -12,7 +12,7 @@ import imagecodecs
 import numpy as np
 
 from unetflow.images.arrays import HDF5_SUFFIXES, open_hdf5, open_numpy
-from unetflow.images.opened import Opened
+from unetflow.images.opened import Opened, Unclear
 from unetflow.images.openslide_files import SUFFIXES as OPENSLIDE_SUFFIXES
 from unetflow.images.openslide_files import open_with_openslide
 from unetflow.images.sources import split_dataset
@@ -97,7 +97,7 @@ def numbers_of(file: Path) -> tuple[int, ...]:
 def frame_file(folder: Path, time: int | None, plane: int | None) -> tuple[Path, int | None]:
     """The TIFF of a folder whose numbers are time and plane, and the plane that is left in it.
 
-    Raises ValueError that says which numbers there are.
+    Raises Unclear that says which numbers there are.
     """
     numbered = {numbers_of(file): file for file in tiffs_of(folder)}
     wanted = [n for n in (time, plane) if n is not None]
@@ -105,8 +105,16 @@ def frame_file(folder: Path, time: int | None, plane: int | None) -> tuple[Path,
         return numbered[tuple(wanted)], None
     if time is not None and (time,) in numbered:
         return numbered[time,], plane
-    there = ", ".join(" ".join(map(str, numbers)) for numbers in list(numbered)[:8])
-    raise ValueError(
-        f"it is a folder with {len(numbered)} TIFF files numbered {there or 'nothing'}"
-        f"{', ...' if len(numbered) > 8 else ''}; time {time} and plane {plane} are asked for"
+    if not numbered:
+        raise Unclear("it is a folder with neither Zarr nor TIFF files in it", "path")
+    there = ", ".join(" ".join(map(str, numbers)) or "nothing" for numbers in list(numbered)[:8])
+    asked = " and ".join(
+        f"{name} {n}" for name, n in (("time", time), ("plane", plane)) if n is not None
+    )
+    raise Unclear(
+        f"it is a folder with {len(numbered)} TIFF files numbered {there}"
+        f"{', ...' if len(numbered) > 8 else ''}, "
+        + (f"none of them {asked}" if asked else "of which none was chosen"),
+        "time",
+        "Say which in {}, or name one in the path.",
     )

@@ -124,7 +124,8 @@ class Slide:
             raise self._unclear(error) from error
 
     def _unclear(self, error: Unclear) -> SlideError:
-        return SlideError(f"{self.path}: {error}. {error.cure.format(self.door(error.key))}")
+        cure = error.cure.format(self.door(error.key), axes=self.door("axes"))
+        return SlideError(f"{self.path}: {error}. {cure}")
 
     def _check_set(self) -> None:
         """Refuse an image of which other files are missing: they would be read as zeros."""

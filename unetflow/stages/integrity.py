@@ -11,6 +11,7 @@ from typing import TypedDict
 
 import pandas as pd
 
+from unetflow.images.units import shown
 from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import ImageReceipt, TruthReceipt
@@ -165,7 +166,8 @@ def _problems(fact: Fact, image: ImageReceipt, truth: TruthReceipt | None) -> It
 
 def _traits(image: ImageReceipt) -> Traits:
     level = image["levels"][0]
-    return {"type": image["dtype"], "channels": level["shape"][0], "um/px": level["mpp"]}
+    resolution = level["mpp"] and shown(level["mpp"])
+    return {"type": image["dtype"], "channels": level["shape"][0], "resolution": resolution}
 
 
 def _usual(facts: Sequence[Fact], receipts: Mapping[str, ImageReceipt]) -> dict[str, Traits]:
