@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from unetflow.errors import SlideError
 from unetflow.images.slide import Slide
@@ -76,6 +77,25 @@ def test_pages_written_one_by_one_are_a_stack(tmp_path: Path, options: dict[str,
             np.testing.assert_array_equal(whole(slide), STACK[[plane]])
     with pytest.raises(SlideError, match="stack of 4 images"):
         Slide(tmp_path / "i.tif")
+    np.testing.assert_array_equal(read_whole(tmp_path / "i.tif"), STACK)
+
+
+def test_pages_that_are_stored_in_other_ways_are_planes_in_their_order(tmp_path: Path) -> None:
+    ways: list[dict[str, Any]] = [
+        {"compression": "zlib"},
+        {"rowsperstrip": 8},
+        {"compression": "zlib"},
+        {"tile": (16, 16)},
+    ]
+    with tifffile.TiffWriter(tmp_path / "i.tif") as tiff:
+        for number, (page, way) in enumerate(zip(STACK, ways, strict=True)):
+            tiff.write(page, photometric="minisblack", metadata=None, **way)
+            if number == 1:
+                tiff.write(MACRO, photometric="rgb", metadata=None)
+    for plane in range(len(STACK)):
+        with Slide(tmp_path / "i.tif", plane=plane) as slide:
+            np.testing.assert_array_equal(whole(slide), STACK[[plane]])
+            assert "not read: 1 (16x20 px)" in slide.notes[0]
     np.testing.assert_array_equal(read_whole(tmp_path / "i.tif"), STACK)
 
 
@@ -290,6 +310,36 @@ def test_where_0_is_white_pixels_are_turned_round_and_labels_are_not(
     with Slide(tmp_path / "i.tif", as_labels=True) as slide:
         np.testing.assert_array_equal(whole(slide)[0], pixels)
         assert "read as they are stored" in slide.notes[0]
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_what_has_no_white_value_is_left_as_it_is_and_said(tmp_path: Path, dtype: str) -> None:
+    pixels = (STACK[0] // 2).astype(dtype)
+    tifffile.imwrite(tmp_path / "i.tif", pixels, photometric="miniswhite")
+    with Slide(tmp_path / "i.tif") as slide:
+        np.testing.assert_array_equal(whole(slide)[0], pixels)
+        assert "WhiteIsZero); the values are read as they are stored" in slide.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "how", "note"),
+    [
+        ("YCbCr", None, "its colours are YCbCr, not RGB"),
+        ("CMYK", None, "its colours are CMYK, not RGB"),
+        ("LAB", "tiff_deflate", "its colours are CIELab, not RGB"),
+        ("RGB", None, ""),
+        ("RGB", "jpeg", ""),  # stored as YCbCr, and RGB again by its decoder
+    ],
+)
+def test_other_colours_than_rgb_are_said(
+    tmp_path: Path, mode: str, how: str | None, note: str
+) -> None:
+    colours = Image.new("RGB", (50, 40), (200, 30, 90)).convert(mode)
+    colours.save(tmp_path / "i.tif", compression=how)
+    with Slide(tmp_path / "i.tif") as slide:
+        assert note in " ".join(slide.notes) if note else slide.notes == ()
+        if mode == "RGB":
+            assert np.abs(whole(slide)[:, 5, 5].astype(int) - [200, 30, 90]).max() <= 2
 
 
 def test_complex_numbers_are_refused_in_words(tmp_path: Path) -> None:
