@@ -9,6 +9,7 @@ import tifffile
 
 from unetflow.errors import SlideError
 from unetflow.images.slide import Slide
+from unetflow.images.whole import read_whole
 
 ALL = slice(None, None)
 STACK = np.random.default_rng(0).integers(0, 255, (3, 40, 50), dtype=np.uint8)
@@ -17,6 +18,60 @@ STACK = np.random.default_rng(0).integers(0, 255, (3, 40, 50), dtype=np.uint8)
 def whole(slide: Slide) -> np.ndarray:
     height, width = slide.levels[0].shape_px
     return slide.read(0, slice(0, height), slice(0, width))
+
+
+LABELS = np.kron(np.arange(6, dtype=np.uint8).reshape(2, 3), np.ones((20, 20), np.uint8))
+OPAQUE = np.full_like(LABELS, 255)
+PAINTED = np.where(LABELS > 2, OPAQUE, 0)  # a mask by its transparency alone
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize(
+    ("gray", "transparency", "wanted"),
+    [
+        (LABELS, OPAQUE, LABELS),
+        (OPAQUE, PAINTED, PAINTED),
+        (LABELS, PAINTED, np.where(PAINTED, LABELS, 0)),
+    ],
+    ids=["opaque", "white paint on nothing", "what was erased"],
+)
+@pytest.mark.parametrize("colours", [1, 3])
+def test_what_is_transparent_is_no_label(
+    tmp_path: Path,
+    suffix: str,
+    colours: int,
+    gray: np.ndarray,
+    transparency: np.ndarray,
+    wanted: np.ndarray,
+) -> None:
+    pixels = np.stack([*[gray] * colours, transparency], axis=-1)
+    path = tmp_path / f"l.{suffix}"
+    if suffix == "png":
+        imagecodecs.imwrite(path, pixels)
+    else:
+        tifffile.imwrite(
+            path,
+            pixels,
+            photometric="rgb" if colours == 3 else "minisblack",
+            planarconfig="contig",
+            extrasamples=["unassalpha"],
+        )
+    with Slide(path, as_labels=True) as slide:
+        np.testing.assert_array_equal(whole(slide)[0], wanted)
+    np.testing.assert_array_equal(read_whole(path), wanted)
+
+
+def test_a_mask_with_soft_edges_is_refused_by_its_transparency(tmp_path: Path) -> None:
+    soft = PAINTED.copy()
+    soft[20, 20] = 100
+    imagecodecs.imwrite(tmp_path / "l.png", np.stack([OPAQUE] * 3 + [soft], axis=-1))
+    with pytest.raises(SlideError, match="transparent in part.* save it without transparency"):
+        read_whole(tmp_path / "l.png")
+    with (
+        Slide(tmp_path / "l.png", as_labels=True) as slide,
+        pytest.raises(SlideError, match="transparent in part.* save it without transparency"),
+    ):
+        whole(slide)
 
 
 def test_a_plane_of_a_stack(tmp_path: Path) -> None:
