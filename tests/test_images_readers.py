@@ -181,6 +181,11 @@ def test_folders_of_the_cell_tracking_challenge(tmp_path: Path) -> None:
         Slide(tmp_path / "01", plane=3)
     with pytest.raises(SlideError, match="of which none was chosen. Say which in the sheet's time"):
         Slide(tmp_path / "01")
+    pairs = (
+        r"numbered 7 12, 7 13 \(time and plane\), none of them plane 13\. Say which in the sheet"
+    )
+    with pytest.raises(SlideError, match=pairs):
+        Slide(tmp_path / "02_GT/SEG", plane=13)
     with pytest.raises(SlideError, match="neither Zarr nor TIFF files in it. Correct the sheet's"):
         Slide(tmp_path)
     tifffile.imwrite(tmp_path / "01" / "t007.tif", HYPERSTACK[0, :, 0], photometric="minisblack")

@@ -267,7 +267,7 @@ def test_a_set_of_files_is_read_whole_or_not_at_all(
     caplog.set_level(logging.CRITICAL)
     with pytest.raises(SlideError, match=r"one of several files, of which 1\.ome\.tif cannot be"):
         Slide(first)
-    with pytest.raises(SlideError, match=r"one of several files, of which 1\.ome\.tif are missing"):
+    with pytest.raises(SlideError, match=r"one of several files, of which 1\.ome\.tif cannot be"):
         read_whole(first)
 
 
@@ -278,6 +278,24 @@ def test_what_is_there_of_a_set_can_be_read(tmp_path: Path) -> None:
         np.testing.assert_array_equal(whole(slide), STACK[:1])
     with pytest.raises(SlideError, match=r"1\.ome\.tif cannot be read"):
         Slide(first, time=1)
+
+
+def test_a_file_that_was_not_written_to_its_end_is_no_set(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tifffile.imwrite(tmp_path / "whole.ome.tif", STACK, metadata={"axes": "ZYX"})
+    described = description_of(tmp_path / "whole.ome.tif")
+    with tifffile.TiffWriter(tmp_path / "i.ome.tif") as tiff:
+        for page in STACK[:3]:
+            tiff.write(page, description=described, metadata=None)
+            described = ""
+    caplog.set_level(logging.CRITICAL)
+    with Slide(tmp_path / "i.ome.tif", plane=1) as slide:
+        np.testing.assert_array_equal(whole(slide), STACK[[1]])
+    with pytest.raises(SlideError, match=r"fewer images than its OME-XML names.* Put there what"):
+        Slide(tmp_path / "i.ome.tif", plane=3)
+    with pytest.raises(SlideError, match="fewer images than its OME-XML names"):
+        read_whole(tmp_path / "i.ome.tif")
 
 
 def test_a_file_by_itself_may_have_another_name(tmp_path: Path) -> None:

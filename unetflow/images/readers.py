@@ -111,12 +111,13 @@ def frame_file(folder: Path, time: int | None, plane: int | None) -> tuple[Path,
     if not numbered:
         raise Unclear("it is a folder with neither Zarr nor TIFF files in it", "path")
     there = ", ".join(" ".join(map(str, numbers)) or "nothing" for numbers in list(numbered)[:8])
+    pairs = " (time and plane)" if all(len(numbers) == 2 for numbers in numbered) else ""
     asked = " and ".join(
         f"{name} {n}" for name, n in (("time", time), ("plane", plane)) if n is not None
     )
     raise Unclear(
         f"it is a folder with {len(numbered)} TIFF files numbered {there}"
-        f"{', ...' if len(numbered) > 8 else ''}, "
+        f"{', ...' if len(numbered) > 8 else ''}{pairs}, "
         + (f"none of them {asked}" if asked else "of which none was chosen"),
         "time",
         "Say which in {}, or name one in the path.",

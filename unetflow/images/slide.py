@@ -112,7 +112,8 @@ class Slide:
             why, _, _ = str(error).partition("\n")  # behind it are all decoders that were tried
             raise SlideError(
                 f"{self.path}: cannot be opened as an image ({type(error).__name__}: {why}). "
-                f"Readable are {READABLE}; check that the file is whole{self.door.leave_out}."
+                f"Readable are {READABLE}: save it as one of these, or check that the file is whole"
+                f"{self.door.leave_out}."
             ) from error
         self._opened: Opened = opened
         try:
@@ -136,12 +137,7 @@ class Slide:
             slice(None) if index is None else index for index in self._pick.fixed[: absent.ndim]
         )
         if np.any(absent[asked]):
-            raise Unclear(
-                f"it is one of several files, of which {self._opened.lacking or 'others'} cannot "
-                "be read",
-                "path",
-                "Put them beside it, or correct {}.",
-            )
+            raise Unclear(self._opened.lacking, "path", "Put there what is missing, or correct {}.")
 
     def reopen(self) -> None:
         """Open the file again: what a network drive lost may be there now."""

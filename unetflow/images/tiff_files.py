@@ -1,7 +1,7 @@
 """TIFF of all kinds: the images in a file, their levels, their resolution, the files of a set."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,7 +164,7 @@ def _opened(
         close=tiff.close,
         at_once=image.at_once,
         absent=absent,
-        lacking="" if absent is None else ", ".join(_names_of_missing(tiff)),
+        lacking="" if absent is None else _missing(tiff),
         white=white,
         notes=notes,
     )
@@ -179,11 +179,13 @@ def _absent(series: Any) -> np.ndarray | None:
     return missing.reshape(leading if missing.size == np.prod(leading) else (1,) * len(leading))
 
 
-def _names_of_missing(tiff: tifffile.TiffFile) -> Iterator[str]:
-    file = Path(tiff.filehandle.path)
-    for each in files_of_set(file):
-        if not each.exists():
-            yield each.name
+def _missing(tiff: tifffile.TiffFile) -> str:
+    """What a file lacks that its OME-XML names: others of its set, or its own end."""
+    others = files_of_set(Path(tiff.filehandle.path))
+    names = [each.name for each in others if not each.exists()]
+    if not names:
+        return "it has fewer images than its OME-XML names: it was not written to its end"
+    return f"it is one of several files, of which {', '.join(names)} cannot be read"
 
 
 def _pixel(tiff: tifffile.TiffFile, series: Any) -> PixelUm | None:

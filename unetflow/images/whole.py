@@ -55,7 +55,7 @@ def _read_file(path: str | Path, notes: list[str]) -> WholeImage:
     try:
         notes += (f"{path}: {note}" for note in opened.notes)
         if opened.absent is not None:
-            raise ValueError(f"it is one of several files, of which {opened.lacking} are missing")
+            raise ValueError(opened.lacking)
         array, axes = opened.levels[0], opened.axes
         lazy = isinstance(array, zarr.Array) and not opened.at_once
         if lazy and 1 not in array.shape and axes[-2:] in ("YX", ""):
