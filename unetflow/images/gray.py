@@ -13,13 +13,14 @@ def one_channel(pixels: np.ndarray, *, samples: bool) -> np.ndarray:
     """The gray values (...) of an image (..., C) whose channels are all the same.
 
     Of `samples` (colours, not the channels of a microscope) 2 or 4 have transparency as the last.
-    What is transparent shows nothing, whatever its colour, and is 0:
+    White that is transparent was painted by nobody, and is 0:
 
         gray            255 255 255
         transparency      0 255 255     of a mask that was painted on a layer
         is read as        0 255 255
 
-    Raises NotGray for channels that differ and for what is transparent in part.
+    Raises NotGray for channels that differ, for what is transparent in part, and for other numbers
+    that are: whether they count is for their owner to say.
     """
     transparency = None
     if samples and pixels.shape[-1] in WITH_TRANSPARENCY:
@@ -33,10 +34,11 @@ def one_channel(pixels: np.ndarray, *, samples: bool) -> np.ndarray:
         )
     if transparency is None:
         return gray
-    opaque = 1 if transparency.dtype.kind in "bf" else np.iinfo(transparency.dtype).max
-    if not np.isin(transparency, (0, opaque)).all():
+    white = 1 if gray.dtype.kind in "bf" else np.iinfo(gray.dtype).max  # and opaque
+    shown = np.where(transparency == 0, gray.dtype.type(0), gray)
+    if not (np.isin(transparency, (0, white)) & ((shown == gray) | (gray == white))).all():
         raise NotGray(
-            "some of its pixels are transparent in part, and a number is there or not: save it "
-            "without transparency (an alpha channel)"
+            "some of its numbers are transparent, and may be there or not: save it without "
+            "transparency (an alpha channel)"
         )
-    return np.where(transparency == 0, gray.dtype.type(0), gray)
+    return shown
