@@ -24,7 +24,8 @@ READABLE = (
     "DICOM"
 )
 PNG = b"\x89PNG"
-COLOUR_TYPE, PALETTE = 25, b"\x03"  # a byte of a PNG, and its value
+BIT_DEPTH, COLOUR_TYPE = 24, 25  # bytes of a PNG
+ONE_BIT, PALETTE = b"\x01", b"\x03"  # values of these
 
 # Decoders of pictures by how a file begins; of all that there are, that of Ultra HDR crashes.
 CODECS = {PNG: "png", b"\xff\xd8": "jpeg8 ljpeg jpegls", b"": "tiff bmp gif webp"}
@@ -37,7 +38,7 @@ def open_file(
 
     `axes` names the axes of an array that has none, `scene` the image of a file that has several.
     `as_shown` tells pixels, which are to be as viewers show them, from numbers, which are to be as
-    they are stored: of a palette its colours or its indices.
+    they are stored: of a palette its colours or its indices, of one bit 255 or true.
     """
     file, dataset = split_dataset(path)
     suffix = file.suffix.lower()
@@ -62,12 +63,14 @@ def _open_picture(file: Path, *, as_shown: bool) -> Opened:
     content = file.read_bytes()
     if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
         raise ValueError("it is cut off: a JPEG ends with a mark, and this one does not")
-    has_palette = content.startswith(PNG) and content[COLOUR_TYPE : COLOUR_TYPE + 1] == PALETTE
-    if has_palette and not as_shown:
+    stored = content.startswith(PNG) and not as_shown
+    if stored and content[COLOUR_TYPE : COLOUR_TYPE + 1] == PALETTE:
         pixels = _indices(content)
     else:
         codecs = next(of for beginning, of in CODECS.items() if content.startswith(beginning))
         pixels = imagecodecs.imread(content, codec=[*codecs.split()])
+    if stored and content[BIT_DEPTH : BIT_DEPTH + 1] == ONE_BIT:
+        pixels = pixels != 0
     return Opened([pixels], "YXS"[: pixels.ndim], [None])
 
 

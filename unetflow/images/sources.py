@@ -67,6 +67,8 @@ def files_of(path: str | Path, *, time: int | None = None, plane: int | None = N
     if not file.is_dir():
         return [file, *_others_of(file)]
     if (time, plane) != (None, None) and not is_store(file):
+        from unetflow.images.frames import frame_file  # NumPy takes a moment
+
         return [frame_file(file, time, plane)[0]]
     files = sorted(each for each in file.rglob("*") if each.is_file() and not _is_litter(each))
     if not files:
@@ -165,35 +167,4 @@ def replaced(path: str | Path) -> str:
     return (
         f"{path}: was replaced while the run went on. Run the same command again and leave the "
         "file as it is meanwhile."
-    )
-
-
-def tiffs_of(folder: Path) -> list[Path]:
-    """The TIFF files of a folder, by name."""
-    return [file for file in sorted(folder.iterdir()) if file.suffix.lower() in (".tif", ".tiff")]
-
-
-def numbers_of(file: Path) -> tuple[int, ...]:
-    """The numbers in a file's name: time, plane, or both.
-
-    As the Cell Tracking Challenge names them: `t007.tif`, `man_seg007.tif`, `man_seg_007_012.tif`.
-    """
-    return tuple(map(int, re.findall(r"\d+", file.stem)))
-
-
-def frame_file(folder: Path, time: int | None, plane: int | None) -> tuple[Path, int | None]:
-    """The TIFF of a folder whose numbers are time and plane, and the plane that is left in it.
-
-    Raises ValueError that says which numbers there are.
-    """
-    numbered = {numbers_of(file): file for file in tiffs_of(folder)}
-    wanted = [n for n in (time, plane) if n is not None]
-    if tuple(wanted) in numbered:
-        return numbered[tuple(wanted)], None
-    if time is not None and (time,) in numbered:
-        return numbered[time,], plane
-    there = ", ".join(" ".join(map(str, numbers)) for numbers in list(numbered)[:8])
-    raise ValueError(
-        f"it is a folder with {len(numbered)} TIFF files numbered {there or 'nothing'}"
-        f"{', ...' if len(numbered) > 8 else ''}; time {time} and plane {plane} are asked for"
     )

@@ -69,9 +69,9 @@ def prepare_image(
     record = RunRecord(receipt)
     path, tissue = raw["path"], wanted["tissue"]
     chosen = chosen_of(raw)
-    content, digest_of_mask = content_of(raw), _digest_of_mask(tissue)
     with Slide(path, **chosen, mpp=wanted["mpp"]) as slide:
         _log_reading(slide)
+        content, digest_of_mask = content_of(raw), _digest_of_mask(tissue)
         source = source_at(slide, wanted["level"], wanted["want_mpp"])
         picked = picked_channels(slide, wanted["channels"])
         ground = _ground(source, picked, tissue)

@@ -55,6 +55,8 @@ def prepare_truth(
     image = read_receipt(image_receipt, ImageReceipt)
     _, height_px, width_px = image["levels"][0]["shape"]
     shape_px = (height_px, width_px)
+    if not is_geojson(raw["path"]):
+        Slide(raw["path"], **chosen_of(raw), as_labels=True).close()  # tells what cannot be opened
     source = content_of(raw)
     decided_by = {
         "input": source.digest,
@@ -142,7 +144,7 @@ def _write_finest(
         levels = [(level["shape"][0], level["shape"][1]) for level in image["levels_of_file"]]
         read = label_reader(slide, levels, shape_px, dataset.kind, ignore_value, classes)
         _write(read, arrays, image["unreadable"])
-    return []
+        return list(slide.notes)
 
 
 def _open_labels(

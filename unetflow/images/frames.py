@@ -1,0 +1,46 @@
+"""Folders of numbered TIFFs: which file is which frame."""
+
+import re
+from pathlib import Path
+
+from unetflow.images.opened import Unclear
+
+
+def tiffs_of(folder: Path) -> list[Path]:
+    """The TIFF files of a folder, by name."""
+    return [file for file in sorted(folder.iterdir()) if file.suffix.lower() in (".tif", ".tiff")]
+
+
+def numbers_of(file: Path) -> tuple[int, ...]:
+    """The numbers in a file's name: time, plane, or both.
+
+    As the Cell Tracking Challenge names them: `t007.tif`, `man_seg007.tif`, `man_seg_007_012.tif`.
+    """
+    return tuple(map(int, re.findall(r"\d+", file.stem)))
+
+
+def frame_file(folder: Path, time: int | None, plane: int | None) -> tuple[Path, int | None]:
+    """The TIFF of a folder whose numbers are time and plane, and the plane that is left in it.
+
+    Raises Unclear that says which numbers there are.
+    """
+    numbered = {numbers_of(file): file for file in tiffs_of(folder)}
+    wanted = [n for n in (time, plane) if n is not None]
+    if tuple(wanted) in numbered:
+        return numbered[tuple(wanted)], None
+    if time is not None and (time,) in numbered:
+        return numbered[time,], plane
+    if not numbered:
+        raise Unclear("it is a folder with neither Zarr nor TIFF files in it", "path")
+    there = ", ".join(" ".join(map(str, numbers)) or "nothing" for numbers in list(numbered)[:8])
+    pairs = " (time and plane)" if all(len(numbers) == 2 for numbers in numbered) else ""
+    asked = " and ".join(
+        f"{name} {n}" for name, n in (("time", time), ("plane", plane)) if n is not None
+    )
+    raise Unclear(
+        f"it is a folder with {len(numbered)} TIFF files numbered {there}"
+        f"{', ...' if len(numbered) > 8 else ''}{pairs}, "
+        + (f"none of them {asked}" if asked else "of which none was chosen"),
+        "time",
+        "Say which in {}, or name one in the path.",
+    )
