@@ -53,6 +53,8 @@ def choose_image(images: Sequence[Candidate], scene: str | None) -> tuple[int, t
     `scene` is a number or a name; it does not count where there is one image only. Raises Unclear
     where there is no such image, or several are the largest.
     """
+    if not images:
+        raise ValueError("it holds no image")
     if len(images) == 1:
         return 0, ()
     every = [image.described(number) for number, image in enumerate(images)]
