@@ -95,7 +95,8 @@ def centres_in(image: TrainingImage, count: int, monkeypatch: pytest.MonkeyPatch
     for number in range(count):
         with pytest.raises(KeyboardInterrupt, match="not needed"):
             draw_patch([image], drawing(STILL), generator(number))
-    return np.rint(np.stack(found)).astype(int)
+    pixels: np.ndarray = np.rint(np.stack(found)).astype(int)
+    return pixels
 
 
 def test_centres_are_spread_evenly_up_to_the_border_and_into_the_corners(
@@ -127,11 +128,11 @@ def test_all_parts_of_an_image_are_learnt_from_as_often(size: int) -> None:
         number_of[None], lambda region: (np.zeros_like(number_of)[region], number_of[region]), NONE
     )
     count = 500
-    seen = np.zeros((count, size**2))
+    seen = np.zeros((count, size, size))
     for n in range(count):
         numbers = draw_patch([image], drawing(Augmentation(elastic_px=3)), generator(n))[2]
-        seen[n] = np.bincount(numbers.long().flatten(), minlength=size**2)
-    seen = seen.reshape(count, size, size)
+        times = np.bincount(numbers.long().flatten(), minlength=size**2)
+        seen[n] = times.reshape(size, size)
     # mirrored, the outermost line is not repeated: it is seen half as often as all others
     outer, inner = seen[:, 1:-1, 1:-1].copy(), seen[:, 9:-9, 9:-9]
     outer[:, 8:-8, 8:-8] = 0
