@@ -20,6 +20,8 @@ from unetflow.store.ome import ome_image, write_group
 from unetflow.store.shards import Layout, open_array
 from unetflow.tiles.mirror import read_mirrored
 
+PIXELS = {"mean": [127.0], "lowest": [0.0], "highest": [255.0]}  # of the receipt of `job_in`
+
 
 def network_of(depth: int = 4, base_channels: int = 4, in_channels: int = 1) -> Any:
     torch.manual_seed(depth)
@@ -74,7 +76,7 @@ def job_in(tmp_path: Path, height_px: int, width_px: int) -> dict[str, Any]:
     )
     for index in array.missing():
         array.write(index, pixels[array.region(index)])
-    prepared = {"levels": [{"digest": "of the image"}], "tissue": None, "pixels": {"mean": [127.0]}}
+    prepared = {"levels": [{"digest": "of the image"}], "tissue": None, "pixels": PIXELS}
     write_receipt(tmp_path / "i.json", prepared)
     description: Any = {
         "network": {

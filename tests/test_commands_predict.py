@@ -20,6 +20,7 @@ from unetflow.networks import build
 from unetflow.networks.model_file import load_model, save_model
 from unetflow.predict.plan import PredictOptions
 from unetflow.predict.whole_image import predict_array
+from unetflow.provenance.receipts import read_receipt
 from unetflow.store.foreground import read_foreground
 from unetflow.store.ome import write_group
 from unetflow.store.pixels import Normalised
@@ -118,6 +119,41 @@ def test_a_run_that_goes_on_knows_what_the_one_before_could_not_read(
         assert caplog.text.count("rows [0, 256], columns [0, 256] could not be read") == 1
         shards = (folder / "o.ome.zarr/foreground/c/0").glob("*/*")
         next(shards).unlink()  # its place is read again
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+def test_a_pixel_that_is_no_number_blanks_nothing(
+    case: tuple[Path, Any], caplog: pytest.LogCaptureFixture, value: float
+) -> None:
+    folder, network = case
+    files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
+    pixels = PIXELS[:200, :300].astype(np.float32)
+    pixels[90, 120] = value
+    tifffile.imwrite(files[1], pixels, photometric="minisblack")
+    assert run("predict", [*files, "--write-px", "256", "--precision", "fp32"]) == 0
+    pixels[90, 120] = 0
+    wanted = predict_array(network, Normalised(pixels[None], INTENSITY), write_px=256)
+    assert np.abs(read_foreground(folder / "o.ome.zarr") - wanted[1:]).max() < 0.5 / 255 + 1e-5
+    assert (
+        "rows [90, 91], columns [120, 121] could not be read (NaN, infinite or beyond 1e+18) and "
+        "count as 0" in caplog.text
+    )
+
+
+def test_many_places_are_counted_and_listed_in_the_output(
+    case: tuple[Path, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, _ = case
+    files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
+    pixels = PIXELS[:200, :300].astype(np.float32)
+    pixels[::10, ::10] = np.nan
+    pixels[1, 1] = 120 + 2000 * 60  # deviations of the training
+    tifffile.imwrite(files[1], pixels, photometric="minisblack")
+    assert run("predict", files) == 0
+    assert caplog.text.count("could not be read") == 20
+    assert "so do 580 other places, listed in" in caplog.text
+    assert len(read_receipt(folder / "o.ome.zarr/unreadable.json")["lost"]) == 600
+    assert "channel 0 has a pixel of 1.201e+05, but the model was trained" in caplog.text
 
 
 def test_it_writes_over_nothing_but_its_own(

@@ -47,6 +47,23 @@ def test_pooling_adds_the_counts_first() -> None:
     assert pooled_over_images(rows("iou", [])) is None
 
 
+def test_surplus_objects_of_images_without_truth_are_in_the_pooled_det() -> None:
+    # one image of 2 objects and a surplus one; one of none, with 4 surplus; one of nothing at all
+    det = rows("det", [0.95, np.nan, np.nan], a=[20, 0, 0], b=[1, 4, 0], objects=[2, 0, 0])
+    pooled = pooled_over_images(det)
+    assert pooled is not None
+    assert (pooled.value, pooled.n, pooled.left_out, pooled.groups) == (1 - 5 / 20, 2, 1, 2)
+    # 2000 draws of two: a quarter of them has no truth and says nothing
+    assert (pooled.low, pooled.high) == pytest.approx((0.75, 0.95))
+    alone = pooled_over_images(det[1:])
+    assert alone is not None
+    assert np.isnan([alone.value, alone.low, alone.high]).all()
+    assert mean_over_images(det).n == 1
+    # of IoU an image without truth and prediction adds nothing, however many pixels it has
+    iou = pooled_over_images(rows("iou", [0.5, np.nan], ab=[5, 0], a=[8, 0], b=[7, 0], n=100))
+    assert iou is not None and (iou.value, iou.n, iou.left_out) == (0.5, 1, 1)
+
+
 def test_each_pooled_formula_gives_a_single_image_its_own_score() -> None:
     sums = {"ab": 30.0, "a": 50.0, "b": 40.0, "n": 100.0, "iou_sum": 7.5, "objects": 10.0}
     wanted = {
@@ -120,7 +137,8 @@ def test_the_summary_names_choice_and_reduction() -> None:
 
 def test_names_that_look_like_missing_values_are_names(tmp_path: Path) -> None:
     names = ["NA", "null", "None", "nan", "N/A"]
-    frame = rows("iou", [0.5, 0.25, 0.75, 1.0, np.nan], groups=names, ab=1.0, a=2.0, b=2.0)
+    frame = rows("iou", [0.5, 0.25, 0.75, 1.0, np.nan], groups=names, ab=1.0, a=2.0)
+    frame = frame.assign(b=[2.0, 2.0, 2.0, 2.0, 0.0])
     frame = frame.assign(image=names, experiment="NULL", fold="0", split="test", method="nan")
     frame = frame.assign(threshold=np.nan, chosen="none", **{"class": "NA"})
     frame.to_csv(tmp_path / "metrics.csv", index=False)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from unetflow.images.intensities import Moments
+from unetflow.images.intensities import Moments, percentiles_of
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32])
@@ -40,3 +40,41 @@ def test_pixels_of_one_value_have_no_deviation() -> None:
     moments = Moments.of(np.full((1, 5, 5), 7, np.uint8))
     assert (moments.mean[0], moments.deviation[0]) == (7, 0)
     assert (moments.low[0], moments.high[0]) == (7, 7)
+
+
+def values_of(dtype: str, count: int) -> np.ndarray:
+    random = np.random.default_rng(2)
+    if np.dtype(dtype).kind == "f":
+        return (random.standard_cauchy(count) * 7).astype(dtype)  # with far outliers, and negative
+    limits = np.iinfo(dtype)
+    return random.integers(limits.min, limits.max, count, dtype, endpoint=True)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"]
+)
+def test_percentiles_are_values_of_the_sorted_pixels(dtype: str) -> None:
+    pixels = values_of(dtype, 2 * 1000).reshape(2, 40, 25)
+    percents = (0, 0.1, 7, 50, 99, 99.9, 100)
+    found = percentiles_of(
+        lambda: iter((pixels[:, :7], pixels[:, 7:])),
+        percents,
+        dtype=pixels.dtype,
+        channels=2,
+        count=1000,
+    )
+    assert found.dtype == pixels.dtype and found.shape == (7, 2)
+    ordered = np.sort(pixels.reshape(2, -1), axis=1)
+    for percent, values in zip(percents, found, strict=True):
+        rank = max(1, round(percent * 10))  # of 1000 pixels
+        np.testing.assert_array_equal(values, ordered[:, rank - 1])
+
+
+@pytest.mark.parametrize("hot", [1e5, 3e38, -3e38])
+def test_one_hot_pixel_does_not_move_percentiles(hot: float) -> None:
+    pixels = np.random.default_rng(0).random((1, 300, 400), np.float32)
+    pixels[0, 7, 9] = hot
+    low, high = percentiles_of(
+        lambda: [pixels], (1, 99), dtype=pixels.dtype, channels=1, count=pixels.size
+    )
+    assert (low[0], high[0]) == pytest.approx((0.01, 0.99), abs=0.002)  # of 120,000 drawn pixels

@@ -143,6 +143,28 @@ def test_what_can_be_read_after_reopening_is_not_lost(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels, LARGE)
 
 
+def test_what_is_no_number_does_not_spread_by_resampling(tmp_path: Path) -> None:
+    pixels = SMOOTH.astype(np.float32)
+    pixels[100, 200] = np.nan
+    tifffile.imwrite(
+        tmp_path / "n.tif",
+        pixels,
+        photometric="minisblack",
+        resolution=(1e4 / 0.5, 1e4 / 0.5),  # px per cm
+        resolutionunit="CENTIMETER",
+    )
+    lost: list[Lost] = []
+    with Slide(tmp_path / "n.tif") as slide:
+        source = source_at(slide, None, 1.0)
+        found = source.read(slice(0, 150), slice(0, 210), lost)[0]
+        place = source.place(lost[0])
+    assert lost == [{"rows": [100, 101], "columns": [200, 201], "why": lost[0]["why"]}]
+    assert [(part.start, part.stop) for part in place] == [(48, 53), (98, 103)]
+    smooth = ndimage.gaussian_filter(np.nan_to_num(pixels), 0.5, mode="mirror")
+    wanted = smooth.reshape(150, 2, 210, 2).mean(axis=(1, 3))
+    np.testing.assert_allclose(found, wanted, atol=1e-3)  # of 255, in float32
+
+
 def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
     with damaged(tmp_path) as slide:
         (tmp_path / "d.tif").unlink()

@@ -237,11 +237,41 @@ def test_outside_the_mask_nothing_is_flipped_or_counted() -> None:
     np.testing.assert_array_equal(metrics.warped_truth(truth, proposal, mask=mask), truth != 0)
 
 
+def test_where_nothing_is_annotated_nothing_is_right() -> None:
+    truth, proposal = _drawing("##.## ##.## ##.##"), _drawing("##.## ##### ##.##")
+    stack, twice = np.stack([truth] * 2), np.stack([proposal] * 2)
+    none = np.zeros(truth.shape)
+    assert math.isnan(metrics.warping_error(truth, proposal, mask=none))
+    assert math.isnan(metrics.warping_error(stack, twice, mask=none))
+    assert math.isnan(metrics.splits_and_mergers(truth, proposal, [0.3, 0.5], mask=none))
+    (left,) = metrics.mismatches_by_threshold(truth, proposal, 0.5, mask=none)
+    assert math.isnan(left.warping_error) and math.isnan(left.split_merger_cluster_error)
+    assert (left.interior_px, left.inside_px, left.total_px) == (0, 0, 15)
+    (other,) = metrics.mismatches_by_threshold(truth, proposal, 0.5)
+    assert (left + other).warping_error == 1 / 30
+    scores = metrics.isbi2012_scores(truth, proposal, ignore=np.ones(truth.shape))
+    assert scores.pop("thresholds_without_interior") == 0
+    assert all(map(math.isnan, scores.values()))
+
+
+def test_an_interior_that_is_ignored_has_vanished() -> None:
+    truth, proposal = _drawing("##.## ##.## ##.##"), _drawing("##... ##... ##...") * 1.0
+    ignore = np.zeros(truth.shape)
+    ignore[:, :2] = 1
+    scores = metrics.isbi2012_scores(truth, proposal, ignore=ignore)
+    assert scores["thresholds_without_interior"] == 11
+    inverted = np.where(ignore == 1, 1 - truth, truth)  # only where nobody looks
+    assert metrics.isbi2012_scores(truth, inverted, ignore=ignore)["pixel_error_min"] == 0
+
+
 def test_one_mask_serves_all_slices_of_a_stack() -> None:
     truth = np.stack([_drawing("##.## ##.## ##.##")] * 2)
     proposal = np.ones(truth.shape)
     mask = np.zeros(truth.shape[1:])
-    assert metrics.warping_error(truth, proposal, mask=mask) == 0
+    mask[:, 1:4] = 1
+    assert metrics.warping_error(truth, proposal, mask=mask) == metrics.warping_error(
+        truth[0], proposal[0], mask=mask
+    )
     assert metrics.warping_error(truth, proposal) == metrics.warping_error(truth[0], proposal[0])
     assert metrics.mismatch_image(truth, proposal).shape == truth.shape
 

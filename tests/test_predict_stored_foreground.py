@@ -149,14 +149,25 @@ def test_a_damaged_foreground_is_named_and_done_again(job: dict[str, Any]) -> No
     assert all_bytes(job["store"]) == whole
 
 
-def test_a_network_that_gives_nan_is_an_error_and_not_an_empty_image(job: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (float("nan"), r"the network holds NaN or infinity \(contracting.0.0.weight, in fp32\)"),
+        (float("-inf"), "the network holds NaN or infinity"),  # which a ReLU makes 0
+        (3e38, "gives NaN in rows 0 to 256, columns 0 to 256: .* weights are far too large"),
+    ],
+)
+def test_a_network_without_numbers_is_an_error_and_not_an_empty_image(
+    job: dict[str, Any], value: float, message: str
+) -> None:
     (path,) = job["models"]
     network, description = load_model(path)
     with torch.no_grad():
-        next(network.parameters()).fill_(float("nan"))
+        next(network.parameters()).view(-1)[:40] = value
     save_model(path, network, description)
-    with pytest.raises(ModelError, match="gives NaN in rows .* its weights hold NaN"):
+    with pytest.raises(ModelError, match=message):
         predict(**job)
+    assert not job["receipt"].exists()
 
 
 def test_nan_in_an_image_is_an_error_and_not_a_result(job: dict[str, Any], tmp_path: Path) -> None:

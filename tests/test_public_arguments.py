@@ -524,9 +524,17 @@ def test_an_image_comes_in_any_form(form: str) -> None:
     assert predicted(IMAGE.astype(np.float16)).shape == (2, 20, 24)
 
 
-def test_a_network_that_gives_no_numbers_is_said() -> None:
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (math.nan, r"network: the network holds NaN or infinity \(contracting.0.0.weight"),
+        (-math.inf, "network: the network holds NaN or infinity"),
+        (3e38, "the network gives NaN in or around rows 0 to 8.*weights, are far too large"),
+    ],
+)
+def test_a_network_that_gives_no_numbers_is_said(weight: float, message: str) -> None:
     diverged = build("unet", base_channels=2, depth=1)
     with torch.no_grad():
-        next(diverged.parameters()).fill_(math.nan)
-    with pytest.raises(ValueError, match="the network gives NaN in or around rows 0 to 8.*weights"):
+        next(diverged.parameters()).fill_(weight)
+    with pytest.raises(ValueError, match=message):
         predicted(network=diverged)

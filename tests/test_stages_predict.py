@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import predict
-from predicting import flip_a_byte, job_in, network_of
+from predicting import PIXELS, flip_a_byte, job_in, network_of
 from torch import nn
 
 from unetflow.engine.devices import cores, resolve_precision
@@ -125,7 +125,18 @@ def test_an_image_of_another_kind_is_in_the_receipt(job: dict[str, Any]) -> None
     predict(**job)
     assert read_receipt(job["receipt"])["warnings"] == []
     prepared = read_receipt(job["image_receipt"])
-    write_receipt(job["image_receipt"], prepared | {"pixels": {"mean": [12700.0]}})
+    write_receipt(job["image_receipt"], prepared | {"pixels": PIXELS | {"mean": [12700.0]}})
     predict(**job)
     (warning,) = read_receipt(job["receipt"])["warnings"]
     assert "has a mean of 1.27e+04, but the model was trained on pixels of 127" in warning
+
+
+@pytest.mark.parametrize("extreme", [{"highest": [3e17]}, {"lowest": [-80_000.0]}])
+def test_a_pixel_that_drowns_its_surroundings_is_in_the_receipt(
+    job: dict[str, Any], extreme: dict[str, list[float]]
+) -> None:
+    prepared = read_receipt(job["image_receipt"])
+    write_receipt(job["image_receipt"], prepared | {"pixels": PIXELS | extreme})
+    predict(**job)
+    (warning,) = read_receipt(job["receipt"])["warnings"]
+    assert "has a pixel of " in warning and "Around such pixels the result means nothing" in warning

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,11 +87,46 @@ def test_channels_are_chosen_and_ordered(tmp_path: Path) -> None:
         prepare(tmp_path, channels=(3,))
 
 
-def test_pixels_that_are_not_numbers_are_located(tmp_path: Path) -> None:
-    pixels = np.zeros((30, 40), np.float32)
-    pixels[7, 9] = np.nan
-    with pytest.raises(SlideError, match="NaN or infinite pixels between rows 0 and 30"):
+def test_pixels_that_are_no_numbers_are_ignored_and_listed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pixels = np.random.default_rng(0).random((70, 80)).astype(np.float32)
+    clean = pixels.copy()
+    pixels[7, 9], pixels[50, 60:63], pixels[69, 79] = np.nan, [3e38, np.inf, -np.inf], 2e18
+    store = prepare(tmp_path, pixels)
+    truth(tmp_path, np.ones(pixels.shape, np.uint8))
+    found = read_array(store, "0")[0]
+    bad = ~(np.abs(pixels) < 1e18)
+    assert bad.sum() == 5 and not found[bad].any()
+    np.testing.assert_array_equal(found[~bad], clean[~bad])
+    np.testing.assert_array_equal(read_array(store, "labels/ignore/0")[:] != 0, bad)
+    receipt = read_receipt(tmp_path / "i.json")
+    assert [(place["rows"], place["columns"]) for place in receipt["unreadable"]] == [
+        ([7, 8], [9, 10]),
+        ([50, 51], [60, 63]),
+        ([69, 70], [79, 80]),
+    ]
+    assert {place["why"] for place in receipt["unreadable"]} == {"NaN, infinite or beyond 1e+18"}
+    assert receipt["pixels"]["highest"][0] < 1
+    assert "3 unreadable places are filled with 0 and ignored" in caplog.text
+
+
+def test_more_pixels_that_are_no_numbers_than_allowed_are_refused(tmp_path: Path) -> None:
+    pixels = np.ones((50, 60), np.float32)
+    pixels[:4] = np.nan
+    with pytest.raises(SlideError, match=r"8.0% of it cannot be read .*NaN, infinite or beyond"):
         prepare(tmp_path, pixels)
+    store = prepare(tmp_path, max_unreadable=0.1)
+    assert not read_array(store, "0")[0, :4].any()
+
+
+def test_a_channel_that_nobody_asked_for_may_hold_anything(tmp_path: Path) -> None:
+    pixels = np.ones((3, 50, 60), np.float32)
+    pixels[2] = np.nan
+    tifffile.imwrite(tmp_path / "i.tif", pixels, photometric="minisblack", metadata={"axes": "CYX"})
+    store = prepare(tmp_path, channels=[0, 1])
+    assert read_array(store, "0")[:].all()
+    assert read_receipt(tmp_path / "i.json")["unreadable"] == []
 
 
 def test_a_level_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -136,9 +172,11 @@ def test_percentiles_are_those_of_all_pixels(tmp_path: Path) -> None:
         percentiles=(2, 98),
     )
     intensity = read_receipt(tmp_path / "s.json")["intensity"]
-    low, high = np.percentile(pixels, (2, 98))
-    assert intensity["mean"] == [pytest.approx((low + high) / 2, abs=1)]
-    assert intensity["deviation"] == [pytest.approx((high - low) / 2, abs=1)]
+    inside = np.sort(pixels, axis=None)[[2400 - 1, 117_600 - 1]].astype(float)  # of 120,000
+    assert intensity == {
+        "mean": [inside.mean()],
+        "deviation": [np.diff(inside)[0] / 2],
+    }
     with pytest.raises(ModelError, match="0th and 0th percentiles .* are equal"):
         write_statistics(
             dataset=CELLS,
@@ -146,6 +184,21 @@ def test_percentiles_are_those_of_all_pixels(tmp_path: Path) -> None:
             receipt=tmp_path / "s.json",
             percentiles=(0, 0),
         )
+
+
+@pytest.mark.parametrize("hot", [1e5, 1e17])
+def test_one_hot_pixel_decides_no_normalisation(tmp_path: Path, hot: float) -> None:
+    pixels = np.random.default_rng(3).random((200, 300)).astype(np.float32)
+    pixels[150, 20] = hot
+    store = prepare(tmp_path, pixels)
+    truth(tmp_path, np.eye(200, 300, dtype=np.uint8))
+    job: dict[str, Any] = {"dataset": CELLS, "images": [store], "receipt": tmp_path / "s.json"}
+    with pytest.raises(ModelError, match=r"a pixel of 1e?[+0-9]+ in channel 0 .* makes up 100.00%"):
+        write_statistics(**job, percentiles=None)
+    write_statistics(**job, percentiles=(1, 99))
+    intensity = read_receipt(tmp_path / "s.json")["intensity"]
+    assert intensity["mean"] == [pytest.approx(0.5, abs=0.002)]  # of 60,000 drawn pixels
+    assert intensity["deviation"] == [pytest.approx(0.49, abs=0.002)]
 
 
 def test_a_constant_image_or_a_truth_without_objects_teaches_nothing(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from unetflow.networks.model_file import load_model
 from unetflow.predict.suitability import check_image
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.tiles.valid_sizes import output_size_px
+from unetflow.train.loop import TrainingRun
 from unetflow.train.patches import generator
 from unetflow.train.recipes import PRESETS, Recipe, recipe_from
 from unetflow.train.steps import learning_rate
@@ -258,10 +259,76 @@ def test_weights_that_the_last_step_broke_are_not_kept(
     job = job_in(tmp_path, steps=1) | {"validation_images": []}
     job["recipe"] |= {"learning_rate": 1e38, "schedule": "constant", "optimizer": "sgd"}
     job["recipe"] |= {"clip_norm": None}
-    with pytest.raises(ModelError, match="a weight is not finite at step 1: training has diverged"):
+    with pytest.raises(ModelError, match=r"a weight is not finite .* 1: training has diverged"):
         train(**job)
     assert not job["model"].exists()
     assert not (tmp_path / "fold0/checkpoints/last.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        ((3, np.uint8), r"have 1 channels of uint8, .*: o.ome.zarr \(3 channels, uint8\)"),
+        ((1, np.uint16), r"have 1 channels of uint8, .*: o.ome.zarr \(1 channels, uint16\)"),
+    ],
+)
+def test_validation_images_of_another_kind_are_refused_before_any_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pixels: tuple[int, Any], message: str
+) -> None:
+    job = job_in(tmp_path)
+    channels, dtype = pixels
+    image, labels = draw_region(slice(0, 96), slice(0, 96), seed=9)
+    other = write_prepared(tmp_path, "o", np.stack([image] * channels).astype(dtype), labels)
+    monkeypatch.setattr("unetflow.stages.train.TrainingRun", None)  # not even a network is made
+    with pytest.raises(ModelError, match=message):
+        train(**job | {"validation_images": [*job["validation_images"], other]})
+
+
+def test_gray_validation_images_do_not_stand_in_for_colours(tmp_path: Path) -> None:
+    job = job_in(tmp_path)
+    image, labels = draw_region(slice(0, 96), slice(0, 96), seed=9)
+    colour = write_prepared(tmp_path, "rgb", np.stack([image] * 3), labels)
+    intensity = {"mean": [100.0] * 3, "deviation": [40.0] * 3}
+    statistics = {"channels": 3, "intensity": intensity, "class_weights": [0.9, 1.1]}
+    write_receipt(job["statistics"], statistics)
+    with pytest.raises(ModelError, match=r"have 3 channels of uint8, .*v.ome.zarr \(1 channels"):
+        train(**job | {"images": [colour]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network": {"norm": "batch"}}, r"a weight is not finite \(.*running_mean\) at step"),
+        ({"recipe": {"ema": 0.9}}, r"a running mean is not finite \(.*\) at step"),
+    ],
+    ids=["batch normalisation", "ema"],
+)
+@pytest.mark.parametrize("validated", [True, False])
+def test_what_no_loss_shows_is_checked_before_it_is_kept(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    message: str,
+    validated: bool,
+) -> None:
+    job = job_in(tmp_path, steps=2)
+    for part, changed in changes.items():
+        job[part] |= changed
+    if not validated:
+        job["validation_images"] = []
+    one_step = TrainingRun._one_step
+
+    def breaking(run: TrainingRun, batch: Any) -> Any:
+        row = one_step(run, batch)
+        kept = run.network if run._averaged is None else run._averaged.module
+        numbers = dict(kept.named_buffers()) or dict(kept.named_parameters())
+        next(iter(numbers.values())).data.fill_(float("inf"))
+        return row
+
+    monkeypatch.setattr(TrainingRun, "_one_step", breaking)
+    with pytest.raises(ModelError, match=message + ".* training has diverged"):
+        train(**job)
+    assert not job["model"].exists() and not (tmp_path / "fold0/checkpoints/last.pt").exists()
 
 
 def test_without_validation_images_the_last_weights_are_kept(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from unetflow.train.patches import (
 from unetflow.train.recipes import Augmentation
 
 GEOMETRY = unet_geometry(depth=1)  # 60 -> 44 px
+NONE = np.zeros((0, 2), np.int32)
 STILL = Augmentation(elastic_px=0, rotate=False, flip=False, brightness=0, contrast=0)
 
 
@@ -56,7 +58,7 @@ def test_target_and_weight_lie_where_the_network_has_its_output(
     clear = (inner - 0.5).abs() > 0.4
     assert clear.sum() > 200
     assert torch.equal((inner > 0.5).long()[clear], target[clear])
-    torch.testing.assert_close(weight, 1 + inner)
+    assert torch.equal(weight, 1.0 + target)  # of the same pixel
 
 
 def test_batches_depend_on_the_step_and_not_on_where_a_run_began() -> None:
@@ -79,6 +81,85 @@ def test_large_images_are_drawn_more_often() -> None:
         for n in range(200)
     ]
     assert sum(value > 50 for value in drawn) < 200 * 0.15  # 1 / 17 expected
+
+
+def centres_in(image: TrainingImage, count: int, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """The pixels (N, 2) that so many patches are centred in."""
+    found: list[np.ndarray] = []
+
+    def noted(size_px: int, centre: torch.Tensor, *_: Any) -> torch.Tensor:
+        found.append(centre.numpy())
+        raise KeyboardInterrupt("the rest of the patch is not needed")
+
+    monkeypatch.setattr("unetflow.train.patches.draw_coordinates", noted)
+    for number in range(count):
+        with pytest.raises(KeyboardInterrupt, match="not needed"):
+            draw_patch([image], drawing(STILL), generator(number))
+    pixels: np.ndarray = np.rint(np.stack(found)).astype(int)
+    return pixels
+
+
+def test_centres_are_spread_evenly_up_to_the_border_and_into_the_corners(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    size, count = 512, 12_000
+    centres = centres_in(image_of(size), count, monkeypatch)
+    assert centres.min() >= 0 and centres.max() <= size
+    from_border = np.minimum(centres, size - 1 - centres).clip(min=0)
+    rings, corners = from_border.min(axis=1), from_border.max(axis=1)
+    for counted, share in [
+        *(
+            (
+                (rings >= start) & (rings < stop),
+                ((size - 2 * start) ** 2 - (size - 2 * stop) ** 2) / size**2,
+            )
+            for start, stop in ((0, 8), (8, 32), (32, 128), (128, 256))
+        ),
+        (corners < 64, 4 * 64**2 / size**2),
+    ]:
+        error = np.sqrt(count * share * (1 - share))  # of a binomial: 4 of it once in 16,000
+        assert abs(counted.sum() - count * share) < 4 * error
+
+
+@pytest.mark.parametrize("size", [30, 128])  # smaller and larger than what a patch shows
+def test_all_parts_of_an_image_are_learnt_from_as_often(size: int) -> None:
+    number_of = np.arange(size**2, dtype=np.float32).reshape(size, size)
+    image = TrainingImage(
+        number_of[None], lambda region: (np.zeros_like(number_of)[region], number_of[region]), NONE
+    )
+    count = 500
+    seen = np.zeros((count, size, size))
+    for n in range(count):
+        numbers = draw_patch([image], drawing(Augmentation(elastic_px=3)), generator(n))[2]
+        times = np.bincount(numbers.long().flatten(), minlength=size**2)
+        seen[n] = times.reshape(size, size)
+    # mirrored, the outermost line is not repeated: it is seen half as often as all others
+    outer, inner = seen[:, 1:-1, 1:-1].copy(), seen[:, 9:-9, 9:-9]
+    outer[:, 8:-8, 8:-8] = 0
+    pixels = (size - 2) ** 2 - (size - 18) ** 2
+    difference = outer.sum(axis=(1, 2)) / pixels - inner.mean(axis=(1, 2))
+    error = difference.std() / np.sqrt(count)
+    mean = seen.mean()
+    assert abs(difference.mean()) < 4 * error + 0.03 * mean  # 1 of 44 px: half a pixel on each side
+    assert error < 0.08 * mean
+
+
+def test_nothing_of_an_ignored_pixel_is_learnt_whatever_the_patch() -> None:
+    size = 80
+    ignored = np.random.default_rng(5).random((size, size)) < 0.2
+    target = np.where(ignored, 1, 0).astype(np.uint8)  # so a pixel of class 1 is one that leaked
+    weight = np.where(ignored, 0, 3).astype(np.float32)
+    image = TrainingImage(
+        np.zeros((1, size, size), np.float32), lambda r: (target[r], weight[r]), NONE
+    )
+    counted = torch.zeros(())
+    for number in range(20):
+        varied = Augmentation(zoom=0.3)
+        _, found, weights = draw_patch([image], drawing(varied), generator(number))
+        assert not found[weights > 0].any()
+        assert weights.unique().tolist() == [0, 3]  # a neighbour of theirs counts in full
+        counted += (weights > 0).float().mean() / 20
+    assert abs(counted - 0.8) < 0.03
 
 
 def test_separated_pixels_are_background_for_training() -> None:

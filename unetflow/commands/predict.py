@@ -33,6 +33,7 @@ from unetflow.store.ome import PixelSize
 log = logging.getLogger(__name__)
 
 
+PLACES_TOLD = 20  # on the terminal; all stand in the output
 MADE_BY = "command.json"  # in a store of the command: what it was asked for
 
 
@@ -141,7 +142,7 @@ def _source_for(
 
 def _warn_of(pixels: SourcePixels, description: ModelDescription, image: str | Path) -> None:
     """Say which places could not be read, and whether the image is of another kind."""
-    for place in pixels.lost:
+    for place in pixels.lost[:PLACES_TOLD]:
         log.warning(
             "%s: rows %s, columns %s could not be read (%s) and count as 0",
             image,
@@ -149,8 +150,10 @@ def _warn_of(pixels: SourcePixels, description: ModelDescription, image: str | P
             place["columns"],
             place["why"],
         )
-    if pixels.mean_C is not None:
-        for warning in other_intensities(description, list(pixels.mean_C)):
+    if (others := len(pixels.lost) - PLACES_TOLD) > 0:
+        log.warning("%s: so do %d other places, listed in %s", image, others, pixels.notes)
+    if pixels.values_C is not None:
+        for warning in other_intensities(description, *map(list, pixels.values_C)):
             log.warning("%s: %s", image, warning)
 
 

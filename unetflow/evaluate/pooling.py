@@ -1,8 +1,9 @@
 """Scores of many images as one number: mean over images or pooled, with its 95 % interval.
 
 Reads tables as `unetflow.evaluate.tables` has them. Undefined scores (NaN) are left out and
-counted. Intervals are percentiles of a bootstrap over images; images of one group (patient, animal,
-stack) are drawn together, since they are not independent. A single group has no interval.
+counted. Intervals are percentiles of a bootstrap over images (draws without a score left out);
+images of one group (patient, animal, stack) are drawn together, since they are not independent. A
+single group has no interval.
 """
 
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ SUMMARY_COLUMNS = (
 )
 LEVEL = 0.95
 RESAMPLES = 2000
+AT_ONCE = 100  # of them in memory
 SEED = 2015
 Reduce = Literal["mean", "pooled"]
 """Over images: the mean of their scores, or the score of their sums, added."""
@@ -48,8 +50,8 @@ class Estimate:
     value: float  # NaN where no image has a score
     low: float  # of the 95 % interval; NaN with fewer than two groups, as the next
     high: float
-    n: int  # images
-    left_out: int  # images where the score is undefined
+    n: int  # images that it is of
+    left_out: int  # images where the score is undefined, and that add nothing to a pooled one
     groups: int  # that are drawn together; an image without group is one by itself
 
     @property
@@ -67,16 +69,20 @@ def mean_over_images(rows: pd.DataFrame) -> Estimate:
 
 
 def pooled_over_images(rows: pd.DataFrame) -> Estimate | None:
-    """The score of the sums of all images, None for a metric that has none."""
+    """The score of the sums of all images, None for a metric that has none.
+
+    An image without truth has no score of its own, but what was predicted in it counts: of DET its
+    surplus objects are a cost.
+    """
     if rows.empty:
         return None
     score = row_of(rows["metric"].iloc[0], rows["variant"].iloc[0]).pooling
     if score is None:
         return None
-    defined = rows[rows["value"].notna()]
-    by_group = defined[list(SUMS)].astype(float).groupby(_groups(defined)).sum(min_count=1)
+    added = rows[rows["value"].notna() | (rows["b"].astype(float) > 0)]
+    by_group = added[list(SUMS)].astype(float).groupby(_groups(added)).sum(min_count=1)
     sums = {name: by_group[name].to_numpy() for name in SUMS}
-    return _estimate("pooled", sums, score, rows, defined)
+    return _estimate("pooled", sums, score, rows, added)
 
 
 def summarise_scores(scores: pd.DataFrame) -> pd.DataFrame:
@@ -125,33 +131,24 @@ def _estimate(
     sums: Sums,
     score: Pooling,
     rows: pd.DataFrame,
-    defined: pd.DataFrame,
+    added: pd.DataFrame,
 ) -> Estimate:
-    with np.errstate(invalid="ignore"):  # a group without any object adds nothing
-        adds = np.isfinite(score(sums))
-    columns = [column[adds] for column in sums.values()]
-    groups = int(adds.sum())
-    value = low = high = float("nan")
-    if groups:
-        value = float(
-            score({name: column.sum() for name, column in zip(sums, columns, strict=True)})
-        )
-    if groups > 1:
-        from scipy.stats import bootstrap  # more than a second, which few jobs need
+    """The score of all groups' sums, which come of the rows that are `added`."""
+    groups = len(next(iter(sums.values())))
 
-        low, high = bootstrap(
-            columns,
-            lambda *drawn, axis: score(
-                {name: column.sum(axis=axis) for name, column in zip(sums, drawn, strict=True)}
-            ),
-            paired=True,
-            vectorized=True,
-            n_resamples=RESAMPLES,
-            batch=100,
-            confidence_level=LEVEL,
-            method="percentile",
-            rng=np.random.default_rng(SEED),
-        ).confidence_interval
+    def of(drawn: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore"):  # nothing but images without truth: undefined
+            return score({name: column[drawn].sum(axis=-1) for name, column in sums.items()})
+
+    value = float(of(np.arange(groups))) if groups else float("nan")
+    low = high = float("nan")
+    if groups > 1 and not np.isnan(value):
+        rng = np.random.default_rng(SEED)
+        drawn = [
+            of(rng.integers(0, groups, (AT_ONCE, groups))) for _ in range(RESAMPLES // AT_ONCE)
+        ]
+        tail = (1 - LEVEL) / 2
+        low, high = np.nanpercentile(np.concatenate(drawn), (100 * tail, 100 * (1 - tail)))
     return Estimate(
-        reduce, value, float(low), float(high), len(defined), len(rows) - len(defined), groups
+        reduce, value, float(low), float(high), len(added), len(rows) - len(added), groups
     )

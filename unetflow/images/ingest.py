@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from unetflow.engine.each import in_order
-from unetflow.errors import SlideError
 from unetflow.images.ground import Ground
 from unetflow.images.intensities import Moments
 from unetflow.images.resampling import Lost, Source
@@ -78,12 +77,7 @@ class Copying:
         if self._ground is not None and not self._ground.tissue.reaches(rows, columns):
             return self._ground.read(rows, columns)
         lost: list[Lost] = []
-        block = self._source.read(rows, columns, lost)[self._channels]
-        if not np.isfinite(block).all():
-            raise SlideError(
-                f"{self._source.slide.path}: NaN or infinite pixels between rows {rows.start} and "
-                f"{rows.stop}, columns {columns.start} and {columns.stop}. Replace them."
-            )
+        block = self._source.read(rows, columns, lost, self._channels)
         # noted before the shard is written, so that a run that goes on knows it
         note = self._notes / f"{'.'.join(map(str, index))}.json"
         if lost:

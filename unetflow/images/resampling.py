@@ -9,6 +9,7 @@ from typing import TypedDict
 import numpy as np
 
 from unetflow.errors import SlideError
+from unetflow.images.no_numbers import WHY, without_numbers
 from unetflow.images.slide import Level, Slide
 from unetflow.images.units import SENSIBLE_MPP, is_square, shown
 from unetflow.tiles.grid import tile_grid
@@ -49,28 +50,50 @@ class Source:
         size_px = self.slide.levels[self.level].shape_px
         return size_px[0] / self.shape_px[0], size_px[1] / self.shape_px[1]
 
-    def read(self, rows: slice, columns: slice, lost: list[Lost]) -> np.ndarray:
-        """Pixels (C, Y, X) of a region of the result; unreadable places are 0 and in `lost`."""
+    def read(
+        self, rows: slice, columns: slice, lost: list[Lost], channels: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Pixels (C, Y, X) of a region of the result, of these channels or all.
+
+        Places that are unreadable or no numbers are 0 and in `lost`.
+        """
+        picked = list(range(self.slide.channels) if channels is None else channels)
         if self.factor == (1, 1):
-            return read_or_mark(self.slide, self.level, rows, columns, lost)
+            return self._read_source(rows, columns, lost, picked)
         step = max(1, int(MOST_PX / max(self.factor)))
         result = np.empty(
-            (self.slide.channels, rows.stop - rows.start, columns.stop - columns.start),
-            self.slide.dtype,
+            (len(picked), rows.stop - rows.start, columns.stop - columns.start), self.slide.dtype
         )
         for tile in tile_grid(result.shape[1:], step, 0, step, (rows.start, columns.start)):
             where = (slice(None), *within(tile.write, (rows, columns)))
-            result[where] = self._read_part(tile.write, lost)
+            result[where] = self._read_part(tile.write, lost, picked)
         return result
 
-    def _read_part(self, region: Region, lost: list[Lost]) -> np.ndarray:
+    def _read_source(
+        self, rows: slice, columns: slice, lost: list[Lost], channels: list[int]
+    ) -> np.ndarray:
+        """A region of the source; what is no number there would spread when it is resampled."""
+        pixels = read_or_mark(self.slide, self.level, rows, columns, lost)
+        pixels, places = without_numbers(pixels[channels])
+        for y, x in places:
+            ends = [y.start + rows.start, y.stop + rows.start]
+            lost.append(
+                {
+                    "rows": ends,
+                    "columns": [x.start + columns.start, x.stop + columns.start],
+                    "why": WHY,
+                }
+            )
+        return pixels
+
+    def _read_part(self, region: Region, lost: list[Lost], channels: list[int]) -> np.ndarray:
         """A region of the result that is small in the source too."""
         size_px = self.slide.levels[self.level].shape_px
         wide = [
             _source_part(part, factor, size)
             for part, factor, size in zip(region, self.factor, size_px, strict=True)
         ]
-        pixels = read_or_mark(self.slide, self.level, wide[0], wide[1], lost)
+        pixels = self._read_source(wide[0], wide[1], lost, channels)
         return _resampled(pixels, region, wide, self.factor)
 
     def place(self, lost: Lost) -> tuple[slice, slice]:

@@ -9,6 +9,7 @@ import shapely
 from unetflow.errors import SlideError
 from unetflow.images.ground import Coarse
 from unetflow.images.lossless import lossy_compression
+from unetflow.images.no_numbers import without_numbers
 from unetflow.images.polygons import is_geojson, tissue_areas
 from unetflow.images.resampling import Source
 from unetflow.images.slide import Slide
@@ -47,7 +48,10 @@ def coarse_level(source: Source, channels: list[int]) -> Coarse | None:
     if not fitting:
         return None
     level, size_px = fitting[-1]
-    return Coarse(lambda rows, columns: slide.read(level, rows, columns)[channels], size_px)
+    return Coarse(
+        lambda rows, columns: without_numbers(slide.read(level, rows, columns)[channels])[0],
+        size_px,
+    )
 
 
 def find_tissue(wanted: str | Path, coarse: Coarse, source: Source) -> Tissue:

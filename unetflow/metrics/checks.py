@@ -67,13 +67,17 @@ def membrane_pair(
     )
 
 
-def check_polarity(truth: ArrayLike, proposal: ArrayLike) -> None:
+def check_polarity(
+    truth: ArrayLike, proposal: ArrayLike, *, ignore: ArrayLike | None = None
+) -> None:
     """Raise ValueError where a proposal is bright on the truth's membranes and dark inside.
 
     That is where it and the interior correlate below `INVERTED`: far beyond chance, so that a
     poor proposal is still scored.
     """
-    interior, proposed, _ = membrane_pair(truth, proposal)
+    interior, proposed, ignored = membrane_pair(truth, proposal, ignore)
+    if ignored is not None:
+        interior, proposed = interior[~ignored], proposed[~ignored]
     if interior.all() or not interior.any():
         return
     probability = proposed.astype(np.float64)

@@ -23,7 +23,12 @@ from unetflow.metrics.checks import (
 from unetflow.metrics.components import label_interior
 from unetflow.metrics.contingency import contingency
 from unetflow.metrics.mismatches import Mismatches, mismatches_by_threshold
-from unetflow.metrics.overlap import PixelCounts, pixel_counts_of_regions, pool_pixel_counts
+from unetflow.metrics.overlap import (
+    PixelCounts,
+    pixel_counts_of_regions,
+    pool_pixel_counts,
+    ratio,
+)
 from unetflow.metrics.rand import (
     InfoScore,
     RandSums,
@@ -83,8 +88,8 @@ def isbi2012_scores(
     at a threshold chosen on validation images beside it. `thresholds_without_interior` counts those
     that have no split and no merger for a bad reason. Raises ValueError for an inverted proposal.
     """
-    for true, proposed, _ in _slices(truth, proposal, ignore):
-        check_polarity(true, proposed)
+    for true, proposed, ignored in _slices(truth, proposal, ignore):
+        check_polarity(true, proposed, ignore=ignored)
     return best_of_thresholds(scores_by_threshold(truth, proposal, ignore=ignore))
 
 
@@ -158,7 +163,7 @@ def _reduce(threshold: float, slices: list[SliceScores]) -> dict[str, float]:
     plain, thinned = [each.plain for each in slices], [each.thinned for each in slices]
     return {
         "threshold": threshold,
-        "interior_share": left.interior_px / left.total_px,
+        "interior_share": ratio(left.interior_px, left.inside_px),
         "pixel_error": pixels.error,
         "pixel_f": pixels.f,
         "warping_error": left.warping_error,

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from unetflow.arguments import whole_number_of
-from unetflow.metrics.checks import binarise, thresholds_of
+from unetflow.metrics.checks import binarise, membrane_pair, thresholds_of
+from unetflow.metrics.overlap import ratio
 from unetflow.metrics.topology import count_clusters, types_of
 from unetflow.metrics.warping import Bytes, Warped, warp_slices
 
@@ -44,7 +45,8 @@ class Mismatches:
     pixels: dict[Mismatch, int]  # [px] of each type but NONE
     clusters: dict[Mismatch, int]  # connected groups of pixels of one type
     interior_px: int  # [px] above the threshold; 0: the foreground vanished, and so do mergers
-    total_px: int  # [px] W * H * slices
+    inside_px: int  # [px] inside the mask, interior or not; 0: nothing was compared
+    total_px: int  # [px] W * H * slices, outside the mask too, as in Fiji
 
     def __add__(self, other: "Mismatches") -> "Mismatches":
         if self.threshold != other.threshold:
@@ -56,26 +58,31 @@ class Mismatches:
             pixels={kind: self.pixels[kind] + other.pixels[kind] for kind in self.pixels},
             clusters={kind: self.clusters[kind] + other.clusters[kind] for kind in self.clusters},
             interior_px=self.interior_px + other.interior_px,
+            inside_px=self.inside_px + other.inside_px,
             total_px=self.total_px + other.total_px,
         )
 
     @property
     def split_merger_error(self) -> float:
-        """(Split + merger pixels) / (W * H * slices)."""
-        return self._error(self.pixels)
+        """(Split + merger pixels) / (W * H * slices); NaN where the mask has no pixel."""
+        return self._share(self._splits_and_mergers(self.pixels))
 
     @property
     def split_merger_cluster_error(self) -> float:
-        """(Split + merger clusters) / (W * H * slices)."""
-        return self._error(self.clusters)
+        """(Split + merger clusters) / (W * H * slices); NaN where the mask has no pixel."""
+        return self._share(self._splits_and_mergers(self.clusters))
 
     @property
     def warping_error(self) -> float:
-        """Pixels of all types / (W * H * slices)."""
-        return sum(self.pixels.values()) / self.total_px
+        """Pixels of all types / (W * H * slices); NaN where the mask has no pixel."""
+        return self._share(sum(self.pixels.values()))
 
-    def _error(self, counts: dict[Mismatch, int]) -> float:
-        return (counts[Mismatch.SPLIT] + counts[Mismatch.MERGER]) / self.total_px
+    @staticmethod
+    def _splits_and_mergers(counts: dict[Mismatch, int]) -> int:
+        return counts[Mismatch.SPLIT] + counts[Mismatch.MERGER]
+
+    def _share(self, wrong: int) -> float:
+        return ratio(wrong, self.total_px if self.inside_px else 0)
 
 
 def splits_and_mergers(
@@ -93,7 +100,7 @@ def splits_and_mergers(
     the window in which a suspected split is looked at, None the whole image.
 
     A threshold at which the interior vanishes has no split and no merger and wins: see
-    `mismatches_by_threshold` before believing a small number.
+    `mismatches_by_threshold` before believing a small number. NaN where the mask has no pixel.
     """
     rows = mismatches_by_threshold(truth, proposal, thresholds, radius_px=radius_px, mask=mask)
     return min(row.split_merger_error for row in rows)
@@ -108,8 +115,11 @@ def mismatches_by_threshold(
     mask: ArrayLike | None = None,
 ) -> list[Mismatches]:
     """Pixels and clusters of each mismatch type at each threshold, pooled over a stack."""
-    rows = []
-    for threshold in thresholds_of(thresholds):
+    values, rows = thresholds_of(thresholds), []
+    _, probability, inside = membrane_pair(truth, proposal, mask)
+    compared = np.broadcast_to(True, probability.shape) if inside is None else inside
+    for threshold in values:
+        interior = binarise(probability, threshold) & compared
         pixels, clusters = np.zeros(len(Mismatch), np.int64), np.zeros(len(Mismatch), np.int64)
         for warped, types in _typed(truth, proposal, threshold, mask, radius_px):
             pixels += np.bincount(types, minlength=len(Mismatch))
@@ -119,8 +129,9 @@ def mismatches_by_threshold(
                 threshold=threshold,
                 pixels={kind: int(pixels[kind]) for kind in Mismatch if kind},
                 clusters={kind: int(clusters[kind]) for kind in Mismatch if kind},
-                interior_px=int(np.count_nonzero(binarise(np.asarray(proposal), threshold))),
-                total_px=np.asarray(truth).size,
+                interior_px=int(np.count_nonzero(interior)),
+                inside_px=int(np.count_nonzero(compared)),
+                total_px=probability.size,
             )
         )
     return rows

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unetflow.engine.compiled import compiled
 from unetflow.metrics.checks import BoolArray, IntArray, binarise, membrane_pair
+from unetflow.metrics.overlap import ratio
 
 Bytes = NDArray[np.uint8]
 
@@ -36,13 +37,15 @@ def warping_error(
 
     truth 0 membrane, nonzero interior; proposal P(interior) in [0, 1]; (Y, X) or a stack (Z, Y, X),
     warped slice by slice. Pixels outside `mask` are neither flipped nor counted as mismatches, but
-    stay in the denominator, as in Fiji. A greedy minimum: flips go from the surest pixel to the
-    least sure (|p - threshold| descending), ties in column-major order, which gives Fiji's digits.
+    stay in the denominator, as in Fiji; NaN where none is inside. A greedy minimum: flips go from
+    the surest pixel to the least sure (|p - threshold| descending), ties in column-major order,
+    which gives Fiji's digits.
 
     Never show it alone: a proposal without any interior costs one pixel per truth region.
     """
-    left = sum(warped.mismatches.size for warped in warp_slices(truth, proposal, threshold, mask))
-    return left / np.asarray(truth).size
+    interior, probability, inside = membrane_pair(truth, proposal, mask)
+    left = sum(w.mismatches.size for w in _warped(interior, probability, inside, threshold))
+    return ratio(left, interior.size if inside is None or inside.any() else 0)
 
 
 def warped_truth(
@@ -58,7 +61,15 @@ def warp_slices(
     truth: ArrayLike, proposal: ArrayLike, threshold: float, mask: ArrayLike | None
 ) -> Iterator[Warped]:
     """Warp each slice of a stack; arguments as `warping_error`."""
-    interior, probability, inside = membrane_pair(truth, proposal, mask)
+    yield from _warped(*membrane_pair(truth, proposal, mask), threshold)
+
+
+def _warped(
+    interior: BoolArray,
+    probability: NDArray[np.generic],
+    inside: BoolArray | None,
+    threshold: float,
+) -> Iterator[Warped]:
     for z in range(len(interior)):
         yield _warp_slice(
             interior[z], probability[z], threshold, None if inside is None else inside[z]

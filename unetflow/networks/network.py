@@ -19,3 +19,11 @@ class Network(nn.Module):
     def encoder(self) -> nn.Module:
         """The contracting path, which a training may keep as it is."""
         raise NotImplementedError
+
+
+def not_finite(network: nn.Module) -> str | None:
+    """The first of its weights and buffers that holds NaN or infinity, by name; None: none does."""
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            return name
+    return None

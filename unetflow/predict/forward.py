@@ -10,20 +10,29 @@ import torch
 from torch import Tensor, nn
 
 from unetflow.engine.devices import exact_fp32
-from unetflow.networks.network import Network
+from unetflow.errors import ModelError
+from unetflow.networks.network import Network, not_finite
 from unetflow.store.pixels import ImageLike
 from unetflow.tiles.grid import Tile
 from unetflow.tiles.mirror import read_mirrored
 
 
 def ready(network: Network, *, device: str, precision: str) -> Network:
-    """A copy of the network that infers: on the device, in the precision, channels last."""
+    """A copy of the network that infers: on the device, in the precision, channels last.
+
+    Raises ModelError where a weight is not finite: behind a ReLU that need not show in the result.
+    """
     exact_fp32()
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}.get(precision)
     if dtype is None:
         raise ValueError(f"precision {precision!r} is not known; there are fp32 and bf16")
     network = copy.deepcopy(network).eval().to(device=device, dtype=dtype)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if name := not_finite(network):
+        raise ModelError(
+            f"the network holds NaN or infinity ({name}, in {precision}): what it says would mean "
+            "nothing. Choose another model, or train it anew."
+        )
     return network
 
 

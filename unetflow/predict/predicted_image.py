@@ -57,8 +57,9 @@ class PredictedImage:
             rows, columns = tile.write
             raise ModelError(
                 f"the network gives NaN in rows {rows.start} to {rows.stop}, columns "
-                f"{columns.start} to {columns.stop}: its weights hold NaN, or the image is far "
-                "brighter than those of its training. Choose another model, or train it anew."
+                f"{columns.start} to {columns.stop}: the image is far brighter than those of its "
+                "training, or its weights are far too large. Choose another model, or train it "
+                "anew."
             )
         return objects
 

@@ -9,6 +9,7 @@ from unetflow.images.units import shown
 from unetflow.networks.model_file import ModelDescription
 
 FAR = 3.0  # deviations of the training pixels that an image's mean may be off theirs
+EXTREME = 1000.0  # of a single pixel: next to it a network sees nothing else
 TOLERANCE = 0.1  # of a resolution: what a network hardly sees
 
 
@@ -44,13 +45,26 @@ def check_channels(
         )
 
 
-def other_intensities(description: ModelDescription, mean_C: Sequence[float]) -> list[str]:
-    """Warnings where an image's mean gray values are far from those of the training."""
+def other_intensities(
+    description: ModelDescription,
+    mean_C: Sequence[float],
+    lowest_C: Sequence[float],
+    highest_C: Sequence[float],
+) -> list[str]:
+    """Warnings where an image's gray values, or any of them, are far from those of the training."""
     of = description["intensity"]
     warnings = []
-    for channel, (mean, trained, deviation) in enumerate(
-        zip(mean_C, of["mean"], of["deviation"], strict=True)
+    for channel, (mean, lowest, highest, trained, deviation) in enumerate(
+        zip(mean_C, lowest_C, highest_C, of["mean"], of["deviation"], strict=True)
     ):
+        extreme = max(lowest, highest, key=lambda value: abs(value - trained))
+        if abs(extreme - trained) > EXTREME * deviation:
+            warnings.append(
+                f"channel {channel} has a pixel of {extreme:.4g}, but the model was trained on "
+                f"pixels of {trained:.4g} with a deviation of {deviation:.4g}. Around such pixels "
+                "the result means nothing. Replace them, hot pixels by the median of their "
+                "neighbours, and run the command again."
+            )
         if abs(mean - trained) > FAR * deviation:
             warnings.append(
                 f"channel {channel} has a mean of {mean:.4g}, but the model was trained on pixels "

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from unetflow.arguments import array_of, whole_number_of
+from unetflow.errors import ModelError
 from unetflow.networks.network import Network
 from unetflow.predict.forward import cut, read_tile, ready
 from unetflow.predict.runners import mean_probabilities, orientations_of
@@ -44,7 +45,10 @@ def predict_array(
     pixels = _checked(image, network.in_channels)
     if 0 in pixels.shape:
         raise ValueError(f"an image of shape {tuple(pixels.shape)} has no pixels")
-    inferring = ready(network, device=_usable(device), precision=str(precision))
+    try:
+        inferring = ready(network, device=_usable(device), precision=str(precision))
+    except ModelError as error:
+        raise ValueError(f"network: {error}") from error
     shape_YX = tuple(pixels.shape[1:])
     everywhere = tuple(slice(0, size) for size in shape_YX)
     tiling = tiling.for_image(shape_YX)  # no tile is larger than it
@@ -61,9 +65,9 @@ def predict_array(
         found_KHW = cut(probabilities.cpu(), tile).numpy()
         if not np.isfinite(found_KHW).all():
             raise ValueError(
-                f"the network gives NaN {_around(tile)}, of pixels that are numbers: its weights "
-                "hold NaN, or the pixels are far too large. Normalise the image as in training, or "
-                "load another network."
+                f"the network gives NaN {_around(tile)}, of pixels that are numbers: they, or its "
+                "weights, are far too large. Normalise the image as in training, or load another "
+                "network."
             )
         if whole_KYX is None:
             whole_KYX = np.zeros((len(found_KHW), *shape_YX), np.float32)

@@ -45,7 +45,8 @@ def predict_store(
     warnings: dict[str, None] = {}  # in their order, each once
     for description in ensemble.descriptions:
         check_image(description, pixels.shape[0], prepared["levels"][0].get("mpp"), image)
-        warnings |= dict.fromkeys(other_intensities(description, prepared["pixels"]["mean"]))
+        values_C = [prepared["pixels"][name] for name in ("mean", "lowest", "highest")]
+        warnings |= dict.fromkeys(other_intensities(description, *values_C))
     for warning in warnings:
         log.warning("%s: %s", image, warning)
     size, most = pixel_size(image), squares(pixels.shape[1:], SHARD_PX)

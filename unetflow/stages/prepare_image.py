@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 AXES = ("c", "y", "x")
-MARK_PX = 64  # side of the squares that an unreadable share is counted in
+MARKS = 2048  # along the longer side of an image: squares that an unreadable share is counted in
 
 
 class Wanted(TypedDict):
@@ -201,12 +201,13 @@ def _check_lost(
 ) -> list[Unreadable]:
     """The unreadable places in pixels of the result. Raises SlideError where they are too many."""
     places: list[Unreadable] = []
-    unreadable = np.zeros(tuple(-(-size // MARK_PX) for size in source.shape_px), bool)
+    mark_px = -(-max(source.shape_px) // MARKS)
+    unreadable = np.zeros(tuple(-(-size // mark_px) for size in source.shape_px), bool)
     for each in lost:
         rows, columns = source.place(each)
         unreadable[
-            rows.start // MARK_PX : -(-rows.stop // MARK_PX),
-            columns.start // MARK_PX : -(-columns.stop // MARK_PX),
+            rows.start // mark_px : -(-rows.stop // mark_px),
+            columns.start // mark_px : -(-columns.stop // mark_px),
         ] = True
         places.append(
             {

@@ -1,5 +1,6 @@
 """Rule statistics: intensities and class frequencies of a fold's training part."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from unetflow.engine.each import in_order
 from unetflow.errors import ModelError
-from unetflow.images.intensities import Moments
+from unetflow.images.intensities import Moments, percentiles_of
 from unetflow.labels.annotation import Annotation
 from unetflow.labels.dataset import Dataset
 from unetflow.provenance.receipts import write_receipt
@@ -19,7 +20,7 @@ from unetflow.store.shards import read_array
 from unetflow.tiles.regions import Region, shard_grid, shard_region
 
 Result = TypeVar("Result")
-BINS = 65536  # of the histogram behind percentiles: one per value of a 16-bit image
+MOST_OF_VARIANCE = 0.99  # that one pixel may make up: all others have a tenth of a deviation then
 
 
 def write_statistics(
@@ -34,7 +35,8 @@ def write_statistics(
     Images are normalised by mean and deviation or, with `percentiles` (low, high) in percent, by
     the middle of those two values and half their difference, which few bright pixels do not move.
     Read shard by shard; pixels are counted after separating what touches, ignored ones left out.
-    Raises ModelError where the images differ in channels, show nothing, or lack a class.
+    Raises ModelError where the images differ in channels, show nothing, or lack a class, and where
+    a single pixel would decide the deviation.
     """
     record = RunRecord(receipt)
     _check_channels(images)
@@ -47,7 +49,9 @@ def write_statistics(
     mean, deviation = moments.mean, moments.deviation
     _check_contrast(deviation)
     _check_classes(pixels_of_class, dataset)
-    if percentiles is not None:
+    if percentiles is None:
+        _check_outliers(moments)
+    else:
         low, high = _percentiles(images, moments, percentiles)
         mean, deviation = (high + low) / 2, (high - low) / 2
     write_receipt(
@@ -80,6 +84,21 @@ def _check_contrast(deviation: np.ndarray) -> None:
         )
 
 
+def _check_outliers(moments: Moments) -> None:
+    """Refuse a mean and deviation that one pixel decides: all others would look alike."""
+    for channel, (mean, low, high, squares) in enumerate(
+        zip(moments.mean, moments.low, moments.high, moments.squares, strict=True)
+    ):
+        value = max(low, high, key=lambda extreme: abs(extreme - mean))
+        if (value - mean) ** 2 > MOST_OF_VARIANCE * squares:
+            raise ModelError(
+                f"a pixel of {value:g} in channel {channel} of the training images makes up "
+                f"{(value - mean) ** 2 / squares:.2%} of the variance of all of them: divided by "
+                "that deviation, all others would look alike. Set the dataset's percentiles, such "
+                "as [0.1, 99.9], or replace the pixel."
+            )
+
+
 def _check_classes(pixels_of_class: np.ndarray, dataset: Dataset) -> None:
     if not pixels_of_class[1:].all() or (len(dataset.classes) == 1 and not pixels_of_class[0]):
         counted = zip(("background", *dataset.classes), pixels_of_class.tolist(), strict=True)
@@ -93,28 +112,22 @@ def _check_classes(pixels_of_class: np.ndarray, dataset: Dataset) -> None:
 def _percentiles(
     images: Sequence[str | Path], moments: Moments, percentiles: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values of each channel below which so many percent of all pixels lie, by a fine histogram.
+    """Values of each channel that so many percent of all pixels do not exceed, as float64.
 
     Raises ModelError where the two are equal.
     """
-    channels = len(moments.mean)
-    counts = np.zeros((channels, BINS), np.int64)
-    ranges = list(zip(moments.low.tolist(), moments.high.tolist(), strict=True))
+    arrays = [read_array(image, "0") for image in images]
 
-    def histograms(block: np.ndarray) -> np.ndarray:
-        return np.stack(
-            [np.histogram(block[channel], BINS, ranges[channel])[0] for channel in range(channels)]
-        )
+    def blocks() -> Iterator[np.ndarray]:
+        return itertools.chain.from_iterable(_of_blocks(array, np.asarray) for array in arrays)
 
-    for image in images:
-        for found in _of_blocks(read_array(image, "0"), histograms):
-            counts += found
-    shares = np.cumsum(counts, axis=1) / moments.count
-    edges = [np.linspace(low, high, BINS + 1)[:-1] for low, high in ranges]
-    low, high = (
-        np.array([edges[c][np.searchsorted(shares[c], percent / 100)] for c in range(channels)])
-        for percent in percentiles
-    )
+    low, high = percentiles_of(
+        blocks,
+        percentiles,
+        dtype=np.result_type(*(array.dtype for array in arrays)),
+        channels=len(moments.mean),
+        count=moments.count,
+    ).astype(np.float64)
     if not (high > low).all():
         raise ModelError(
             f"the {percentiles[0]:g}th and {percentiles[1]:g}th percentiles of the training "

@@ -17,12 +17,14 @@ import torch
 from unetflow.engine.devices import exact_fp32, resolve_device, resolve_precision, use_threads
 from unetflow.engine.machine import Machine
 from unetflow.engine.memory import keep_freed_memory
+from unetflow.errors import ModelError
 from unetflow.labels.dataset import Dataset
 from unetflow.networks.model_file import ModelDescription, TrainingSummary, save_model
 from unetflow.networks.network import Network
 from unetflow.provenance.receipts import distinct, read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.store.files import digest_of, digest_of_file, write_whole
+from unetflow.store.shards import read_array
 from unetflow.train.checkpoints import Checkpoint
 from unetflow.train.history import as_csv
 from unetflow.train.loop import TrainingRun
@@ -99,6 +101,7 @@ def train_in_process(job: TrainingJob) -> None:
     record = RunRecord(job.outputs.receipt)
     recipe = recipe_from(**job.recipe)
     statistics = read_receipt(job.inputs.statistics, Statistics)
+    _check_alike(job.inputs)
     receipts = [read_receipt(path) for path in job.inputs.receipts]
     description = _description(job, recipe, statistics, receipts)
     pretrained = job.inputs.pretrained
@@ -131,6 +134,38 @@ def train_in_process(job: TrainingJob) -> None:
         _write_patches(job.outputs.patches, training, run.drawing, recipe.batch)
         _write_model(job, run, description)
         _write_record(record, run)
+
+
+def _check_alike(inputs: TrainingInputs) -> None:
+    """Refuse validation images that the network could not be judged by.
+
+    They have the channels of the training images, and their type of pixels or that of one of them.
+    Raises ModelError.
+    """
+
+    def kind_of(image: str | Path) -> tuple[int, str]:
+        array = read_array(image, "0")
+        return array.shape[0], str(array.dtype)
+
+    trained = [kind_of(image) for image in inputs.images]
+    channels, types = {of for of, _ in trained}, {of for _, of in trained}
+    others = [
+        f"{Path(image).name} ({count} channels, {dtype})"
+        for image in inputs.validation_images
+        for count, dtype in [kind_of(image)]
+        if count not in channels or dtype not in types
+    ]
+    if others:
+        raise ModelError(
+            f"the training images have {_listed(channels)} channels of {_listed(types)}, but these "
+            f"validation images have others: {', '.join(others)}. Choose the same channels in the "
+            "sheet's channels column, or bring the files to one type; an image of another kind "
+            "belongs into the split predict."
+        )
+
+
+def _listed(values: set[int] | set[str]) -> str:
+    return " or ".join(map(str, sorted(values, key=str)))
 
 
 def _description(

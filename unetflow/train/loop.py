@@ -21,7 +21,7 @@ from unetflow.engine.devices import machine_of
 from unetflow.errors import ModelError
 from unetflow.networks.initial_weights import centre_filters, start_from
 from unetflow.networks.model_file import Best, ModelDescription
-from unetflow.networks.network import Network
+from unetflow.networks.network import Network, not_finite
 from unetflow.progress import progress
 from unetflow.train.checkpoints import Checkpoint, StopSignal
 from unetflow.train.history import Row
@@ -211,10 +211,22 @@ class TrainingRun:
             "last checkpoint is of another recipe then, and training starts anew."
         )
 
+    def _check_weights(self) -> None:
+        """Raise ModelError where a number that a model would be made of is not finite.
+
+        Weights, their running mean, and the buffers of batch normalisation, which no loss shows: a
+        training step does not use them.
+        """
+        averaged = None if self._averaged is None else self._averaged.module
+        for what, network in (("a weight", self.network), ("a running mean", averaged)):
+            if network is not None and (name := not_finite(network)):
+                self._diverged(f"{what} is not finite ({name})", self.step)
+
     def _validate(self, validation: Sequence[TrainingImage], row: Row) -> None:
         if not validation:
             self.best = {"step": self.step, "validation_iou": None}
             return
+        self._check_weights()
         averaged = self._averaged
         network = self.network if averaged is None else cast(Network, averaged.module)
         if self.fabric.world_size > 1:
@@ -244,8 +256,7 @@ class TrainingRun:
 
     def _save(self) -> None:
         self._settle(self.history[-1:])
-        if not all(weights.isfinite().all() for weights in self.network.parameters()):
-            self._diverged("a weight is not finite", self.step)
+        self._check_weights()
         if not self.fabric.is_global_zero:
             return
         state = {

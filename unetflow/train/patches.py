@@ -154,40 +154,39 @@ def draw_patch(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One augmented patch: image (C, H, W), target and weight of the network's output.
 
-    Images are chosen by area, places evenly or on an object, so that the output lies in the image
-    where it fits. Beyond the image it is mirrored. Only what the patch shows is read.
+    Images are chosen by area and centres evenly over their pixels, up to the border, or on an
+    object. Beyond the image it is mirrored, as in inference, so that no part of an image is seen
+    less often than another. Only what the patch shows is read.
     """
     areas = torch.tensor([float(np.prod(one.shape_YX)) for one in images])
     chosen = images[int(torch.multinomial(areas, 1, generator=random))]
-    augmentation, output = drawing.augmentation, drawing.output
-    sizes_px = [part.stop - part.start for part in output]
-    centre = _centre(chosen, sizes_px, augmentation.foreground, random)
+    augmentation = drawing.augmentation
+    centre = _centre(chosen, augmentation.foreground, random)
     coordinates_2HW = draw_coordinates(drawing.input_px, centre, augmentation, random)
     coordinates_2HW = mirrored(coordinates_2HW, chosen.shape_YX)
-    inner_2HW = coordinates_2HW[:, *output]
+    inner_2HW = coordinates_2HW[:, *drawing.output]
     region, outer_2HW = _within(coordinates_2HW, chosen.shape_YX)
     pixels_CHW = np.ascontiguousarray(chosen.image_CYX[(slice(None), *region)])
     image_CHW = sample(torch.from_numpy(pixels_CHW), outer_2HW, "bilinear")
     region, inner_2HW = _within(inner_2HW, chosen.shape_YX)
-    target, weight = (torch.from_numpy(np.ascontiguousarray(a)) for a in chosen.labels(region))
-    target_HW = sample(target[None].float(), inner_2HW, "nearest")[0].long()
-    weight_HW = sample(weight[None], inner_2HW, "bilinear")[0]
-    return vary_gray(image_CHW, augmentation, random), target_HW, weight_HW
+    target_HW, weight_HW = chosen.labels(region)
+    # the weight of the very pixel that the target is of: between pixels, that of an ignored one
+    # would be a mixture with its neighbour's, and its target would be learnt
+    labels_2HW = torch.from_numpy(np.stack([target_HW.astype(np.float32), weight_HW]))
+    target, weight = sample(labels_2HW, inner_2HW, "nearest")
+    return vary_gray(image_CHW, augmentation, random), target.long(), weight
 
 
-def _centre(
-    image: TrainingImage, output_px: Sequence[int], foreground: float, random: torch.Generator
-) -> Tensor:
-    """The centre (row, column) [px] of a patch."""
-    sizes = torch.tensor(image.shape_YX, dtype=torch.float32)
-    middle = (sizes - 1) / 2
-    free = (sizes - torch.tensor(output_px)).clamp(min=0) / 2
-    evenly = middle + free * (2 * torch.rand(2, generator=random) - 1)
+def _centre(image: TrainingImage, foreground: float, random: torch.Generator) -> Tensor:
+    """The centre (row, column) [px] of a patch: anywhere in a pixel of the image, or on an object.
+
+    Pixels reach half a pixel to each side of their coordinate.
+    """
+    evenly = torch.tensor(image.shape_YX) * torch.rand(2, generator=random) - 0.5
     on_object, which = torch.rand(2, generator=random).tolist()
     if on_object >= foreground or not len(image.objects_N2):
         return evenly
-    place = torch.from_numpy(image.objects_N2[int(which * len(image.objects_N2))]).float()
-    return torch.minimum(torch.maximum(place, middle - free), middle + free)
+    return torch.from_numpy(image.objects_N2[int(which * len(image.objects_N2))]).float()
 
 
 def _within(coordinates_2HW: Tensor, shape_YX: tuple[int, int]) -> tuple[Region, Tensor]:

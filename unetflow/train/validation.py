@@ -50,8 +50,9 @@ def validation_scores(sums: Tensor) -> tuple[float, float]:
     """Loss and IoU of the most probable class: mean over pixels, and pooled.
 
     IoU is pixels of the right class over those where truth or prediction has an object. Pixels of
-    weight 0 are in neither. IoU is NaN where neither has an object.
+    weight 0 are in neither. IoU is NaN where neither has an object, and so is the loss without any
+    pixel.
     """
     loss_sum, counted_px, both_px, either_px = sums.tolist()
     iou = both_px / either_px if either_px else float("nan")
-    return loss_sum / max(counted_px, 1), iou
+    return loss_sum / counted_px if counted_px else float("nan"), iou
