@@ -126,7 +126,7 @@ def test_a_flipped_bit_is_found_and_only_its_shard_is_done_again(
 def test_leftovers_of_a_kill_are_removed(tmp_path: Path) -> None:
     array = opened(tmp_path, model="a")
     fill(array, 1)
-    leftover = array.path / "c" / "0" / "0" / "1_5e8f03.__lock"
+    leftover = array.path / "c" / "0" / "0" / ".1.5e8f0312"
     leftover.write_bytes(b"half")
     opened(tmp_path, model="a")
     assert not leftover.exists()

@@ -130,7 +130,7 @@ def _left_to_do(
     Raises StoreError where they need a GPU and the job, which ends the array, has none.
     """
     if share == END:
-        foreground.drop_unreadable()
+        foreground.drop_unusable()
     missing = _of_share(foreground, share)
     if missing and share == END and foreground.chosen["device"] != "cpu" and not machine.gpu:
         raise StoreError(
