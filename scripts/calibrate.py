@@ -9,6 +9,7 @@ with job_log(snakemake.log[0]):
     calibrate(
         images=snakemake.params.images,
         predictions=snakemake.params.predictions,
+        stored=snakemake.params.stored,
         receipt=snakemake.output.receipt,
         dataset=Dataset(
             kind=snakemake.params.kind,

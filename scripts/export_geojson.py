@@ -10,5 +10,6 @@ with job_log(snakemake.log[0]):
         instances=snakemake.input.instances,
         image_receipt=snakemake.params.image_receipt,
         classes=snakemake.params.classes,
+        stored=snakemake.params.stored,
         output=snakemake.output.file,
     )

@@ -4,4 +4,8 @@ from unetflow.jobs.logs import job_log
 from unetflow.stages.export import export_labels
 
 with job_log(snakemake.log[0]):
-    export_labels(store=snakemake.params.store, output=snakemake.output.file)
+    export_labels(
+        store=snakemake.params.store,
+        stored=snakemake.params.stored,
+        output=snakemake.output.file,
+    )

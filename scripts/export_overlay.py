@@ -9,5 +9,6 @@ with job_log(snakemake.log[0]):
         image_receipt=snakemake.params.image_receipt,
         store=snakemake.params.store,
         instances=snakemake.params.instances,
+        stored=snakemake.params.stored,
         output=snakemake.output.file,
     )

@@ -4,4 +4,8 @@ from unetflow.jobs.logs import job_log
 from unetflow.stages.export import export_stack
 
 with job_log(snakemake.log[0]):
-    export_stack(predictions=snakemake.params.predictions, output=snakemake.output.file)
+    export_stack(
+        predictions=snakemake.params.predictions,
+        stored=snakemake.params.stored,
+        output=snakemake.output.file,
+    )

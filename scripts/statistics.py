@@ -7,6 +7,7 @@ from unetflow.stages.statistics import write_statistics
 with job_log(snakemake.log[0]):
     write_statistics(
         images=snakemake.params.images,
+        stored=snakemake.params.stored,
         receipt=snakemake.output.receipt,
         dataset=Dataset(
             kind=snakemake.params.kind,

@@ -204,6 +204,6 @@ def test_a_shard_that_cannot_be_written_is_named_and_the_finished_ones_stay(tmp_
     array = opened(tmp_path, model="a")
     fill(array, 2)
     (array.path / "c" / "0" / "1").write_text("in the way, as a full disk would be")
-    with pytest.raises(StoreError, match=r"shard \(0, 1, 0\) could not be written .* kept"):
+    with pytest.raises(StoreError, match=r"c/0/1/0: could not be written .* kept"):
         fill(array)
     assert len(array.missing()) == 4

@@ -4,14 +4,11 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
 
 from unetflow.errors import StoreError
-
-Buffer: TypeAlias = bytes | memoryview
 
 
 def digest_of(content: object) -> str:
@@ -26,38 +23,31 @@ def digest_of_file(path: str | Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def write_whole(path: str | Path, content: bytes) -> None:
+def write_whole(path: str | Path, *parts: bytes | memoryview, sync: bool = True) -> None:
     """Write a file by rename: after a kill at any moment it is the old one or the new one, whole.
 
-    Raises StoreError, naming the file, where the disk is full or read-only.
+    Without `sync` a power loss may damage it. Raises StoreError, naming the file, where the disk
+    is full or read-only.
     """
+    path = Path(path)
     try:
-        rename_into(path, [content])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            with temporary.open("xb") as file:  # made by the kernel with the rights of any new file
+                file.writelines(parts)
+                file.flush()
+                if sync:
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise StoreError(
             f"{path}: could not be written ({error.strerror}). Make room or rights and run the "
             "same command again: what is finished is kept."
         ) from error
-
-
-def rename_into(path: str | Path, parts: Iterable[Buffer], *, sync: bool = True) -> None:
-    """Write a file of these parts, one after the other, and give it its name when it is whole.
-
-    Without `sync` a power loss may leave it damaged or take it away. Raises OSError.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with temporary.open("xb") as file:  # made by the kernel with the rights of any new file
-            file.writelines(parts)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

@@ -13,17 +13,18 @@ import logging
 import shutil
 import uuid
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unetflow.errors import StoreError
-from unetflow.store.arrays import Encoder, StoredArray, in_short
+from unetflow.store.arrays import Encoder, StoredArray
 from unetflow.store.arrays import read_array as read_array  # who also writes finds them here
 from unetflow.store.arrays import read_lazily as read_lazily
-from unetflow.store.files import digest_of, rename_into, write_whole
+from unetflow.store.files import digest_of, write_whole
 from unetflow.store.layout import CHUNK_PX as CHUNK_PX
 from unetflow.store.layout import SHARD_PX as SHARD_PX
 from unetflow.store.layout import Layout as Layout
@@ -69,15 +70,9 @@ class ShardedArray:
         region = self.region(index)
         if block.shape != tuple(part.stop - part.start for part in region):
             raise ValueError(f"shard {index} of {self.path} is no block of shape {block.shape}")
-        try:
-            parts = self._files.stamped(self._encoder.encoded(index, region, block), self._making)
-            self._lock.confirm()
-            rename_into(self._files.file(index), parts, sync=False)
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{self.path}: shard {index} could not be written ({in_short(error)}). Make room "
-                "or rights and run the same command again: finished shards are kept."
-            ) from error
+        parts = self._files.stamped(self._encoder.encoded(index, region, block), self._making)
+        self._lock.confirm()
+        write_whole(self._files.file(index), *parts, sync=False)
 
     def drop_unusable(self) -> None:
         """Delete shards of another making and damaged ones, after a power loss say, and name them.
@@ -93,19 +88,9 @@ class ShardedArray:
                 log.warning("%s: shard %s %s: doing it again", self.path, index, why)
                 self._files.file(index).unlink()
 
-    def contents(self) -> list[str]:
-        """Digest of each shard, whose stamp tells it. Raises StoreError where one is not there."""
-        stamps = [self._files.stamp(index) for index in self.shards()]
-        if None in stamps:
-            raise StoreError(
-                f"{self.path}: shard {self.shards()[stamps.index(None)]} has gone while this job "
-                "ran. Run the same command again: what is finished is kept."
-            )
-        return [stamp.content for stamp in stamps if stamp]
-
     def content_digest(self) -> str:
         """Digest of what readers see: metadata without attributes, and every shard's bytes."""
-        return digest_of([self._files.metadata, self.contents()])
+        return digest_of([self._files.metadata, self._files.contents()])
 
     def _fault(self, index: Index) -> str | None:
         """Why a shard that is there is of no use, None where it is or is not there."""
@@ -135,18 +120,13 @@ def open_array(
     leftovers are removed.
     """
     path, wanted = Path(store) / name, _wanted(decided_by, layout)
-    lock = Lock(path, _making(wanted))
-    try:
+    with _opening(path, wanted) as lock:
         array = _continued(path, layout, wanted, lock, can_have)
         if array is None:
             clear(path)
             made = {**wanted, "chosen": dict(chosen or {})}
             _create(path, layout, made)
             array = ShardedArray(path, layout, made, lock)
-        lock.share()
-    except BaseException:
-        lock.release()
-        raise
     weakref.finalize(array, lock.release)
     return array
 
@@ -159,8 +139,7 @@ def join_array(
     Nothing is cleared or removed. Raises StoreError where there is none, or one of another making.
     """
     path, wanted = Path(store) / name, _wanted(decided_by, layout)
-    lock = Lock(path, _making(wanted))
-    try:
+    with _opening(path, wanted) as lock:
         found = _found(path)
         reason = "it is not there" if found is None else _difference(found, wanted, layout)
         if found is None or reason is not None:
@@ -169,10 +148,6 @@ def join_array(
                 "and run the same command again: the array is begun anew."
             )
         array = ShardedArray(path, layout, found["attributes"]["unetflow"], lock)
-        lock.share()
-    except BaseException:
-        lock.release()
-        raise
     weakref.finalize(array, lock.release)
     return array
 
@@ -185,6 +160,18 @@ def clear(path: Path) -> None:
         shutil.rmtree(trash)
     for trash in path.parent.glob(f".trash-{path.name}-*"):  # not those of arrays beside it
         shutil.rmtree(trash, ignore_errors=True)
+
+
+@contextmanager
+def _opening(path: Path, wanted: Mapping[str, Any]) -> Iterator[Lock]:
+    """The lock of an array, which nobody else opens meanwhile; kept but after an error."""
+    lock = Lock(path, _making(wanted))
+    try:
+        yield lock
+        lock.share()
+    except BaseException:
+        lock.release()
+        raise
 
 
 def _continued(
@@ -240,9 +227,8 @@ def _found(path: Path) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads((path / "zarr.json").read_text())
         made = found["attributes"]["unetflow"]
-        return (
-            found if all(isinstance(made[key], dict) for key in ("decided_by", "chosen")) else None
-        )
+        ours = isinstance(made["decided_by"], dict) and isinstance(made["chosen"], dict)
+        return found if ours else None
     except (FileNotFoundError, NotADirectoryError, ValueError, LookupError, TypeError):
         return None
     except OSError as error:  # what cannot be read just now may be whole

@@ -80,6 +80,16 @@ class ShardFiles:
         except FileNotFoundError:
             return None
 
+    def contents(self) -> list[str]:
+        """Digest of each shard, as its stamp tells. Raises StoreError where one is not there."""
+        stamps = [self.stamp(index) for index in self.indices()]
+        if None in stamps:
+            raise StoreError(
+                f"{self.path}: shard {self.indices()[stamps.index(None)]} is not there, or cut. "
+                "Run the same command again: what is finished is kept."
+            )
+        return [stamp.content for stamp in stamps if stamp]
+
     def is_whole(self, index: Index) -> bool:
         """Whether what is in a shard's file is what its stamp says. All of it is read."""
         content = memoryview(self.file(index).read_bytes())

@@ -25,6 +25,7 @@ rule evaluate:
             prediction="predictions/{experiment}/fold{fold}/{image}.ome.zarr",
             instances="predictions/{experiment}/fold{fold}/instances/{receipt}.json",
             table="evaluation/{experiment}/fold{fold}/{receipt}.csv",
+            stored=reads(PIXELS, TRUTHS, FOREGROUNDS, INSTANCES),
             facts=image_facts,
         ),
         kind=dataset("truth"),
@@ -59,6 +60,7 @@ rule evaluate_stack:
     params:
         images=slices_of("images/{image}.ome.zarr"),
         predictions=slices_of("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        stored=reads_each(slices_of, TRUTHS, FOREGROUNDS),
         facts=stack_facts,
         code=code("evaluate_stack"),
     script:

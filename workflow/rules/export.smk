@@ -20,6 +20,7 @@ rule export_geojson:
         store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
         table=under_results("predictions/{experiment}/fold{fold}/objects/{image}.parquet"),
         image_receipt=of_image("images/{receipt}.json"),
+        stored=reads(INSTANCES),
         classes=dataset("classes"),
         code=code("export_geojson"),
     script:
@@ -42,6 +43,7 @@ rule export_labels:
         runtime=growing(10, per_gpx=10, of="instances"),
     params:
         store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        stored=reads(INSTANCES),
         code=code("export_labels"),
     script:
         "../../scripts/export_labels.py"
@@ -67,6 +69,7 @@ rule export_overlay:
         image_receipt=of_image("images/{receipt}.json"),
         store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
         instances=of_image("predictions/{experiment}/fold{fold}/instances/{receipt}.json"),
+        stored=reads(PIXELS, INSTANCES),
         code=code("export_overlay"),
     script:
         "../../scripts/export_overlay.py"
@@ -88,6 +91,7 @@ rule export_stack:
         runtime=growing(30),
     params:
         predictions=exported_slices("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        stored=reads_each(exported_slices, FOREGROUNDS),
         code=code("export_stack"),
     script:
         "../../scripts/export_stack.py"

@@ -86,6 +86,7 @@ rule calibrate:
     params:
         images=judged("images/{image}.ome.zarr"),
         predictions=judged("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+        stored=reads_each(judged, TRUTHS, FOREGROUNDS),
         kind=dataset("truth"),
         classes=dataset("classes"),
         thresholds=SETTINGS.config["calibrate"]["thresholds"],

@@ -29,6 +29,7 @@ rule train:
         weights=weight_maps("{image}.zarr"),
         validation_images=images_of("images/{image}.ome.zarr", "validation"),
         receipts=training_receipts,
+        stored=reads_of_training,
         pretrained=experiment("pretrained"),
         network=experiment("network"),
         recipe=experiment("recipe"),

@@ -46,6 +46,7 @@ rule statistics:
         runtime=growing(60),
     params:
         images=images_of("images/{image}.ome.zarr", "train"),
+        stored=reads_each(images_of_roles("train"), PIXELS, TRUTHS),
         kind=dataset("truth"),
         classes=dataset("classes"),
         percentiles=dataset("percentiles"),
