@@ -107,8 +107,9 @@ class Lock:
 
     def is_shared(self) -> bool:
         """Whether other processes that may live write the array too."""
-        others = (claim for claim in self._others() if claim.writer != self._writer)
-        return any(claim.writes and not self._is_void(claim) for claim in others)
+        others = [claim for claim in self._others() if claim.writer != self._writer]
+        living = [claim for claim in others if not self._is_void(claim)]  # removes all that are
+        return any(claim.writes for claim in living)
 
     def confirm(self) -> None:
         """Raises StoreError where the claim is not there: this process was taken for dead."""
