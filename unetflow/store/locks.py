@@ -210,23 +210,41 @@ class Lock:
 
     def _others(self) -> list[Claim]:
         """Claims of others that are there just now."""
-        names = {path.name for path in self._folder.iterdir()}
-        tokens = {name.partition(".")[0] for name in names} & names - {self._claim.name}
-        found = []
-        for token in sorted(tokens):
-            marks = [name.partition(".")[2] for name in names if name.startswith(f"{token}.")]
-            numbers = [int(mark) for mark in marks if mark.isdecimal()]
-            path, number = self._folder / token, max(numbers, default=0)
-            told: tuple[str, Writer | None, str]
-            try:
-                of = json.loads(path.read_text())
-                told = of["digest"], Writer.read(of["writer"]), of["since"]
-            except FileNotFoundError:
-                continue
-            except (ValueError, LookupError, TypeError):
-                told = "", None, ""
-            found.append(Claim(path, number, WRITES in marks, *told))
-        return found
+        return [claim for claim in _claims_in(self._folder) if claim.path != self._claim]
+
+
+def writers_below(folder: Path) -> list[str]:
+    """Who writes arrays anywhere below a folder, as far as is known."""
+    claims = [claim for lock in folder.rglob(".*.lock") for claim in _claims_in(lock)]
+    return sorted(
+        {
+            str(claim)
+            for claim in claims
+            if not (gone := claim.is_gone())
+            and (gone is False or time.time() - claim.beat_s() < STALE_S)
+        }
+    )
+
+
+def _claims_in(folder: Path) -> list[Claim]:
+    """Claims that are in the folder of a lock just now."""
+    names = {path.name for path in folder.iterdir()}
+    tokens = {name.partition(".")[0] for name in names} & names
+    found = []
+    for token in sorted(tokens):
+        marks = [name.partition(".")[2] for name in names if name.startswith(f"{token}.")]
+        numbers = [int(mark) for mark in marks if mark.isdecimal()]
+        path, number = folder / token, max(numbers, default=0)
+        told: tuple[str, Writer | None, str]
+        try:
+            of = json.loads(path.read_text())
+            told = of["digest"], Writer.read(of["writer"]), of["since"]
+        except FileNotFoundError:
+            continue
+        except (ValueError, LookupError, TypeError):
+            told = "", None, ""
+        found.append(Claim(path, number, WRITES in marks, *told))
+    return found
 
 
 _HELD: set[Lock] = set()
