@@ -36,10 +36,10 @@ FILES = [
         rf"models/{RUN}/(model\.safetensors|training\.csv|patches\.npz|model{RECEIPT})",
         rf"models/{RUN}/checkpoints/\w+\.pt",
         rf"evaluation/{RUN}/(stacks/)?{ONE}(\.csv|{RECEIPT})",
-        r"evaluation/(metrics|summary|stacks)\.csv",
+        r"evaluation/(metrics|summary|stacks)(\.csv|\.run\.json)",
         rf"exports/{RUN}/{NAMED}\.(geojson\.gz|labels\.tif|overlay\.ome\.tif|stack\.tif)",
         r"report/(index\.html|headline\.txt)",
-        r"(integrity|segmented)\.csv|\.sources\.json",
+        r"(integrity|segmented)(\.csv|\.run\.json)|\.sources\.json",
         rf"logs/{RULE}(/.+)?(\.log|\.failed\.json)",
         rf"benchmarks/{RULE}(/.+)?\.tsv",
     )
@@ -104,7 +104,7 @@ def _names_in(results: Path, files: list[Path]) -> set[str]:
     """Names of images, bundles and stacks that run records, logs or folders of bundles have."""
     names = set()
     for path in files:
-        log = path.suffix == ".log" and path.is_relative_to(results / "logs")
+        log = re.fullmatch(rf"logs/{RULE}/.+\.log", path.relative_to(results).as_posix())
         if log or path.name.endswith(".run.json"):
             names.add(path.name.partition(".")[0])
         if path.parent.parent.name == BUNDLES:
