@@ -10,6 +10,7 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
     calibrate(
         images=snakemake.params.images,
         predictions=snakemake.params.predictions,
+        stored=snakemake.params.stored,
         receipt=snakemake.output.receipt,
         dataset=Dataset(
             kind=snakemake.params.kind,

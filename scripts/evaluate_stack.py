@@ -8,6 +8,7 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
     evaluate_stack(
         images=snakemake.params.images,
         predictions=snakemake.params.predictions,
+        stored=snakemake.params.stored,
         calibration=snakemake.input.calibration,
         table=snakemake.output.table,
         facts=snakemake.params.facts,

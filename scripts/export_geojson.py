@@ -11,5 +11,6 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
         instances=snakemake.input.instances,
         image_receipt=snakemake.params.image_receipt,
         classes=snakemake.params.classes,
+        stored=snakemake.params.stored,
         output=snakemake.output.file,
     )

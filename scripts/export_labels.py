@@ -5,4 +5,8 @@ from unetflow.jobs.makings import recorded
 from unetflow.stages.export import export_labels
 
 with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
-    export_labels(store=snakemake.params.store, output=snakemake.output.file)
+    export_labels(
+        store=snakemake.params.store,
+        stored=snakemake.params.stored,
+        output=snakemake.output.file,
+    )

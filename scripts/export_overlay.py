@@ -10,5 +10,6 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
         image_receipt=snakemake.params.image_receipt,
         store=snakemake.params.store,
         instances=snakemake.params.instances,
+        stored=snakemake.params.stored,
         output=snakemake.output.file,
     )

@@ -5,4 +5,8 @@ from unetflow.jobs.makings import recorded
 from unetflow.stages.export import export_stack
 
 with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
-    export_stack(predictions=snakemake.params.predictions, output=snakemake.output.file)
+    export_stack(
+        predictions=snakemake.params.predictions,
+        stored=snakemake.params.stored,
+        output=snakemake.output.file,
+    )

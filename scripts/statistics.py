@@ -8,6 +8,7 @@ from unetflow.stages.statistics import write_statistics
 with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
     write_statistics(
         images=snakemake.params.images,
+        stored=snakemake.params.stored,
         receipt=snakemake.output.receipt,
         dataset=Dataset(
             kind=snakemake.params.kind,

@@ -13,6 +13,7 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
                 images=snakemake.params.images,
                 weights=snakemake.params.weights,
                 validation_images=snakemake.params.validation_images,
+                stored=snakemake.params.stored,
                 receipts=snakemake.params.receipts,
                 statistics=snakemake.input.statistics,
                 pretrained=snakemake.params.pretrained,

@@ -16,6 +16,7 @@ from unetflow.predict.plan import Inference
 from unetflow.predict.runners import ORIENTATIONS
 from unetflow.predict.whole_image import predict_array
 from unetflow.provenance.receipts import write_receipt
+from unetflow.provenance.shard_lists import write_shard_list
 from unetflow.store.ome import ome_image, write_group
 from unetflow.store.shards import Layout, open_array
 from unetflow.tiles.mirror import read_mirrored
@@ -76,8 +77,9 @@ def job_in(tmp_path: Path, height_px: int, width_px: int) -> dict[str, Any]:
     )
     for index in array.missing():
         array.write(index, pixels[array.region(index)])
+    shards = write_shard_list(tmp_path / "i.json", tmp_path / "i.ome.zarr", ["0"])
     prepared = {"levels": [{"digest": "of the image"}], "tissue": None, "pixels": PIXELS}
-    write_receipt(tmp_path / "i.json", prepared)
+    write_receipt(tmp_path / "i.json", {**prepared, "shards": shards})
     description: Any = {
         "network": {
             "name": "unet",

@@ -25,6 +25,8 @@ WRONG = {  # arguments that a command can only refuse
     "predict": ["none.safetensors", "none.tif", "out.ome.zarr"],
     "score": ["none.tif", "none.tif"],
     "split": ["none.tsv", "out.tsv", "--folds", "3"],
+    "verify": ["none.results"],
+    "clean": ["none.results"],
 }
 
 
@@ -33,6 +35,14 @@ def entry_point() -> str:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     entry = EntryPoint("unetflow", scripts["unetflow"], "console_scripts")
     return f"import sys; from {entry.module} import {entry.attr}; sys.exit({entry.attr}())"
+
+
+def doors(name: str) -> list[tuple[tuple[str, ...], str]]:
+    """How a command is called, and what its help says to type."""
+    found: list[tuple[tuple[str, ...], str]] = [(("-c", entry_point(), name), f"unetflow {name}")]
+    if name in MODULES:
+        found.append((("-m", MODULES[name]), f"python -m {MODULES[name]}"))
+    return found
 
 
 def called(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -67,7 +77,10 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["predikt"], "there is no command 'predikt'; did you mean 'predict'?"),
         (["splits"], "there is no command 'splits'; did you mean 'split'?"),
-        (["train", "--help"], "there is no command 'train'; there are: predict, score, split"),
+        (
+            ["train", "--help"],
+            "there is no command 'train'; there are: predict, score, split, verify, clean",
+        ),
         (["--vers"], "the following arguments are required: COMMAND"),
         ([], "the following arguments are required: COMMAND"),
     ],
@@ -83,10 +96,7 @@ def test_a_command_that_is_not_there_is_named_with_the_nearest(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_is_that_of_the_command_and_says_what_was_typed(name: str) -> None:
-    for command, prog in (
-        (("-c", entry_point(), name), f"unetflow {name}"),
-        (("-m", MODULES[name]), f"python -m {MODULES[name]}"),
-    ):
+    for command, prog in doors(name):
         done = called(*command, "--help")
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(f"usage: {prog} [-h]")
@@ -95,7 +105,7 @@ def test_help_is_that_of_the_command_and_says_what_was_typed(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_a_user_can_mend_is_one_line_and_one_status(name: str) -> None:
-    for command in (("-c", entry_point(), name), ("-m", MODULES[name])):
+    for command, _ in doors(name):
         done = called(*command, *WRONG[name])
         assert done.returncode == MENDABLE
         assert done.stderr.startswith("error: ")

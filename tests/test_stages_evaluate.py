@@ -81,6 +81,7 @@ def case(tmp_path: Path) -> dict[str, Any]:
         "calibration": tmp_path / "calibration.json",
         "instances": tmp_path / "instances.json",
         "table": tmp_path / "i.csv",
+        "stored": [],
         "dataset": CELLS,
         "scoring": scoring(0.3, 0.5),
         "facts": {"experiment": "e", "fold": "0", "image": "i", "split": "test", "group": ""},
@@ -268,6 +269,7 @@ def test_slices_of_a_stack_are_scored_as_the_challenge_does(tmp_path: Path) -> N
     chosen = [{**CELL, "metric": "v_rand", "variant": "thinned", "threshold": 0.45, "value": 0.9}]
     write_receipt(tmp_path / "c.json", {"thresholds": chosen})
     evaluate_stack(
+        stored=[],
         images=images,
         predictions=predictions,
         calibration=tmp_path / "c.json",
@@ -293,6 +295,7 @@ def test_thresholds_are_chosen_by_the_metrics_themselves(case: dict[str, Any]) -
     thresholds = [0.2, 0.4, 0.5, 0.8]
     receipt = case["table"].with_suffix(".json")
     calibrate(
+        stored=[],
         images=[case["image"]],
         predictions=[case["prediction"]],
         receipt=receipt,
@@ -319,6 +322,7 @@ def test_a_metric_of_all_images_decides_before_one_of_some(
     foreground = np.clip(0.3 + 0.5 * (labels != 0), 0, 1)
     receipt = tmp_path / "both.json"
     calibrate(
+        stored=[],
         images=[case["image"], write_prepared(tmp_path, "j", image[None], labels)],
         predictions=[case["prediction"], write_prediction(tmp_path, "j", foreground, 0.5)],
         receipt=receipt,
@@ -332,6 +336,7 @@ def test_a_metric_of_all_images_decides_before_one_of_some(
 
 def test_without_validation_images_instances_are_made_at_a_half(tmp_path: Path) -> None:
     calibrate(
+        stored=[],
         images=[],
         predictions=[],
         receipt=tmp_path / "c.json",
@@ -357,6 +362,7 @@ def test_far_more_objects_than_annotated_are_a_warning(
     image = np.zeros((1, *squares.shape), np.uint8)
     truths = {"all": squares, "half": half, "few": few}
     calibrate(
+        stored=[],
         images=[write_prepared(tmp_path, name, image, of) for name, of in truths.items()],
         predictions=[write_prediction(tmp_path, name, squares > 0, 0.5) for name in truths],
         receipt=tmp_path / "c.json",

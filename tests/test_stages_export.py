@@ -22,6 +22,7 @@ from unetflow.images.polygons import read_polygons
 from unetflow.images.slide import Slide
 from unetflow.instances.table import read_objects
 from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.provenance.shard_lists import write_shard_list
 from unetflow.stages.export import export_geojson, export_labels, export_overlay, export_stack
 from unetflow.stages.instances import Making, write_instances
 from unetflow.store.ome import ome_image, write_group
@@ -47,7 +48,8 @@ def case(tmp_path: Path) -> dict[str, Any]:
     array = open_array(store, "foreground", Layout(planes.shape, "uint8", axes), decided_by={})
     for index in array.missing():
         array.write(index, planes[array.region(index)])
-    write_receipt(tmp_path / "f.json", {"shape": planes.shape, "digest": "f"})
+    shards = write_shard_list(tmp_path / "f.json", store, ["foreground"])
+    write_receipt(tmp_path / "f.json", {"digest": "f", "shards": shards})
     calibration = {"instances": {name: {"threshold": 0.5} for name in "ab"}}
     write_receipt(tmp_path / "c.json", calibration)
     write_instances(
@@ -93,6 +95,7 @@ def test_a_missing_table_names_what_to_delete(case: dict[str, Any], tmp_path: Pa
 def test_polygons_come_back_as_the_same_pixels(case: dict[str, Any]) -> None:
     path = case["folder"] / "o.geojson.gz"
     export_geojson(
+        stored=[],
         store=case["store"],
         table=case["folder"] / "objects.parquet",
         instances=case["folder"] / "instances.json",
@@ -114,6 +117,7 @@ def test_polygons_come_back_as_the_same_pixels(case: dict[str, Any]) -> None:
     assert feature["properties"]["classification"]["name"] in "ab"
     assert max(np.ravel(feature["geometry"]["coordinates"][0])) > max(SHAPE) / 100
     export_geojson(
+        stored=[],
         store=case["store"],
         table=case["folder"] / "objects.parquet",
         instances=case["folder"] / "instances.json",
@@ -144,6 +148,7 @@ def test_large_objects_are_outlined_block_by_block(
         "instances": case["folder"] / "instances.json",
         "image_receipt": case["folder"] / "i.json",
         "classes": ["a", "b"],
+        "stored": [],
     }
     found = []
     for large_px in (2048, 30):
@@ -160,7 +165,7 @@ def test_large_objects_are_outlined_block_by_block(
 
 
 def test_labels_are_a_tiled_tiff(case: dict[str, Any]) -> None:
-    export_labels(store=case["store"], output=case["folder"] / "l.tif")
+    export_labels(stored=[], store=case["store"], output=case["folder"] / "l.tif")
     with tifffile.TiffFile(case["folder"] / "l.tif") as tiff:
         page = tiff.pages[0]
         assert (page.is_tiled, tiff.is_bigtiff, page.dtype) == (True, True, np.uint32)
@@ -171,6 +176,7 @@ def test_labels_are_a_tiled_tiff(case: dict[str, Any]) -> None:
 
 def test_the_overlay_is_a_pyramid_for_viewers(case: dict[str, Any]) -> None:
     export_overlay(
+        stored=[],
         image=case["image"],
         image_receipt=case["folder"] / "i.json",
         store=case["store"],
@@ -194,7 +200,7 @@ def test_the_overlay_is_a_pyramid_for_viewers(case: dict[str, Any]) -> None:
 
 
 def test_a_stack_is_32_bit_as_the_challenge_wanted_it(case: dict[str, Any]) -> None:
-    export_stack(predictions=[case["store"]] * 3, output=case["folder"] / "s.tif")
+    export_stack(stored=[], predictions=[case["store"]] * 3, output=case["folder"] / "s.tif")
     stack = tifffile.imread(case["folder"] / "s.tif")
     assert (stack.shape, stack.dtype) == ((3, *SHAPE), np.float32)
     assert stack.max() == 1

@@ -143,6 +143,7 @@ def test_statistics_are_those_of_all_pixels(tmp_path: Path) -> None:
         stores.append(prepare(tmp_path / name, pixels))
         truth(tmp_path / name, labels)
     write_statistics(
+        stored=[],
         dataset=CELLS,
         images=stores,
         receipt=tmp_path / "s.json",
@@ -166,6 +167,7 @@ def test_percentiles_are_those_of_all_pixels(tmp_path: Path) -> None:
         stores.append(prepare(tmp_path / str(k), image))
         truth(tmp_path / str(k), np.eye(200, 300, dtype=np.uint8))
     write_statistics(
+        stored=[],
         dataset=CELLS,
         images=stores,
         receipt=tmp_path / "s.json",
@@ -179,6 +181,7 @@ def test_percentiles_are_those_of_all_pixels(tmp_path: Path) -> None:
     }
     with pytest.raises(ModelError, match="0th and 0th percentiles .* are equal"):
         write_statistics(
+            stored=[],
             dataset=CELLS,
             images=stores,
             receipt=tmp_path / "s.json",
@@ -206,6 +209,7 @@ def test_a_constant_image_or_a_truth_without_objects_teaches_nothing(tmp_path: P
     truth(tmp_path, np.eye(20, dtype=np.uint8))
     with pytest.raises(ModelError, match="constant in a channel"):
         write_statistics(
+            stored=[],
             dataset=CELLS,
             images=[store],
             receipt=tmp_path / "s.json",
@@ -216,6 +220,7 @@ def test_a_constant_image_or_a_truth_without_objects_teaches_nothing(tmp_path: P
     truth(tmp_path / "b", np.zeros((20, 20), np.uint8))
     with pytest.raises(ModelError, match="background 400, cell 0"):
         write_statistics(
+            stored=[],
             dataset=CELLS,
             images=[store],
             receipt=tmp_path / "s.json",

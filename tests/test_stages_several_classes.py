@@ -20,6 +20,7 @@ from unetflow.labels.dataset import Dataset, Kind
 from unetflow.labels.encoding import class_target
 from unetflow.labels.reading import read_truth
 from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.provenance.shard_lists import write_shard_list
 from unetflow.report.score_lines import summarise
 from unetflow.stages.calibrate import calibrate
 from unetflow.stages.evaluate import evaluate_image
@@ -91,6 +92,7 @@ def test_targets_are_classes_and_only_objects_are_separated(case: tuple[Path, Ki
     counts = {name: int((wanted == k).sum()) for k, name in enumerate(CLASSES, start=1)}
     assert receipt["class_px"] == counts
     write_statistics(
+        stored=[],
         images=[store],
         receipt=store.parent / "s.json",
         percentiles=None,
@@ -135,6 +137,11 @@ def write_foreground(store: Path, planes: np.ndarray) -> None:
         array.write(index, planes[array.region(index)])
 
 
+def write_foreground_receipt(folder: Path) -> None:
+    shards = write_shard_list(folder / "p.json", folder / "p.ome.zarr", ["foreground"])
+    write_receipt(folder / "p.json", {"digest": "p", "shards": shards})
+
+
 def predicted(folder: Path, target: np.ndarray) -> None:
     """A foreground that finds tumour at thresholds under 0.39 and some false stroma under 0.47."""
     planes = np.zeros((2, *SHAPE), np.uint8)
@@ -142,13 +149,14 @@ def predicted(folder: Path, target: np.ndarray) -> None:
     planes[1][target == 2] = 230
     planes[1][:5, 150:155] = 120
     write_foreground(folder / "p.ome.zarr", planes)
-    write_receipt(folder / "p.json", {"shape": planes.shape, "digest": "p"})
+    write_foreground_receipt(folder)
 
 
 def instances_at_best(store: Path, dataset: Dataset, scoring: Scoring) -> dict[str, Any]:
     """Choose thresholds on the image and make instances with them; what was chosen, by class."""
     folder = store.parent
     calibrate(
+        stored=[],
         images=[store],
         predictions=[folder / "p.ome.zarr"],
         receipt=folder / "c.json",
@@ -186,6 +194,7 @@ def test_each_class_has_its_threshold_instances_and_scores(case: tuple[Path, Kin
     assert set(np.unique(stored[target == 1])) == {1, 2}
     assert set(np.unique(stored[target == 2])) == {3, 4}
     evaluate_image(
+        stored=[],
         image=store,
         prediction=folder / "p.ome.zarr",
         calibration=folder / "c.json",
@@ -221,7 +230,7 @@ def test_a_hole_may_hold_an_object_of_another_class(tmp_path: Path) -> None:
     planes[0, 25:28, 25:28] = 0  # empty: filled
     planes[1, 15:20, 15:20] = 255
     write_foreground(tmp_path / "p.ome.zarr", planes)
-    write_receipt(tmp_path / "p.json", {"shape": planes.shape, "digest": "p"})
+    write_foreground_receipt(tmp_path)
     write_receipt(
         tmp_path / "c.json", {"instances": {name: {"threshold": 0.5} for name in CLASSES}}
     )
@@ -300,6 +309,7 @@ def test_a_class_that_no_training_image_shows_is_named(tmp_path: Path) -> None:
     truth(tmp_path, np.eye(20, dtype=np.uint8), kind="classes", classes=CLASSES)
     with pytest.raises(ModelError, match="background 380, tumour 20, stroma 0"):
         write_statistics(
+            stored=[],
             images=[store],
             receipt=tmp_path / "s.json",
             percentiles=None,

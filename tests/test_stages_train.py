@@ -50,6 +50,7 @@ def job_in(folder: Path, steps: int = 12) -> dict[str, Any]:
         "weights": [],
         "validation_images": stores[2:],
         "receipts": receipts,
+        "stored": [],
         "statistics": folder / "statistics.json",
         "model": made / "model.safetensors",
         "history": made / "training.csv",

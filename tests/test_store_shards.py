@@ -1,6 +1,7 @@
 """Stores: what survives a kill, what is cleared, what a receipt is."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 
 from unetflow.errors import StoreError
 from unetflow.provenance.receipts import read_receipt, write_receipt
@@ -17,6 +19,11 @@ from unetflow.store.foreground import read_foreground
 from unetflow.store.shards import Layout, ShardedArray, open_array, read_array
 
 LAYOUT = Layout((1, 2300, 1500), "uint8", ("c", "y", "x"))  # six shards
+
+
+def all_bytes(folder: Path) -> dict[Path, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): path.read_bytes() for path in files}
 
 
 def opened(tmp_path: Path, **decided_by: Any) -> ShardedArray:
@@ -126,7 +133,7 @@ def test_a_flipped_bit_is_found_and_only_its_shard_is_done_again(
 def test_leftovers_of_a_kill_are_removed(tmp_path: Path) -> None:
     array = opened(tmp_path, model="a")
     fill(array, 1)
-    leftover = array.path / "c" / "0" / "0" / "1_5e8f03.__lock"
+    leftover = array.path / "c" / "0" / "0" / ".1.5e8f0312"
     leftover.write_bytes(b"half")
     opened(tmp_path, model="a")
     assert not leftover.exists()
@@ -204,6 +211,121 @@ def test_a_shard_that_cannot_be_written_is_named_and_the_finished_ones_stay(tmp_
     array = opened(tmp_path, model="a")
     fill(array, 2)
     (array.path / "c" / "0" / "1").write_text("in the way, as a full disk would be")
-    with pytest.raises(StoreError, match=r"shard \(0, 1, 0\) could not be written .* kept"):
+    with pytest.raises(StoreError, match=r"c/0/1/0: could not be written .* kept"):
         fill(array)
     assert len(array.missing()) == 4
+
+
+def copied_over(folder: Path, source: Path, target: Path) -> None:
+    """Every second shard of another store beside the metadata of this one, as a copy may do."""
+    for shard in sorted((source / folder).glob("c/0/*/*"))[::2]:
+        there = target / folder / shard.relative_to(source / folder)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(shard, there)
+
+
+@pytest.mark.parametrize("finished", [0, 2, 6])
+def test_shards_of_another_model_beside_todays_metadata_are_done_again(
+    tmp_path: Path, finished: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    old, new, alone = (tmp_path / name for name in ("old", "new", "alone"))
+    for folder, model, count in ((old, "a", 6), (new, "b", finished), (alone, "b", 6)):
+        fill(opened(folder, model=model), count)
+    copied_over(Path("a.zarr/0"), old, new)
+    array = opened(new, model="b")
+    assert {(0, 0, 0), (0, 1, 0), (0, 2, 0)} <= {*array.missing()}
+    assert caplog.text.count("is of another making: doing it again") == 3
+    fill(array)
+    del array
+    assert all_bytes(new) == all_bytes(alone)
+
+
+def test_equal_pixels_of_another_making_are_done_again_too(tmp_path: Path) -> None:
+    for folder, model in (("old", "a"), ("new", "b")):
+        fill(opened(tmp_path / folder, model=model))
+    copied_over(Path("a.zarr/0"), tmp_path / "old", tmp_path / "new")
+    assert len(opened(tmp_path / "new", model="b").missing()) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("shape", [1, 2200, 1500]),
+        ("shape", [1, 2300]),
+        ("data_type", "uint16"),
+        ("fill_value", 1),
+        ("codecs", [{"name": "bytes"}]),
+        ("codecs", None),
+        ("chunk_grid", {}),
+    ],
+)
+def test_an_array_with_another_shape_type_or_codecs_is_begun_anew(
+    tmp_path: Path, name: str, value: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    array = opened(tmp_path, model="a")
+    fill(array)
+    whole, file = all_bytes(tmp_path / "a.zarr" / "0"), array.path / "zarr.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), name: value}))
+    with caplog.at_level("INFO"):
+        again = opened(tmp_path, model="a")
+    assert len(again.missing()) == 6
+    assert "starting anew, because its zarr.json has another shape, type or codecs" in caplog.text
+    fill(again)
+    assert all_bytes(tmp_path / "a.zarr" / "0") == whole
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", "[]", "3", '{"attributes": 3}', '{"attributes": {"unetflow": %s}}', "\0\0", "\xff"],
+)
+@pytest.mark.parametrize("made", ["{}", "[]", "3", '{"decided_by": 3, "chosen": {}}'])
+def test_what_parses_but_does_not_open_is_begun_anew(
+    tmp_path: Path, content: str, made: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    array = opened(tmp_path, model="a")
+    fill(array, 1)
+    (array.path / "zarr.json").write_bytes(content.replace("%s", made).encode("latin1"))
+    with caplog.at_level("INFO"):
+        assert len(opened(tmp_path, model="a").missing()) == 6
+    assert "starting anew, because it cannot be opened" in caplog.text
+
+
+def test_what_cannot_be_read_just_now_is_not_cleared(tmp_path: Path) -> None:
+    array = opened(tmp_path, model="a")
+    fill(array)
+    file = array.path / "zarr.json"
+    kept = file.rename(array.path / "kept")
+    file.mkdir()  # as an error of the disk would be
+    with pytest.raises(StoreError, match=r"its zarr\.json could not be read"):
+        opened(tmp_path, model="a")
+    file.rmdir()
+    kept.rename(file)
+    assert not opened(tmp_path, model="a").missing()
+
+
+def test_other_programs_read_shards_as_if_there_were_no_stamp(tmp_path: Path) -> None:
+    array = opened(tmp_path, model="a")
+    fill(array)
+    there: Any = zarr.open_array(array.path, mode="r")
+    np.testing.assert_array_equal(there[:], array.array[...])
+    np.testing.assert_array_equal(there[0, 1000:1100, 500:600], array.array[0, 1000:1100, 500:600])
+
+
+def test_a_flipped_bit_anywhere_in_a_shard_is_found(tmp_path: Path) -> None:
+    array = opened(tmp_path, model="a")
+    pixels = np.random.default_rng(0).integers(0, 9, (1, 1024, 1024), np.uint8)
+    array.write((0, 0, 0), pixels)
+    shard = array.path / "c" / "0" / "0" / "0"
+    whole = shard.read_bytes()
+    anywhere = np.random.default_rng(1).integers(0, len(whole), 30).tolist()
+    for at in (*anywhere, -1, -70, -80, -100):  # the last in index and stamp
+        damaged = bytearray(whole)
+        damaged[at] ^= 8
+        shard.write_bytes(damaged)
+        assert (0, 0, 0) in opened(tmp_path, model="a").missing()
+        shard.write_bytes(whole)
+    for cut in (0, 5, 50, len(whole) - 1):
+        shard.write_bytes(whole[:cut])
+        assert (0, 0, 0) in opened(tmp_path, model="a").missing()
+        shard.write_bytes(whole)
+    assert (0, 0, 0) not in opened(tmp_path, model="a").missing()

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from unetflow.labels.encoding import separate_touching
 from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.provenance.shard_lists import write_shard_list
 from unetflow.stages.weights import write_weights
 from unetflow.store.shards import Layout, open_array, read_array
 from unetflow.weights.separation import reach_px, separation_term, weight_map
@@ -145,7 +146,9 @@ def test_the_stored_map_made_in_shards_equals_the_whole_bit_for_bit(tmp_path: Pa
         )
         for index in array.missing():
             array.write(index, pixels[array.region(index)])
-    write_receipt(tmp_path / "truth.json", {"digest": "d"})
+    arrays = ["labels/truth/0", "labels/ignore/0"]
+    shards = write_shard_list(tmp_path / "truth.json", tmp_path / "i.zarr", arrays)
+    write_receipt(tmp_path / "truth.json", {"digest": "d", "shards": shards})
     write_weights(
         kind="instances",
         truth=tmp_path / "i.zarr",

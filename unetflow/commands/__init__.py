@@ -1,4 +1,4 @@
-"""What people type: `unetflow predict | score | split`.
+"""What people type: `unetflow predict | score | split | verify | clean`.
 
 A command is a module of this package with a function `main`. It is imported when it is asked for:
 no library is loaded to say which commands there are.
@@ -18,6 +18,8 @@ COMMANDS = {
     "predict": "segment one image: foreground, instances and a table of the objects",
     "score": "score a segmentation against its truth, with the challenges' own metrics",
     "split": "fill in the splits of a sheet: who trains, who validates, who tests",
+    "verify": "check that all results are what their receipts tell of, and say what mends them",
+    "clean": "delete results, stores with them; shows first what and how much",
 }
 MENDABLE = 2  # exit status of what a user can mend; argparse has the same
 

@@ -18,6 +18,7 @@ from unetflow.jobs.resources import shapes_of
 from unetflow.jobs.sheet import Image
 from unetflow.provenance.receipts import BUNDLES, write_receipt
 from unetflow.provenance.records import record_of
+from unetflow.provenance.shard_lists import list_of
 from unetflow.store.files import digest_of, digest_of_file
 
 log = logging.getLogger(__name__)
@@ -131,8 +132,8 @@ def _take_over(files: Sequence[Path], output: Path) -> None:
         if of_mine:
             left |= {*of_mine, folder.with_name(f"{folder.name}.{ending}")}
     for file in left - set(files):
-        file.unlink(missing_ok=True)
-        record_of(file).unlink(missing_ok=True)
+        for left_over in (file, record_of(file), list_of(file)):
+            left_over.unlink(missing_ok=True)
 
 
 def image_of(file: Path) -> str:

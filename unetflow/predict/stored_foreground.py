@@ -102,9 +102,10 @@ def write_foreground_levels(
     threads: int,
     *,
     size: PixelSize,
-) -> None:
+) -> list[str]:
     """Coarser levels of a finished foreground with this digest, for viewers, and its metadata.
 
+    Returns the names of the arrays of all levels, finest first.
     `size` is that of its pixels; one that was stored before may have been corrected.
     """
     levels = len(level_shapes(foreground.array.shape[1:]))
@@ -120,6 +121,7 @@ def write_foreground_levels(
     )
     scales = {name: [1.0, *size.at_level(k)] for k, name in enumerate(names)}
     write_group(store, "", ome_image(FOREGROUND, AXES, scales, unit=size.unit))
+    return names
 
 
 def _left_to_do(
@@ -130,7 +132,7 @@ def _left_to_do(
     Raises StoreError where they need a GPU and the job, which ends the array, has none.
     """
     if share == END:
-        foreground.drop_unreadable()
+        foreground.drop_unusable()
     missing = _of_share(foreground, share)
     if missing and share == END and foreground.chosen["device"] != "cpu" and not machine.gpu:
         raise StoreError(

@@ -59,6 +59,7 @@ class ImageReceipt(TypedDict):
     unreadable: list[Unreadable]
     tissue: TissueOfImage | None
     pixels: Intensities
+    shards: str  # digest of the list of its shards' digests
 
 
 class TruthReceipt(TypedDict):
@@ -72,6 +73,7 @@ class TruthReceipt(TypedDict):
     touching_px: int  # lost by separating what touches
     class_px: dict[str, int]
     warnings: list[str]
+    shards: str  # digest of the list of its shards' digests
 
 
 class Calibration(TypedDict):
@@ -91,6 +93,7 @@ class ForegroundReceipt(TypedDict):
     precision: str
     warnings: list[str]
     digest: str
+    shards: str  # digest of the list of its shards' digests
 
 
 class InstancesOfClass(TypedDict):
@@ -109,6 +112,7 @@ class InstancesReceipt(TypedDict):
     digest: str
     instances: int
     classes: dict[str, InstancesOfClass]
+    shards: str  # digest of the list of its shards' digests
 
 
 class StatisticsReceipt(TypedDict):

@@ -21,6 +21,7 @@ from unetflow.progress import progress
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import Calibration
+from unetflow.provenance.shard_lists import Stored, unchanged
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ def calibrate(
     *,
     images: Sequence[str | Path],
     predictions: Sequence[str | Path],
+    stored: Sequence[Stored],
     receipt: str | Path,
     dataset: Dataset,
     scoring: Scoring,
@@ -39,10 +41,12 @@ def calibrate(
     one nearest to 0.5 is taken. Which of them instances are made at, or 0.5 without validation
     images, `unetflow.evaluate.choosing.instance_threshold` says, and warns. The receipt warns
     of images in which far more objects are found than annotated.
+    `stored` are all stores that are read, with the receipts that tell of them, as in other rules.
     """
     record = RunRecord(receipt)
     rows: list[dict[str, str | float | None]] = []
     with (
+        unchanged(*stored),
         progress("calibrate", total=len(images)) as tick,
         dask.config.set(num_workers=scoring.threads),
     ):

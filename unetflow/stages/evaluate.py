@@ -1,7 +1,7 @@
 """Rule evaluate: all scores of one image as a table."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from unetflow.metrics import contingency
 from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import Calibration, InstancesOfClass, InstancesReceipt
+from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.store.files import write_whole
 from unetflow.store.instances import instances_of_class
 from unetflow.store.names import INSTANCES, of_labels
@@ -39,6 +40,7 @@ def evaluate_image(
     calibration: str | Path,
     instances: str | Path,
     table: str | Path,
+    stored: Sequence[Stored],
     dataset: Dataset,
     scoring: Scoring,
     facts: Mapping[str, str],
@@ -48,12 +50,12 @@ def evaluate_image(
     Column `chosen` says whose choice the threshold was: "list" (the config's), "validation" (best
     on the validation images for this metric), "instances" (the stored labels) or "otsu", which is
     tried where there is one class. `facts` are the columns that name the image; `calibration` and
-    `instances` are receipts.
+    `instances` are receipts, `stored` all stores that are read with the receipts that tell of them.
     """
     record = RunRecord(table)
     chosen = read_receipt(calibration, Calibration)["thresholds"]
     rows: list[dict[str, str | float | None]] = []
-    with dask.config.set(num_workers=scoring.threads):
+    with unchanged(*stored), dask.config.set(num_workers=scoring.threads):
         for number, name in enumerate(dataset.classes, start=1):
             truth = Truth(image, dataset, number)
             calibrated = chosen_thresholds(chosen, name)

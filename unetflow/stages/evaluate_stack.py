@@ -15,6 +15,7 @@ from unetflow.metrics import CHALLENGE_THRESHOLDS, best_of_thresholds, scores_by
 from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import Calibration
+from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.store.files import write_whole
 
 MEMBRANES = Dataset(kind="interior", classes=("interior",))
@@ -24,6 +25,7 @@ def evaluate_stack(
     *,
     images: Sequence[str | Path],
     predictions: Sequence[str | Path],
+    stored: Sequence[Stored],
     calibration: str | Path,
     table: str | Path,
     facts: Mapping[str, str],
@@ -33,12 +35,13 @@ def evaluate_stack(
 
     Beside each, the best of the challenge's 11 thresholds, stands the value at the threshold that
     the validation images chose for this score (none without validation images). Slices may differ
-    in size; one at a time is in memory. `facts` are the first three of `STACK_COLUMNS`.
+    in size; one at a time is in memory. `stored` are all stores that are read, with the receipts
+    that tell of them, `facts` are the first three of `STACK_COLUMNS`.
     """
     record = RunRecord(table)
     chosen = chosen_thresholds(read_receipt(calibration, Calibration)["thresholds"])
     every = sorted({*CHALLENGE_THRESHOLDS, *chosen.values()})
-    with dask.config.set(num_workers=threads):
+    with unchanged(*stored), dask.config.set(num_workers=threads):
         truths = [Truth(image, MEMBRANES) for image in images]
         foregrounds = [
             truth.foreground_of(each) for truth, each in zip(truths, predictions, strict=True)

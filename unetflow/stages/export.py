@@ -1,6 +1,7 @@
 """Results in the formats of other programs: QuPath, ImageJ, viewers of slides, the ISBI challenge.
 
 Everything is written tile by tile or object by object: memory does not grow with the image.
+`stored` are the stores that are read, with the receipts that tell of them.
 """
 
 import gzip
@@ -19,6 +20,7 @@ from unetflow.export.tiff import TILE_PX, physical_size, resolution_tags, tiles_
 from unetflow.instances.table import read_objects
 from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.schemas import ImageReceipt, InstancesReceipt
+from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.store.arrays import read_array
 from unetflow.store.files import renamed_at_end
 from unetflow.store.foreground import read_foreground
@@ -34,6 +36,7 @@ def export_geojson(
     instances: str | Path,
     image_receipt: str | Path,
     classes: Sequence[str],
+    stored: Sequence[Stored],
     output: str | Path,
 ) -> None:
     """Instances as polygons for QuPath, gzipped GeoJSON: detections with class and colour.
@@ -48,6 +51,7 @@ def export_geojson(
     colours = {name: rgb_bytes(CLASSES[k % len(CLASSES)]) for k, name in enumerate(classes)}
     with (
         renamed_at_end(output) as partial,
+        unchanged(*stored),
         partial.open("wb") as file,
         # neither name nor time: the same objects give the same bytes
         gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
@@ -62,10 +66,10 @@ def export_geojson(
         packed.write(b"\n]}\n")
 
 
-def export_labels(*, store: str | Path, output: str | Path) -> None:
+def export_labels(*, store: str | Path, stored: Sequence[Stored], output: str | Path) -> None:
     """Instances as a tiled, compressed BigTIFF of uint32."""
     labels = read_array(store, of_labels(INSTANCES))
-    with renamed_at_end(output) as partial:
+    with renamed_at_end(output) as partial, unchanged(*stored):
         tifffile.imwrite(
             partial,
             tiles_of(labels.shape, lambda region: np.asarray(labels[region])),
@@ -86,6 +90,7 @@ def export_overlay(
     image_receipt: str | Path,
     store: str | Path,
     instances: str | Path,
+    stored: Sequence[Stored],
     output: str | Path,
 ) -> None:
     """The image with outlines of its instances as a pyramidal OME-TIFF, RGB in JPEG.
@@ -98,6 +103,7 @@ def export_overlay(
     levels = [read_array(image, str(k)) for k in range(len(prepared["levels"]))]
     with (
         renamed_at_end(output) as partial,
+        unchanged(*stored),
         tifffile.TiffWriter(partial, ome=True, bigtiff=True) as tiff,
     ):
         for k, level in enumerate(levels):
@@ -118,9 +124,15 @@ def export_overlay(
             )
 
 
-def export_stack(*, predictions: Sequence[str | Path], output: str | Path) -> None:
+def export_stack(
+    *, predictions: Sequence[str | Path], stored: Sequence[Stored], output: str | Path
+) -> None:
     """P(interior) of slices as one 32-bit TIFF stack, as the ISBI 2012 challenge wanted it."""
-    with renamed_at_end(output) as partial, tifffile.TiffWriter(partial, bigtiff=False) as tiff:
+    with (
+        renamed_at_end(output) as partial,
+        unchanged(*stored),
+        tifffile.TiffWriter(partial, bigtiff=False) as tiff,
+    ):
         for store in predictions:
             foreground_YX = read_foreground(store)[0]
             tiff.write(foreground_YX, photometric="minisblack", contiguous=True, metadata=None)

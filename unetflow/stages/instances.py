@@ -9,6 +9,9 @@ from unetflow.instances.labelled_store import label_store
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import Calibration, ForegroundReceipt
+from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
+from unetflow.store.names import FOREGROUND, INSTANCES, of_labels
+from unetflow.store.pyramid import level_shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +47,22 @@ def write_instances(
         for name in making.classes
     }
     foreground = read_receipt(foreground_receipt, ForegroundReceipt)
-    array, made = label_store(
-        store,
-        thresholds,
-        making.labelling,
-        table=table,
-        threads=threads,
-        decided_by={"foreground": foreground["digest"], "code": code},
-    )
+    with unchanged(Stored(store, foreground_receipt, [FOREGROUND])):
+        array, made = label_store(
+            store,
+            thresholds,
+            making.labelling,
+            table=table,
+            threads=threads,
+            decided_by={"foreground": foreground["digest"], "code": code},
+        )
+    levels = [of_labels(INSTANCES, k) for k in range(len(level_shapes(array.array.shape)))]
     content = {
         "shape": array.array.shape,
         "digest": array.content_digest(),
         "instances": sum(of["instances"] for of in made.values()),
         "classes": made,
+        "shards": write_shard_list(receipt, store, levels),
     }
     write_receipt(receipt, content)
     record.write(threads=threads)

@@ -12,6 +12,8 @@ from unetflow.predict.stored_foreground import write_foreground, write_foregroun
 from unetflow.predict.suitability import check_image, other_intensities
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
+from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
+from unetflow.store.names import TISSUE
 from unetflow.store.ome import pixel_size
 from unetflow.store.shards import SHARD_PX, read_array
 from unetflow.store.tissue_mask import read_tissue
@@ -50,21 +52,23 @@ def predict_store(
     for warning in warnings:
         log.warning("%s: %s", image, warning)
     size, most = pixel_size(image), squares(pixels.shape[1:], SHARD_PX)
-    foreground = write_foreground(
-        ensemble,
-        pixels,
-        store,
-        size=size,
-        tissue=read_tissue(image, prepared["tissue"]),
-        decided_by={
-            "image": prepared["levels"][0]["digest"],
-            "tissue": prepared["tissue"] and prepared["tissue"]["digest"],
-            "models": ensemble.digests,
-            "code": code,
-        },
-        options=options,
-        machine=replace(machine, threads=min(machine.threads, most)),
-    )
+    tissue = [TISSUE] if prepared["tissue"] else []
+    with unchanged(Stored(image, image_receipt, ["0", *tissue])):
+        foreground = write_foreground(
+            ensemble,
+            pixels,
+            store,
+            size=size,
+            tissue=read_tissue(image, prepared["tissue"]),
+            decided_by={
+                "image": prepared["levels"][0]["digest"],
+                "tissue": prepared["tissue"] and prepared["tissue"]["digest"],
+                "models": ensemble.digests,
+                "code": code,
+            },
+            options=options,
+            machine=replace(machine, threads=min(machine.threads, most)),
+        )
     content = {
         "shape": foreground.array.shape,
         "dtype": str(foreground.array.dtype),
@@ -73,8 +77,9 @@ def predict_store(
     }
     if options.share in (None, END):
         digest = foreground.content_digest()
-        write_foreground_levels(store, foreground, digest, machine.threads, size=size)
-        write_receipt(receipt, {**content, "digest": digest})
+        levels = write_foreground_levels(store, foreground, digest, machine.threads, size=size)
+        shards = write_shard_list(receipt, store, levels)
+        write_receipt(receipt, {**content, "digest": digest, "shards": shards})
     else:
         write_receipt(receipt, {**content, "share": options.share})
     record.write(**foreground.chosen, ended_on=machine_of(foreground.chosen["device"]))

@@ -27,6 +27,8 @@ from unetflow.images.tissue_finding import COARSE, THRESHOLD, coarse_level, find
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import Unreadable
+from unetflow.provenance.shard_lists import write_shard_list
+from unetflow.store.names import TISSUE
 from unetflow.store.ome import PixelSize, ome_image, write_group
 from unetflow.store.pyramid import clear_levels, halve, halved, level_shapes
 from unetflow.store.shards import Layout, ShardedArray, clear, open_array
@@ -106,6 +108,9 @@ def prepare_image(
             "unreadable": unreadable,
             "tissue": kept.described() if kept else None,
             "pixels": _described_pixels(moments),
+            "shards": write_shard_list(
+                receipt, store, [*map(str, range(len(arrays))), *([TISSUE] if kept else [])]
+            ),
         },
     )
     record.write(path=str(path))

@@ -22,7 +22,8 @@ from unetflow.labels.reading import Reader, label_reader, polygon_reader
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import ImageReceipt, LevelOfImage, Unreadable
-from unetflow.store.names import CLASS, IGNORE, TRUTH, of_labels
+from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
+from unetflow.store.names import CLASS, IGNORE, TISSUE, TRUTH, of_labels
 from unetflow.store.ome import pixel_size, write_labels
 from unetflow.store.pyramid import clear_levels, every_second, halve
 from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array, read_array
@@ -85,12 +86,14 @@ def prepare_truth(
         raise LabelsError(replaced(raw["path"]))
     for finer, coarser in itertools.chain(*(itertools.pairwise(a) for a in arrays.values())):
         halve(finer, coarser, every_second)
-    counted = count_truth(
-        {name: of[0] for name, of in arrays.items()},
-        read_array(store, "0"),
-        dataset,
-        read_tissue(store, image["tissue"]),
-    )
+    pixels = Stored(store, image_receipt, ["0", *([TISSUE] if image["tissue"] else [])])
+    with unchanged(pixels):
+        counted = count_truth(
+            {name: of[0] for name, of in arrays.items()},
+            read_array(store, "0"),
+            dataset,
+            read_tissue(store, image["tissue"]),
+        )
     if counted.is_image:
         raise LabelsError(
             f"{raw['path']}: is given as a truth and holds the very pixels of its image. Correct "
@@ -103,11 +106,13 @@ def prepare_truth(
     for warning in warnings:
         log.warning(warning)
     digest = "".join(of[0].content_digest() for of in arrays.values())
+    levels = [of_labels(name, k) for name in names for k in range(len(image["levels"]))]
     content = {
         "sources": {"truth": source.digest},
         "shape": shape_px,
         "digest": digest,
         "warnings": warnings,
+        "shards": write_shard_list(receipt, store, levels),
     }
     write_receipt(receipt, {**content, **counted.described(dataset)})
     record.write(path=raw["path"])

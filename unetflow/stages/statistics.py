@@ -15,6 +15,7 @@ from unetflow.labels.annotation import Annotation
 from unetflow.labels.dataset import Dataset
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
+from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.store.arrays import StoredArray
 from unetflow.store.shards import read_array
 from unetflow.tiles.regions import Region, shard_grid, shard_region
@@ -26,6 +27,7 @@ MOST_OF_VARIANCE = 0.99  # that one pixel may make up: all others have a tenth o
 def write_statistics(
     *,
     images: Sequence[str | Path],
+    stored: Sequence[Stored],
     receipt: str | Path,
     dataset: Dataset,
     percentiles: Sequence[float] | None,
@@ -35,25 +37,27 @@ def write_statistics(
     Images are normalised by mean and deviation or, with `percentiles` (low, high) in percent, by
     the middle of those two values and half their difference, which few bright pixels do not move.
     Read shard by shard; pixels are counted after separating what touches, ignored ones left out.
+    `stored` are the images' stores, with the receipts that tell of pixels and truth.
     Raises ModelError where the images differ in channels, show nothing, or lack a class, and where
     a single pixel would decide the deviation.
     """
     record = RunRecord(receipt)
-    _check_channels(images)
-    moments = Moments()
-    pixels_of_class = np.zeros(len(dataset.classes) + 1, np.int64)
-    for image in images:
-        for found in _of_blocks(read_array(image, "0"), Moments.of):
-            moments.merge(found)
-        pixels_of_class += _class_pixels(image, dataset)
-    mean, deviation = moments.mean, moments.deviation
-    _check_contrast(deviation)
-    _check_classes(pixels_of_class, dataset)
-    if percentiles is None:
-        _check_outliers(moments)
-    else:
-        low, high = _percentiles(images, moments, percentiles)
-        mean, deviation = (high + low) / 2, (high - low) / 2
+    with unchanged(*stored):
+        _check_channels(images)
+        moments = Moments()
+        pixels_of_class = np.zeros(len(dataset.classes) + 1, np.int64)
+        for image in images:
+            for found in _of_blocks(read_array(image, "0"), Moments.of):
+                moments.merge(found)
+            pixels_of_class += _class_pixels(image, dataset)
+        mean, deviation = moments.mean, moments.deviation
+        _check_contrast(deviation)
+        _check_classes(pixels_of_class, dataset)
+        if percentiles is None:
+            _check_outliers(moments)
+        else:
+            low, high = _percentiles(images, moments, percentiles)
+            mean, deviation = (high + low) / 2, (high - low) / 2
     write_receipt(
         receipt,
         {

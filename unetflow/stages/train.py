@@ -23,6 +23,7 @@ from unetflow.networks.model_file import ModelDescription, TrainingSummary, save
 from unetflow.networks.network import Network
 from unetflow.provenance.receipts import distinct, read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
+from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.store.files import digest_of, digest_of_file, write_whole
 from unetflow.store.shards import read_array
 from unetflow.train.checkpoints import Checkpoint
@@ -43,6 +44,7 @@ class TrainingInputs:
     weights: Sequence[str | Path]  # their weight maps; empty: none
     validation_images: Sequence[str | Path]
     receipts: Sequence[str | Path]  # of all images, truths and weight maps
+    stored: Sequence[Stored]  # all these stores with the receipts that tell of them
     statistics: str | Path  # receipt
     pretrained: str | Path | None = None  # model file to start from
 
@@ -127,7 +129,8 @@ def train_in_process(job: TrainingJob) -> None:
     )
     training, validation = _open(job, recipe, statistics)
     if not run.ended:
-        held = hold([*training, *validation], processes_here())
+        with unchanged(*job.inputs.stored):
+            held = hold([*training, *validation], processes_here())
         workers = threads // 4 if device == "cpu" else threads - 1  # the step needs the others
         run.train(held[: len(training)], held[len(training) :], workers=max(1, workers))
     if fabric.is_global_zero:

@@ -12,6 +12,7 @@ from unetflow.labels.encoding import separate_touching
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import TruthReceipt
+from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
 from unetflow.store.names import IGNORE, TRUTH, of_labels
 from unetflow.store.shards import Index, Layout, open_array, read_array
 from unetflow.tiles.regions import with_halo
@@ -63,6 +64,8 @@ def write_weights(
         block = separation_term(separated, w0=w0, sigma_px=sigma_px)[inner]
         term.write(index, np.where(np.asarray(ignore[region]) != 0, np.float32(0), block))
 
-    for_each(make, term.missing(), threads=threads, what="weights")
-    write_receipt(receipt, {"shape": labels.shape, "digest": term.content_digest()})
+    with unchanged(Stored(truth, truth_receipt, [of_labels(TRUTH), of_labels(IGNORE)])):
+        for_each(make, term.missing(), threads=threads, what="weights")
+    content = {"shape": labels.shape, "digest": term.content_digest()}
+    write_receipt(receipt, {**content, "shards": write_shard_list(receipt, store, [""])})
     record.write()

@@ -7,6 +7,7 @@ TensorStore must be in no process that forks; those of this package start anew o
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
@@ -28,8 +29,6 @@ CONTEXT = ts.Context(
         "cache_pool": {
             "total_bytes_limit": 0
         },  # `unetflow.store.chunk_cache` keeps what is read again
-        "file_io_sync": False,  # what a power loss damages or takes away is found when it is read
-        "file_io_locking": {"mode": "none"},  # a shard has one writer and is renamed when whole
     }
 )
 
@@ -44,16 +43,14 @@ class StoredArray:
     Reading raises DamagedError where what is on disk is damaged: every chunk has a checksum.
     """
 
-    def __init__(self, path: Path, *, writable: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         spec = {
             "driver": "zarr3",
             "kvstore": {"driver": "file", "path": str(path.resolve())},
-            # Else a shard of nothing but the fill value is no file, and counts as unfinished.
-            "store_data_equal_to_fill_value": True,
             "fill_missing_data_reads": False,
         }
         try:
-            opening = ts.open(spec, open=True, read=True, write=writable, context=CONTEXT)
+            opening = ts.open(spec, open=True, read=True, context=CONTEXT)
             self._array = opening.result()
             self.attrs: dict[str, Any] = json.loads((path / "zarr.json").read_text())["attributes"]
         except (OSError, ValueError, KeyError) as error:
@@ -81,11 +78,6 @@ class StoredArray:
                 "command again: damaged shards are done again."
             ) from error
 
-    def write(self, region: Region, block: np.ndarray) -> None:
-        """Write a region of whole shards; each appears at once. Raises OSError and ValueError."""
-        with ts.Transaction() as together:
-            self._array.with_transaction(together)[region].write(block).result()
-
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         return self[...].astype(dtype or self.dtype, copy=False)
 
@@ -99,6 +91,33 @@ class StoredArray:
         if len(parts) > self.ndim:
             raise IndexError(f"{key!r} has more than the {self.ndim} axes of {self.path}")
         return tuple(_clipped(part, size) for part, size in zip(parts, self.shape, strict=True))
+
+
+class Encoder:
+    """Blocks of an array with these metadata (a zarr.json) as Zarr stores them, made in memory."""
+
+    def __init__(self, metadata: Mapping[str, object]) -> None:
+        spec = {
+            "driver": "zarr3",
+            "kvstore": {"driver": "memory"},
+            "metadata": dict(metadata),
+            # Else a shard of nothing but the fill value is no file, and counts as unfinished.
+            "store_data_equal_to_fill_value": True,
+        }
+        context = ts.Context(CONTEXT.spec.to_json())  # has a memory of its own
+        self._array = ts.open(spec, create=True, context=context).result()
+        files = self._array.kvstore
+        assert files is not None  # an array of Zarr lies in one
+        self._files = files
+
+    def encoded(self, index: Sequence[int], region: Region, block: np.ndarray) -> bytes:
+        """The shard at `index`, whose pixels are `region`. Raises ValueError for other types."""
+        key = "/".join(["c", *map(str, index)])
+        with ts.Transaction() as together:
+            self._array.with_transaction(together)[region].write(block).result()
+        encoded: bytes = self._files.read(key).result().value
+        self._files.write(key, None).result()
+        return encoded
 
 
 def read_array(store: str | Path, name: str) -> StoredArray:

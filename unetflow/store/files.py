@@ -23,10 +23,11 @@ def digest_of_file(path: str | Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def write_whole(path: str | Path, content: bytes) -> None:
+def write_whole(path: str | Path, *parts: bytes | memoryview, sync: bool = True) -> None:
     """Write a file by rename: after a kill at any moment it is the old one or the new one, whole.
 
-    Raises StoreError, naming the file, where the disk is full or read-only.
+    Without `sync` a power loss may damage it. Raises StoreError, naming the file, where the disk
+    is full or read-only.
     """
     path = Path(path)
     try:
@@ -34,9 +35,10 @@ def write_whole(path: str | Path, content: bytes) -> None:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             with temporary.open("xb") as file:  # made by the kernel with the rights of any new file
-                file.write(content)
+                file.writelines(parts)
                 file.flush()
-                os.fsync(file.fileno())
+                if sync:
+                    os.fsync(file.fileno())
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)

@@ -94,7 +94,10 @@ def write_labels(store: str | Path, name: str, size: PixelSize, *, levels: int =
     scales = {str(k): size.at_level(k) for k in range(levels)}
     attributes = ome_image(name, axes, scales, unit=size.unit, label=True)
     write_group(store, f"labels/{name}", attributes)
-    listed = read_attributes(store, "labels").get("ome", {}).get("labels", [])
+    try:
+        listed = {*read_attributes(store, "labels")["ome"]["labels"]}
+    except (KeyError, TypeError):  # there are none yet, or it is damaged
+        listed = set()
     write_group(store, "labels", {"ome": {"version": "0.5", "labels": sorted({*listed, name})}})
 
 
@@ -103,15 +106,15 @@ def pixel_size(store: str | Path) -> PixelSize:
 
     Raises StoreError where the store does not say it.
     """
-    ome = read_attributes(store).get("ome")
-    if not ome:
+    try:
+        multiscale = read_attributes(store)["ome"]["multiscales"][0]
+        spatial = [axis["type"] == "space" for axis in multiscale["axes"]]
+        unit = next((axis["unit"] for axis in multiscale["axes"] if "unit" in axis), None)
+        scale = multiscale["datasets"][0]["coordinateTransformations"][0]["scale"]
+        steps = [float(step) for step, is_space in zip(scale, spatial, strict=True) if is_space]
+    except (LookupError, TypeError, ValueError) as error:
         raise StoreError(
             f"{store}: its zarr.json is not there or damaged. Delete the receipts of this store "
             "and run the same command again: it is written anew."
-        )
-    multiscale = ome["multiscales"][0]
-    spatial = [axis["type"] == "space" for axis in multiscale["axes"]]
-    unit = next((axis["unit"] for axis in multiscale["axes"] if "unit" in axis), None)
-    scale = multiscale["datasets"][0]["coordinateTransformations"][0]["scale"]
-    steps = (float(step) for step, is_space in zip(scale, spatial, strict=True) if is_space)
+        ) from error
     return PixelSize(tuple(steps), unit)

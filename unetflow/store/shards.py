@@ -1,76 +1,58 @@
 """Zarr arrays that survive a kill at any moment: one writer per shard, restarts.
 
 A store is no output of the workflow; its receipt is (`unetflow.provenance.receipts`). Each array
-carries the digest of all that decides its content. Opening it again with the same digest keeps its
-finished shards; with another digest *that array* is cleared. Shards are written whole, by rename,
-so one that exists is finished; every chunk ends in a CRC32C, so one that is damaged is found.
+carries the digest of all that decides its content, its *making*, and so does each shard
+(`unetflow.store.stamps`). Opening it again with the same making keeps its finished shards; with
+another *that array* is cleared. Who writes it is known by its lock (`unetflow.store.locks`). Shards
+are written whole, by rename, so one that exists is finished; its stamp has a digest, so one that is
+damaged is found.
 """
 
-import hashlib
 import json
 import logging
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
-from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 
 from unetflow.errors import StoreError
-from unetflow.store.arrays import DamagedError, StoredArray, in_short
+from unetflow.store.arrays import Encoder, StoredArray
 from unetflow.store.arrays import read_array as read_array  # who also writes finds them here
 from unetflow.store.arrays import read_lazily as read_lazily
-from unetflow.store.files import digest_of
-from unetflow.tiles.regions import shard_grid, shard_region
+from unetflow.store.files import digest_of, write_whole
+from unetflow.store.layout import CHUNK_PX as CHUNK_PX
+from unetflow.store.layout import SHARD_PX as SHARD_PX
+from unetflow.store.layout import Layout as Layout
+from unetflow.store.locks import Lock
+from unetflow.store.stamps import Index as Index
+from unetflow.store.stamps import ShardFiles
+from unetflow.tiles.regions import shard_region
 
 log = logging.getLogger(__name__)
 
 
-CHUNK_PX = 512  # smallest readable piece of an array of images or labels
-SHARD_PX = 1024  # smallest writable piece
-Index = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What an array looks like on disk. The last axes are spatial: (Y, X) or (Z, Y, X)."""
-
-    shape: tuple[int, ...]  # [px] on spatial axes
-    dtype: str
-    axes: tuple[str, ...]  # "c", "z", "y", "x"
-    shard_px: int = SHARD_PX
-    chunk_px: int = CHUNK_PX
-
-    @property
-    def shards(self) -> tuple[int, ...]:
-        """Shard shape: all channels together, planes one by one, `shard_px` along y and x."""
-        return self._pieces(self.shard_px, whole_channels=True)
-
-    @property
-    def chunks(self) -> tuple[int, ...]:
-        """Chunk shape: one channel, one plane, `chunk_px` along y and x."""
-        return self._pieces(self.chunk_px, whole_channels=False)
-
-    def _pieces(self, size_px: int, *, whole_channels: bool) -> tuple[int, ...]:
-        sizes = {"c": self.shape[0] if whole_channels else 1, "z": 1}
-        return tuple(sizes.get(axis, size_px) for axis in self.axes)
-
-
 class ShardedArray:
-    """A Zarr array opened for writing whole shards; made by `open_array`."""
+    """A Zarr array opened for writing whole shards; made by `open_array`.
 
-    def __init__(self, path: Path, chosen: dict[str, Any]) -> None:
-        self.array = StoredArray(path, writable=True)
+    Its lock is held until nobody refers to it any more.
+    """
+
+    def __init__(self, path: Path, layout: Layout, made: Mapping[str, Any], lock: Lock) -> None:
+        self.array = StoredArray(path)
         self.path = path
-        self.chosen = chosen  # what was resolved automatically when the array was created
+        # what was resolved automatically when the array was created
+        self.chosen: dict[str, Any] = dict(made["chosen"])
+        self._files, self._making, self._lock = ShardFiles.of(path), _making(made), lock
+        self._encoder = Encoder(layout.metadata)
 
     def shards(self) -> list[Index]:
         """Indices of all shards, in the order of their keys."""
-        return shard_grid(self.array.shape, self.array.shards)
+        return self._files.indices()
 
     def region(self, index: Index) -> tuple[slice, ...]:
         """The pixels of a shard, clipped at the end of the array."""
@@ -78,44 +60,46 @@ class ShardedArray:
 
     def missing(self) -> list[Index]:
         """Shards that are not finished yet."""
-        return [index for index in self.shards() if not self._file(index).exists()]
+        return [index for index in self.shards() if not self._files.file(index).exists()]
 
     def write(self, index: Index, block: np.ndarray) -> None:
-        """Store one shard, whole. Raises StoreError where the disk refuses it."""
+        """Store one shard, whole. Raises StoreError where the disk refuses it or the lock is lost.
+
+        A power loss may damage it or take it away: that is found when it is read or opened again.
+        """
         region = self.region(index)
         if block.shape != tuple(part.stop - part.start for part in region):
             raise ValueError(f"shard {index} of {self.path} is no block of shape {block.shape}")
-        try:
-            self.array.write(region, block)
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{self.path}: shard {index} could not be written ({in_short(error)}). Make room "
-                "or rights and run the same command again: finished shards are kept."
-            ) from error
+        parts = self._files.stamped(self._encoder.encoded(index, region, block), self._making)
+        self._lock.confirm()
+        write_whole(self._files.file(index), *parts, sync=False)
 
-    def drop_unreadable(self) -> None:
-        """Delete finished shards that cannot be decoded, after a power loss say, and name them."""
+    def drop_unusable(self) -> None:
+        """Delete shards of another making and damaged ones, after a power loss say, and name them.
+
+        Where others write the array too, they are left to who opened it first.
+        """
+        if self._lock.is_shared():
+            return
+        for leftover in self.path.glob("c/**/.*.*"):  # shards that were not whole yet
+            leftover.unlink()
         for index in self.shards():
-            if not self._file(index).exists():
-                continue
-            try:
-                self.array[self.region(index)]
-            except DamagedError as error:
-                why = in_short(error.__cause__ or error)
-                log.warning("%s: shard %s is damaged (%s): doing it again", self.path, index, why)
-                self._file(index).unlink()
+            if why := self._fault(index):
+                log.warning("%s: shard %s %s: doing it again", self.path, index, why)
+                self._files.file(index).unlink()
 
     def content_digest(self) -> str:
         """Digest of what readers see: metadata without attributes, and every shard's bytes."""
-        metadata = json.loads((self.path / "zarr.json").read_text())
-        metadata.pop("attributes", None)
-        digest = hashlib.blake2b(digest_of(metadata).encode(), digest_size=16)
-        for index in self.shards():
-            digest.update(self._file(index).read_bytes())
-        return digest.hexdigest()
+        return digest_of([self._files.metadata, self._files.contents()])
 
-    def _file(self, index: Index) -> Path:
-        return self.path.joinpath("c", *map(str, index))
+    def _fault(self, index: Index) -> str | None:
+        """Why a shard that is there is of no use, None where it is or is not there."""
+        if not self._files.file(index).exists():
+            return None
+        stamp = self._files.stamp(index)
+        if stamp is None or not self._files.is_whole(index):
+            return "is damaged"
+        return None if stamp.making == self._making else "is of another making"
 
 
 def open_array(
@@ -135,28 +119,16 @@ def open_array(
     missing; else the array is cleared, and the log says what is different. Damaged shards and
     leftovers are removed.
     """
-    path = Path(store) / name
-    wanted = json.loads(json.dumps(dict(decided_by)))
-    for leftover in path.glob("c/**/*.__lock"):  # shards that were not whole yet
-        leftover.unlink()
-    found = _found(path)
-    if found is not None:
-        reason = _difference(found, wanted, layout)
-        if reason is None:
-            sharded = ShardedArray(path, dict(found["chosen"]))
-            sharded.drop_unreadable()
-            total, missing = len(sharded.shards()), len(sharded.missing())
-            if not missing or can_have(sharded.chosen):
-                log.info("%s: kept %d of %d shards", path, total - missing, total)
-                return sharded
-            reason = f"it was begun with {found['chosen']}, which cannot be had here now"
-            if total > missing:
-                log.warning("%s: %d finished shards are lost", path, total - missing)
-        log.info("%s: starting anew, because %s", path, reason)
-    clear(path)
-    made = {"decided_by": wanted, "chosen": dict(chosen or {}), "layout": _described(layout)}
-    _create(Path(store), name, layout, {"unetflow": made})
-    return ShardedArray(path, dict(chosen or {}))
+    path, wanted = Path(store) / name, _wanted(decided_by, layout)
+    with _opening(path, wanted) as lock:
+        array = _continued(path, layout, wanted, lock, can_have)
+        if array is None:
+            clear(path)
+            made = {**wanted, "chosen": dict(chosen or {})}
+            _create(path, layout, made)
+            array = ShardedArray(path, layout, made, lock)
+    weakref.finalize(array, lock.release)
+    return array
 
 
 def join_array(
@@ -166,16 +138,18 @@ def join_array(
 
     Nothing is cleared or removed. Raises StoreError where there is none, or one of another making.
     """
-    path = Path(store) / name
-    found = _found(path)
-    wanted = json.loads(json.dumps(dict(decided_by)))
-    reason = "it is not there" if found is None else _difference(found, wanted, layout)
-    if found is None or reason is not None:
-        raise StoreError(
-            f"{path}: cannot be joined, because {reason}. Delete the receipts beside the store and "
-            "run the same command again: the array is begun anew."
-        )
-    return ShardedArray(path, dict(found["chosen"]))
+    path, wanted = Path(store) / name, _wanted(decided_by, layout)
+    with _opening(path, wanted) as lock:
+        found = _found(path)
+        reason = "it is not there" if found is None else _difference(found, wanted, layout)
+        if found is None or reason is not None:
+            raise StoreError(
+                f"{path}: cannot be joined, because {reason}. Delete the receipts beside the store "
+                "and run the same command again: the array is begun anew."
+            )
+        array = ShardedArray(path, layout, found["attributes"]["unetflow"], lock)
+    weakref.finalize(array, lock.release)
+    return array
 
 
 def clear(path: Path) -> None:
@@ -188,56 +162,92 @@ def clear(path: Path) -> None:
         shutil.rmtree(trash, ignore_errors=True)
 
 
-def _create(store: Path, name: str, layout: Layout, attributes: Mapping[str, object]) -> None:
+@contextmanager
+def _opening(path: Path, wanted: Mapping[str, Any]) -> Iterator[Lock]:
+    """The lock of an array, which nobody else opens meanwhile; kept but after an error."""
+    lock = Lock(path, _making(wanted))
     try:
-        zarr.create_array(
-            store / name,
-            shape=layout.shape,
-            dtype=layout.dtype,
-            chunks=layout.chunks,
-            shards=layout.shards,
-            compressors=(
-                BloscCodec(
-                    typesize=np.dtype(layout.dtype).itemsize,
-                    cname="zstd",
-                    clevel=1,
-                    shuffle=BloscShuffle.shuffle,
-                ),
-                Crc32cCodec(),
-            ),
-            dimension_names=layout.axes,
-            attributes=attributes,
-            zarr_format=3,
-        )
-    except OSError as error:
+        yield lock
+        lock.share()
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _continued(
+    path: Path,
+    layout: Layout,
+    wanted: Mapping[str, Any],
+    lock: Lock,
+    can_have: Callable[[dict[str, Any]], bool],
+) -> ShardedArray | None:
+    """The array as it is there, without what is of no use; None where it must be begun anew."""
+    if not path.exists():
+        return None
+    found = _found(path)
+    reason = "it cannot be opened" if found is None else _difference(found, wanted, layout)
+    if found is not None and reason is None:
+        sharded = ShardedArray(path, layout, found["attributes"]["unetflow"], lock)
+        sharded.drop_unusable()
+        total, missing = len(sharded.shards()), len(sharded.missing())
+        if not missing or can_have(sharded.chosen):
+            log.info("%s: kept %d of %d shards", path, total - missing, total)
+            return sharded
+        reason = f"it was begun with {sharded.chosen}, which cannot be had here now"
+        if total > missing:
+            log.warning("%s: %d finished shards are lost", path, total - missing)
+    if lock.is_shared():
         raise StoreError(
-            f"{store / name}: could not be created ({error.strerror}). Make room or rights and "
-            "run the same command again."
-        ) from error
+            f"{path}: is being written by another process, and this one cannot go on with it, "
+            f"because {reason}. Wait until the other has ended, and run the same command again."
+        )
+    log.info("%s: starting anew, because %s", path, reason)
+    return None
+
+
+def _create(path: Path, layout: Layout, made: Mapping[str, Any]) -> None:
+    """The metadata of an array that has no shards yet."""
+    metadata = {**layout.metadata, "attributes": {"unetflow": made}}
+    write_whole(path / "zarr.json", json.dumps(metadata, indent=2).encode())
+
+
+def _wanted(decided_by: Mapping[str, object], layout: Layout) -> dict[str, Any]:
+    """What decides the content of an array, as JSON gives it back."""
+    decided: dict[str, Any] = json.loads(json.dumps(dict(decided_by)))
+    return {"decided_by": decided, "layout": layout.described}
+
+
+def _making(made: Mapping[str, Any]) -> str:
+    """Digest of what decides the content: in the lock and in each shard."""
+    return digest_of([made["decided_by"], made["layout"]])
 
 
 def _found(path: Path) -> dict[str, Any] | None:
-    """What an existing array says of its making, or None where there is no whole array."""
+    """The zarr.json of an array, None where there is none of ours. Raises StoreError."""
     try:
-        made: dict[str, Any] = json.loads((path / "zarr.json").read_text())["attributes"][
-            "unetflow"
-        ]
-    except (OSError, ValueError, KeyError):
+        found: dict[str, Any] = json.loads((path / "zarr.json").read_text())
+        made = found["attributes"]["unetflow"]
+        ours = isinstance(made["decided_by"], dict) and isinstance(made["chosen"], dict)
+        return found if ours else None
+    except (FileNotFoundError, NotADirectoryError, ValueError, LookupError, TypeError):
         return None
-    return made
+    except OSError as error:  # what cannot be read just now may be whole
+        raise StoreError(
+            f"{path}: its zarr.json could not be read ({error.strerror}). Mend that, or delete the "
+            "folder, and run the same command again."
+        ) from error
 
 
 def _difference(found: Mapping[str, Any], wanted: Mapping[str, Any], layout: Layout) -> str | None:
     """Why an array cannot be continued, in words, or None where it can."""
-    if found["layout"] != _described(layout):
+    made = found["attributes"]["unetflow"]
+    if made.get("layout") != wanted["layout"]:
         return "its layout is another one"
-    before = found["decided_by"]
-    keys = sorted(k for k in before.keys() | wanted.keys() if before.get(k) != wanted.get(k))
-    return "of another " + ", ".join(keys) if keys else None
-
-
-def _described(layout: Layout) -> list[object]:
-    """A layout as JSON gives it back."""
-    parts = (layout.shape, layout.dtype, layout.axes, layout.shards, layout.chunks)
-    described: list[object] = json.loads(json.dumps(parts))
-    return described
+    before, now = made["decided_by"], wanted["decided_by"]
+    keys = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+    if keys:
+        return "of another " + ", ".join(keys)
+    metadata = {key: value for key, value in found.items() if key != "attributes"}
+    if metadata != layout.metadata:
+        return "its zarr.json has another shape, type or codecs than it was made with"
+    return None

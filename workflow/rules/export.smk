@@ -24,6 +24,7 @@ rule export_geojson:
             table=under_results("predictions/{experiment}/fold{fold}/objects/{image}.parquet"),
             image_receipt=of_image("images/{receipt}.json"),
             classes=dataset("classes"),
+            stored=reads(INSTANCES),
             code=code("export_geojson"),
         ),
     script:
@@ -49,6 +50,7 @@ rule export_labels:
         **made_by(
             "export_labels",
             store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+            stored=reads(INSTANCES),
             code=code("export_labels"),
         ),
     script:
@@ -78,6 +80,7 @@ rule export_overlay:
             image_receipt=of_image("images/{receipt}.json"),
             store=under_results("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
             instances=of_image("predictions/{experiment}/fold{fold}/instances/{receipt}.json"),
+            stored=reads(PIXELS, INSTANCES),
             code=code("export_overlay"),
         ),
     script:
@@ -103,6 +106,7 @@ rule export_stack:
         **made_by(
             "export_stack",
             predictions=exported_slices("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+            stored=reads_each(exported_slices, FOREGROUNDS),
             code=code("export_stack"),
         ),
     script:

@@ -1,6 +1,17 @@
 # Which files the rules take: of a job's images and models, of all that is run, for exports.
 from itertools import chain
 
+# Stores, each with the receipt that tells of its shards
+PIXELS = "images/{image}.ome.zarr", "images/{receipt}.json"
+TRUTHS = "images/{image}.ome.zarr", "truth/{receipt}.json"
+FOREGROUNDS, INSTANCES = (
+    (
+        "predictions/{experiment}/fold{fold}/{image}.ome.zarr",
+        f"predictions/{{experiment}}/fold{{fold}}/{stage}/{{receipt}}.json",
+    )
+    for stage in ("foreground", "instances")
+)
+
 
 def images_of(pattern, *roles):
     """Function of wildcards: a path for each image with one of the roles in the fold."""
@@ -9,6 +20,31 @@ def images_of(pattern, *roles):
         SETTINGS.images_of(wildcards.experiment, wildcards.fold, *roles),
         **run_of(wildcards),
     )
+
+
+def reads(*pairs):
+    """Function of wildcards: the stores that a job of one image reads, each with its receipt."""
+
+    def stored(wildcards):
+        run = {key: getattr(wildcards, key, None) for key in ("experiment", "fold")}
+        return [[paths(of, [wildcards.image], **run)[0] for of in pair] for pair in pairs]
+
+    return stored
+
+
+def reads_each(choose, *pairs):
+    """The same of a job of many images; `choose` makes functions of wildcards of the patterns."""
+
+    def stored(wildcards):
+        found = ((choose(store)(wildcards), choose(of)(wildcards)) for store, of in pairs)
+        return [list(each) for lists in found for each in zip(*lists, strict=True)]
+
+    return stored
+
+
+def images_of_roles(*roles):
+    """As `images_of`, with the pattern last."""
+    return lambda pattern: images_of(pattern, *roles)
 
 
 def judged(pattern):
@@ -47,6 +83,14 @@ def weight_maps(pattern):
         return images_of(f"weights/{name}/{pattern}", "train")(wildcards) if name else []
 
     return maps
+
+
+def reads_of_training(wildcards):
+    """All stores that a network learns from, each with its receipt."""
+    return [
+        *reads_each(images_of_roles("train", "validation"), PIXELS, TRUTHS)(wildcards),
+        *reads_each(weight_maps, ("{image}.zarr", "{receipt}.json"))(wildcards),
+    ]
 
 
 def training_receipts(wildcards):

@@ -102,6 +102,7 @@ rule calibrate:
             "calibrate",
             images=judged("images/{image}.ome.zarr"),
             predictions=judged("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
+            stored=reads_each(judged, TRUTHS, FOREGROUNDS),
             kind=dataset("truth"),
             classes=dataset("classes"),
             thresholds=SETTINGS.config["calibrate"]["thresholds"],

@@ -35,6 +35,7 @@ rule train:
             pretrained=experiment("pretrained"),
             network=experiment("network"),
             recipe=experiment("recipe"),
+            stored=reads_of_training,
             kind=dataset("truth"),
             classes=dataset("classes"),
             mpp=dataset("mpp"),

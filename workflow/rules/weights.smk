@@ -54,6 +54,7 @@ rule statistics:
         **made_by(
             "statistics",
             images=images_of("images/{image}.ome.zarr", "train"),
+            stored=reads_each(images_of_roles("train"), PIXELS, TRUTHS),
             kind=dataset("truth"),
             classes=dataset("classes"),
             percentiles=dataset("percentiles"),
