@@ -77,13 +77,13 @@ def code(rule, *others):
     return code_digest(BASE / "scripts" / f"{rule}.py", *others)
 
 
-# What made each output: `unetflow.jobs.makings`. A rule names its params once, by `made_by`
+# What made each output: `unetflow.jobs.makings`. Params are named once, by `made_by`
 
 MAKING_OF = {}
 
 
 def made_by(job, /, *, sources=None, stores=None, **params):
-    """The params of the rule `job`, and `making`: all of them by name, for the record of the job.
+    """The params of a job, and `making`, which has all of them by name for its record.
 
     `sources` and `stores` are functions of wildcards: the raw files that a job reads, and the
     stores that its receipts speak of.
