@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from unetflow.images.file_links import checked_dataset
 from unetflow.images.kept_chunks import KEPT_BYTES
 from unetflow.images.opened import Opened, Unclear
 from unetflow.images.units import PixelUm, pixel_of, um_of
@@ -61,6 +62,7 @@ def open_hdf5(file: Path, dataset: str | None, *, axes: str | None) -> Opened:
         if not isinstance(array, h5py.Dataset):
             within = [name for name in found if name.startswith((dataset or "").strip("/"))]
             raise Unclear(f"{dataset} is no dataset, but holds {', '.join(within[:8])}", "path")
+        array = checked_dataset(array, file)
         tags = array.attrs.get("axistags")  # of ilastik and vigra
         keys = re.findall(r'"key":\s*"(\w)"', str(tags)) if tags is not None else []
         of = named_array(array, axes or "".join(keys) or None)

@@ -13,11 +13,14 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from unetflow.engine.memory import available_bytes
 from unetflow.errors import SlideError
 from unetflow.images.asked import SHEET, Door
+from unetflow.images.at_once import check_memory, peak_bytes
 from unetflow.images.kept_chunks import keep_chunks
 from unetflow.images.opened import Opened, Unclear
 from unetflow.images.picking import Picked
+from unetflow.images.pictures import Picture
 from unetflow.images.readers import READABLE, frame_file, open_file
 from unetflow.images.sources import split_dataset
 from unetflow.images.units import PixelUm, is_square, shown
@@ -79,6 +82,7 @@ class Slide:
         self.path = Path(path)
         self.door = door
         self._as_labels = as_labels
+        self._fitting: set[int] = set()  # levels that are not too large
         self._asked = _Asked(plane, time, axes, scene)
         self._open()
         shapes = [self._pick.shape_px(array.shape) for array in self._opened.levels]
@@ -142,6 +146,28 @@ class Slide:
                 "Put them beside it, or correct {}.",
             )
 
+    def peak_bytes(self, level: int) -> int:
+        """What reading one pixel of a level takes in memory, by the header of the file."""
+        return peak_bytes(self._opened.levels[level])
+
+    @property
+    def decodes_whole(self) -> bool:
+        """Whether a pixel can be read where all can, and nowhere else."""
+        return isinstance(self._opened.levels[0], Picture)
+
+    def check_size(self, level: int, free_bytes: int) -> None:
+        """Raise TooLargeError where a level takes more memory at once than that."""
+        height, width = self.levels[level].shape_px
+        check_memory(
+            self.path,
+            self.peak_bytes(level),
+            free_bytes,
+            f"level {level} ({height}x{width} px) is decoded "
+            + ("whole" if self.decodes_whole else "in pieces that are very large"),
+            "Save it as a tiled TIFF (vips tiffsave IN OUT.tif --tile --compression deflate "
+            f"--bigtiff), or give the job more memory{self.door.leave_out}.",
+        )
+
     def reopen(self) -> None:
         """Open the file again: what a network drive lost may be there now."""
         with contextlib.suppress(Exception):  # of a file that is gone
@@ -149,16 +175,26 @@ class Slide:
         self._open()
 
     def read(self, level: int, rows: slice, columns: slice) -> np.ndarray:
-        """Pixels (C, Y, X) of a region of a level. Raises SlideError where they do not decode."""
+        """Pixels (C, Y, X) of a region of a level.
+
+        Raises SlideError where they do not decode, TooLargeError where that takes too much memory.
+        """
+        if level not in self._fitting:
+            self.check_size(level, available_bytes())
+            self._fitting.add(level)
         try:
             pixels = self._pick.read(self._arrays[level], rows, columns)
         except Exception as error:  # decoders raise many kinds
             why, _, _ = str(error).partition("\n")
+            where = (
+                "cannot be decoded"
+                if self.decodes_whole
+                else f"level {level} cannot be read at rows {rows.start} to {rows.stop}, columns "
+                f"{columns.start} to {columns.stop}"
+            )
             raise SlideError(
-                f"{self.path}: level {level} cannot be read at rows {rows.start} to {rows.stop}, "
-                f"columns {columns.start} to {columns.stop} ({type(error).__name__}: {why}). The "
-                "file is damaged or its compression is not known: convert it"
-                f"{self.door.leave_out}."
+                f"{self.path}: {where} ({type(error).__name__}: {why}). The file is damaged or its "
+                f"compression is not known: convert it{self.door.leave_out}."
             ) from error
         if self._as_labels:
             return self._numbers(pixels)
