@@ -38,8 +38,8 @@ def axes_of(axes: int, given: str | None) -> str:
 
 
 def open_numpy(file: Path, *, axes: str | None) -> Opened:
-    """An array of a .npy file, which is not read before its pixels are needed."""
-    return named_array(np.load(file, mmap_mode="r", allow_pickle=False), axes)
+    """An array of a .npy file, which is not read before its pixels are needed; never of objects."""
+    return named_array(np.lib.format.open_memmap(file, mode="r"), axes)
 
 
 def open_hdf5(file: Path, dataset: str | None, *, axes: str | None) -> Opened:
@@ -62,6 +62,8 @@ def open_hdf5(file: Path, dataset: str | None, *, axes: str | None) -> Opened:
         if not isinstance(array, h5py.Dataset):
             within = [name for name in found if name.startswith((dataset or "").strip("/"))]
             raise Unclear(f"{dataset} is no dataset, but holds {', '.join(within[:8])}", "path")
+        if array.shape is None:
+            raise ValueError("the dataset holds nothing")
         array = checked_dataset(array, file)
         tags = array.attrs.get("axistags")  # of ilastik and vigra
         keys = re.findall(r'"key":\s*"(\w)"', str(tags)) if tags is not None else []

@@ -7,6 +7,8 @@ libraries: `unetflow.images.slide` puts them into words.
 import re
 from pathlib import Path
 
+import numpy as np
+
 from unetflow.images.arrays import HDF5_SUFFIXES, open_hdf5, open_numpy
 from unetflow.images.lossless import TIFF
 from unetflow.images.opened import Opened
@@ -48,6 +50,11 @@ def open_file(
     if suffix in OPENSLIDE_SUFFIXES:
         return open_with_openslide(file)
     return open_tiff(file, axes=axes, scene=scene, as_shown=as_shown)
+
+
+def holds_numbers(dtype: np.dtype) -> bool:
+    """Whether values are whole or real numbers that a store takes: no records, texts, objects."""
+    return dtype.kind in "buif" and dtype.itemsize <= 8
 
 
 def _is_tiff(file: Path) -> bool:

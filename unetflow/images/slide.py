@@ -5,7 +5,7 @@ Never a level at once, formats without tiles (PNG, JPEG) excepted.
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from unetflow.images.kept_chunks import keep_chunks
 from unetflow.images.opened import Opened, Unclear
 from unetflow.images.picking import Picked
 from unetflow.images.pictures import Picture
-from unetflow.images.readers import READABLE, frame_file, open_file
+from unetflow.images.readers import READABLE, frame_file, holds_numbers, open_file
 from unetflow.images.sources import split_dataset
 from unetflow.images.units import PixelUm, is_square, shown
 
@@ -85,19 +85,20 @@ class Slide:
         self._fitting: set[int] = set()  # levels that are not too large
         self._asked = _Asked(plane, time, axes, scene)
         self._open()
-        shapes = [self._pick.shape_px(array.shape) for array in self._opened.levels]
-        self.levels = _levels(path, shapes, self._opened.pixel_um, mpp)
+        with self._in_words():
+            shapes = [self._pick.shape_px(array.shape) for array in self._opened.levels]
+            self.levels = _levels(path, shapes, self._opened.pixel_um, mpp)
         self.axes = self._pick.axes  # as they lie in the file
         self.channels = 1 if as_labels else self._pick.channels(self._opened.levels[0].shape)
         self.dtype = np.dtype(self._opened.levels[0].dtype)
         self.not_applied = self._pick.not_applied
         self.notes = self._opened.notes  # what is not read, or not as it may be expected
-        if self.dtype.kind not in "buif":
+        if not holds_numbers(self.dtype):
             self.close()
             raise SlideError(
-                f"{self.path}: holds {self.dtype} values; an image holds whole or real numbers. "
-                "Save what is to be seen of it, such as the magnitude of complex numbers"
-                f"{door.leave_out}."
+                f"{self.path}: holds {self.dtype} values; an image holds whole or real numbers of "
+                "64 bits at most. Save what is to be seen of it, such as the magnitude of complex "
+                f"numbers{door.leave_out}."
             )
 
     def _open(self) -> None:
@@ -105,30 +106,32 @@ class Slide:
         if not file.exists():
             raise SlideError(f"{self.path}: there is no such file. Correct {self.door('path')}.")
         source, (plane, time, axes, scene) = self.path, self._asked
-        try:
+        with self._in_words():
             if file.is_dir() and not any((file / name).exists() for name in ZARR_MARKS):
                 source, plane = frame_file(file, time, plane)
                 time = None
             opened = open_file(source, axes=axes, scene=scene, as_shown=not self._as_labels)
-        except Unclear as error:
-            raise self._unclear(error) from error
+            self._opened: Opened = opened
+            self._pick = Picked.of(opened.axes, opened.levels[0].shape, plane=plane, time=time)
+            self._check_set()
+            self._arrays = [keep_chunks(array, opened.axes) for array in opened.levels]
+
+    @contextlib.contextmanager
+    def _in_words(self) -> Iterator[None]:
+        """Close the file after an error, and say what it means."""
+        try:
+            yield
         except Exception as error:  # decoders raise many kinds
+            with contextlib.suppress(Exception):  # it may not be open
+                self.close()
+            if isinstance(error, Unclear):
+                cure = error.cure.format(self.door(error.key))
+                raise SlideError(f"{self.path}: {error}. {cure}") from error
             why, _, _ = str(error).partition("\n")  # behind it are all decoders that were tried
             raise SlideError(
                 f"{self.path}: cannot be opened as an image ({type(error).__name__}: {why}). "
                 f"Readable are {READABLE}; check that the file is whole{self.door.leave_out}."
             ) from error
-        self._opened: Opened = opened
-        try:
-            self._pick = Picked.of(opened.axes, opened.levels[0].shape, plane=plane, time=time)
-            self._check_set()
-            self._arrays = [keep_chunks(array, opened.axes) for array in opened.levels]
-        except Unclear as error:
-            self.close()
-            raise self._unclear(error) from error
-
-    def _unclear(self, error: Unclear) -> SlideError:
-        return SlideError(f"{self.path}: {error}. {error.cure.format(self.door(error.key))}")
 
     def _check_set(self) -> None:
         """Refuse an image of which other files are missing: they would be read as zeros."""
@@ -251,6 +254,8 @@ def _levels(
             shown(mpp),
         )
     levels = []
+    if empty := [shape for shape in shapes if not min(shape)]:
+        raise Unclear(f"it has a level without pixels (shape {empty[0]})", "path")
     for shape, said in zip(shapes, of_file, strict=True):
         high, wide = (of / size for of, size in zip(shapes[0], shape, strict=True))
         if max(high / wide, wide / high) < OTHER_SHAPE:  # by rounding alone
