@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import settings
 from numpy.typing import NDArray
 from pipeline import Project, path_without_slurm, tiny_project
@@ -23,6 +24,7 @@ from unetflow.store.shards import Layout, open_array
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
+HEADER = "image\tdataset\tpath\ttruth\tsplit\tgroup\n"  # of the sheet of `config`
 
 needs_gpu = pytest.mark.gpu
 
@@ -80,6 +82,27 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     done = project.snakemake("--resources", "gpu=1")
     assert done.status == 0, done.text
     return project
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A small valid config in a folder of its own, with three images."""
+    monkeypatch.chdir(tmp_path)
+    rows = []
+    for name, split in (("a", "train"), ("b", "validation"), ("c", "test")):
+        tifffile.imwrite(f"{name}.tif", np.zeros((9, 7), np.uint8))
+        tifffile.imwrite(f"{name}-t.tif", np.zeros((9, 7), np.uint8))
+        rows.append(
+            f"{name}\tcells\t{{data}}/{name}.tif\t{{data}}/{name}-t.tif\t{split}\tg{name}\n"
+        )
+    Path("images.tsv").write_text(HEADER + "".join(rows))
+    return {
+        "results": "results",
+        "images": "images.tsv",
+        "data_dir": ".",
+        "datasets": {"cells": {"truth": "instances"}},
+        "experiments": {"unet": {"dataset": "cells", "network": {"name": "unet", "depth": 3}}},
+    }
 
 
 # PyTorch is imported where it is needed, so that tests that need none start without it

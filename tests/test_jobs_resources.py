@@ -1,13 +1,31 @@
 """What jobs ask of the cluster grows with the image and with the attempt."""
 
+import gzip
+import struct
 import sys
+import zlib
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import imagecodecs
+import numpy as np
 import pytest
+import tifffile
 
-from unetflow.jobs.resources import for_shards, gpus, growing, has_gpu, pixels_of, tiles_mb
+from unetflow.images.at_once import LEAST_BYTES
+from unetflow.jobs.resources import (
+    for_shards,
+    gpus,
+    growing,
+    has_gpu,
+    pixels_of,
+    reading,
+    tiles_mb,
+)
+from unetflow.jobs.sheet import Image
+from unetflow.jobs.sources import Sources
 from unetflow.networks import geometry_of
 from unetflow.predict.ensemble import SHARE_OF_MEMORY
 from unetflow.provenance.receipts import write_receipt
@@ -31,6 +49,55 @@ def test_a_bundle_asks_for_more_by_image(tmp_path: Path) -> None:
     assert minutes(SimpleNamespace(bundle="bundles/a"), names, 2) == 2 * (30 + 4 * 2)
     assert minutes(SimpleNamespace(bundle="s"), names, 1) == 30
     assert minutes(SimpleNamespace(fold="0"), names, 1) == 30
+
+
+def test_memory_for_reading_is_what_the_largest_file_takes_beyond_what_all_have() -> None:
+    small, large = LEAST_BYTES, LEAST_BYTES + 3_600_000_000
+    for peaks, wanted in (((), 2000), ((small, 9), 2000), ((small, large, large), 5600)):
+        memory = reading(2000, {None: peaks}.__getitem__)
+        assert (memory(None, 1), memory(None, 2)) == (wanted, 2 * wanted)
+
+
+def png_of(height: int, width: int) -> bytes:
+    """The header of a gray PNG, without pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = (header, b"IDAT")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        for chunk in chunks
+    )
+
+
+def test_planning_knows_by_headers_what_files_take_and_decodes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imagecodecs, "imread", None)
+    monkeypatch.chdir(tmp_path)
+    large = png_of(60_000, 60_000)
+    Path("i.png").write_bytes(large)
+    Path("bomb.png").write_bytes(png_of(2**31 - 1, 2**31 - 1))
+    tifffile.imwrite("strip.tif", np.zeros((3000, 1000), np.uint16), compression="zlib")
+    tifffile.imwrite(
+        "whole.tif", np.zeros((3000, 1000), np.uint16), compression="zlib", rowsperstrip=3000
+    )
+    Path("t.geojson.gz").write_bytes(gzip.compress(b"[" + b" " * 10**6 + b"]"))
+    Path("broken.tif").write_bytes(b"II*\0")
+    sources = Sources("cache.json")
+    image = Image("a", "cells", "i.png", "predict")
+    prepared = sources.as_prepared(image, None)
+    assert isinstance(prepared, dict)
+    assert prepared["peak_bytes"] == 3_600_000_000 + len(large)
+    refused = sources.as_prepared(replace(image, path="bomb.png"), None)
+    assert "is decoded whole, which takes 4.612e+09 GB of memory at once" in str(refused)
+    sources.save()
+    monkeypatch.setattr("unetflow.jobs.sources._as_prepared", None)  # it is remembered
+    sources = Sources("cache.json")
+    assert sources.as_prepared(image, None) == prepared
+    assert sources.peak_bytes("whole.tif") == 2 * 3000 * 1000 * 2
+    assert sources.peak_bytes("strip.tif") < 10**6
+    assert sources.peak_bytes("t.geojson.gz") == 15 * (10**6 + 2)
+    for name in ("bomb.png", "broken.tif", "gone.tif"):
+        assert sources.peak_bytes(name) == 0
 
 
 def test_receipts_of_predictions_and_broken_ones(tmp_path: Path) -> None:

@@ -11,33 +11,10 @@ import numpy as np
 import pytest
 import tifffile
 import yaml
-from conftest import ROOT
+from conftest import HEADER, ROOT
 
 from unetflow.errors import ConfigError
 from unetflow.jobs.settings import Settings, read_settings, role
-
-HEADER = "image\tdataset\tpath\ttruth\tsplit\tgroup\n"
-
-
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A small valid config in a folder of its own, with three images."""
-    monkeypatch.chdir(tmp_path)
-    rows = []
-    for name, split in (("a", "train"), ("b", "validation"), ("c", "test")):
-        tifffile.imwrite(f"{name}.tif", np.zeros((9, 7), np.uint8))
-        tifffile.imwrite(f"{name}-t.tif", np.zeros((9, 7), np.uint8))
-        rows.append(
-            f"{name}\tcells\t{{data}}/{name}.tif\t{{data}}/{name}-t.tif\t{split}\tg{name}\n"
-        )
-    Path("images.tsv").write_text(HEADER + "".join(rows))
-    return {
-        "results": "results",
-        "images": "images.tsv",
-        "data_dir": ".",
-        "datasets": {"cells": {"truth": "instances"}},
-        "experiments": {"unet": {"dataset": "cells", "network": {"name": "unet", "depth": 3}}},
-    }
 
 
 def read(config: dict[str, Any]) -> Settings:
@@ -154,7 +131,7 @@ def test_all_problems_come_in_one_error(config: dict[str, Any]) -> None:
     add("g\tmice\t{data}/a.tif\t\ttrain\t")
     tifffile.imwrite("c-t.tif", np.zeros((9, 8), np.uint8))
     add("h\tcells\t{data}/a.tif\t{data}/a-t.tif\ttest\tga")
-    with pytest.raises(ConfigError, match="7 problems") as caught:
+    with pytest.raises(ConfigError, match="8 problems") as caught:
         read(config)
     for part in (
         "images.tsv line 5: image 'a' is there twice",
@@ -163,6 +140,7 @@ def test_all_problems_come_in_one_error(config: dict[str, Any]) -> None:
         "image g: dataset 'mice' is not in the config; there are: cells",
         "image g: split train needs a truth",
         "group 'ga' of dataset cells is on both sides of a split (test, train)",
+        "images a and h are the same image of one file, and of the splits train and test: scores",
         "image c: ./c-t.tif: the truth is 9x8 px, the image 9x7 px",
     ):
         assert part in str(caught.value)
@@ -409,11 +387,13 @@ def test_what_the_schema_refuses_is_said_in_words(
 
 @pytest.mark.parametrize("folds", ["00", "01"])
 def test_three_folds_are_the_fewest(config: dict[str, Any], folds: str) -> None:
-    rows = [f"i{k}\tcells\ta.tif\ta-t.tif\t{fold}\t\n" for k, fold in enumerate(folds * 2)]
+    for k in range(6):
+        tifffile.imwrite(f"{k}.tif", np.zeros((9, 7), np.uint8))
+    rows = [f"i{k}\tcells\t{k}.tif\ta-t.tif\t{fold}\t\n" for k, fold in enumerate(folds * 2)]
     saved(HEADER + "".join(rows))
     with pytest.raises(ConfigError, match=r"one problem .*\n.*experiments\.unet: its images have"):
         read(config)
-    saved(HEADER + "".join(rows) + "x\tcells\ta.tif\ta-t.tif\t2\t\ny\tcells\ta.tif\ta-t.tif\t3\t\n")
+    saved(HEADER + "".join(rows) + "x\tcells\t4.tif\ta-t.tif\t2\t\ny\tcells\t5.tif\ta-t.tif\t3\t\n")
     assert read(config).notes == []
 
 

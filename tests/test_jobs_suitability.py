@@ -170,7 +170,7 @@ def test_no_file_is_opened_again_until_it_or_its_row_changes(
     image = Image("d", "cells", "d.ome.tif", "predict")
     sources = Sources("cache.json")
     found = sources.as_prepared(image, None)
-    assert found == {"channels": 1, "mpp": 0.5}
+    assert found == {"channels": 1, "mpp": 0.5, "peak_bytes": 2 * 64 * 64}
     sources.save()
     monkeypatch.setattr("unetflow.jobs.sources._as_prepared", lambda *_: "opened")
     assert Sources("cache.json").as_prepared(image, None) == found

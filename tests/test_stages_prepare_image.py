@@ -195,7 +195,8 @@ def test_one_hot_pixel_decides_no_normalisation(tmp_path: Path, hot: float) -> N
     pixels[150, 20] = hot
     store = prepare(tmp_path, pixels)
     truth(tmp_path, np.eye(200, 300, dtype=np.uint8))
-    job: dict[str, Any] = {"dataset": CELLS, "images": [store], "receipt": tmp_path / "s.json"}
+    receipt = tmp_path / "s.json"
+    job: dict[str, Any] = {"dataset": CELLS, "images": [store], "stored": [], "receipt": receipt}
     with pytest.raises(ModelError, match=r"a pixel of 1e?[+0-9]+ in channel 0 .* makes up 100.00%"):
         write_statistics(**job, percentiles=None)
     write_statistics(**job, percentiles=(1, 99))

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +78,25 @@ def test_an_export_asks_for_time_by_the_size_of_its_slide(finished: Project) -> 
     with changed(receipt, json.dumps(large)):
         done = finished.snakemake("-n", "--forcerun", "export_geojson", "--", export)
     assert "runtime=630" in done.text
+
+
+def test_jobs_ask_for_the_memory_that_their_files_take(finished: Project) -> None:
+    config = finished.config()
+    del config["demo"]
+    config |= {"results": "memory", "export": {}}
+    rows = [annotated(name, split) for name, split in IMAGES]
+    header = struct.pack(">4sIIBBBBB", b"IHDR", 60_000, 60_000, 8, 0, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    content = b"\x89PNG\r\n\x1a\n" + chunk + bytes(4) + b"IDAT"
+    (finished.demo_data / "large.png").write_bytes(content)
+    rows.append("large\tcells\t{data}/large.png\t{data}/large.png.tif\ttest")
+    (finished.demo_data / "large.png.tif").write_bytes(content)
+    done = finished.snakemake("-n", "--configfile", finished.write_case("memory", config, rows))
+    assert done.status == 0, done.text
+    of_large = done.text.split("output: memory/images/large.json")[1]
+    assert "mem_mb=5064," in of_large.split("rule ")[0]  # 2,000 MB, 3.6 GB, but 512 MiB of these
+    of_small = done.text.split("output: memory/images/train_00.json")[1]
+    assert "mem_mb=2000," in of_small.split("rule ")[0]
 
 
 def test_another_image_to_be_segmented_trains_nothing_and_hides_no_other_change(

@@ -13,6 +13,10 @@ class SlideError(UnetflowError):
     """An image file that cannot be opened, read or used as asked."""
 
 
+class TooLargeError(UnetflowError):
+    """A file that takes more memory at once than there is."""
+
+
 class LabelsError(UnetflowError):
     """A truth that does not fit its image or holds values without a meaning."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from unetflow.images.file_links import checked_dataset
 from unetflow.images.kept_chunks import KEPT_BYTES
 from unetflow.images.opened import Opened, Unclear
 from unetflow.images.units import PixelUm, pixel_of, um_of
@@ -37,8 +38,8 @@ def axes_of(axes: int, given: str | None) -> str:
 
 
 def open_numpy(file: Path, *, axes: str | None) -> Opened:
-    """An array of a .npy file, which is not read before its pixels are needed."""
-    return named_array(np.load(file, mmap_mode="r", allow_pickle=False), axes)
+    """An array of a .npy file, which is not read before its pixels are needed; never of objects."""
+    return named_array(np.lib.format.open_memmap(file, mode="r"), axes)
 
 
 def open_hdf5(file: Path, dataset: str | None, *, axes: str | None) -> Opened:
@@ -62,6 +63,9 @@ def open_hdf5(file: Path, dataset: str | None, *, axes: str | None) -> Opened:
             within = [name for name in found if name.startswith((dataset or "").strip("/") + "/")]
             here = ", ".join((within or found)[:8])
             raise Unclear(f"it holds no dataset {dataset}, but {here or 'none at all'}", "path")
+        if array.shape is None:
+            raise ValueError("the dataset holds nothing")
+        array = checked_dataset(array, file)
         tags = array.attrs.get("axistags")  # of ilastik and vigra
         keys = re.findall(r'"key":\s*"(\w)"', str(tags)) if tags is not None else []
         of = named_array(array, axes or "".join(keys) or None)

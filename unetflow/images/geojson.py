@@ -7,6 +7,8 @@ properties, in the forms that its versions since 0.2 gave them.
 
 import gzip
 import json
+import os
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,12 +20,18 @@ import shapely
 from shapely import Geometry
 from shapely.geometry import shape
 
+from unetflow.engine.memory import available_bytes
 from unetflow.errors import LabelsError
+from unetflow.images.at_once import check_memory
+from unetflow.images.crossings import MOST_CROSSINGS, is_tangled
 
 AREAS = ("Polygon", "MultiPolygon")
 LINES_AND_POINTS = ("Point", "MultiPoint", "LineString", "MultiLineString")
 GEOMETRIES = (*AREAS, *LINES_AND_POINTS, "GeometryCollection")
 MOST_PX = 1e9  # a coordinate that is larger is damaged, and overflows in shapely
+GZIP = b"\x1f\x8b"
+PIECE_BYTES = 2**24  # of text, unpacked at once
+PARSED_TIMES = 15  # of its bytes are in memory while a text becomes polygons: 9 to 14.4 measured
 KINDS = ("annotation", "detection", "cell", "tile", "tmacore", "root")  # QuPath's types of objects
 
 
@@ -46,9 +54,16 @@ def read_areas(path: str | Path) -> tuple[list[Area], Counter[str]]:
     GeometryCollection are one. Rings that are not closed are closed, self-crossing polygons are
     repaired (shapely's structure rule). Raises LabelsError for what is no GeoJSON.
     """
+    try:
+        return _areas(Path(path))
+    except RecursionError as error:
+        raise _no_geojson(path, "it is nested too deep") from error
+
+
+def _areas(path: Path) -> tuple[list[Area], Counter[str]]:
     found: list[Area] = []
     counted: Counter[str] = Counter()
-    for number, feature in enumerate(_load(Path(path))):
+    for number, feature in enumerate(_load(path)):
         if feature["geometry"] is None:
             counted["features without a geometry, left out"] += 1
             continue
@@ -75,36 +90,74 @@ def class_name(name: str) -> str:
     return ": ".join(part.strip() for part in name.lower().split(":"))
 
 
+def peak_bytes(path: str | Path) -> int:
+    """What reading a file takes in memory; of a compressed one by the size that it says it has."""
+    with Path(path).open("rb") as file:
+        is_compressed = file.read(2) == GZIP
+        size_bytes = file.seek(0, os.SEEK_END)
+        if is_compressed and size_bytes > 4:
+            file.seek(-4, os.SEEK_END)
+            size_bytes = max(size_bytes, int.from_bytes(file.read(4), "little"))
+    return PARSED_TIMES * size_bytes
+
+
+def _no_geojson(path: str | Path, why: object) -> LabelsError:
+    return LabelsError(
+        f"{path}: is no GeoJSON of features with geometries ({why}). Export the annotations from "
+        "QuPath as GeoJSON."
+    )
+
+
 def _load(path: Path) -> list[dict[str, Any]]:
     try:
-        raw = path.read_bytes()
-        return list(_features(json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)))
-    except (OSError, EOFError, ValueError, TypeError, RecursionError) as error:
-        raise LabelsError(
-            f"{path}: is no GeoJSON of features with geometries ({type(error).__name__}: {error}). "
-            "Export the annotations from QuPath as GeoJSON."
-        ) from error
+        return list(_features(json.loads(_text_of(path))))
+    except (OSError, EOFError, ValueError, TypeError, RecursionError, zlib.error) as error:
+        raise _no_geojson(path, f"{type(error).__name__}: {error}") from error
+
+
+def _text_of(path: Path) -> bytes:
+    """The text, unpacked piece by piece. Raises TooLargeError before it is more than can be read.
+
+    So that a small file is refused which unpacks to more than there is memory.
+    """
+    free_bytes = available_bytes()
+    pieces: list[bytes] = []
+    with path.open("rb") as file:
+        is_compressed = file.read(2) == GZIP
+    with gzip.open(path) if is_compressed else path.open("rb") as text:
+        while piece := text.read(PIECE_BYTES):
+            pieces.append(piece)
+            check_memory(
+                path,
+                PARSED_TIMES * sum(map(len, pieces)),
+                free_bytes,
+                "holds much text, which is read as a whole",
+                "Export the annotations in parts, one of each image or region, without "
+                "measurements, or give the job more memory.",
+            )
+    return b"".join(pieces)
 
 
 def _features(content: object) -> Iterator[dict[str, Any]]:
     """Every feature; each has a `geometry`, which is None or a dict with a `type`."""
-    if isinstance(content, list):
-        for each in content:
-            yield from _features(each)
-        return
-    if not isinstance(content, dict):
-        raise TypeError(f"{str(content)[:40]!r} where a feature should be")
-    if "features" in content:
-        yield from _features(content["features"])
-        return
-    feature = {"geometry": content} if content.get("type") in GEOMETRIES else content
-    geometry = feature.get("geometry", "none")
-    if geometry is not None and not (
-        isinstance(geometry, dict) and isinstance(geometry.get("type"), str)
-    ):
-        raise TypeError("a feature without geometry")
-    yield feature
-    yield from _features(_dict(feature.get("properties")).get("childObjects") or [])
+    waiting = [content]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, list):
+            waiting += reversed(each)
+        elif not isinstance(each, dict):
+            raise TypeError(f"{str(each)[:40]!r} where a feature should be")
+        elif "features" in each:
+            waiting.append(each["features"])
+        else:
+            feature = {"geometry": each} if each.get("type") in GEOMETRIES else each
+            geometry = feature.get("geometry", "none")
+            if geometry is not None and not (
+                isinstance(geometry, dict) and isinstance(geometry.get("type"), str)
+            ):
+                raise TypeError("a feature without geometry")
+            yield feature
+            waiting.append(_dict(feature.get("properties")).get("childObjects") or [])
 
 
 def _geometry(
@@ -128,6 +181,12 @@ def _geometry(
             "again."
         )
     if not shapely.is_valid(parts).all():
+        if is_tangled(parts):
+            raise LabelsError(
+                f"{path}: the outline of feature {number} crosses itself more than "
+                f"{MOST_CROSSINGS} times: nobody drew such an object. Draw it again, or take it "
+                "out."
+            )
         parts = shapely.make_valid(parts, method="structure", keep_collapsed=False)
         counted["self-crossing polygons, repaired"] += 1
     area = parts[0] if len(parts) == 1 else shapely.union_all(parts)

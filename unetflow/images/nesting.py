@@ -2,19 +2,29 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import shapely
 from shapely import STRtree
 
+from unetflow.errors import LabelsError
 from unetflow.images.geojson import Area
 
 DETECTED = ("detection", "cell")  # QuPath's types of what is an object and never a region
+MOST_BOXES = 100_000_000  # pairs of polygons whose boxes meet: counted in half a minute
+MOST_COVERED = 10_000_000  # pairs of which one covers the other
+AT_ONCE = 1000  # polygons that are compared with all others
 EQUAL = 1e-9  # of an area: what polygons that cover one another may differ by
 
 
 def objects_among(
-    candidates: Sequence[Area], numbers: np.ndarray, others: Sequence[Area], *, instances: bool
+    path: str | Path,
+    candidates: Sequence[Area],
+    numbers: np.ndarray,
+    others: Sequence[Area],
+    *,
+    instances: bool,
 ) -> tuple[np.ndarray, Counter[str]]:
     """Which candidates are objects, bool (N,), and what is said of those that are none or nested.
 
@@ -29,14 +39,14 @@ def objects_among(
 
     and one without a class that covers detections of other classes. One that covers a single other,
     such as a cell its nucleus, is an object as that is; areas of a class (not `instances`) may lie
-    in one another as they like.
+    in one another as they like. Raises LabelsError where they lie over one another too often.
     """
     areas = [*candidates, *(area for area in others if area.kind in DETECTED)]
     numbers = np.append(numbers, np.zeros(len(areas) - len(candidates), numbers.dtype))
     has_class = np.array([bool(area.name) for area in areas], bool)
     detected = np.array([area.kind in DETECTED for area in areas], bool)
     geometries = np.array([area.geometry for area in areas], object)
-    outer, inner = STRtree(geometries).query(geometries, predicate="covers")
+    outer, inner = _covering(path, geometries)
     meant = (numbers[outer] == numbers[inner]) | ((numbers[inner] == 0) & ~has_class[outer])
     size = shapely.area(geometries)
     equal = size[outer] <= size[inner] * (1 + EQUAL)
@@ -70,3 +80,29 @@ def objects_among(
         }
     )
     return ~(twice | region)[: len(candidates)], +counted
+
+
+def _covering(path: str | Path, geometries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs (outer, inner) of which the one covers the other, itself among them."""
+    tree = STRtree(geometries)
+    starts = range(0, len(geometries), AT_ONCE)
+    found: list[np.ndarray] = [np.empty((2, 0), np.int64)]
+    boxes = covered = 0
+    for start in starts:
+        boxes += tree.query(geometries[start : start + AT_ONCE]).shape[1]
+        _check_count(path, boxes, MOST_BOXES)
+    for start in starts:
+        pairs = tree.query(geometries[start : start + AT_ONCE], predicate="covers")
+        covered += pairs.shape[1]
+        _check_count(path, covered, MOST_COVERED)
+        found.append(pairs + np.array([[start], [0]]))
+    outer, inner = np.concatenate(found, axis=1)
+    return outer, inner
+
+
+def _check_count(path: str | Path, count: int, most: int) -> None:
+    if count > most:
+        raise LabelsError(
+            f"{path}: its polygons lie over one another more than {most} times. Take out those "
+            "that are there many times over, or export the objects of one class alone."
+        )

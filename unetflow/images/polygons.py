@@ -130,7 +130,7 @@ def read_polygons(
     wanted = list(itertools.compress(wanted, inside))
     candidates = [area for name, area in wanted if name not in BOUNDS]
     numbers = np.array([number_of[name] for name, _ in wanted if name not in BOUNDS], np.uint8)
-    are_objects, nested = objects_among(candidates, numbers, others, instances=instances)
+    are_objects, nested = objects_among(path, candidates, numbers, others, instances=instances)
     objects, ignored, regions = (
         _scaled(of, size_px, shape_px)
         for of in (

@@ -4,16 +4,16 @@ Nothing is decoded here but metadata; arrays are read by region afterwards. Erro
 libraries: `unetflow.images.slide` puts them into words.
 """
 
-import io
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 
 from unetflow.images.arrays import HDF5_SUFFIXES, open_hdf5, open_numpy
+from unetflow.images.lossless import TIFF
 from unetflow.images.opened import Opened
 from unetflow.images.openslide_files import SUFFIXES as OPENSLIDE_SUFFIXES
 from unetflow.images.openslide_files import open_with_openslide
+from unetflow.images.pictures import open_picture
 from unetflow.images.sources import split_dataset
 from unetflow.images.tiff_files import open_tiff
 from unetflow.images.zarr_stores import open_zarr
@@ -23,12 +23,6 @@ READABLE = (
     "Zarr, OME-Zarr, folders of numbered TIFFs and, with openslide-python, MIRAX, Leica, Ventana, "
     "DICOM"
 )
-PNG = b"\x89PNG"
-BIT_DEPTH, COLOUR_TYPE = 24, 25  # bytes of a PNG
-ONE_BIT, PALETTE = b"\x01", b"\x03"  # values of these
-
-# Decoders of pictures by how a file begins; of all that there are, that of Ultra HDR crashes.
-CODECS = {PNG: "png", b"\xff\xd8": "jpeg8 ljpeg jpegls", b"": "tiff bmp gif webp"}
 
 
 def open_file(
@@ -49,35 +43,19 @@ def open_file(
     if suffix == ".npy":
         return open_numpy(file, axes=axes)
     if suffix in (".png", ".jpg", ".jpeg"):
-        return _open_picture(file, as_shown=as_shown)
+        if _is_tiff(file):  # whatever its name says
+            return open_tiff(file, axes=axes, scene=scene, as_shown=as_shown)
+        return open_picture(file, as_shown=as_shown)
     if suffix in OPENSLIDE_SUFFIXES:
         return open_with_openslide(file)
     return open_tiff(file, axes=axes, scene=scene, as_shown=as_shown)
 
 
-def _open_picture(file: Path, *, as_shown: bool) -> Opened:
-    """A PNG or a JPEG, whatever its name says. Raises ValueError for one that is cut off.
-
-    JPEG's decoder fills with gray what is lacking.
-    """
-    content = file.read_bytes()
-    if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
-        raise ValueError("it is cut off: a JPEG ends with a mark, and this one does not")
-    stored = content.startswith(PNG) and not as_shown
-    if stored and content[COLOUR_TYPE : COLOUR_TYPE + 1] == PALETTE:
-        pixels = _indices(content)
-    else:
-        codecs = next(of for beginning, of in CODECS.items() if content.startswith(beginning))
-        pixels = imagecodecs.imread(content, codec=[*codecs.split()])
-    if stored and content[BIT_DEPTH : BIT_DEPTH + 1] == ONE_BIT:
-        pixels = pixels != 0
-    return Opened([pixels], "YXS"[: pixels.ndim], [None])
+def holds_numbers(dtype: np.dtype) -> bool:
+    """Whether values are whole or real numbers that a store takes: no records, texts, objects."""
+    return dtype.kind in "buif" and dtype.itemsize <= 8
 
 
-def _indices(content: bytes) -> np.ndarray:
-    """Of a PNG with a palette the number of each pixel's colour."""
-    from PIL import Image  # the only one that hands them out
-
-    Image.MAX_IMAGE_PIXELS = None  # what a user gives is no attack, whatever its size
-    with Image.open(io.BytesIO(content)) as image:
-        return np.asarray(image)
+def _is_tiff(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(4) in TIFF

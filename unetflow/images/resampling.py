@@ -183,13 +183,15 @@ def read_or_mark(
     """Pixels (C, Y, X); what cannot be read after reopening the file once is 0 and in `lost`.
 
     A place is narrowed down to regions of `SMALLEST_PX`. Raises SlideError where the file cannot
-    be opened again.
+    be opened again, and where it is decoded whole or not at all.
     """
     try:
         return slide.read(level, rows, columns)
     except SlideError:
         log.info("%s: opened again, as a part of it cannot be read", slide.path)
     slide.reopen()
+    if slide.decodes_whole:
+        return slide.read(level, rows, columns)
     block = np.zeros(
         (slide.channels, rows.stop - rows.start, columns.stop - columns.start), slide.dtype
     )

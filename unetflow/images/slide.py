@@ -5,7 +5,7 @@ Never a level at once, formats without tiles (PNG, JPEG) excepted.
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,14 +13,17 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from unetflow.engine.memory import available_bytes
 from unetflow.errors import SlideError
 from unetflow.images.asked import SHEET, Door
+from unetflow.images.at_once import check_memory, peak_bytes
 from unetflow.images.frames import frame_file
 from unetflow.images.gray import NotGray, one_channel
 from unetflow.images.kept_chunks import keep_chunks
 from unetflow.images.opened import Opened, Unclear
 from unetflow.images.picking import Picked
-from unetflow.images.readers import READABLE, open_file
+from unetflow.images.pictures import Picture
+from unetflow.images.readers import READABLE, holds_numbers, open_file
 from unetflow.images.sources import is_store, split_dataset
 from unetflow.images.units import PixelUm, is_square, shown
 
@@ -79,21 +82,23 @@ class Slide:
         self.path = Path(path)
         self.door = door
         self._as_labels = as_labels
+        self._fitting: set[int] = set()  # levels that are not too large
         self._asked = _Asked(plane, time, axes, scene)
         self._open()
-        shapes = [self._pick.shape_px(array.shape) for array in self._opened.levels]
-        self.levels = _levels(path, shapes, self._opened.pixel_um, mpp)
+        with self._in_words():
+            shapes = [self._pick.shape_px(array.shape) for array in self._opened.levels]
+            self.levels = _levels(path, shapes, self._opened.pixel_um, mpp)
         self.axes = self._pick.axes  # as they lie in the file
         self.channels = 1 if as_labels else self._pick.channels(self._opened.levels[0].shape)
         self.dtype = np.dtype(self._opened.levels[0].dtype)
         self.not_applied = self._pick.not_applied
         self.notes = self._opened.notes  # what is not read, or not as it may be expected
-        if self.dtype.kind not in "buif":
+        if not holds_numbers(self.dtype):
             self.close()
             raise SlideError(
-                f"{self.path}: holds {self.dtype} values; an image holds whole or real numbers. "
-                "Save what is to be seen of it, such as the magnitude of complex numbers"
-                f"{door.leave_out}."
+                f"{self.path}: holds {self.dtype} values; an image holds whole or real numbers of "
+                "64 bits at most. Save what is to be seen of it, such as the magnitude of complex "
+                f"numbers{door.leave_out}."
             )
 
     def _open(self) -> None:
@@ -101,32 +106,33 @@ class Slide:
         if not file.exists():
             raise SlideError(f"{self.path}: there is no such file. Correct {self.door('path')}.")
         source, (plane, time, axes, scene) = self.path, self._asked
-        try:
+        with self._in_words():
             if file.is_dir() and not is_store(file):
                 source, plane = frame_file(file, time, plane)
                 time = None
             opened = open_file(source, axes=axes, scene=scene, as_shown=not self._as_labels)
-        except Unclear as error:
-            raise self._unclear(error) from error
+            self._opened: Opened = opened
+            self._pick = Picked.of(opened.axes, opened.levels[0].shape, plane=plane, time=time)
+            self._check_set()
+            self._arrays = [keep_chunks(array, opened.axes) for array in opened.levels]
+
+    @contextlib.contextmanager
+    def _in_words(self) -> Iterator[None]:
+        """Close the file after an error, and say what it means."""
+        try:
+            yield
         except Exception as error:  # decoders raise many kinds
+            with contextlib.suppress(Exception):  # it may not be open
+                self.close()
+            if isinstance(error, Unclear):
+                cure = error.cure.format(self.door(error.key), axes=self.door("axes"))
+                raise SlideError(f"{self.path}: {error}. {cure}") from error
             why, _, _ = str(error).partition("\n")  # behind it are all decoders that were tried
             raise SlideError(
                 f"{self.path}: cannot be opened as an image ({type(error).__name__}: {why}). "
                 f"Readable are {READABLE}: save it as one of these, or check that the file is whole"
                 f"{self.door.leave_out}."
             ) from error
-        self._opened: Opened = opened
-        try:
-            self._pick = Picked.of(opened.axes, opened.levels[0].shape, plane=plane, time=time)
-            self._check_set()
-            self._arrays = [keep_chunks(array, opened.axes) for array in opened.levels]
-        except Unclear as error:
-            self.close()
-            raise self._unclear(error) from error
-
-    def _unclear(self, error: Unclear) -> SlideError:
-        cure = error.cure.format(self.door(error.key), axes=self.door("axes"))
-        return SlideError(f"{self.path}: {error}. {cure}")
 
     def _check_set(self) -> None:
         """Refuse an image of which other files are missing: they would be read as zeros."""
@@ -139,6 +145,28 @@ class Slide:
         if np.any(absent[asked]):
             raise Unclear(self._opened.lacking, "path", "Put there what is missing, or correct {}.")
 
+    def peak_bytes(self, level: int) -> int:
+        """What reading one pixel of a level takes in memory, by the header of the file."""
+        return peak_bytes(self._opened.levels[level])
+
+    @property
+    def decodes_whole(self) -> bool:
+        """Whether a pixel can be read where all can, and nowhere else."""
+        return isinstance(self._opened.levels[0], Picture)
+
+    def check_size(self, level: int, free_bytes: int) -> None:
+        """Raise TooLargeError where a level takes more memory at once than that."""
+        height, width = self.levels[level].shape_px
+        check_memory(
+            self.path,
+            self.peak_bytes(level),
+            free_bytes,
+            f"level {level} ({height}x{width} px) is decoded "
+            + ("whole" if self.decodes_whole else "in pieces that are very large"),
+            "Save it as a tiled TIFF (vips tiffsave IN OUT.tif --tile --compression deflate "
+            f"--bigtiff), or give the job more memory{self.door.leave_out}.",
+        )
+
     def reopen(self) -> None:
         """Open the file again: what a network drive lost may be there now."""
         with contextlib.suppress(Exception):  # of a file that is gone
@@ -146,16 +174,26 @@ class Slide:
         self._open()
 
     def read(self, level: int, rows: slice, columns: slice) -> np.ndarray:
-        """Pixels (C, Y, X) of a region of a level. Raises SlideError where they do not decode."""
+        """Pixels (C, Y, X) of a region of a level.
+
+        Raises SlideError where they do not decode, TooLargeError where that takes too much memory.
+        """
+        if level not in self._fitting:
+            self.check_size(level, available_bytes())
+            self._fitting.add(level)
         try:
             pixels = self._pick.read(self._arrays[level], rows, columns)
         except Exception as error:  # decoders raise many kinds
             why, _, _ = str(error).partition("\n")
+            where = (
+                "cannot be decoded"
+                if self.decodes_whole
+                else f"level {level} cannot be read at rows {rows.start} to {rows.stop}, columns "
+                f"{columns.start} to {columns.stop}"
+            )
             raise SlideError(
-                f"{self.path}: level {level} cannot be read at rows {rows.start} to {rows.stop}, "
-                f"columns {columns.start} to {columns.stop} ({type(error).__name__}: {why}). The "
-                "file is damaged or its compression is not known: convert it"
-                f"{self.door.leave_out}."
+                f"{self.path}: {where} ({type(error).__name__}: {why}). The file is damaged or its "
+                f"compression is not known: convert it{self.door.leave_out}."
             ) from error
         if self._as_labels:
             return self._numbers(pixels)
@@ -206,6 +244,8 @@ def _levels(
             shown(mpp),
         )
     levels = []
+    if empty := [shape for shape in shapes if not min(shape)]:
+        raise Unclear(f"it has a level without pixels (shape {empty[0]})", "path")
     for shape, said in zip(shapes, of_file, strict=True):
         high, wide = (of / size for of, size in zip(shapes[0], shape, strict=True))
         if max(high / wide, wide / high) < OTHER_SHAPE:  # by rounding alone

@@ -1,7 +1,7 @@
 """TIFF of all kinds: the images in a file, their levels, their resolution, the files of a set."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import tifffile
 import zarr
 
+from unetflow.images.file_links import check_name, leaves
 from unetflow.images.lossless import JPEG_2000, LOSSY
 from unetflow.images.opened import Candidate, Opened, choose_image
 from unetflow.images.units import PixelUm, pixel_of, um_of
@@ -31,12 +32,37 @@ def open_tiff(file: Path, *, axes: str | None, scene: str | None, as_shown: bool
     """
     tiff = tifffile.TiffFile(file)
     try:
+        members = [*_members(tiff.ome_metadata)]
+        for name in (*members, *_of_index(tiff)):
+            check_name(name, file)  # before tifffile opens it
         images = _images(tiff)
         chosen, notes = choose_image([each.candidate for each in images], scene)
+        if members and images[chosen].series.kind != "ome":  # none of them could be read
+            notes = (*notes, f"names {', '.join(members[:8])}, but its own pages are read")
         return _opened(tiff, images[chosen], notes, axes, as_shown)
     except BaseException:
         tiff.close()
         raise
+
+
+def _members(described: str | None) -> Iterator[str]:
+    """The other files that an OME-XML names, as tifffile will open them."""
+    if described and "FileName" in described:
+        try:
+            root = ElementTree.fromstring(described)
+        except ElementTree.ParseError:  # tifffile goes on without it
+            return
+        for each in root.iter():
+            if "FileName" in each.attrib and each.text != root.get("UUID"):
+                yield each.attrib["FileName"]
+
+
+def _of_index(tiff: tifffile.TiffFile) -> list[str]:
+    """The files that the index of an NDTiff names, which lies beside it."""
+    if not tiff.is_ndtiff:
+        return []
+    index = Path(tiff.filehandle.dirname) / "NDTiff.index"
+    return [each[1] for each in tifffile.tifffile.read_ndtiff_index(index)]
 
 
 def files_of_set(file: Path) -> list[Path]:
@@ -50,11 +76,15 @@ def files_of_set(file: Path) -> list[Path]:
     names = [
         name
         for name, uuid in re.findall(
-            r"""<UUID\b[^>]*\bFileName\s*=\s*["']([^"'/\\]+)["'][^>]*>([^<]*)<""", described
+            r"""<UUID\b[^>]*\bFileName\s*=\s*["']([^"']+)["'][^>]*>([^<]*)<""", described
         )
         if not own or uuid.strip() != own[1]  # it may have another name than it was written with
     ]
-    return [file.with_name(name) for name in dict.fromkeys(names) if name != file.name]
+    return [
+        file.parent / name
+        for name in dict.fromkeys(names)
+        if name != file.name and not leaves(name, file)  # which nobody reads
+    ]
 
 
 @dataclass(frozen=True, slots=True)

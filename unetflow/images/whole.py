@@ -4,17 +4,20 @@ Zarr is handed on as it lies, so that what is larger than memory is read block b
 """
 
 import itertools
+import math
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import zarr
 
-from unetflow.errors import SlideError
+from unetflow.engine.memory import available_bytes
+from unetflow.errors import SlideError, TooLargeError
+from unetflow.images.at_once import check_memory, peak_bytes
 from unetflow.images.frames import numbers_of, tiffs_of
 from unetflow.images.gray import NotGray, one_channel
 from unetflow.images.opened import Unclear
-from unetflow.images.readers import READABLE, open_file
+from unetflow.images.readers import READABLE, holds_numbers, open_file
 from unetflow.images.sources import is_store, split_dataset
 
 WholeImage: TypeAlias = np.ndarray | zarr.Array
@@ -26,7 +29,8 @@ def read_whole(path: str | Path, notes: list[str] | None = None) -> WholeImage:
     Of a TIFF the largest image with all its pages, of a pyramid the finest level, of a folder all
     TIFFs in the order of their numbers. Zarr is not read where its axes are to stay as they are.
     Of a palette the indices are read; colour is refused unless all channels are the same. What is
-    not read is added to `notes`. Raises SlideError.
+    not read is added to `notes`. Raises SlideError, and TooLargeError for what takes more memory
+    than there is.
     """
     file, _ = split_dataset(path)
     if not file.exists():
@@ -36,6 +40,8 @@ def read_whole(path: str | Path, notes: list[str] | None = None) -> WholeImage:
         if file.is_dir() and not is_store(file):
             return _read_folder(file, said)
         return _read_file(path, said)
+    except TooLargeError:
+        raise
     except Unclear as error:
         raise SlideError(
             f"{path}: {error}. Save what is meant as a file of its own, or name it in the path."
@@ -60,6 +66,16 @@ def _read_file(path: str | Path, notes: list[str]) -> WholeImage:
         lazy = isinstance(array, zarr.Array) and not opened.at_once
         if lazy and 1 not in array.shape and axes[-2:] in ("YX", ""):
             return array
+        if not holds_numbers(np.dtype(array.dtype)) or 0 in array.shape:
+            raise ValueError(f"it holds {array.dtype} of shape {tuple(array.shape)}, no numbers")
+        whole_bytes = math.prod(array.shape) * np.dtype(array.dtype).itemsize
+        check_memory(
+            path,
+            max(whole_bytes, peak_bytes(array)),
+            available_bytes(),
+            f"its pixels, of shape {tuple(array.shape)}, are read as a whole",
+            "Save it as Zarr, of which a part is read at a time.",
+        )
         everything = (slice(None),) * len(array.shape)
         whole = opened.at_once() if opened.at_once else np.asarray(array[everything])
     finally:

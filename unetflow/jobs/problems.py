@@ -1,7 +1,7 @@
 """What is wrong with config and sheet, as far as it can be told before anything runs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from unetflow.jobs.config import Config
 from unetflow.jobs.failures import in_groups
 from unetflow.jobs.schemas import meant
 from unetflow.jobs.sheet import Image
+from unetflow.jobs.sides import notes_of_sides, problems_of_sides
 from unetflow.jobs.sources import Sources, sources_cache
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def _sheet_problems(settings: "Settings", sheet: Path) -> list[str]:
         for dataset, both in kinds.items()
         if len(both) > 1
     ]
+    problems += (f"{sheet}: {each}" for each in problems_of_sides([*settings.images.values()]))
     return problems
 
 
@@ -85,6 +87,7 @@ def _dataset_problems(config: Config) -> list[str]:
         where = f"config: datasets.{name}.classes"
         if dataset["truth"] == "interior" and len(dataset["classes"]) > 1:
             problems.append(f"{where}: truth of kind interior has one class; name one")
+        problems += _classes_alike(where, dataset["classes"])
         reserved = [each for each in dataset["classes"] if each.lower() in AREA_CLASSES]
         if reserved:
             problems.append(f"{where}: {', '.join(reserved)} are QuPath's areas, not classes")
@@ -101,6 +104,24 @@ def _dataset_problems(config: Config) -> list[str]:
                 "the higher one, in percent, such as [1, 99]"
             )
     return problems
+
+
+def _classes_alike(where: str, classes: Sequence[str]) -> Iterator[str]:
+    """Classes that polygons do not tell apart, and such without a name."""
+    if not all(map(str.strip, classes)):
+        yield f"{where}: {classes} has one without a name"
+    if len(classes) > 1:
+        from unetflow.images.geojson import class_name  # shapely, which planning does without
+
+        spelled: dict[str, list[str]] = {}
+        for each in classes:
+            spelled.setdefault(class_name(each), []).append(each)
+        yield from (
+            f"{where}: {' and '.join(map(repr, same))} are one class, as polygons have it: large "
+            "and small letters and spaces do not count; name it once"
+            for same in spelled.values()
+            if len(same) > 1
+        )
 
 
 def _experiment_problems(settings: "Settings", name: str, *, whole: bool) -> list[str]:
@@ -155,13 +176,14 @@ def _training_problems(settings: "Settings", name: str, where: str) -> list[str]
     return [f"{where}: no image of its dataset is for training; set some splits to train"]
 
 
-def notes_of(settings: "Settings") -> list[str]:
-    """What may be meant and has consequences: a line for each split that is empty."""
+def notes_of(settings: "Settings", sheet: Path) -> list[str]:
+    """What may be meant and has consequences: an empty split, an image on two sides."""
+    of_sides = [f"{sheet}: {each}" for each in notes_of_sides([*settings.images.values()])]
     consequences = {
         "validation": "the last weights of each training are taken, and thresholds are 0.5",
         "test": "nothing is scored, and the report has no scores",
     }
-    return [
+    return of_sides + [
         f"config: experiments.{name}: no image of its dataset is of split {split}: {what}"
         for name in settings.config["experiments"]
         for split, what in consequences.items()

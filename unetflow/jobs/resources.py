@@ -3,11 +3,12 @@
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypedDict
+from typing import Any, TypedDict
 
+from unetflow.images.at_once import LEAST_BYTES
 from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.regions import squares
 from unetflow.tiles.tiling import Tiling
@@ -48,6 +49,20 @@ def growing(
         further = max(0, len(bundles.get(getattr(wildcards, "bundle", ""), ())) - 1)
         pixels = pixels_of(getattr(input, of)) if per_gpx else 0
         return math.ceil(attempt * (least + each * further + per_gpx * pixels / GIGA))
+
+    return amount
+
+
+def reading(least: int, peaks_bytes: Callable[[Any], Iterable[int]]) -> Callable[..., int]:
+    """Memory [MB] for Snakemake: `least`, and what the largest file takes beyond, per attempt.
+
+    `peaks_bytes` says by the wildcards what each file that is read takes at once, one after the
+    other; `least` has room for some (`unetflow.images.at_once`).
+    """
+
+    def amount(wildcards: object, attempt: int) -> int:
+        beyond = max(peaks_bytes(wildcards), default=0) - LEAST_BYTES
+        return attempt * (least + max(0, math.ceil(beyond / 1e6)))
 
     return amount
 

@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import math
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -52,6 +53,17 @@ def with_defaults(value: object, schema: Schema) -> object:
 def schema_errors(value: object, schema: Schema) -> Iterator[jsonschema.ValidationError]:
     """All that a JSON Schema finds in a value"""
     return jsonschema.Draft202012Validator(schema).iter_errors(value)
+
+
+def no_numbers(where: str, value: object) -> Iterator[str]:
+    """What is written as a number and is none: .nan, .inf and 1.0e999 of YAML, with its place."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{where}: {value} is no number; write one such as 0.004, or leave the key out"
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from no_numbers(f"{where}.{key}", part)
 
 
 def in_words(where: str, error: jsonschema.ValidationError) -> str:

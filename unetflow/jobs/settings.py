@@ -15,7 +15,7 @@ from unetflow.jobs.bundles import bundles_of
 from unetflow.jobs.config import Config
 from unetflow.jobs.old_keys import rename_old_keys
 from unetflow.jobs.problems import notes_of, problems_of
-from unetflow.jobs.schemas import in_words, read_schema, schema_errors, with_defaults
+from unetflow.jobs.schemas import in_words, no_numbers, read_schema, schema_errors, with_defaults
 from unetflow.jobs.sheet import Image, read_sheet, with_home
 from unetflow.train.recipes import Recipe, recipe_from
 
@@ -119,7 +119,7 @@ def read_settings(config: Mapping[str, object], schemas: str | Path, base: str |
     sizes = {name: dataset["images_per_job"] for name, dataset in checked["datasets"].items()}
     settings = Settings(checked, images, bundles_of(images, sizes), notes)
     _raise_if(problems_of(settings, sheet, problems))
-    notes += notes_of(settings)
+    notes += notes_of(settings, sheet)
     return settings
 
 
@@ -130,6 +130,7 @@ def _checked(config: Mapping[str, object], schemas: Path) -> tuple[Config, list[
     notes, problems = rename_old_keys(given)
     _raise_if(problems)
     complete = with_defaults(given, schema)
+    _raise_if([*no_numbers("config", complete)])  # which the schema's limits let pass
     _raise_if([in_words("config", error) for error in schema_errors(complete, schema)])
     checked = cast(Config, complete)
     for key in PATHS:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
-from unetflow.errors import SlideError, UnetflowError
+from unetflow.errors import UnetflowError
+from unetflow.images.at_once import MOST_BYTES
 from unetflow.images.sources import Chosen, files_of, raw_digest, seen, split_dataset
 from unetflow.jobs.sheet import Image
 from unetflow.store.files import write_whole
@@ -16,10 +17,14 @@ class Prepared(TypedDict):
 
     channels: int
     mpp: float | None  # [um/px]
+    peak_bytes: int  # that reading a pixel takes
 
 
 # what is known of a file
-Entry = dict[str, str | list[int] | list[list[int]] | list[str] | Prepared]
+Entry = dict[str, str | int | list[int] | list[list[int]] | list[str] | Prepared]
+
+
+THE_ONLY_ONE: Chosen = {"plane": None, "time": None, "axes": None, "scene": None}
 
 
 def sources_cache(results: str) -> Path:
@@ -79,11 +84,23 @@ class Sources:
         """
         entry = self._entry(image.path)
         row = (image.chosen, image.level, image.mpp, image.channels, want_mpp)
-        key = f"prepared {' '.join(map(str, row))}"
+        key = f"prepared in bytes {' '.join(map(str, row))}"
         if key not in entry:
             entry[key] = _as_prepared(image, want_mpp)
             self._changed = True
         return cast("Prepared | str", entry[key])
+
+    def peak_bytes(self, path: str | Path, chosen: Chosen = THE_ONLY_ONE) -> int:
+        """What reading a truth or a mask takes at once; 0 where it cannot be opened or is not."""
+        try:
+            entry = self._entry(path)
+        except FileNotFoundError:  # Snakemake's business
+            return 0
+        key = f"peak {sorted(chosen.items())}"
+        if key not in entry:
+            entry[key] = _peak_bytes(path, chosen)
+            self._changed = True
+        return cast(int, entry[key])
 
     def save(self) -> None:
         """Write what was learnt, if anything was."""
@@ -121,9 +138,27 @@ def _as_prepared(image: Image, want_mpp: float | None) -> Prepared | str:
     try:
         with Slide(image.path, **image.chosen, mpp=image.mpp) as slide:
             channels = picked_channels(slide, image.channels)
+            source = source_at(slide, image.level, want_mpp)
+            slide.check_size(source.level, MOST_BYTES)
             return {
                 "channels": len(channels),
-                "mpp": source_at(slide, image.level, want_mpp).mpp,
+                "mpp": source.mpp,
+                "peak_bytes": slide.peak_bytes(source.level),
             }
-    except SlideError as error:
+    except UnetflowError as error:
         return str(error)
+
+
+def _peak_bytes(path: str | Path, chosen: Chosen) -> int:
+    from unetflow.images import geojson  # heavy, as above
+    from unetflow.images.polygons import is_geojson
+    from unetflow.images.slide import Slide
+
+    if is_geojson(path):
+        return geojson.peak_bytes(path)
+    try:
+        with Slide(path, **chosen, as_labels=True) as slide:
+            slide.check_size(0, MOST_BYTES)
+            return slide.peak_bytes(0)
+    except UnetflowError:  # its own job names it
+        return 0

@@ -16,7 +16,7 @@ from unetflow.errors import UnetflowError
 from unetflow.images.sources import split_dataset
 from unetflow.jobs.failures import farewell, forget_failures
 from unetflow.jobs.makings import Makings, making_of
-from unetflow.jobs.resources import for_shards, gpus, growing, tiles_mb
+from unetflow.jobs.resources import for_shards, gpus, growing, reading, tiles_mb
 from unetflow.jobs.settings import read_settings
 from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.jobs.stopping import stop_at_signals
@@ -304,6 +304,22 @@ def is_drawn():
     files = demo_files(slide=False) | demo_files(slide=True)
     there = all(Path(path).exists() for path in chain(files, files.values()))
     return not there or MAKINGS.differs(making)
+
+
+def peaks_of_images(wildcards):
+    """What reading each image of a bundle takes in memory, with the mask of its tissue [bytes]."""
+    for name in SETTINGS.bundles[wildcards.bundle] if "demo" not in SETTINGS.config else ():
+        image = SETTINGS.images[name]
+        found = SOURCES.as_prepared(image, SETTINGS.config["datasets"][image.dataset]["mpp"])
+        of_mask = SOURCES.peak_bytes(image.tissue) if image.tissue else 0
+        yield (found["peak_bytes"] if isinstance(found, dict) else 0) + of_mask
+
+
+def peaks_of_truths(wildcards):
+    """What reading each truth of a bundle takes in memory [bytes]."""
+    for name in SETTINGS.bundles[wildcards.bundle]:
+        image = SETTINGS.images[name]
+        yield SOURCES.peak_bytes(image.truth, image.chosen)
 
 
 def tissue_mask(wildcards):

@@ -45,7 +45,7 @@ rule prepare_image:
     conda:
         "../../envs/unetflow.yaml"
     resources:
-        mem_mb=growing(2000),
+        mem_mb=reading(2000, peaks_of_images),
         runtime=growing(60, each=1),
     params:
         **made_by(
@@ -109,7 +109,7 @@ rule prepare_truth:
     conda:
         "../../envs/unetflow.yaml"
     resources:
-        mem_mb=growing(4000),
+        mem_mb=reading(4000, peaks_of_truths),
         runtime=growing(60, each=1),
     params:
         **made_by(
