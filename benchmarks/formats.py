@@ -11,7 +11,6 @@ from pathlib import Path
 
 from unetflow.errors import UnetflowError
 from unetflow.images.slide import Slide
-from unetflow.images.sources import fingerprint_of
 from unetflow.provenance.receipts import read_receipt
 from unetflow.stages.prepare_image import prepare_image
 
@@ -25,10 +24,10 @@ def row_of(path: Path, plane: int | None, folder: Path) -> str:
         prepare_image(
             raw={
                 "path": str(path),
-                "fingerprint": fingerprint_of(path),
                 "plane": plane,
                 "time": None,
                 "axes": None,
+                "scene": None,
             },
             wanted={"level": None, "mpp": None, "want_mpp": None, "channels": None, "tissue": None},
             store=folder / "o.zarr",

@@ -19,7 +19,6 @@ import tifffile
 import zarr
 from scipy import ndimage
 
-from unetflow.images.sources import fingerprint_of
 from unetflow.labels.encoding import separate_touching
 from unetflow.provenance.receipts import write_receipt
 from unetflow.stages.prepare_image import prepare_image
@@ -160,10 +159,10 @@ def measure_preparation(side_px: int, folder: Path) -> Iterator[str]:
     prepare_image(
         raw={
             "path": str(path),
-            "fingerprint": fingerprint_of(path),
             "plane": None,
             "time": None,
             "axes": None,
+            "scene": None,
         },
         wanted={"level": None, "mpp": None, "want_mpp": None, "channels": None, "tissue": None},
         store=folder / "o.zarr",

@@ -26,7 +26,7 @@ from unetflow.errors import UnetflowError
 from unetflow.images.polygons import read_polygons, tissue_areas
 from unetflow.images.resampling import picked_channels, read_or_mark, source_at
 from unetflow.images.slide import Slide
-from unetflow.images.sources import fingerprint_of
+from unetflow.images.sources import raw_digest
 from unetflow.images.whole import read_whole
 from unetflow.labels.reading import label_reader
 from unetflow.store.ome import ome_image, write_group
@@ -279,7 +279,7 @@ def read_raw(read: Callable[[Path], object], path: Path) -> None:
 
 def read_image(path: Path) -> None:
     """As preparation does: the first and last shard of each level."""
-    fingerprint_of(path)
+    raw_digest(path)
     with Slide(path) as slide:
         source = source_at(slide, None, None)
         picked_channels(slide, None)

@@ -10,6 +10,7 @@ import tifffile
 
 from unetflow.errors import SlideError
 from unetflow.images.slide import Slide
+from unetflow.images.sources import files_of, raw_digest, seen
 from unetflow.images.tiff_files import files_of_set
 from unetflow.images.whole import read_whole
 
@@ -171,3 +172,48 @@ def test_links_of_the_file_system_are_followed(folder: Path) -> None:
         virtual(file, "other")
     for name in ("other.h5", "i.h5", "linked.h5"):
         np.testing.assert_array_equal(read(folder / name), PIXELS)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("beside", ["the file", "the link"])
+def test_a_hdf5_holds_something_else_when_a_file_behind_it_does(
+    folder: Path, way: Any, beside: str
+) -> None:
+    with h5py.File(folder / "i.h5", "w") as file:
+        way(file, "sub/other")
+    path = f"{folder}/i.h5:/raw"
+    if beside == "the link":
+        (folder.parent / "links").mkdir()
+        (folder.parent / "links" / "i.h5").symlink_to(folder / "i.h5")
+        path = f"{folder.parent}/links/i.h5:/raw"
+    other = folder / "sub" / ("other.bin" if way is stored_elsewhere else "other.h5")
+    assert other in files_of(path)
+    before = raw_digest(path), seen(files_of(path))
+    content = other.read_bytes()
+    other.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # of the same size
+    now = raw_digest(path), seen(files_of(path))
+    assert now[0] != before[0] and now[1] != before[1]
+
+
+@pytest.mark.parametrize("way", [stored_elsewhere, virtual])
+def test_of_a_hdf5_what_is_missing_behind_it_is_named(folder: Path, way: Any) -> None:
+    with h5py.File(folder / "i.h5", "w") as file:
+        way(file, "none")
+    missing = folder / ("none.bin" if way is stored_elsewhere else "none.h5")
+    for path in (folder / "i.h5", f"{folder}/i.h5:/raw"):
+        assert files_of(path) == [folder / "i.h5", missing]
+    absent = raw_digest(folder / "i.h5"), seen(files_of(folder / "i.h5"))
+    missing.write_bytes(PIXELS.tobytes())
+    present = raw_digest(folder / "i.h5"), seen(files_of(folder / "i.h5"))
+    assert absent[0] != present[0] and absent[1] != present[1]
+
+
+def test_behind_a_hdf5_of_its_own_there_is_no_other_file(folder: Path) -> None:
+    with h5py.File(folder / "i.h5", "w") as file:
+        file["raw"] = PIXELS
+        virtual_source = h5py.VirtualSource(".", "raw", PIXELS.shape)
+        layout = h5py.VirtualLayout(PIXELS.shape, "u1")
+        layout[:] = virtual_source
+        file.create_virtual_dataset("same", layout)
+    for path in (folder / "i.h5", f"{folder}/i.h5:same", f"{folder}/i.h5:/none"):
+        assert files_of(path) == [folder / "i.h5"]

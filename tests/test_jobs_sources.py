@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
-from unetflow.jobs.sources import Sources
+from unetflow.jobs.sources import THE_ONLY_ONE, Sources
 
 
 def test_a_remembered_digest_is_not_measured_again_until_the_file_looks_different(
@@ -45,3 +47,16 @@ def test_frames_of_one_folder_are_remembered_apart(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_has_no_digest(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"gone\.tif"):
         Sources(tmp_path / "cache.json").raw_digest(tmp_path / "gone.tif")
+
+
+def test_pixels_that_come_later_behind_a_file_are_looked_at_again(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "i.h5", "w") as file:
+        layout = h5py.VirtualLayout((4, 6), "u1")
+        layout[:] = h5py.VirtualSource("other.h5", "raw", (4, 6))
+        file.create_virtual_dataset("raw", layout)
+    sources = Sources(tmp_path / "cache.json")
+    path, chosen = tmp_path / "i.h5", THE_ONLY_ONE
+    assert sources.shapes_px(path, **chosen) == []
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["raw"] = np.ones((4, 6), np.uint8)
+    assert sources.shapes_px(path, **chosen) == [[4, 6]]

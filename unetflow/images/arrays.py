@@ -11,8 +11,6 @@ from unetflow.images.kept_chunks import KEPT_BYTES
 from unetflow.images.opened import Opened, Unclear
 from unetflow.images.units import PixelUm, pixel_of, um_of
 
-HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".ilp")
-
 
 def named_array(array: Any, axes: str | None) -> Opened:
     """An array with the axes that are given for it; (Y, X) where it has two."""

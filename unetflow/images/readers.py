@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from unetflow.images.arrays import HDF5_SUFFIXES, open_hdf5, open_numpy
+from unetflow.images.arrays import open_hdf5, open_numpy
 from unetflow.images.lossless import TIFF
 from unetflow.images.opened import Opened
 from unetflow.images.openslide_files import SUFFIXES as OPENSLIDE_SUFFIXES
 from unetflow.images.openslide_files import open_with_openslide
 from unetflow.images.pictures import open_picture
-from unetflow.images.sources import split_dataset
+from unetflow.images.sources import HDF5_SUFFIXES, split_dataset
 from unetflow.images.tiff_files import open_tiff
 from unetflow.images.zarr_stores import open_zarr
 

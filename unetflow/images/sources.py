@@ -9,6 +9,7 @@ from typing import NamedTuple, TypedDict
 
 PIECE_BYTES = 8 * 2**20
 THREADS = 4  # that digest a file: a disk is faster than one
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".ilp")
 TIFF_SUFFIXES = (".tif", ".tiff", ".ome", ".btf", ".tf8")
 ZARR_MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini", re.IGNORECASE)  # of systems
@@ -59,13 +60,14 @@ class Content(NamedTuple):
 def files_of(path: str | Path, *, time: int | None = None, plane: int | None = None) -> list[Path]:
     """The file and those that belong to it, or all of a folder, in a stable order.
 
-    To an OME-TIFF belong the others of its set, to a MIRAX slide those of its folder; they may be
-    missing. Of a folder of frames it is the one of that time and plane, where one is asked for.
-    Raises FileNotFoundError for an empty folder, ValueError where there is no such frame.
+    To an OME-TIFF belong the others of its set, to a dataset of an HDF5 file those where its pixels
+    lie, to a MIRAX slide those of its folder; they may be missing. Of a folder of frames it is the
+    one of that time and plane, where one is asked for. Raises FileNotFoundError for an empty
+    folder, ValueError where there is no such frame.
     """
-    file, _ = split_dataset(path)
+    file, dataset = split_dataset(path)
     if not file.is_dir():
-        return [file, *_others_of(file)]
+        return [file, *_others_of(file, dataset)]
     if (time, plane) != (None, None) and not is_store(file):
         from unetflow.images.frames import frame_file  # NumPy takes a moment
 
@@ -85,12 +87,16 @@ def _is_litter(file: Path) -> bool:
     return LITTER.fullmatch(file.name) is not None
 
 
-def _others_of(file: Path) -> list[Path]:
+def _others_of(file: Path, dataset: str | None) -> list[Path]:
     suffix = file.suffix.lower()
     if suffix in TIFF_SUFFIXES and file.exists():
         from unetflow.images.tiff_files import files_of_set  # the libraries take half a second
 
         return files_of_set(file)
+    if suffix in HDF5_SUFFIXES and file.exists():
+        from unetflow.images.file_links import files_behind
+
+        return files_behind(file, dataset)
     if suffix == ".mrxs":
         folder = file.with_suffix("")
         return sorted(each for each in folder.rglob("*") if each.is_file())
@@ -124,7 +130,8 @@ def raw_digest(path: str | Path, *, time: int | None = None, plane: int | None =
         for number, file in enumerate(files):
             if len(files) > 1:
                 base = first if first.is_dir() else first.parent
-                digest.update(f"{file.relative_to(base)}\n".encode())
+                inside = file.is_relative_to(base)  # else behind a link of the file system
+                digest.update(f"{file.relative_to(base) if inside else file.name}\n".encode())
             if number and not file.exists():
                 digest.update(b"missing\n")
                 continue

@@ -114,8 +114,10 @@ class Sources:
         stat = file.stat()
         seen = [1, stat.st_size, stat.st_mtime_ns]
         if entry is None or entry["seen"] != seen:  # else it is alone still, and need not be opened
-            stats = [each.stat() for each in files_of(path) if each == file or each.exists()]
-            seen = [len(stats), sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats)]
+            files = files_of(path)
+            stats = [each.stat() for each in files if each == file or each.exists()]
+            # a file whose others are missing is not alone: they may come
+            seen = [len(files), sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats)]
         if entry is None or entry["seen"] != seen:
             entry = self._known[str(path)] = {"seen": seen}
         return entry
