@@ -9,12 +9,14 @@ import pandas as pd
 
 from unetflow.evaluate.tables import COLUMNS, STACK_COLUMNS
 from unetflow.provenance.receipts import write_receipt
+from unetflow.provenance.shard_lists import write_shard_list
 from unetflow.report.handed import RunFiles
 from unetflow.stages.integrity import INTEGRITY_COLUMNS
 from unetflow.store.ome import PixelSize, ome_image, write_group, write_labels
 from unetflow.store.shards import Layout, open_array
 from unetflow.train.recipes import PRESETS
 
+FOLDER = "predictions/net/fold0"
 SIZES = {"a": (40, 50), "b": (530, 600), "c": (32, 32)}  # [px]
 SHARED = {"a": 80, "b": 60, "c": 0}  # [px]
 MPP = {"a": 0.5, "b": None, "c": 0.004}
@@ -114,14 +116,26 @@ def draw_image(results: Path, image: str, shape: tuple[int, int], mpp: float | N
 def draw_tested(results: Path, image: str) -> None:
     """A test image, predicted one pixel too far to the right."""
     predicted = np.roll(draw_image(results, image, SIZES[image], MPP[image]), 1, axis=1)
-    run = results / "predictions/net/fold0"
+    run = results / FOLDER
     foreground = (predicted[None] * 255).astype(np.uint8)
     write_pixels(run / f"{image}.ome.zarr", "foreground", foreground, write_px=512)
     write_pixels(run / f"{image}.ome.zarr", "labels/instances/0", predicted)
     made = {"threshold": 0.5, "instances": 1, "first_id": 1}
-    write_receipt(run / f"instances/{image}.json", {"classes": {"cell": made}})
     warnings = ["no object in this image"] if image == "c" else []
-    write_receipt(results / f"truth/{image}.json", {"warnings": warnings})
+    labels = [f"labels/{name}/0" for name in ("truth", "ignore")]
+    for receipt, store, arrays, content in (
+        (f"images/{image}.json", f"images/{image}", ["0"], {}),
+        (f"truth/{image}.json", f"images/{image}", labels, {"warnings": warnings}),
+        (f"{FOLDER}/foreground/{image}.json", f"{FOLDER}/{image}", ["foreground"], {}),
+        (
+            f"{FOLDER}/instances/{image}.json",
+            f"{FOLDER}/{image}",
+            ["labels/instances/0"],
+            {"classes": {"cell": made}},
+        ),
+    ):
+        shards = write_shard_list(results / receipt, results / f"{store}.ome.zarr", arrays)
+        write_receipt(results / receipt, {**content, "shards": shards})
 
 
 def draw_weights(results: Path) -> None:
@@ -212,7 +226,9 @@ def files_of_run(folder: Path, experiment: str = "net", fold: str = "0") -> RunF
             image: {
                 "store": str(folder / "images" / f"{image}.ome.zarr"),
                 "prediction": str(predictions / f"{image}.ome.zarr"),
+                "pixels": str(folder / "images" / f"{image}.json"),
                 "truth": str(folder / "truth" / f"{image}.json"),
+                "foreground": str(predictions / "foreground" / f"{image}.json"),
                 "instances": str(predictions / "instances" / f"{image}.json"),
             }
             for image in SIZES

@@ -83,6 +83,18 @@ def unreadable(store: Path) -> None:
     (store / "0/zarr.json").write_text("{}")
 
 
+@pytest.mark.parametrize("content", ["", "[]", "3", '{"shape": 3}', "\0"])
+def test_metadata_that_cannot_be_read_are_a_fault_and_no_traceback(
+    tmp_path: Path, content: str
+) -> None:
+    file = prepare(tmp_path) / "0/zarr.json"
+    damaged = [content, file.read_text().replace("512", "0"), file.read_text().replace("1024", "x")]
+    for text in damaged:
+        file.write_text(text)
+        (fault,) = faults_of(of(tmp_path))
+        assert "its zarr.json cannot be read" in fault or "is not" in fault
+
+
 WRONG: list[tuple[Callable[[Path], None], str]] = [
     (deleted, "zarr/0: is not there"),
     (one_shard_deleted, r"1 of 4 shards are not there, the first \(0, 1, 0\)"),

@@ -9,6 +9,7 @@ import numpy as np
 from unetflow.labels.annotation import Annotation, read_class_lazily
 from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.schemas import StatisticsReceipt
+from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.report.run_results import Run, stored_instances
 from unetflow.report.seam_audit import Seams, audit_seams
 from unetflow.store.arrays import read_array, read_lazily
@@ -36,7 +37,19 @@ class Crop:
 
 
 def read_crop(run: Run, image: str, name: str, *, most_px: int) -> Crop:
-    """The central crop of at most `most_px` along each axis, of one class."""
+    """The central crop of at most `most_px` along each axis, of one class.
+
+    Raises StoreError where a store is not what its receipts tell of.
+    """
+    files = run.files["images"][image]
+    of_image = (Stored(files["store"], receipt) for receipt in (files["pixels"], files["truth"]))
+    receipts = files["foreground"], files["instances"]
+    of_prediction = (Stored(files["prediction"], receipt) for receipt in receipts)
+    with unchanged(*of_image, *of_prediction):
+        return _crop(run, image, name, most_px)
+
+
+def _crop(run: Run, image: str, name: str, most_px: int) -> Crop:
     files = run.files["images"][image]
     store, prediction = files["store"], files["prediction"]
     pixels = read_array(store, "0")
@@ -65,9 +78,11 @@ def read_crop(run: Run, image: str, name: str, *, most_px: int) -> Crop:
 
 def read_seams(run: Run, image: str) -> Seams | None:
     """The audit of the borders of tiles in an image's foreground; None where it is one tile."""
-    foreground = read_array(run.files["images"][image]["prediction"], FOREGROUND)
-    write_px = foreground.attrs["unetflow"]["chosen"]["write_px"]
-    return audit_seams(foreground, write_px, run.files["step_px"])
+    files = run.files["images"][image]
+    with unchanged(Stored(files["prediction"], files["foreground"], [FOREGROUND])):
+        foreground = read_array(files["prediction"], FOREGROUND)
+        write_px = foreground.attrs["unetflow"]["chosen"]["write_px"]
+        return audit_seams(foreground, write_px, run.files["step_px"])
 
 
 @dataclass(frozen=True, slots=True)

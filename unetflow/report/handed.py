@@ -9,7 +9,9 @@ class ImageFiles(TypedDict):
 
     store: str  # pixels and truth
     prediction: str  # store of foreground and instances
-    truth: str  # receipt, as the next
+    pixels: str  # receipt, as the next
+    truth: str
+    foreground: str
     instances: str
 
 

@@ -11,6 +11,7 @@ compares the digests with those that its receipt knows: 32 bytes a shard.
 import hashlib
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from unetflow.tiles.regions import shard_grid
 DIGEST_BYTES = 16
 STAMP_BYTES = 2 * DIGEST_BYTES
 Index = tuple[int, ...]
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 
 class Stamp(NamedTuple):
@@ -39,7 +41,7 @@ class ShardFiles:
     path: Path  # of the array
     shape: tuple[int, ...]
     shards: tuple[int, ...]  # shape of each
-    chunks: tuple[int, ...]
+    index_bytes: int  # of the index of chunks at the end of each
     metadata: str  # digest of its zarr.json without attributes: shape, type and codecs
 
     @classmethod
@@ -53,11 +55,13 @@ class ShardFiles:
             found.pop("attributes", None)
             shards = found["chunk_grid"]["configuration"]["chunk_shape"]
             chunks = found["codecs"][0]["configuration"]["chunk_shape"]
-            shape = tuple(found["shape"])
-            return cls(path, shape, tuple(shards), tuple(chunks), digest_of(found))
+            inside = math.prod(map(int.__floordiv__, shards, chunks))
+            # of each chunk an offset and a length, then a CRC32C
+            sizes = tuple(found["shape"]), tuple(shards), 16 * inside + 4
+            return cls(path, *sizes, digest_of(found))
         except FileNotFoundError as error:
             raise StoreError(f"{path}: is not there") from error
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except (OSError, *_DAMAGED) as error:
             raise StoreError(f"{path}: its zarr.json cannot be read ({error})") from error
 
     def indices(self) -> list[Index]:
@@ -71,14 +75,15 @@ class ShardFiles:
     def stamp(self, index: Index) -> Stamp | None:
         """The stamp of a shard; None where there is no file, or one too short for it."""
         try:
-            with self.file(index).open("rb") as file:
-                end = file.seek(0, 2)
-                if end < self._after + STAMP_BYTES:
-                    return None
-                file.seek(end - self._after - STAMP_BYTES)
-                return _stamp_in(file.read(STAMP_BYTES))
+            name = "/".join(map(str, index))  # a path for each takes as long as all the rest
+            file = os.open(f"{self.path}/c/{name}", os.O_RDONLY)
         except FileNotFoundError:
             return None
+        try:
+            at = os.fstat(file).st_size - self.index_bytes - STAMP_BYTES
+            return _stamp_in(os.pread(file, STAMP_BYTES, at)) if at >= 0 else None
+        finally:
+            os.close(file)
 
     def contents(self) -> list[str]:
         """Digest of each shard, as its stamp tells. Raises StoreError where one is not there."""
@@ -93,7 +98,7 @@ class ShardFiles:
     def is_whole(self, index: Index) -> bool:
         """Whether what is in a shard's file is what its stamp says. All of it is read."""
         content = memoryview(self.file(index).read_bytes())
-        at = len(content) - self._after - STAMP_BYTES
+        at = len(content) - self.index_bytes - STAMP_BYTES
         if at < 0:
             return False
         stamp = _stamp_in(content[at : at + STAMP_BYTES])
@@ -101,16 +106,10 @@ class ShardFiles:
 
     def stamped(self, encoded: bytes, making: str) -> list[memoryview]:
         """A shard as it is stored, in parts, of the bytes that Zarr makes of it."""
-        at = len(encoded) - self._after
+        at = len(encoded) - self.index_bytes
         chunks, index = memoryview(encoded)[:at], memoryview(encoded)[at:]
         stamp = bytes.fromhex(making) + _digest([chunks, index])
         return [chunks, memoryview(stamp), index]
-
-    @property
-    def _after(self) -> int:
-        """Bytes of the index of chunks: offset and length of each, and a CRC32C."""
-        inside = zip(self.shards, self.chunks, strict=True)
-        return 16 * math.prod(shard // chunk for shard, chunk in inside) + 4
 
 
 def _stamp_in(read: bytes | memoryview) -> Stamp:

@@ -20,7 +20,9 @@ def files_of_run(name, fold):
     of_image = {
         "store": "images/{image}.ome.zarr",
         "prediction": f"{folder}/{{image}}.ome.zarr",
+        "pixels": "images/{receipt}.json",
         "truth": "truth/{receipt}.json",
+        "foreground": f"{folder}/foreground/{{receipt}}.json",
         "instances": f"{folder}/instances/{{receipt}}.json",
     }
     foregrounds = paths(f"{folder}/foreground/{{receipt}}.json", tested[:1], **run)
