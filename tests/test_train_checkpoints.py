@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from damaging import damaged
 
 from unetflow.errors import StoreError
 from unetflow.train.checkpoints import Checkpoint
@@ -38,22 +39,6 @@ def step_of(state: dict[str, Any] | None) -> int:
         return 0
     assert state["network"]["w"].tolist() == [state["step"]] * 300
     return int(state["step"])
-
-
-def damaged(content: bytes, random: np.random.Generator) -> bytes:
-    """A bit turned, bytes replaced, cut off at the end or in the middle, doubled, or empty."""
-    start, stop = sorted(random.integers(0, len(content), 2))
-    turned = bytearray(content)
-    turned[start] ^= 1 << random.integers(8)
-    other = random.bytes(stop - start + 1)
-    return [
-        bytes(turned),
-        content[:start] + other + content[start + len(other) :],
-        content[:start],
-        content[:start] + content[stop + 1 :],
-        content[:stop] + content[start:],
-        b"",
-    ][random.integers(6)]
 
 
 def test_the_newest_is_gone_on_with_and_the_one_before_is_kept(saved: Checkpoint) -> None:
