@@ -32,6 +32,7 @@ OURS = (
     *("images/a.ome.zarr/zarr.json", "images/a.ome.zarr/labels/zarr.json"),
     *("images/a.ome.zarr/labels/truth/zarr.json", "images/a.ome.zarr/unreadable/0.0.0.json"),
     *("images/a.ome.zarr/0/c/0/0/.1.0a1b2c3d", "images/.a.json.0a1b2c3d"),
+    *("images/.a.json.7@host.0a1b2c3d.partial", ".made/prepare_image/a.json"),
     *(f"images/a.ome.zarr/.trash-1-{'0' * 32}/c/0", "images/a.ome.zarr/.0.lock/c0ffee.1"),
     *("models/net/fold0/checkpoints/last.pt", "models/net/fold0/model.safetensors"),
     *("predictions/net/fold0/parts/a.begun.json", "predictions/net/fold0/parts/a.1of3.run.json"),

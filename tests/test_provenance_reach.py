@@ -20,9 +20,9 @@ def lines(rule: str) -> int:
     return lines_behind(ROOT / "scripts" / f"{rule}.py")
 
 
-def test_collect_has_less_than_600_lines_and_no_metric_behind_it() -> None:
+def test_collect_has_less_than_700_lines_and_no_metric_behind_it() -> None:
     assert folders("collect") == {"evaluate", "stages", "store"}
-    assert lines("collect") < 600
+    assert lines("collect") < 700
 
 
 def test_tables_made_of_receipts_have_neither_metrics_nor_images_behind_them() -> None:

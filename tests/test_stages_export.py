@@ -2,6 +2,11 @@
 
 import gzip
 import json
+import re
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +202,69 @@ def test_the_overlay_is_a_pyramid_for_viewers(case: dict[str, Any]) -> None:
     assert (pixels[2] - pixels[0])[blue].mean() > 20
     assert (pixels[0] - pixels[2])[drawn & ~blue].mean() > 20
     assert openslide.OpenSlide(case["folder"] / "o.ome.tif").level_count >= 1
+
+
+def test_the_same_overlay_has_the_same_bytes_and_another_one_its_own_identifier(
+    case: dict[str, Any],
+) -> None:
+    """Each writing drew a random one: of two equal overlays no byte comparison came out equal."""
+    folder, found, identifiers = case["folder"], [], []
+    for first_id_of_b in (None, None, 2):
+        if first_id_of_b is not None:
+            receipt = read_receipt(folder / "inst.json")
+            receipt["classes"]["b"]["first_id"] = first_id_of_b
+            write_receipt(folder / "inst.json", receipt)
+        export_overlay(
+            image=case["image"],
+            image_receipt=folder / "i.json",
+            store=case["store"],
+            instances=folder / "inst.json",
+            stored=[],
+            output=folder / "o.ome.tif",
+        )
+        found.append((folder / "o.ome.tif").read_bytes())
+        with tifffile.TiffFile(folder / "o.ome.tif") as tiff:
+            identifiers += re.findall(r'UUID="urn:uuid:([0-9a-f-]{36})"', tiff.ome_metadata or "")
+    assert found[0] == found[1] != found[2]
+    assert identifiers[0] == identifiers[1] != identifiers[2]
+
+
+@contextmanager
+def room_for(size_bytes: int) -> Iterator[None]:
+    """No file may grow beyond this size meanwhile, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("room_bytes", [0, 5000])
+@pytest.mark.parametrize("kind", ["geojson", "labels", "overlay", "stack"])
+def test_an_export_that_finds_no_room_is_named_and_leaves_nothing(
+    case: dict[str, Any], kind: str, room_bytes: int
+) -> None:
+    """It was an OSError without the name of the file: not foreseen, with a traceback."""
+    folder = case["folder"]
+    of_image = {"image_receipt": folder / "i.json", "instances": folder / "inst.json"}
+    table = {"table": folder / "objects.parquet", "classes": ["a", "b"]}
+    export: dict[str, Callable[..., None]] = {
+        "geojson": partial(export_geojson, store=case["store"], **of_image, **table),
+        "labels": partial(export_labels, store=case["store"]),
+        "overlay": partial(export_overlay, image=case["image"], store=case["store"], **of_image),
+        "stack": partial(export_stack, predictions=[case["store"]]),
+    }
+    output = folder / f"exports/o.{kind}"
+    why = r"\((File too large|\d+ requested and \d+ written)\)"  # the second is NumPy's
+    with (
+        pytest.raises(StoreError, match=rf"o\.{kind}: could not be written {why}. Make room"),
+        room_for(room_bytes),
+    ):
+        export[kind](output=output)
+    assert list(output.parent.iterdir()) == []
+    export[kind](output=output)
+    assert [path.name for path in output.parent.iterdir()] == [output.name]
 
 
 def test_a_stack_is_32_bit_as_the_challenge_wanted_it(case: dict[str, Any]) -> None:

@@ -67,6 +67,7 @@ def test_a_model_of_other_channels_is_refused(job: dict[str, Any]) -> None:
     network = network_of(3, in_channels=3)
     _, description = load_model(job["models"][0])
     description["network"]["in_channels"] = description["channels"] = 3
+    description["intensity"] = {"mean": [100.0] * 3, "deviation": [40.0] * 3}
     save_model(job["models"][0], network, description)
     with pytest.raises(ModelError, match="has 1 channels, but the model was trained on 3"):
         predict(**job)
@@ -83,7 +84,7 @@ def test_a_damaged_model_is_found_by_its_checksum(job: dict[str, Any]) -> None:
     content = bytearray(job["models"][0].read_bytes())
     content[-100] ^= 0x01  # the last bit of a weight
     job["models"][0].write_bytes(content)
-    with pytest.raises(ModelError, match="damaged: their checksum"):
+    with pytest.raises(ModelError, match="damaged: its checksum"):
         predict(**job)
 
 
@@ -97,7 +98,9 @@ def test_a_model_file_is_the_same_to_the_byte_and_comes_back(tmp_path: Path) -> 
             "in_channels": 1,
             "num_classes": 2,
         },
+        "channels": 1,
         "classes": ["cell"],
+        "intensity": {"mean": [100.0], "deviation": [40.0]},
         "mpp": 0.5,
     }
     for name in ("a", "b"):

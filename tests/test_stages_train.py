@@ -116,10 +116,8 @@ def test_a_run_stopped_twice_ends_with_the_same_weights_bit_for_bit(tmp_path: Pa
         before_ns = checkpoint.stat().st_mtime_ns
     assert "stopped by SIGTERM after step" in message
     assert 0 < torch.load(checkpoint, weights_only=True)["step"] < 12
-    half_written = checkpoint.with_name(f".{checkpoint.name}.abc")
-    half_written.touch()  # of another kill
     assert finish(train_in_process(disturbed, slowly=False)) == 0
-    assert not half_written.exists()
+    assert {path.name for path in checkpoint.parent.iterdir()} == {"last.pt", "before.pt"}
     for name in ("model.safetensors", "model.json"):
         first, second = ((tmp_path / run / "fold0" / name).read_bytes() for run in ("u", "d"))
         assert first == second, name
@@ -402,6 +400,27 @@ def test_two_processes_train_as_one_with_the_same_batch(tmp_path: Path) -> None:
     one, two = (pd.read_csv(job["history"]) for job in jobs)
     for column in ("loss", "validation_loss", "validation_iou"):
         np.testing.assert_allclose(one[column], two[column], atol=1e-4)
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_from_one_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each read the file: where one found it damaged and another not, they would mix weights."""
+    undisturbed, disturbed = (job_in(tmp_path / name, steps=9) for name in ("u", "d"))
+    for job in (undisturbed, disturbed):
+        job["recipe"] |= {"batch": 4}
+        job["network"]["dropout"] = 0.0
+    train(**undisturbed)
+    train_seven_steps(disturbed, monkeypatch)
+    checkpoint = disturbed["model"].parent / "checkpoints" / "last.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1])
+    with caplog.at_level("INFO"):
+        train(**disturbed, processes=2)
+    assert caplog.text.count("last.pt is damaged") == 1
+    torch.testing.assert_close(weights_of(undisturbed), weights_of(disturbed), atol=1e-4, rtol=0)
+    record = read_receipt(disturbed["receipt"].with_suffix(".run.json"))
+    assert [of["from_step"] for of in record["machines"]] == [1, 7]
 
 
 @pytest.mark.slow

@@ -1,7 +1,10 @@
 """Files written whole: by rename, with the rights of any new file."""
 
+import errno
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from unetflow.errors import StoreError
-from unetflow.store.files import write_whole
+from unetflow.store.files import HOUR_S, renamed_at_end, write_whole
 
 
 @pytest.fixture(params=[0o022, 0o077, 0o002], ids=oct)
@@ -89,4 +92,63 @@ def test_an_error_leaves_the_old_file_and_nothing_else(
     assert (tmp_path / "a.json").read_bytes() == b"old"
     assert names(tmp_path) == {"a.json"}
     (temporary,) = seen - {"a.json"}
-    assert temporary.startswith(".a.json.")  # what `load_checkpoint` looks for after a kill
+    assert temporary.startswith(".a.json.")  # hidden, and beside it
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> str:
+    """The name of what a writer left that was killed before it renamed."""
+    program = (
+        "import os, sys, time\n"
+        "from unetflow.store.files import HOUR_S, renamed_at_end, write_whole\n"
+        "os.fsync = lambda _: (print('here', flush=True), time.sleep(60))\n"
+        "write_whole(sys.argv[1], b'half')\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "a.json")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "here\n"
+        process.kill()
+    (left,) = names(tmp_path)
+    return left
+
+
+def test_what_a_kill_left_is_cleared_when_anything_is_written_there(
+    tmp_path: Path, killed: str
+) -> None:
+    """A file of 8 random digits was left beside each one that a kill met, for ever."""
+    write_whole(tmp_path / "b.json", b"whole")
+    assert names(tmp_path) == {"b.json"}
+
+
+def test_what_others_may_be_writing_is_left_alone(tmp_path: Path, killed: str) -> None:
+    pid = killed.split("@")[0].rpartition(".")[2]
+    running = killed.replace(f".{pid}@", f".{os.getppid()}@")
+    elsewhere, long_ago = (f".{name}.{pid}@other.host.0123abcd.partial" for name in "bc")
+    own = {".notes.partial", ".a.json.0123abcd", f"a.json.{pid}@x.0123abcd.partial"}
+    for name in (running, elsewhere, long_ago, *own):
+        (tmp_path / name).touch()
+    os.utime(tmp_path / long_ago, (time.time() - HOUR_S - 60,) * 2)
+    write_whole(tmp_path / "d", b"whole")
+    assert names(tmp_path) == {"d", running, elsewhere, *own}
+
+
+def test_a_file_that_others_write_by_path_is_whole_or_not_there(tmp_path: Path) -> None:
+    """What other libraries write is no less than `write_whole`: error in words, nothing left."""
+    (tmp_path / "a.tif").write_bytes(b"old")
+    with (
+        pytest.raises(StoreError, match=r"a\.tif: could not be written \(No space left on device"),
+        renamed_at_end(tmp_path / "a.tif") as partial,
+    ):
+        partial.write_bytes(b"half of the n")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert (tmp_path / "a.tif").read_bytes() == b"old"
+    assert names(tmp_path) == {"a.tif"}
+
+
+def test_two_that_write_one_file_at_once_do_not_share_a_name(tmp_path: Path) -> None:
+    """Both wrote to .a.partial: what was renamed was of either."""
+    with renamed_at_end(tmp_path / "a") as first, renamed_at_end(tmp_path / "a") as second:
+        first.write_bytes(b"first, longer")
+        second.write_bytes(b"second")
+    assert (tmp_path / "a").read_bytes() == b"first, longer"
+    assert names(tmp_path) == {"a"}

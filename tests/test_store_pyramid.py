@@ -1,9 +1,12 @@
 """Levels of a pyramid: their shapes, and how four pixels become one."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from unetflow.store.pyramid import every_second, halved, level_shapes
+from unetflow.store.pyramid import clear_levels, every_second, halved, level_shapes
 
 
 def test_levels_end_with_the_first_that_is_small() -> None:
@@ -48,3 +51,27 @@ def test_labels_are_never_mixed() -> None:
     labels = np.array([[1, 1, 2], [1, 9, 2], [3, 3, 4]], np.uint32)
     assert every_second(labels).tolist() == [[1, 2], [3, 4]]
     assert every_second(labels[None]).tolist() == [[[1, 2], [3, 4]]]
+
+
+@pytest.mark.parametrize("killed_at", range(3))
+def test_levels_of_a_larger_image_go_whenever_the_first_try_is_killed(
+    tmp_path: Path, killed_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The finest went first: after a kill there the others were taken for none, and stayed."""
+    for k in range(4):
+        (tmp_path / str(k) / "c").mkdir(parents=True)
+    calls = 0
+
+    def die(path: Path) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > killed_at:
+            raise KeyboardInterrupt("killed while files are removed")
+        remove(path)
+
+    remove = shutil.rmtree
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="killed"):
+        patch.setattr(shutil, "rmtree", die)
+        clear_levels(tmp_path, "{}", 1)
+    clear_levels(tmp_path, "{}", 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["0"]

@@ -27,6 +27,8 @@ COLUMNS = (
     "mean_foreground",
 )
 
+CSV_FORMAT = "%.12g"  # in images of a million pixels to 1e-6 px, without digits of rounding
+
 
 def write_objects(
     path: str | Path,
@@ -51,7 +53,7 @@ def write_objects(
     content = io.BytesIO()
     frame.to_parquet(content, index=False)
     write_whole(path, content.getvalue())
-    text = frame.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+    text = frame.to_csv(index=False, lineterminator="\n", float_format=CSV_FORMAT)
     write_whole(Path(path).with_suffix(".csv"), text.encode())
 
 

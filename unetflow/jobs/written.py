@@ -42,6 +42,7 @@ FILES = [
         r"(integrity|segmented)(\.csv|\.run\.json)|\.sources\.json",
         rf"logs/{RULE}(/.+)?(\.log|\.failed\.json)",
         rf"benchmarks/{RULE}(/.+)?\.tsv",
+        rf"\.made/{RULE}(/.+)?\.json",
     )
 ]
 STORE = re.compile(rf"(images|weights/{WORD}|predictions/{RUN})/{NAMED}(\.ome)?\.zarr")
@@ -50,7 +51,9 @@ OF_STORE = re.compile(
     rf"({ARRAY}/|labels/(truth/|ignore/|class/|instances/)?)?zarr\.json"
     rf"|({ARRAY}/)?c(/\d+)+|unreadable/[\d.]+\.json"
 )
-TEMPORARY = re.compile(r"\.(.+)\.([0-9a-f]{8}|partial)")  # what a kill leaves of a file
+TEMPORARY = re.compile(
+    r"\.(.+?)\.(?:[0-9]+@.*\.[0-9a-f]{8}\.partial|[0-9a-f]{8}|partial)"
+)  # what a kill leaves of a file
 LEFT_OF_ARRAY = re.compile(r"(.*/)?\.(trash-[^/]+-[0-9a-f]{32}|[^/]+\.lock)/.*")
 
 

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -12,43 +14,23 @@ from torch import nn
 
 from unetflow import networks
 from unetflow.errors import ModelError
+from unetflow.networks.description import Best as Best  # who reads models finds these here
+from unetflow.networks.description import ModelDescription as ModelDescription
+from unetflow.networks.description import TrainingSummary as TrainingSummary
+from unetflow.networks.description import checked_description
 from unetflow.networks.network import Network
 from unetflow.store.files import write_whole
 
+log = logging.getLogger(__name__)
+
 # One metadata key: the order of several is not the same from one writing to the next.
 KEY = "unetflow"
-
-
-class Best(TypedDict):
-    """The validation whose weights were kept; of a training without one its last step."""
-
-    step: int
-    validation_iou: float | None
-    validation_loss: NotRequired[float]
-
-
-class TrainingSummary(TypedDict):
-    """How a training went."""
-
-    best: Best
-    steps: int
-    precision: str  # each that was used
-    training_images: int
-    validation_images: int
-
-
-class ModelDescription(TypedDict):
-    """All that is needed to use a model, and where it is from, if it is from a training."""
-
-    network: dict[str, Any]  # its name and options: of each network others
-    channels: int
-    classes: list[str]  # without background
-    intensity: dict[str, list[float]]  # mean and deviation of each channel
-    truth: NotRequired[str]  # the kind of the dataset
-    mpp: NotRequired[float | None]
-    recipe: NotRequired[dict[str, Any]]
-    code: NotRequired[str]
-    training: NotRequired[TrainingSummary]
+CHECKSUM = "digest"  # of weights and description
+WEIGHTS_ALONE = "weights"  # what older versions wrote a checksum of
+FAULTS = (
+    *(OSError, ValueError, KeyError, TypeError),
+    *(RuntimeError, MemoryError, safetensors.SafetensorError),
+)
 
 
 def save_model(path: str | Path, network: nn.Module, description: ModelDescription) -> None:
@@ -57,7 +39,7 @@ def save_model(path: str | Path, network: nn.Module, description: ModelDescripti
         name: tensor.detach().to("cpu", torch.float32, memory_format=torch.contiguous_format)
         for name, tensor in network.state_dict().items()
     }
-    checked = {**description, "weights": _digest_of(weights)}
+    checked = {**description, CHECKSUM: _digest_of(weights, description)}
     metadata = {KEY: json.dumps(checked, sort_keys=True)}
     write_whole(path, safetensors.torch.save(weights, metadata=metadata))
 
@@ -72,25 +54,79 @@ def load_model(path: str | Path) -> tuple[Network, ModelDescription]:
             f"{path}: there is no such file. Name the model.safetensors of a training."
         )
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            content: dict[str, Any] = json.loads((file.metadata() or {})[KEY])
-        weights = safetensors.torch.load_file(path)
-        if content.pop("weights", None) not in (None, _digest_of(weights)):
-            raise ValueError("its weights are damaged: their checksum is another one")
-        description = cast(ModelDescription, content)
+        content, weights = _read(path)
+        unchecked = _check_digest(content, weights)
+        description = checked_description(content)
         network = networks.build(**description["network"])
+        _check_fit(network, weights)
         network.load_state_dict(weights)
-    except (OSError, KeyError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+    except FAULTS as error:
         raise ModelError(
             f"{path}: not a whole model file of unetflow ({error}). Name the model.safetensors of "
             "a training. One that is damaged is made anew, from the last checkpoint, by the "
             "pipeline's command with --forcerun and its path."
         ) from error
+    if unchecked:
+        log.info("%s: is of an older version, which wrote no checksum of %s", path, unchecked)
     return network, description
 
 
-def _digest_of(weights: dict[str, torch.Tensor]) -> str:
+def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The description as it stands in the file, with checksums, and the weights."""
+    if not Path(path).stat().st_size:
+        raise ValueError("it is empty")
+    with safetensors.safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if KEY not in metadata:
+        raise ValueError(f"its metadata have no entry {KEY!r}: it is of another program")
+    content = json.loads(metadata[KEY])
+    if not isinstance(content, dict):
+        raise ValueError(f"its entry {KEY!r} is no description of a model")
+    for name, tensor in weights.items():
+        if tensor.dtype != torch.float32:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise ValueError(f"its weights must be float32, but {name} is {kind}")
+    return content, weights
+
+
+def _check_digest(content: dict[str, Any], weights: dict[str, torch.Tensor]) -> str | None:
+    """Take the checksums out; what an older version wrote none of. Raises ValueError."""
+    found, of_weights = content.pop(CHECKSUM, None), content.pop(WEIGHTS_ALONE, None)
+    if found is not None:
+        if found != _digest_of(weights, content):
+            raise ValueError("it is damaged: its checksum is another one")
+        return None
+    if of_weights is None:
+        return "weights and description"
+    if of_weights != _digest_of(weights):
+        raise ValueError("its weights are damaged: their checksum is another one")
+    return "the description"
+
+
+def _check_fit(network: Network, weights: Mapping[str, torch.Tensor]) -> None:
+    """Raise ValueError where the network has other weights, by name or shape."""
+    needed, found = (
+        {name: tuple(tensor.shape) for name, tensor in of.items()}
+        for of in (network.state_dict(), weights)
+    )
+    others = [name for name in {**needed, **found} if needed.get(name) != found.get(name)]
+    if others:
+        raise ValueError(
+            f"its weights are not those of its network: {len(others)} of {len({**needed, **found})}"
+            f" differ, of which {others[0]} must be {needed.get(others[0], 'left out')}, not "
+            f"{found.get(others[0], 'left out')}"
+        )
+
+
+def _digest_of(
+    weights: Mapping[str, torch.Tensor], description: Mapping[str, object] | None = None
+) -> str:
+    """Of all that is in a model file; without a description of weights alone, as of old."""
     digest = hashlib.blake2b(digest_size=16)
+    if description is not None:
+        shapes = {name: list(tensor.shape) for name, tensor in weights.items()}
+        digest.update(json.dumps([description, shapes], sort_keys=True).encode())
     for name in sorted(weights):
         digest.update(name.encode())
         digest.update(weights[name].numpy().tobytes())

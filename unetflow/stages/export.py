@@ -5,6 +5,7 @@ Everything is written tile by tile or object by object: memory does not grow wit
 """
 
 import gzip
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -22,7 +23,7 @@ from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.schemas import ImageReceipt, InstancesReceipt
 from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.store.arrays import read_array
-from unetflow.store.files import renamed_at_end
+from unetflow.store.files import digest_of, renamed_at_end
 from unetflow.store.foreground import read_foreground
 from unetflow.store.names import INSTANCES, of_labels
 
@@ -98,8 +99,12 @@ def export_overlay(
     A colour for each class, as in GeoJSON; `instances` is the receipt of the image's instances.
     """
     prepared = cast(ImageReceipt, read_receipt(image_receipt))
-    classes = cast(InstancesReceipt, read_receipt(instances))["classes"]
-    first_ids = sorted(of["first_id"] for of in classes.values())
+    segmented = cast(InstancesReceipt, read_receipt(instances))
+    first_ids = sorted(of["first_id"] for of in segmented["classes"].values())
+    # tifffile's own identifier is random: the same drawing gives the same bytes
+    drawn = [prepared["levels"], prepared["pixels"], segmented["digest"], first_ids]
+    identifier = str(uuid.uuid5(uuid.NAMESPACE_OID, digest_of(drawn)))
+    metadata = {"axes": "YXS", "UUID": identifier, **physical_size(image)}
     levels = [read_array(image, str(k)) for k in range(len(prepared["levels"]))]
     with (
         renamed_at_end(output) as partial,
@@ -117,7 +122,7 @@ def export_overlay(
                 photometric="rgb",
                 compression="jpeg",
                 compressionargs={"level": JPEG_QUALITY},
-                metadata=None if k else {"axes": "YXS", **physical_size(image)},
+                metadata=None if k else metadata,
                 subifds=None if k else len(levels) - 1,
                 subfiletype=1 if k else None,
                 **resolution_tags(image, k),

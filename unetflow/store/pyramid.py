@@ -55,13 +55,12 @@ def write_coarser(
 def clear_levels(store: str | Path, name: str, first: int) -> None:
     """Remove levels from this one on: those of a larger image that was here before.
 
-    `name` is as of `write_coarser`.
+    `name` is as of `write_coarser`. The coarsest goes first: after a kill none is overlooked.
     """
-    for k in itertools.count(first):
-        path = Path(store) / name.format(k)
-        if not path.exists():
-            return
-        clear(path)
+    levels = (Path(store) / name.format(k) for k in itertools.count(first))
+    there = list(itertools.takewhile(Path.exists, levels))
+    for path in [Path(store) / name.format(first + len(there)), *reversed(there)]:
+        clear(path)  # of the first, which is gone, what a kill left
 
 
 def halve(finer: ShardedArray, coarser: ShardedArray, reduce: Reduce, threads: int = 1) -> None:

@@ -283,7 +283,10 @@ class TrainingRun:
         }
 
     def _resume(self) -> None:
-        state = self._checkpoint.load()
+        # read by one process: what one of several could not read would mix their weights
+        state = self.fabric.broadcast(
+            self._checkpoint.load() if self.fabric.is_global_zero else None
+        )
         if state is None:
             return
         self.network.load_state_dict(state["network"])

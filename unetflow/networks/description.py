@@ -1,0 +1,104 @@
+"""What a model file says of its weights, and whether that can be so."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NotRequired, TypedDict, cast
+
+
+class Best(TypedDict):
+    """The validation whose weights were kept; of a training without one its last step."""
+
+    step: int
+    validation_iou: float | None
+    validation_loss: NotRequired[float]
+
+
+class TrainingSummary(TypedDict):
+    """How a training went."""
+
+    best: Best
+    steps: int
+    precision: str  # each that was used
+    training_images: int
+    validation_images: int
+
+
+class ModelDescription(TypedDict):
+    """All that is needed to use a model, and where it is from, if it is from a training."""
+
+    network: dict[str, Any]  # its name and options: of each network others
+    channels: int
+    classes: list[str]  # without background
+    intensity: dict[str, list[float]]  # mean and deviation of each channel
+    truth: NotRequired[str]  # the kind of the dataset
+    mpp: NotRequired[float | None]
+    recipe: NotRequired[dict[str, Any]]
+    code: NotRequired[str]
+    training: NotRequired[TrainingSummary]
+
+
+def checked_description(content: Mapping[str, Any]) -> ModelDescription:
+    """The same, if it may be of a model. Raises ValueError that names what may not."""
+    missing = sorted(ModelDescription.__required_keys__ - content.keys())
+    if missing:
+        raise ValueError(f"its description has no {missing[0]}")
+    for key, value in content.items():
+        if key not in _RULES:
+            raise ValueError(
+                f"its description has the unknown key {key!r}: it is of a newer version"
+            )
+        rule, holds = _RULES[key]
+        if not holds(value):
+            raise ValueError(f"its {key} must be {rule}, not {value!r}")
+    for name, values in content["intensity"].items():
+        if len(values) != content["channels"]:
+            raise ValueError(
+                f"its intensity has {len(values)} values of {name}, but there are "
+                f"{content['channels']} channels"
+            )
+    return cast(ModelDescription, dict(content))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_numbers(values: object) -> bool:
+    return isinstance(values, list) and all(map(_is_number, values))
+
+
+def _is_intensity(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"mean", "deviation"}
+        and all(map(_are_numbers, value.values()))
+        and all(deviation > 0 for deviation in value["deviation"])
+    )
+
+
+def _are_names(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and all(isinstance(name, str) for name in value)
+        and len(set(value)) == len(value) > 0
+    )
+
+
+# Of each key what its value must be, in words and as a test.
+_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "network": (
+        "a name with options",
+        lambda value: isinstance(value, dict) and isinstance(value.get("name"), str),
+    ),
+    "channels": ("a whole number above 0", lambda value: type(value) is int and value > 0),
+    "classes": ("a list of different names", _are_names),
+    "intensity": ("a finite mean and a deviation above 0 of each channel", _is_intensity),
+    "truth": ("a kind of truth", lambda value: isinstance(value, str)),
+    "mpp": (
+        "null or a number of um/px above 0",
+        lambda value: value is None or (_is_number(value) and value > 0),
+    ),
+    "recipe": ("a mapping", lambda value: isinstance(value, dict)),
+    "code": ("a digest", lambda value: isinstance(value, str)),
+    "training": ("a mapping", lambda value: isinstance(value, dict)),
+}
