@@ -1,5 +1,6 @@
 """Files that a file names are read from its own folder, and from nowhere else."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,14 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from unetflow.errors import SlideError
 from unetflow.images.slide import Slide
 from unetflow.images.sources import files_of, raw_digest, seen
 from unetflow.images.tiff_files import files_of_set
 from unetflow.images.whole import read_whole
+from unetflow.store.ome import ome_image, write_group
 
 PIXELS = np.arange(24, dtype=np.uint8).reshape(4, 6)
 ELSEWHERE = "which is not in its folder"
@@ -163,6 +166,20 @@ def test_a_link_of_the_file_system_finds_what_is_named_at_both_its_ends(
     if beside == "the link":
         (folder / "sub").rename(links / "sub")
     np.testing.assert_array_equal(read(f"{links}/i.h5:/raw"), PIXELS)
+
+
+@pytest.mark.parametrize("by", ["../secret", "x/../../secret", "{}/secret"])
+def test_an_ome_zarr_reads_no_pixels_from_elsewhere(folder: Path, by: str) -> None:
+    store = folder / "i.zarr"
+    zarr.create_array(folder / "secret", data=PIXELS)
+    write_group(store, "", ome_image("i", ("y", "x"), {"0": [1.0, 1.0]}, unit="micrometer"))
+    metadata = json.loads((store / "zarr.json").read_text())
+    image = metadata["attributes"]["ome"]["multiscales"][0]
+    image["datasets"][0]["path"] = by.format(folder)
+    (store / "zarr.json").write_text(json.dumps(metadata))
+    for reader in (read, read_whole):
+        with pytest.raises(SlideError, match=r"i\.zarr"):
+            reader(store)
 
 
 def test_links_of_the_file_system_are_followed(folder: Path) -> None:
