@@ -42,6 +42,7 @@ FILES = [
         r"(integrity|segmented)(\.csv|\.run\.json)|\.sources\.json",
         rf"logs/{RULE}(/.+)?(\.log|\.failed\.json)",
         rf"benchmarks/{RULE}(/.+)?\.tsv",
+        rf"\.made/{RULE}(/.+)?\.json",
     )
 ]
 STORE = re.compile(rf"(images|weights/{WORD}|predictions/{RUN})/{NAMED}(\.ome)?\.zarr")
