@@ -37,6 +37,7 @@ OURS = (
     *("models/net/fold0/checkpoints/last.pt", "models/net/fold0/model.safetensors"),
     *("predictions/net/fold0/parts/a.begun.json", "predictions/net/fold0/parts/a.1of3.run.json"),
     *("exports/net/fold0/a.labels.tif", "exports/net/fold0/em.stack.tif", ".sources.json"),
+    *(".made/prepare_image/a.json", ".made/predict/net/0/a.json", ".made/collect.json"),
     *("logs/export_stack/net/fold0/em.log", "logs/predict/net/fold0/a.failed.json"),
     *("evaluation/net/fold0/a.csv", "benchmarks/train/net/fold0.tsv", "weights/w/.a.zarr.lock/c0"),
     *("evaluation/net/fold0/bundles/cells-test-0a.csv", "truth/bundles/cells-test-0a/a.json"),

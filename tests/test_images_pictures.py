@@ -78,6 +78,21 @@ def test_a_header_says_what_the_decoder_gives(
     np.testing.assert_array_equal(found, pixels.transpose(2, 0, 1)[:, 3:20, :25])
 
 
+@pytest.mark.parametrize("mode", ["1", "P"])
+def test_of_one_bit_the_header_says_that_numbers_are_0_and_1(tmp_path: Path, mode: str) -> None:
+    ones = GRAY > 99
+    image = Image.fromarray(ones)
+    if mode == "P":
+        image = Image.fromarray(ones.astype(np.uint8))
+        image.putpalette([9, 9, 9, 200, 0, 0])
+    image.save(tmp_path / "i.png", bits=1)
+    with Slide(tmp_path / "i.png", as_labels=True) as slide:
+        assert slide.dtype == bool
+        found = slide.read(0, slice(0, 20), slice(0, 30))
+    assert found.dtype == bool
+    np.testing.assert_array_equal(found, ones[None])
+
+
 def png(height: int, width: int, *chunks: tuple[bytes, bytes]) -> bytes:
     """A gray PNG that promises so many pixels."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
