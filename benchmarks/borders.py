@@ -6,8 +6,8 @@ For changes of how patches are drawn. In each checkout one run of the pipeline f
 the scores, with an experiment for each seed of the config's only one, in a folder of its own. The
 errors are those of pixels of the test images at the threshold that the validation images chose by
 IoU, in rings around the border. Nothing but public names, rules and paths of results is used: the
-modules behind them may differ. A run that fails is said, and its rows are left out. Beside jobs of others
-take --cores 1: threads of one training wait for one another then.
+modules behind them may differ. A run that fails is said, and its rows are left out. Beside jobs of
+others take --cores 1: threads of one training wait for one another then.
 """
 
 import argparse
