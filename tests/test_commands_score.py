@@ -345,7 +345,7 @@ def test_bad_files_are_refused(
     text.write_text("no image")
     (tmp_path / "empty").mkdir()
     for path, message in (
-        (colours, "it is a colour image of shape (24, 30, 3)"),
+        (colours, "rgb.png: it holds 3 channels that differ, colours perhaps: save labels"),
         (str(text), "text.tif: cannot be read (not a TIFF file"),
         (str(tmp_path / "nowhere.png"), "there is no such file"),
         (__file__, "cannot be read (not a TIFF file"),
@@ -382,6 +382,20 @@ def test_numbers_from_a_jpeg_are_warned_of(
     Image.fromarray((PROPOSAL[0] * 255).astype(np.uint8)).save(jpeg)
     found = run(capsys, truth, str(jpeg), "--kind", "membranes", "--divide-by", "255")
     assert any("p.jpg: JPEG does not keep values" in each for each in found["", "warnings"])
+
+
+def test_what_is_not_read_and_what_is_blurred_is_warned_of_by_content(
+    capsys: pytest.CaptureFixture[str], instances: list[str], tmp_path: Path
+) -> None:
+    with tifffile.TiffWriter(tmp_path / "two.tif") as tiff:
+        tiff.write(LABELS[::4, ::4], metadata=None)
+        tiff.write(PREDICTED, metadata=None)
+    found = run(capsys, instances[0], str(tmp_path / "two.tif"))
+    assert found["seg", ""]["value"] == metrics.seg_score(LABELS, PREDICTED)
+    assert [each for each in found["", "warnings"] if "two.tif: image 1 (24x30 px) is read" in each]
+    tifffile.imwrite(tmp_path / "j.tif", PREDICTED.astype(np.uint8) * 9, compression="jpeg")
+    found = run(capsys, instances[0], str(tmp_path / "j.tif"))
+    assert any("j.tif: JPEG does not keep values" in each for each in found["", "warnings"])
 
 
 def test_scores_of_the_tables_are_spelled_as_there(

@@ -37,6 +37,16 @@ def test_a_tiff_is_lossy_where_its_values_come_back_changed(
     assert np.array_equal(tifffile.imread(path), LABELS) == (found is None)
 
 
+@pytest.mark.parametrize(("how", "found"), [("jpeg", "JPEG"), ("zlib", None)])
+def test_a_thumbnail_before_the_image_tells_nothing(
+    tmp_path: Path, how: str, found: str | None
+) -> None:
+    with tifffile.TiffWriter(tmp_path / "labels.tif") as tiff:
+        tiff.write(LABELS[::4, ::4], compression="zlib" if found else "jpeg", metadata=None)
+        tiff.write(LABELS, compression=how, metadata=None)
+    assert lossy_compression(tmp_path / "labels.tif") == found
+
+
 def test_a_jpeg_is_told_by_its_content(tmp_path: Path) -> None:
     (tmp_path / "labels.png").write_bytes(imagecodecs.jpeg_encode(LABELS))
     assert lossy_compression(tmp_path / "labels.png") == "JPEG"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from unetflow.errors import SlideError
 from unetflow.images.arrays import axes_of
@@ -47,6 +48,13 @@ def test_axes_that_cannot_be_told_are_asked_for(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", ARRAY[0, :, 0])
     with pytest.raises(SlideError, match=r"no names .* Say what they are in the sheet's axes"):
         Slide(tmp_path / "a.npy", plane=3, axes="tzcyx")  # times or planes?
+    with pytest.raises(SlideError, match=r"axes FOO .* Name its axes in the sheet's axes column"):
+        Slide(tmp_path / "a.npy", axes="foo")
+    tifffile.imwrite(tmp_path / "yxc.tif", ARRAY[0, 0, 0, :, :, None].repeat(5, 2))
+    with pytest.raises(SlideError, match=r"axis Q, of which none .* or name the axes in the sheet"):
+        Slide(tmp_path / "yxc.tif")
+    with Slide(tmp_path / "yxc.tif", axes="yxc") as slide:
+        assert slide.channels == 5
     with pytest.raises(SlideError, match=r"may be planes or times, .* Say which in the sheet's"):
         Slide(tmp_path / "a.npy", plane=3, time=1, axes="qyx")
 

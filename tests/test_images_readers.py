@@ -78,9 +78,11 @@ def test_an_ome_tiff_has_time_plane_and_channels_to_choose_from(tmp_path: Path) 
     with Slide(path, time=2, plane=1) as slide:
         assert slide.levels[0].mpp == pytest.approx(0.325)
         np.testing.assert_array_equal(whole(slide), HYPERSTACK[2, 1])
-    with pytest.raises(SlideError, match="stack of 3 images along axis T and the time asked for"):
+    with pytest.raises(SlideError, match="stack of 3 images along axis T, of which none was"):
         Slide(path, plane=1)
-    with pytest.raises(SlideError, match=r"along axis Z and the plane .* plane column to 0 to 3"):
+    with pytest.raises(
+        SlideError, match=r"axis Z, of which none was chosen. Set .* plane column to 0 to 3"
+    ):
         Slide(path, time=0)
 
 
@@ -121,6 +123,10 @@ def test_hdf5_with_axis_order(tmp_path: Path) -> None:
         np.testing.assert_array_equal(whole(slide), COLOUR.transpose(2, 0, 1))
     with pytest.raises(SlideError, match=r"holds the datasets group/raw, tagged: say which"):
         Slide(tmp_path / "i.h5")
+    with pytest.raises(SlideError, match=r"holds no dataset /row, but group/raw, tagged\. Correct"):
+        Slide(f"{tmp_path}/i.h5:/row")
+    with pytest.raises(SlideError, match=r"holds no dataset /group, but group/raw\. Correct"):
+        Slide(f"{tmp_path}/i.h5:/group")
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
@@ -171,8 +177,17 @@ def test_folders_of_the_cell_tracking_challenge(tmp_path: Path) -> None:
         np.testing.assert_array_equal(whole(image)[0], GRAY + 1)
         np.testing.assert_array_equal(whole(truth)[0], GRAY)
         np.testing.assert_array_equal(whole(slice_of_volume)[0], GRAY + 1)
-    with pytest.raises(SlideError, match="2 TIFF files numbered 0, 7; time None and plane 3"):
+    with pytest.raises(SlideError, match="2 TIFF files numbered 0, 7, none of them plane 3. Say"):
         Slide(tmp_path / "01", plane=3)
+    with pytest.raises(SlideError, match="of which none was chosen. Say which in the sheet's time"):
+        Slide(tmp_path / "01")
+    pairs = (
+        r"numbered 7 12, 7 13 \(time and plane\), none of them plane 13\. Say which in the sheet"
+    )
+    with pytest.raises(SlideError, match=pairs):
+        Slide(tmp_path / "02_GT/SEG", plane=13)
+    with pytest.raises(SlideError, match="neither Zarr nor TIFF files in it. Correct the sheet's"):
+        Slide(tmp_path)
     tifffile.imwrite(tmp_path / "01" / "t007.tif", HYPERSTACK[0, :, 0], photometric="minisblack")
     with Slide(tmp_path / "01", time=7, plane=2) as volume:
         np.testing.assert_array_equal(whole(volume)[0], HYPERSTACK[0, 2, 0])

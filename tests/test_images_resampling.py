@@ -9,6 +9,7 @@ import tifffile
 from scipy import ndimage
 
 from unetflow.errors import SlideError
+from unetflow.images.asked import COMMAND
 from unetflow.images.resampling import Lost, Source, read_or_mark, source_at
 from unetflow.images.slide import Slide
 
@@ -72,6 +73,9 @@ def test_a_little_finer_is_interpolated_and_far_finer_refused(pyramid: Path) -> 
         assert source_at(slide, None, 0.4).shape_px == (375, 525)
         with pytest.raises(SlideError, match="finest level has 0.5 um/px, the dataset wants 0.2"):
             source_at(slide, None, 0.2)
+    wrong = r"Use a model .* or set --mpp if the file is wrong"
+    with Slide(pyramid, door=COMMAND) as slide, pytest.raises(SlideError, match=wrong):
+        source_at(slide, None, 0.2)
 
 
 def test_missing_and_absurd_resolutions_ask_for_the_sheets_column(tmp_path: Path) -> None:

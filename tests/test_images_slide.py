@@ -9,6 +9,7 @@ import tifffile
 
 from unetflow.errors import SlideError
 from unetflow.images.slide import Slide
+from unetflow.images.whole import read_whole
 
 ALL = slice(None, None)
 STACK = np.random.default_rng(0).integers(0, 255, (3, 40, 50), dtype=np.uint8)
@@ -17,6 +18,62 @@ STACK = np.random.default_rng(0).integers(0, 255, (3, 40, 50), dtype=np.uint8)
 def whole(slide: Slide) -> np.ndarray:
     height, width = slide.levels[0].shape_px
     return slide.read(0, slice(0, height), slice(0, width))
+
+
+LABELS = np.kron(np.arange(6, dtype=np.uint8).reshape(2, 3), np.ones((20, 20), np.uint8))
+OPAQUE = np.full_like(LABELS, 255)
+PAINTED = np.where(LABELS > 2, OPAQUE, 0)  # a mask by its transparency alone
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize(
+    ("gray", "transparency", "wanted"),
+    [
+        (LABELS, OPAQUE, LABELS),
+        (OPAQUE, PAINTED, PAINTED),
+        (LABELS * (PAINTED > 0), PAINTED, LABELS * (PAINTED > 0)),
+    ],
+    ids=["opaque", "white paint on nothing", "on a transparent ground"],
+)
+@pytest.mark.parametrize("colours", [1, 3])
+def test_what_is_transparent_is_no_label(
+    tmp_path: Path,
+    suffix: str,
+    colours: int,
+    gray: np.ndarray,
+    transparency: np.ndarray,
+    wanted: np.ndarray,
+) -> None:
+    pixels = np.stack([*[gray] * colours, transparency], axis=-1)
+    path = tmp_path / f"l.{suffix}"
+    if suffix == "png":
+        imagecodecs.imwrite(path, pixels)
+    else:
+        tifffile.imwrite(
+            path,
+            pixels,
+            photometric="rgb" if colours == 3 else "minisblack",
+            planarconfig="contig",
+            extrasamples=["unassalpha"],
+        )
+    with Slide(path, as_labels=True) as slide:
+        np.testing.assert_array_equal(whole(slide)[0], wanted)
+    np.testing.assert_array_equal(read_whole(path), wanted)
+
+
+@pytest.mark.parametrize("gray", [OPAQUE, LABELS], ids=["soft edges", "what was erased"])
+def test_numbers_that_may_be_there_or_not_are_refused(tmp_path: Path, gray: np.ndarray) -> None:
+    transparency = PAINTED.copy()
+    transparency[20, 20] = 100 if gray is OPAQUE else 255
+    path = tmp_path / "l.png"
+    imagecodecs.imwrite(path, np.stack([gray] * 3 + [transparency], axis=-1))
+    with pytest.raises(SlideError, match="may be there or not: save it without transparency"):
+        read_whole(path)
+    with (
+        Slide(path, as_labels=True) as slide,
+        pytest.raises(SlideError, match="may be there or not: save it without transparency"),
+    ):
+        whole(slide)
 
 
 def test_a_plane_of_a_stack(tmp_path: Path) -> None:
@@ -30,7 +87,7 @@ def test_a_stack_without_a_plane_says_how_to_choose_one(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "s.tif", STACK, photometric="minisblack")
     with pytest.raises(SlideError, match="stack of 3 images .* plane column to 0 to 2"):
         Slide(tmp_path / "s.tif")
-    with pytest.raises(SlideError, match="the plane asked for is 3"):
+    with pytest.raises(SlideError, match="without plane 3"):
         Slide(tmp_path / "s.tif", plane=3)
 
 

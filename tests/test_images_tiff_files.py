@@ -1,12 +1,14 @@
 """TIFFs of several images, of several files, with resolutions of every kind; 0 that is white."""
 
 import logging
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from unetflow.errors import SlideError
 from unetflow.images.slide import Slide
@@ -78,6 +80,25 @@ def test_pages_written_one_by_one_are_a_stack(tmp_path: Path, options: dict[str,
     np.testing.assert_array_equal(read_whole(tmp_path / "i.tif"), STACK)
 
 
+def test_pages_that_are_stored_in_other_ways_are_planes_in_their_order(tmp_path: Path) -> None:
+    ways: list[dict[str, Any]] = [
+        {"compression": "zlib"},
+        {"rowsperstrip": 8},
+        {"compression": "zlib"},
+        {"tile": (16, 16)},
+    ]
+    with tifffile.TiffWriter(tmp_path / "i.tif") as tiff:
+        for number, (page, way) in enumerate(zip(STACK, ways, strict=True)):
+            tiff.write(page, photometric="minisblack", metadata=None, **way)
+            if number == 1:
+                tiff.write(MACRO, photometric="rgb", metadata=None)
+    for plane in range(len(STACK)):
+        with Slide(tmp_path / "i.tif", plane=plane) as slide:
+            np.testing.assert_array_equal(whole(slide), STACK[[plane]])
+            assert "not read: 1 (16x20 px)" in slide.notes[0]
+    np.testing.assert_array_equal(read_whole(tmp_path / "i.tif"), STACK)
+
+
 def test_an_image_behind_its_thumbnail_is_found(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "i.tif") as tiff:  # as raw files of cameras have it
         tiff.write(STACK[0, ::4, ::4], subifds=1, metadata=None)
@@ -134,6 +155,75 @@ def test_the_tags_of_a_tiff_have_two_axes(tmp_path: Path) -> None:
         assert slide.levels[0].mpp is None
 
 
+@pytest.mark.parametrize(
+    ("unit", "per_unit", "um"),
+    [(2, 101_600, 0.25), (3, 40_000, 0.25), (4, 4000, 0.25), (5, 4, 0.25)],
+)
+def test_each_unit_of_the_tags_is_known(
+    tmp_path: Path, unit: int, per_unit: float, um: float
+) -> None:
+    resolution = (per_unit, per_unit)
+    tifffile.imwrite(tmp_path / "i.tif", STACK[0], resolution=resolution, resolutionunit=unit)
+    with Slide(tmp_path / "i.tif") as slide:
+        assert slide.levels[0].mpp == um
+
+
+def test_fiji_may_have_another_unit_along_y(tmp_path: Path) -> None:
+    described = {"unit": "um", "yunit": "nm"}
+    tifffile.imwrite(
+        tmp_path / "i.tif", STACK[0], imagej=True, resolution=(4, 0.004), metadata=described
+    )
+    with Slide(tmp_path / "i.tif") as slide:
+        assert slide.levels[0].pixel_um == (0.25, 0.25)
+
+
+def test_a_resolution_that_is_no_number_is_not_known(tmp_path: Path) -> None:
+    sizes = {"PhysicalSizeX": "0.25", "PhysicalSizeY": "0.25"}
+    tifffile.imwrite(tmp_path / "i.ome.tif", STACK[0], metadata={"axes": "YX", **sizes})
+    described = description_of(tmp_path / "i.ome.tif")
+    for text, mpp in (("0,25", 0.25), ("", None), ("NaN", None)):
+        changed = described.replace('"0.25"', f'"{text}"')
+        assert changed.count(f'"{text}"') == 2
+        tifffile.imwrite(tmp_path / "i.ome.tif", STACK[0], description=changed, metadata=None)
+        with Slide(tmp_path / "i.ome.tif") as slide:
+            assert slide.levels[0].mpp == mpp
+        svs = f"Aperio Image Library v12\r\n50x40|AppMag = 20|MPP = {text}"
+        tifffile.imwrite(tmp_path / "i.svs", STACK[0], description=svs, metadata=None)
+        with Slide(tmp_path / "i.svs") as slide:
+            assert slide.levels[0].mpp == mpp
+
+
+def lsm_info(**values: float) -> bytes:
+    """The header by which Zeiss's LSM describes its image: the fields that matter, 0 elsewhere."""
+    layout = {"u4": "I", "i4": "i", "f8": "d", "u2": "H", "i2": "h"}
+    values |= {"MagicNumber": 67127628}
+    fields = [(name, layout[of]) for name, of in tifffile.TIFF.CZ_LSMINFO if of in layout]
+    values["StructureSize"] = struct.calcsize("<" + "".join(of for _, of in fields))
+    return b"".join(struct.pack(f"<{of}", values.get(name, 0)) for name, of in fields)
+
+
+def test_an_lsm_is_a_stack_with_a_thumbnail_of_each_plane(tmp_path: Path) -> None:
+    info = lsm_info(
+        DimensionX=50,
+        DimensionY=40,
+        DimensionZ=4,
+        DimensionChannels=1,
+        DimensionTime=1,
+        VoxelSizeX=2e-7,
+        VoxelSizeY=2e-7,
+    )
+    with tifffile.TiffWriter(tmp_path / "i.lsm", byteorder="<") as tiff:
+        tags = [(34412, 1, len(info), info, True)]  # of the first page alone
+        for plane in STACK:
+            tiff.write(plane, photometric="minisblack", metadata=None, extratags=tags)
+            tags = []
+            tiff.write(MACRO, photometric="rgb", metadata=None, subfiletype=1)
+    with Slide(tmp_path / "i.lsm", plane=2) as slide:
+        np.testing.assert_array_equal(whole(slide), STACK[[2]])
+        assert slide.levels[0].mpp == 0.2
+        assert "not read: 1 (16x20 px)" in slide.notes[0]
+
+
 def description_of(path: Path) -> str:
     with tifffile.TiffFile(path) as tiff:
         return tiff.ome_metadata or ""
@@ -177,7 +267,7 @@ def test_a_set_of_files_is_read_whole_or_not_at_all(
     caplog.set_level(logging.CRITICAL)
     with pytest.raises(SlideError, match=r"one of several files, of which 1\.ome\.tif cannot be"):
         Slide(first)
-    with pytest.raises(SlideError, match=r"one of several files, of which 1\.ome\.tif are missing"):
+    with pytest.raises(SlideError, match=r"one of several files, of which 1\.ome\.tif cannot be"):
         read_whole(first)
 
 
@@ -188,6 +278,24 @@ def test_what_is_there_of_a_set_can_be_read(tmp_path: Path) -> None:
         np.testing.assert_array_equal(whole(slide), STACK[:1])
     with pytest.raises(SlideError, match=r"1\.ome\.tif cannot be read"):
         Slide(first, time=1)
+
+
+def test_a_file_that_was_not_written_to_its_end_is_no_set(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tifffile.imwrite(tmp_path / "whole.ome.tif", STACK, metadata={"axes": "ZYX"})
+    described = description_of(tmp_path / "whole.ome.tif")
+    with tifffile.TiffWriter(tmp_path / "i.ome.tif") as tiff:
+        for page in STACK[:3]:
+            tiff.write(page, description=described, metadata=None)
+            described = ""
+    caplog.set_level(logging.CRITICAL)
+    with Slide(tmp_path / "i.ome.tif", plane=1) as slide:
+        np.testing.assert_array_equal(whole(slide), STACK[[1]])
+    with pytest.raises(SlideError, match=r"fewer images than its OME-XML names.* Put there what"):
+        Slide(tmp_path / "i.ome.tif", plane=3)
+    with pytest.raises(SlideError, match="fewer images than its OME-XML names"):
+        read_whole(tmp_path / "i.ome.tif")
 
 
 def test_a_file_by_itself_may_have_another_name(tmp_path: Path) -> None:
@@ -220,6 +328,36 @@ def test_where_0_is_white_pixels_are_turned_round_and_labels_are_not(
     with Slide(tmp_path / "i.tif", as_labels=True) as slide:
         np.testing.assert_array_equal(whole(slide)[0], pixels)
         assert "read as they are stored" in slide.notes[0]
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_what_has_no_white_value_is_left_as_it_is_and_said(tmp_path: Path, dtype: str) -> None:
+    pixels = (STACK[0] // 2).astype(dtype)
+    tifffile.imwrite(tmp_path / "i.tif", pixels, photometric="miniswhite")
+    with Slide(tmp_path / "i.tif") as slide:
+        np.testing.assert_array_equal(whole(slide)[0], pixels)
+        assert "WhiteIsZero); the values are read as they are stored" in slide.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "how", "note"),
+    [
+        ("YCbCr", None, "its colours are YCbCr, not RGB"),
+        ("CMYK", None, "its colours are CMYK, not RGB"),
+        ("LAB", "tiff_deflate", "its colours are CIELab, not RGB"),
+        ("RGB", None, ""),
+        ("RGB", "jpeg", ""),  # stored as YCbCr, and RGB again by its decoder
+    ],
+)
+def test_other_colours_than_rgb_are_said(
+    tmp_path: Path, mode: str, how: str | None, note: str
+) -> None:
+    colours = Image.new("RGB", (50, 40), (200, 30, 90)).convert(mode)
+    colours.save(tmp_path / "i.tif", compression=how)
+    with Slide(tmp_path / "i.tif") as slide:
+        assert note in " ".join(slide.notes) if note else slide.notes == ()
+        if mode == "RGB":
+            assert np.abs(whole(slide)[:, 5, 5].astype(int) - [200, 30, 90]).max() <= 2
 
 
 def test_complex_numbers_are_refused_in_words(tmp_path: Path) -> None:

@@ -140,10 +140,10 @@ def test_colour_with_equal_channels_is_gray_and_other_colour_refused(
         return
     colour[3, 4, 1] += 1
     imagecodecs.imwrite(path, colour)
-    with pytest.raises(SlideError, match=r"i\.png: .* a colour image of shape \(24, 30, [34]\)"):
+    with pytest.raises(SlideError, match=r"i\.png: it holds 3 channels that differ"):
         read_whole(path)
     tifffile.imwrite(tmp_path / "i.tif", colour[..., :3], photometric="rgb")
-    with pytest.raises(SlideError, match=r"i\.tif: .* a colour image of shape \(24, 30, 3\)"):
+    with pytest.raises(SlideError, match=r"i\.tif: it holds 3 channels that differ"):
         read_whole(tmp_path / "i.tif")
 
 

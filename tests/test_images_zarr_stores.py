@@ -53,6 +53,38 @@ def test_arrays_take_the_axes_that_are_given_or_have_their_own(tmp_path: Path) -
         np.testing.assert_array_equal(whole(slide), STACK[[2]])
 
 
+def test_axes_without_names_are_those_of_the_version_or_what_is_given(tmp_path: Path) -> None:
+    multiscales = [{"version": "0.1", "datasets": [{"path": "0"}]}]
+    for name, pixels in (("five", STACK[None, :, None]), ("three", STACK)):
+        write_group(tmp_path / name, {"multiscales": multiscales}, "0.4")
+        zarr.open_group(tmp_path / name, mode="a").create_array("0", data=pixels)
+    with Slide(tmp_path / "five") as slide:  # (T, C, Z, Y, X), as 0.1 has it
+        np.testing.assert_array_equal(whole(slide), STACK)
+    with pytest.raises(SlideError, match="no names .* Say what they are in the sheet's axes"):
+        Slide(tmp_path / "three")
+    with Slide(tmp_path / "three", axes="cyx") as slide:
+        np.testing.assert_array_equal(whole(slide), STACK)
+
+
+def test_axes_that_are_given_overrule_those_of_the_file(tmp_path: Path) -> None:
+    write_image(tmp_path / "i.zarr", STACK[0], scale=[0.5, 0.25])
+    with Slide(tmp_path / "i.zarr", axes="xy") as slide:
+        np.testing.assert_array_equal(whole(slide)[0], STACK[0].T)
+        assert slide.levels[0].shape_px == (50, 40)
+        assert slide.levels[0].pixel_um == (0.25, 0.5)
+    with pytest.raises(SlideError, match="axes QQ .* Name its axes in the sheet's axes column"):
+        Slide(tmp_path / "i.zarr", axes="qq")
+
+
+def test_names_of_axes_may_be_words(tmp_path: Path) -> None:
+    axes = [{"name": "channel", "type": "channel"}, {"name": "y"}, {"name": "x"}]
+    multiscale = {"axes": axes, "datasets": [{"path": "0"}]}
+    write_group(tmp_path / "i.zarr", {"multiscales": [multiscale]}, "0.5")
+    zarr.open_group(tmp_path / "i.zarr", mode="a").create_array("0", data=STACK)
+    with Slide(tmp_path / "i.zarr") as slide:
+        np.testing.assert_array_equal(whole(slide), STACK)
+
+
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 @pytest.mark.parametrize("listed", [True, False])
 def test_of_a_store_of_several_images_one_is_read(

@@ -67,6 +67,21 @@ def test_floats_that_lack_whole_numbers_are_refused() -> None:
     assert read([[0, 2**24 + 1]], "f8") == [[0, 2**24 + 1]]
 
 
+@pytest.mark.parametrize("value", [255, 65535])
+def test_a_mask_as_classes_is_told_its_way_out(value: int) -> None:
+    values = np.array([[0, value]], np.uint16)
+    with pytest.raises(LabelsError, match=rf"Write 1 in place of {value} .* truth to interior"):
+        read_truth(values, "classes", None, "t.tif")
+    with pytest.raises(LabelsError, match="names 2 classes, 1 to 2. Name all"):
+        read_truth(values, "classes", None, "t.tif", classes=2)
+
+
+def test_half_floats_hold_small_numbers() -> None:
+    assert read([[0, 1, 2047]], "f2", 7) == [[0, 1, 2047]]
+    with pytest.raises(LabelsError, match="holds values from -1 to 3; .* where -1 means"):
+        read([[-1, 3]], "f2")
+
+
 @pytest.mark.parametrize("kind", ["interior", "classes"])
 def test_other_kinds_of_truth_ignore_alike(kind: str) -> None:
     values = np.array([[0, 1, 1, -1]], np.int16)

@@ -12,6 +12,7 @@ from PIL import Image
 from prepared import prepare, truth
 
 from unetflow.errors import SlideError
+from unetflow.provenance.receipts import read_receipt
 from unetflow.store.shards import read_array
 
 BLOCKS = np.kron(np.arange(10, dtype=np.uint8).reshape(2, 5), np.ones((20, 10), np.uint8))
@@ -60,9 +61,32 @@ def test_numbers_that_were_saved_as_colours_are_numbers(tmp_path: Path, saved: s
     np.testing.assert_array_equal(stored(store), BLOCKS)
 
 
+@pytest.mark.parametrize("kind", ["interior", "classes"])
+def test_of_one_bit_the_mask_is_1_as_in_a_tiff(tmp_path: Path, kind: str) -> None:
+    Image.fromarray(BLOCKS > 0).save(tmp_path / "t.png")
+    store = prepare(tmp_path, np.zeros((40, 50), np.uint8))
+    truth(tmp_path, BLOCKS, path=tmp_path / "t.png", kind=kind)
+    np.testing.assert_array_equal(stored(store) > 0, BLOCKS > 0)
+
+
+def test_what_of_a_truth_is_not_read_stands_in_its_receipt(tmp_path: Path) -> None:
+    prepare(tmp_path, np.zeros((40, 50), np.uint8))
+    with tifffile.TiffWriter(tmp_path / "t.tif") as tiff:
+        tiff.write(BLOCKS[::4, ::4], photometric="miniswhite", metadata=None)
+        tiff.write(BLOCKS, photometric="miniswhite", metadata=None)
+    truth(tmp_path, BLOCKS, path=tmp_path / "t.tif")
+    receipt = read_receipt(tmp_path / "t.json")
+    assert receipt["warnings"][0].startswith("image 1 (40x50 px) is read; not read: 0 (10x13 px)")
+    assert receipt["warnings"][1] == (
+        "its 0 is white (WhiteIsZero); the values are read as they are stored"
+    )
+
+
 def test_colours_are_no_numbers(tmp_path: Path) -> None:
     colours = np.random.default_rng(0).integers(0, 9, (40, 50, 3), dtype=np.uint8)
     imagecodecs.imwrite(tmp_path / "t.png", colours)
     prepare(tmp_path, np.zeros((40, 50), np.uint8))
-    with pytest.raises(SlideError, match=r"t\.png: holds 3 channels that differ, colours perhaps"):
+    with pytest.raises(
+        SlideError, match=r"t\.png: it holds 3 channels that differ, colours perhaps"
+    ):
         truth(tmp_path, colours[..., 0], path=tmp_path / "t.png")

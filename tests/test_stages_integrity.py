@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from unetflow.images.units import shown
 from unetflow.provenance.receipts import write_receipt
 from unetflow.stages.integrity import Fact, write_integrity
 
@@ -89,6 +90,19 @@ def test_odd_truths_and_images_are_named(check: Any) -> None:
     assert table["deep"] == "type is uint16, of most of the dataset uint8"
     assert table["holes"] == "1 places cannot be read"
     assert table["good"] == ""
+
+
+def test_another_resolution_is_shown_as_microscopists_name_it(check: Any) -> None:
+    sizes = {"a": 0.004, "b": 0.004, "c": 0.004, "d": 0.004, "fine": 0.0005, "light": 0.05}
+    levels = {name: {"shape": [1, 9, 9], "mpp": mpp, "digest": name} for name, mpp in sizes.items()}
+    table = check(
+        **{name: ("train", image(name, levels=[level]), None) for name, level in levels.items()}
+    )["problems"]
+    assert table["a"] == ""
+    for name in ("fine", "light"):
+        words = f"{shown(sizes[name])}, of most of the dataset {shown(sizes['a'])}"
+        assert table[name] == f"resolution is {words}"
+    assert "is 0.5 nm/px, of most of the dataset 4 nm/px" in table["fine"]
 
 
 def test_what_preparation_found_odd_in_a_truth_is_shown(check: Any) -> None:

@@ -21,6 +21,7 @@ from unetflow.commands.score_table import (
 )
 from unetflow.errors import UnetflowError
 from unetflow.evaluate.catalogue import ARROWS, UNDEFINED
+from unetflow.images.lossless import lossy_compression
 from unetflow.images.readers import READABLE
 from unetflow.images.whole import WholeImage, read_whole
 
@@ -119,18 +120,19 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
 
 def _score(options: Options) -> Result:
-    truth, prediction = read_whole(options.truth), read_whole(options.prediction)
-    ignore = None if options.ignore is None else read_whole(options.ignore)
+    warnings: list[str] = []
+    truth, prediction = (read_whole(path, warnings) for path in (options.truth, options.prediction))
+    ignore = None if options.ignore is None else read_whole(options.ignore, warnings)
     if truth.shape != prediction.shape:
         raise ValueError(
             f"{options.truth} has shape {truth.shape} and {options.prediction} {prediction.shape}: "
             "must be the same image. Crop or pad one of them."
         )
-    warnings = [
-        f"{path}: JPEG does not keep values as they were, and numbers of objects least of all"
+    warnings += (
+        f"{path}: {how} does not keep values as they were, and numbers of objects least of all"
         for path in (options.truth, options.prediction)
-        if Path(path).suffix.lower() in (".jpg", ".jpeg")
-    ]
+        if (how := lossy_compression(path))
+    )
     kind = kind_of(truth, prediction) if options.kind == "auto" else options.kind
     if kind == "membranes":
         proposal = _probability(np.asarray(prediction), options)

@@ -57,10 +57,11 @@ def open_hdf5(file: Path, dataset: str | None, *, axes: str | None) -> Opened:
                 f"{file.name}:/{found[0] if found else 'name'}",
                 "path",
             )
-        array = opened[dataset or found[0]]
+        array = opened.get(dataset or found[0])
         if not isinstance(array, h5py.Dataset):
-            within = [name for name in found if name.startswith((dataset or "").strip("/"))]
-            raise Unclear(f"{dataset} is no dataset, but holds {', '.join(within[:8])}", "path")
+            within = [name for name in found if name.startswith((dataset or "").strip("/") + "/")]
+            here = ", ".join((within or found)[:8])
+            raise Unclear(f"it holds no dataset {dataset}, but {here or 'none at all'}", "path")
         tags = array.attrs.get("axistags")  # of ilastik and vigra
         keys = re.findall(r'"key":\s*"(\w)"', str(tags)) if tags is not None else []
         of = named_array(array, axes or "".join(keys) or None)
@@ -75,4 +76,4 @@ def _pixel(array: Any) -> PixelUm | None:
     size = np.ravel(array.attrs.get("element_size_um", ()))
     if len(size) < 2:
         return None
-    return pixel_of(um_of(float(size[-2]), "um"), um_of(float(size[-1]), "um"))
+    return pixel_of(um_of(size[-2], "um"), um_of(size[-1], "um"))

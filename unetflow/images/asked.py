@@ -12,6 +12,7 @@ class Door:
     leave_out: str  # how to go on without an image
     wants: str  # who asks for a resolution
     resample: str  # how pixels that are not square are made so
+    coarser: str  # what to do where an image is coarser than what is asked for
 
     def __call__(self, name: str) -> str:
         """Where `plane`, `channels` and others are given."""
@@ -24,6 +25,7 @@ SHEET = Door(
     leave_out=", or take it out of the sheet",
     wants="the dataset wants",
     resample="set the dataset's mpp, to which they are resampled",
+    coarser="Set the dataset's mpp to a resolution that its images have",
 )
 COMMAND = Door(
     key="--{}",
@@ -31,4 +33,5 @@ COMMAND = Door(
     leave_out="",
     wants="the model was trained at",
     resample="use a model that was trained at a known resolution, to which they are resampled",
+    coarser="Use a model that was trained at about the resolution of the image",
 )

@@ -34,7 +34,7 @@ def lossy_compression(path: str | Path) -> str | None:
 
 def _lossy_compression_of_tiff(file: Path) -> str | None:
     with tifffile.TiffFile(file) as tiff:
-        page = tiff.series[0].keyframe
+        page = max(tiff.series, key=lambda series: series.size).keyframe  # no thumbnail before it
         if page.compression in JPEG_2000:
             tiff.filehandle.seek(page.dataoffsets[0])
             header = tiff.filehandle.read(HEADER_BYTES)

@@ -19,7 +19,7 @@ class Opened:
     close: Callable[[], None] = field(default=lambda: None)
     at_once: Callable[[], np.ndarray] | None = None  # the finest level, faster than by region
     absent: np.ndarray | None = None  # by index on the first axes, where other files are missing
-    lacking: str = ""  # names of these files
+    lacking: str = ""  # what is missing, as a sentence
     white: int | None = None  # the value that shows as black, where 0 is white
     notes: tuple[str, ...] = ()  # what is not read or not as it may be expected
 
@@ -27,7 +27,7 @@ class Opened:
 class Unclear(ValueError):
     """A file that holds several things, of which `key` would choose one.
 
-    The cure says how, with a place for where `key` is given.
+    The cure says how, with a place for where `key` is given, and one for {axes}.
     """
 
     def __init__(self, problem: str, key: str, cure: str = "Correct {}.") -> None:

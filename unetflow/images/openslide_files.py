@@ -22,7 +22,7 @@ def open_with_openslide(file: Path) -> Opened:
     slide = openslide.OpenSlide(file)
     levels = [_Level(slide, level) for level in range(slide.level_count)]
     names = openslide.PROPERTY_NAME_MPP_Y, openslide.PROPERTY_NAME_MPP_X
-    height, width = (um_of(float(slide.properties.get(name, 0)), "um") for name in names)
+    height, width = (um_of(slide.properties.get(name), "um") for name in names)
     pixels = [pixel_of(height, width), *[None] * (len(levels) - 1)]
     return Opened(levels, "YXS", pixels, slide.close)
 

@@ -39,7 +39,8 @@ class Picked:
                 f"axes {axes} of shape {tuple(shape)} are not an image, a stack or a series of "
                 "stacks",
                 "path",
-                "Save the image to be used as a file of its own, and correct {}.",
+                "Name its axes in {axes}, such as czyx or yxc, or save the image to be used as a "
+                "file of its own and correct {}.",
             )
         asked = {"plane": plane, "time": time}
         chosen: dict[int, int] = {}
@@ -47,11 +48,12 @@ class Picked:
         for axis, name in zip(stacked, used, strict=True):
             index, count = asked[name], shape[axis]
             if index is None or not 0 <= index < count:
+                here = "of which none was chosen" if index is None else f"without {name} {index}"
+                other = "" if axes[axis] in "TZ" else ", or name the axes in {axes}, as cyx or yxc"
                 raise Unclear(
-                    f"is a stack of {count} images along axis {axes[axis]} and the {name} asked "
-                    f"for is {index}",
+                    f"is a stack of {count} images along axis {axes[axis]}, {here}",
                     name,
-                    f"Set {{}} to 0 to {count - 1}.",
+                    f"Set {{}} to 0 to {count - 1}{other}.",
                 )
             chosen[axis] = index
         read = [i for i, a in enumerate(axes) if a in "YX" or i in channels]

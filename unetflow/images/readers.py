@@ -12,7 +12,7 @@ import imagecodecs
 import numpy as np
 
 from unetflow.images.arrays import HDF5_SUFFIXES, open_hdf5, open_numpy
-from unetflow.images.opened import Opened
+from unetflow.images.opened import Opened, Unclear
 from unetflow.images.openslide_files import SUFFIXES as OPENSLIDE_SUFFIXES
 from unetflow.images.openslide_files import open_with_openslide
 from unetflow.images.sources import split_dataset
@@ -25,7 +25,8 @@ READABLE = (
     "DICOM"
 )
 PNG = b"\x89PNG"
-COLOUR_TYPE, PALETTE = 25, b"\x03"  # a byte of a PNG, and its value
+BIT_DEPTH, COLOUR_TYPE = 24, 25  # bytes of a PNG
+ONE_BIT, PALETTE = b"\x01", b"\x03"  # values of these
 
 # Decoders of pictures by how a file begins; of all that there are, that of Ultra HDR crashes.
 CODECS = {PNG: "png", b"\xff\xd8": "jpeg8 ljpeg jpegls", b"": "tiff bmp gif webp"}
@@ -38,7 +39,7 @@ def open_file(
 
     `axes` names the axes of an array that has none, `scene` the image of a file that has several.
     `as_shown` tells pixels, which are to be as viewers show them, from numbers, which are to be as
-    they are stored: of a palette its colours or its indices.
+    they are stored: of a palette its colours or its indices, of one bit 255 or true.
     """
     file, dataset = split_dataset(path)
     suffix = file.suffix.lower()
@@ -63,12 +64,14 @@ def _open_picture(file: Path, *, as_shown: bool) -> Opened:
     content = file.read_bytes()
     if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
         raise ValueError("it is cut off: a JPEG ends with a mark, and this one does not")
-    has_palette = content.startswith(PNG) and content[COLOUR_TYPE : COLOUR_TYPE + 1] == PALETTE
-    if has_palette and not as_shown:
+    stored = content.startswith(PNG) and not as_shown
+    if stored and content[COLOUR_TYPE : COLOUR_TYPE + 1] == PALETTE:
         pixels = _indices(content)
     else:
         codecs = next(of for beginning, of in CODECS.items() if content.startswith(beginning))
         pixels = imagecodecs.imread(content, codec=[*codecs.split()])
+    if stored and content[BIT_DEPTH : BIT_DEPTH + 1] == ONE_BIT:
+        pixels = pixels != 0
     return Opened([pixels], "YXS"[: pixels.ndim], [None])
 
 
@@ -97,7 +100,7 @@ def numbers_of(file: Path) -> tuple[int, ...]:
 def frame_file(folder: Path, time: int | None, plane: int | None) -> tuple[Path, int | None]:
     """The TIFF of a folder whose numbers are time and plane, and the plane that is left in it.
 
-    Raises ValueError that says which numbers there are.
+    Raises Unclear that says which numbers there are.
     """
     numbered = {numbers_of(file): file for file in tiffs_of(folder)}
     wanted = [n for n in (time, plane) if n is not None]
@@ -105,8 +108,17 @@ def frame_file(folder: Path, time: int | None, plane: int | None) -> tuple[Path,
         return numbered[tuple(wanted)], None
     if time is not None and (time,) in numbered:
         return numbered[time,], plane
-    there = ", ".join(" ".join(map(str, numbers)) for numbers in list(numbered)[:8])
-    raise ValueError(
-        f"it is a folder with {len(numbered)} TIFF files numbered {there or 'nothing'}"
-        f"{', ...' if len(numbered) > 8 else ''}; time {time} and plane {plane} are asked for"
+    if not numbered:
+        raise Unclear("it is a folder with neither Zarr nor TIFF files in it", "path")
+    there = ", ".join(" ".join(map(str, numbers)) or "nothing" for numbers in list(numbered)[:8])
+    pairs = " (time and plane)" if all(len(numbers) == 2 for numbers in numbered) else ""
+    asked = " and ".join(
+        f"{name} {n}" for name, n in (("time", time), ("plane", plane)) if n is not None
+    )
+    raise Unclear(
+        f"it is a folder with {len(numbered)} TIFF files numbered {there}"
+        f"{', ...' if len(numbered) > 8 else ''}{pairs}, "
+        + (f"none of them {asked}" if asked else "of which none was chosen"),
+        "time",
+        "Say which in {}, or name one in the path.",
     )

@@ -133,8 +133,8 @@ def source_at(slide: Slide, level: int | None, want_mpp: float | None) -> Source
     if want_mpp / max(pixel) < FINEST_FACTOR:
         raise SlideError(
             f"{slide.path}: its finest level has {shown(pixel)}, {slide.door.wants} "
-            f"{shown(want_mpp)}: that detail is not in the file. Take a resolution that the images "
-            "have, such as the dataset's mpp."
+            f"{shown(want_mpp)}: that detail is not in the file. {slide.door.coarser}, or set "
+            f"{slide.door('mpp')} if the file is wrong."
         )
     shape_px = tuple(
         max(1, round(size / (want_mpp / side)))

@@ -15,6 +15,7 @@ import numpy as np
 
 from unetflow.errors import SlideError
 from unetflow.images.asked import SHEET, Door
+from unetflow.images.gray import NotGray, one_channel
 from unetflow.images.kept_chunks import keep_chunks
 from unetflow.images.opened import Opened, Unclear
 from unetflow.images.picking import Picked
@@ -28,7 +29,6 @@ log = logging.getLogger(__name__)
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")  # of a folder that is a store
 NEAR = 0.05  # of a resolution: what two sources may differ by
 OTHER_SHAPE = 1.5  # times that a level may be coarser along one axis than along the other
-TRANSPARENT = (2, 4)  # numbers of samples of which the last is transparency
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,8 @@ class Slide:
             why, _, _ = str(error).partition("\n")  # behind it are all decoders that were tried
             raise SlideError(
                 f"{self.path}: cannot be opened as an image ({type(error).__name__}: {why}). "
-                f"Readable are {READABLE}; check that the file is whole{self.door.leave_out}."
+                f"Readable are {READABLE}: save it as one of these, or check that the file is whole"
+                f"{self.door.leave_out}."
             ) from error
         self._opened: Opened = opened
         try:
@@ -124,7 +125,8 @@ class Slide:
             raise self._unclear(error) from error
 
     def _unclear(self, error: Unclear) -> SlideError:
-        return SlideError(f"{self.path}: {error}. {error.cure.format(self.door(error.key))}")
+        cure = error.cure.format(self.door(error.key), axes=self.door("axes"))
+        return SlideError(f"{self.path}: {error}. {cure}")
 
     def _check_set(self) -> None:
         """Refuse an image of which other files are missing: they would be read as zeros."""
@@ -135,12 +137,7 @@ class Slide:
             slice(None) if index is None else index for index in self._pick.fixed[: absent.ndim]
         )
         if np.any(absent[asked]):
-            raise Unclear(
-                f"it is one of several files, of which {self._opened.lacking or 'others'} cannot "
-                "be read",
-                "path",
-                "Put them beside it, or correct {}.",
-            )
+            raise Unclear(self._opened.lacking, "path", "Put there what is missing, or correct {}.")
 
     def reopen(self) -> None:
         """Open the file again: what a network drive lost may be there now."""
@@ -169,16 +166,10 @@ class Slide:
 
     def _numbers(self, pixels: np.ndarray) -> np.ndarray:
         """The one channel of labels, as several programs save them as colours."""
-        channels = len(pixels)
-        if channels > 1:
-            colours = channels - (self._pick.has_samples and channels in TRANSPARENT)
-            if not (pixels[:colours] == pixels[:1]).all():
-                raise SlideError(
-                    f"{self.path}: holds {colours} channels that differ, colours perhaps: labels "
-                    "have one number a pixel. Save them as gray values (not as RGB), or as a PNG "
-                    "or TIFF with a palette whose indices are the numbers."
-                )
-        return pixels[:1]
+        try:
+            return one_channel(np.moveaxis(pixels, 0, -1), samples=self._pick.has_samples)[None]
+        except NotGray as error:
+            raise SlideError(f"{self.path}: {error}.") from error
 
     def close(self) -> None:
         self._opened.close()

@@ -1,7 +1,7 @@
 """TIFF of all kinds: the images in a file, their levels, their resolution, the files of a set."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,14 @@ import numpy as np
 import tifffile
 import zarr
 
+from unetflow.images.lossless import JPEG_2000, LOSSY
 from unetflow.images.opened import Candidate, Opened, choose_image
 from unetflow.images.units import PixelUm, pixel_of, um_of
 
-RESOLUTION_UNIT = {2: "inch", 3: "cm"}  # TIFF's ResolutionUnit
+RESOLUTION_UNIT = {2: "inch", 3: "cm", 4: "mm", 5: "um"}  # TIFF's ResolutionUnit
 PRINTED_UM = 50.0  # coarser in TIFF's tags is for printers: 72 dots per inch are 353 um/px
 WHITE_IS_ZERO, PALETTE = 0, 3  # TIFF's PhotometricInterpretation
+OTHER_COLOURS = {5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "CIELab", 10: "CIELab"}  # as above
 PAGE_BY_PAGE = ("generic", "shaped", "uniform")  # kinds of series that no format gives a meaning
 SIDES = ("Y", "X")
 
@@ -57,23 +59,24 @@ def files_of_set(file: Path) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """A series of a TIFF, or several of one page that are the planes of a stack."""
+    """A series of a TIFF, or the pages of several that are the planes of a stack."""
 
     candidate: Candidate
-    series: Sequence[Any]
+    series: Any  # the first
+    planes: Sequence[Any]  # itself alone, or pages
 
     @property
     def axes(self) -> str:
-        own: str = self.series[0].axes
-        return own if len(self.series) == 1 else f"I{own}"
+        own: str = self.planes[0].axes
+        return own if len(self.planes) == 1 else f"I{own}"
 
     def levels(self) -> list[Any]:
         arrays = [
             [
                 zarr.open_array(each.aszarr(level=level), mode="r")
-                for level in range(len(each.levels))
+                for level in range(len(self.series.levels))
             ]
-            for each in self.series
+            for each in self.planes
         ]
         return (
             arrays[0]
@@ -82,7 +85,7 @@ class _Image:
         )
 
     def at_once(self) -> np.ndarray:
-        pixels = [each.asarray() for each in self.series]
+        pixels = [each.asarray() for each in self.planes]
         return np.asarray(pixels[0] if len(pixels) == 1 else np.stack(pixels))
 
 
@@ -105,18 +108,30 @@ class _Stack:
 def _images(tiff: tifffile.TiffFile) -> list[_Image]:
     """The images of a file; pages alike that were written one by one are a stack."""
     images: list[_Image] = []
-    pages: dict[object, list[Any]] = {}
+    alike: dict[object, list[Any]] = {}
     for series in tiff.series:
-        single = series.kind in PAGE_BY_PAGE and len(series.levels) == 1 and series.axes[0] == "Y"
-        key = (series.shape, series.dtype, series.axes) if single else len(pages)
-        pages.setdefault(key, []).append(series)
-    for of_one in pages.values():
+        page = series.keyframe
+        # pages that are stored in another way, as by another compression, are a series of their own
+        bare = series.kind in PAGE_BY_PAGE and len(series.levels) == 1
+        several = series.kind == "generic" and series.axes == f"I{page.axes}"
+        one_by_one = bare and (several or series.axes == page.axes)
+        key = (page.shape, page.dtype, page.axes) if one_by_one else len(alike)
+        alike.setdefault(key, []).append(series)
+    for of_one in alike.values():
         first = of_one[0]
         size_px = tuple(
             first.shape[first.axes.index(side)] if side in first.axes else 1 for side in SIDES
         )
-        images.append(_Image(Candidate(first.name, (size_px[0], size_px[1])), of_one))
+        candidate = Candidate(first.name, (size_px[0], size_px[1]))
+        planes = of_one if len(of_one) == 1 else _pages_of(of_one)
+        images.append(_Image(candidate, first, planes))
     return images
+
+
+def _pages_of(several: Sequence[Any]) -> list[Any]:
+    """The pages of several series, in the order of the file."""
+    pages = [page for series in several for page in series.pages]
+    return sorted(pages, key=lambda page: page.treeindex)
 
 
 def _opened(
@@ -128,24 +143,28 @@ def _opened(
 ) -> Opened:
     levels = image.levels()
     named = axes.upper() if axes and len(axes) == len(levels[0].shape) else image.axes
-    page = image.series[0].keyframe
-    absent = _absent(image.series[0])
+    page = image.series.keyframe
+    absent = _absent(image.series)
     white = None
-    if page.photometric == WHITE_IS_ZERO and levels[0].dtype.kind in "bu":
-        if as_shown:
+    if page.photometric == WHITE_IS_ZERO:
+        turned = as_shown and levels[0].dtype.kind in "bu"
+        if turned:
             white = 2 ** int(page.bitspersample) - 1
-        how = "turned round, as viewers show it" if as_shown else "read as they are stored"
+        how = "turned round, as viewers show it" if turned else "read as they are stored"
         notes = (*notes, f"its 0 is white (WhiteIsZero); the values are {how}")
     if page.photometric == PALETTE and as_shown:
         notes = (*notes, "its palette is not applied: its values are read as they are stored")
+    colours = OTHER_COLOURS.get(page.photometric)
+    if colours and page.compression not in (*LOSSY, *JPEG_2000):  # whose decoders make RGB of them
+        notes = (*notes, f"its colours are {colours}, not RGB: they are read as they are stored")
     return Opened(
         levels=levels,
         axes=named,
-        pixel_um=[_pixel(tiff, image.series[0]), *[None] * (len(levels) - 1)],
+        pixel_um=[_pixel(tiff, image.series), *[None] * (len(levels) - 1)],
         close=tiff.close,
         at_once=image.at_once,
         absent=absent,
-        lacking="" if absent is None else ", ".join(_names_of_missing(tiff)),
+        lacking="" if absent is None else _missing(tiff),
         white=white,
         notes=notes,
     )
@@ -160,11 +179,13 @@ def _absent(series: Any) -> np.ndarray | None:
     return missing.reshape(leading if missing.size == np.prod(leading) else (1,) * len(leading))
 
 
-def _names_of_missing(tiff: tifffile.TiffFile) -> Iterator[str]:
-    file = Path(tiff.filehandle.path)
-    for each in files_of_set(file):
-        if not each.exists():
-            yield each.name
+def _missing(tiff: tifffile.TiffFile) -> str:
+    """What a file lacks that its OME-XML names: others of its set, or its own end."""
+    others = files_of_set(Path(tiff.filehandle.path))
+    names = [each.name for each in others if not each.exists()]
+    if not names:
+        return "it has fewer images than its OME-XML names: it was not written to its end"
+    return f"it is one of several files, of which {', '.join(names)} cannot be read"
 
 
 def _pixel(tiff: tifffile.TiffFile, series: Any) -> PixelUm | None:
@@ -174,22 +195,32 @@ def _pixel(tiff: tifffile.TiffFile, series: Any) -> PixelUm | None:
         return _pixel_of_ome(tiff, series)
     if tiff.is_svs:
         described = tifffile.tifffile.svs_description_metadata(page.description)
-        mpp = described.get("MPP")
-        return pixel_of(None, um_of(float(mpp), "um") if mpp else None)
-    unit = RESOLUTION_UNIT.get(int(getattr(page, "resolutionunit", 1)))
-    if tiff.is_imagej:
-        unit = _unit_of_imagej(tiff.imagej_metadata or {}) or unit
-    per_unit = page.resolution or (0.0, 0.0)
-    width, height = (um_of(1 / each, unit) if each > 0 else None for each in per_unit)
+        return pixel_of(None, um_of(described.get("MPP"), "um"))
+    if tiff.is_lsm:
+        lsm = tiff.lsm_metadata or {}
+        height, width = (um_of(lsm.get(f"VoxelSize{side}"), "m") for side in SIDES)
+        return pixel_of(height, width)
+    tagged = RESOLUTION_UNIT.get(int(getattr(page, "resolutionunit", 1)))
+    units = _units_of_imagej(tiff.imagej_metadata or {}) if tiff.is_imagej else (None, None)
+    width, height = (
+        um_of(1 / per_unit, unit or tagged) if per_unit > 0 else None
+        for per_unit, unit in zip(page.resolution or (0.0, 0.0), reversed(units), strict=True)
+    )
     pixel = pixel_of(height, width)
-    printed = not tiff.is_imagej or unit == "inch"
+    printed = not tiff.is_imagej or (units[1] or tagged) == "inch"
     return None if pixel and printed and max(pixel) > PRINTED_UM else pixel
 
 
-def _unit_of_imagej(described: dict[str, Any]) -> str | None:
-    """The unit of Fiji's calibration; it writes letters that are not in ASCII as \\u00B5."""
-    unit = str(described.get("unit") or "")
-    return re.sub(r"\\u([0-9A-Fa-f]{4})", lambda match: chr(int(match[1], 16)), unit) or None
+def _units_of_imagej(described: dict[str, Any]) -> tuple[str | None, str | None]:
+    """The units of Fiji's calibration along Y and X; `yunit` is there where it is another.
+
+    Letters that are not in ASCII are written as \\u00B5.
+    """
+    width, height = (
+        re.sub(r"\\u([0-9A-Fa-f]{4})", lambda match: chr(int(match[1], 16)), str(unit or ""))
+        for unit in (described.get("unit"), described.get("yunit"))
+    )
+    return height or width or None, width or None
 
 
 def _pixel_of_ome(tiff: tifffile.TiffFile, series: Any) -> PixelUm | None:
@@ -208,10 +239,7 @@ def _pixel_of_ome(tiff: tifffile.TiffFile, series: Any) -> PixelUm | None:
     if pixels is None:
         return None
     height, width = (
-        um_of(
-            float(pixels.get(f"PhysicalSize{side}", "0")),
-            pixels.get(f"PhysicalSize{side}Unit", "um"),
-        )
+        um_of(pixels.get(f"PhysicalSize{side}"), pixels.get(f"PhysicalSize{side}Unit", "um"))
         for side in SIDES
     )
     return pixel_of(height, width)

@@ -16,12 +16,9 @@ UM_PER_UNIT = {
     "\u03bcm": 1.0,  # the Greek letter, which the micro sign is taken for
     "um": 1.0,
     "micrometer": 1.0,
-    "micrometre": 1.0,
     "micron": 1.0,
-    "microns": 1.0,
     "nm": 1e-3,
     "nanometer": 1e-3,
-    "nanometre": 1e-3,
     "pm": 1e-6,
     "picometer": 1e-6,
     "in": 25400.0,
@@ -34,10 +31,19 @@ NM_BELOW = 0.05  # [um/px] what is finer is shown in nm, as electron microscopis
 SQUARE = 0.01  # of a pixel's side: what height and width may differ by
 
 
-def um_of(size: float, unit: str | None) -> float | None:
-    """A length [um], None where it is no length or the unit is none of those above."""
-    factor = UM_PER_UNIT.get(unicodedata.normalize("NFKC", unit or "").strip().lower())
-    return size * factor if factor and 0 < size < float("inf") else None
+def um_of(size: float | str | None, unit: str | None) -> float | None:
+    """A length [um], None where it is no length or the unit is none of those above.
+
+    As files have it: a text, with a decimal comma perhaps, and a unit that may be a plural. Rounded
+    to 9 digits, as what was divided and multiplied again would else be 0.32499999999999996.
+    """
+    name = unicodedata.normalize("NFKC", unit or "").strip().lower()
+    factor = UM_PER_UNIT.get(name.removesuffix("s").replace("metre", "meter"))
+    try:
+        length = float(str(size).replace(",", "."))
+    except ValueError:
+        return None
+    return float(f"{length * factor:.9g}") if factor and 0 < length < float("inf") else None
 
 
 def pixel_of(height: float | None, width: float | None) -> PixelUm | None:

@@ -11,13 +11,13 @@ import numpy as np
 import zarr
 
 from unetflow.errors import SlideError
+from unetflow.images.gray import NotGray, one_channel
 from unetflow.images.opened import Unclear
 from unetflow.images.readers import READABLE, numbers_of, open_file, tiffs_of
 from unetflow.images.slide import ZARR_MARKS
 from unetflow.images.sources import split_dataset
 
 WholeImage: TypeAlias = np.ndarray | zarr.Array
-BIT_DEPTH = 24  # a byte of a PNG
 
 
 def read_whole(path: str | Path, notes: list[str] | None = None) -> WholeImage:
@@ -40,6 +40,8 @@ def read_whole(path: str | Path, notes: list[str] | None = None) -> WholeImage:
         raise SlideError(
             f"{path}: {error}. Save what is meant as a file of its own, or name it in the path."
         ) from error
+    except NotGray as error:
+        raise SlideError(f"{path}: {error}.") from error
     except Exception as error:  # decoders raise many kinds
         why, _, _ = str(error).partition("\n")
         raise SlideError(
@@ -49,12 +51,11 @@ def read_whole(path: str | Path, notes: list[str] | None = None) -> WholeImage:
 
 
 def _read_file(path: str | Path, notes: list[str]) -> WholeImage:
-    file, _ = split_dataset(path)
     opened = open_file(path, axes=None)
     try:
         notes += (f"{path}: {note}" for note in opened.notes)
         if opened.absent is not None:
-            raise ValueError(f"it is one of several files, of which {opened.lacking} are missing")
+            raise ValueError(opened.lacking)
         array, axes = opened.levels[0], opened.axes
         lazy = isinstance(array, zarr.Array) and not opened.at_once
         if lazy and 1 not in array.shape and axes[-2:] in ("YX", ""):
@@ -63,30 +64,9 @@ def _read_file(path: str | Path, notes: list[str]) -> WholeImage:
         whole = opened.at_once() if opened.at_once else np.asarray(array[everything])
     finally:
         opened.close()
-    if file.suffix.lower() == ".png" and _has_bits(file):
-        whole = whole != 0
-    return _planes_first(_gray(whole, axes), axes).squeeze()
-
-
-def _has_bits(file: Path) -> bool:
-    """Whether a PNG has one bit a pixel."""
-    with file.open("rb") as opened:
-        return opened.read(BIT_DEPTH + 1)[BIT_DEPTH] == 1
-
-
-def _gray(image: np.ndarray, axes: str) -> np.ndarray:
-    """The first channel of an image whose last axis are channels, if all are the same."""
-    if axes[-1:] not in ("C", "S"):
-        return image
-    channels = image.shape[-1]
-    if axes.endswith("S") and channels in (2, 4):
-        channels -= 1  # the last is transparency
-    if not (image[..., :channels] == image[..., :1]).all():
-        raise ValueError(
-            f"it is a colour image of shape {image.shape}: save labels or probabilities as gray "
-            "values"
-        )
-    return image[..., :1]
+    if axes[-1:] in ("C", "S"):
+        whole = one_channel(whole, samples=axes.endswith("S"))[..., None]
+    return _planes_first(whole, axes).squeeze()
 
 
 def _planes_first(image: np.ndarray, axes: str) -> np.ndarray:

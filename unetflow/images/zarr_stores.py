@@ -25,7 +25,7 @@ def open_zarr(folder: Path, *, axes: str | None, scene: str | None) -> Opened:
         return named_array(node, axes or _dimensions(node))
     ome = _ome(node)
     if "multiscales" in ome:
-        return _image(node, ome)
+        return _image(node, ome, axes)
     if "plate" in ome:
         wells = [well["path"] for well in ome["plate"].get("wells", [])]
         raise Unclear(f"it is a plate, whose images lie in {_places(folder, wells, '/0')}", "path")
@@ -39,7 +39,7 @@ def open_zarr(folder: Path, *, axes: str | None, scene: str | None) -> Opened:
         )
     found = [Candidate(name, _size_px(node[name])) for name in names]
     chosen, notes = choose_image(found, scene)
-    of = _image(node[names[chosen]], _ome(node[names[chosen]]))
+    of = _image(node[names[chosen]], _ome(node[names[chosen]]), axes)
     return Opened(of.levels, of.axes, of.pixel_um, notes=notes)
 
 
@@ -61,7 +61,7 @@ def _images_in(group: Any, ome: Attributes) -> list[str]:
 
 
 def _size_px(group: Any) -> tuple[int, int]:
-    image = _image(group, _ome(group))
+    image = _image(group, _ome(group), None)
     shape = image.levels[0].shape
     at = [
         image.axes.index(side) if side in image.axes else axis
@@ -70,18 +70,21 @@ def _size_px(group: Any) -> tuple[int, int]:
     return shape[at[0]], shape[at[1]]
 
 
-def _image(group: Any, ome: Attributes) -> Opened:
+def _image(group: Any, ome: Attributes, given: str | None) -> Opened:
     multiscale = ome["multiscales"][0]
-    named = multiscale.get("axes", [])  # without names before version 0.3
+    named = multiscale.get("axes", [])
     described = [{"name": axis} if isinstance(axis, str) else axis for axis in named]
-    axes = "".join(axis["name"] for axis in described).upper()
-    levels, pixels = [], []
+    own = "".join(axis["name"][:1] for axis in described)  # of "channel" and "time" too
+    levels = [group[dataset["path"]] for dataset in multiscale["datasets"]]
+    count = levels[0].ndim
+    of_version = own or ("tczyx" if count == 5 else "")  # before 0.3 without names, in this order
+    axes = (given if given and len(given) == count else of_version).upper()
+    pixels = []
     for dataset in multiscale["datasets"]:
-        levels.append(group[dataset["path"]])
         # a dataset's scale is in what the multiscale's scales once more
-        scales = [*_scales(dataset), *_scales(multiscale)] if axes else []
+        scales = [*_scales(dataset), *_scales(multiscale)] if own else []
         scale = np.prod(scales, axis=0)
-        pixels.append(_pixel(scale, described, axes) if scales else None)
+        pixels.append(_pixel(scale, described, axes) if scales and {*"YX"} <= {*axes} else None)
     notes: tuple[str, ...] = ()
     if len(ome["multiscales"]) > 1:
         notes = (f"the first of {len(ome['multiscales'])} pyramids is read",)

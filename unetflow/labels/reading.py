@@ -52,15 +52,23 @@ def checked_truth(
     if kind == "instances":
         return labels, ignored
     known = np.unique(annotated)
+    inside = known[known != 0]
     if kind == "classes":
         if known.size and known[-1] > classes:
+            if classes == 1 and len(inside) == 1 and inside[0] in MASK_VALUES:
+                raise LabelsError(
+                    f"{name}: holds the values 0 and {inside[0]}, as a mask does, but of truth of "
+                    f"kind classes the one class is 1. Write 1 in place of {inside[0]} (Fiji: "
+                    "Process, Math, Divide), or set the dataset's truth to interior (what hangs "
+                    "together is one object). Where the number means that nobody annotated the "
+                    "pixel, set the ignore value to it."
+                )
             raise LabelsError(
                 f"{name}: holds the values {', '.join(map(str, known[:8]))}, but the dataset names "
                 f"{classes} classes, 1 to {classes}. Name all classes in the config, in the order "
                 "of their numbers, or set the ignore value if one of them means that."
             )
         return labels, ignored
-    inside = known[known != 0]
     if len(inside) > 1 or not np.isin(inside, MASK_VALUES).all():
         raise LabelsError(
             f"{name}: holds the values {', '.join(map(str, known[:8]))}; truth of kind interior "
@@ -80,7 +88,7 @@ def _check_numbers(values: np.ndarray, name: str) -> None:
             "integer labels. Save it as an integer image; what nobody annotated (NaN) gets a "
             "number of its own, which the dataset's ignore_value names."
         )
-    low, high = (values.min(), values.max()) if values.size else (0, 0)
+    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     if low < 0 or high > UINT32_MAX:
         raise LabelsError(
             f"{name}: holds values from {low} to {high}; labels are 0 (background) to "
@@ -89,7 +97,7 @@ def _check_numbers(values: np.ndarray, name: str) -> None:
         )
     if is_float and high >= (exact := 2 ** (np.finfo(values.dtype).nmant + 1)):
         raise LabelsError(
-            f"{name}: holds {values.dtype} values up to {high:.0f}, but from {exact} on that type "
+            f"{name}: holds {values.dtype} values up to {high}, but from {exact} on that type "
             "lacks some whole numbers: objects may have become one. Save it as an integer image, "
             "from the program that numbered them."
         )

@@ -43,6 +43,7 @@ INTEGRITY_COLUMNS = (
     "problems",
 )
 SUSPICIOUS_SHARE = 0.4  # interiors of EM cover some 80 % of an image, membranes 20 %
+NM_BELOW = 0.05  # [um/px] what is finer is shown in nm
 Traits = dict[str, str | float | None]
 """What an image should share with the others of its dataset."""
 Cells = dict[str, str | float | None]
@@ -165,7 +166,13 @@ def _problems(fact: Fact, image: ImageReceipt, truth: TruthReceipt | None) -> It
 
 def _traits(image: ImageReceipt) -> Traits:
     level = image["levels"][0]
-    return {"type": image["dtype"], "channels": level["shape"][0], "um/px": level["mpp"]}
+    resolution = level["mpp"] and _shown(level["mpp"])
+    return {"type": image["dtype"], "channels": level["shape"][0], "resolution": resolution}
+
+
+def _shown(mpp: float) -> str:
+    """As `unetflow.images.units` has it: that would rerun the rule with each edit of a reader."""
+    return f"{mpp * 1e3:.4g} nm/px" if mpp < NM_BELOW else f"{mpp:.4g} um/px"
 
 
 def _usual(facts: Sequence[Fact], receipts: Mapping[str, ImageReceipt]) -> dict[str, Traits]:

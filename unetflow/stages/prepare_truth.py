@@ -136,7 +136,7 @@ def _write_finest(
         levels = [(level["shape"][0], level["shape"][1]) for level in image["levels_of_file"]]
         read = label_reader(slide, levels, shape_px, dataset.kind, ignore_value, classes)
         _write(read, arrays, image["unreadable"])
-    return []
+        return list(slide.notes)
 
 
 def _open_labels(
