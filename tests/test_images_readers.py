@@ -171,6 +171,9 @@ def test_folders_of_the_cell_tracking_challenge(tmp_path: Path) -> None:
         np.testing.assert_array_equal(whole(image)[0], GRAY + 1)
         np.testing.assert_array_equal(whole(truth)[0], GRAY)
         np.testing.assert_array_equal(whole(slice_of_volume)[0], GRAY + 1)
+    (tmp_path / "other").mkdir()
+    with pytest.raises(SlideError, match="a folder, but neither a Zarr store nor of numbered TIFF"):
+        Slide(tmp_path / "other")
     with pytest.raises(SlideError, match="2 TIFF files numbered 0, 7; time None and plane 3"):
         Slide(tmp_path / "01", plane=3)
     tifffile.imwrite(tmp_path / "01" / "t007.tif", HYPERSTACK[0, :, 0], photometric="minisblack")

@@ -105,8 +105,10 @@ def frame_file(folder: Path, time: int | None, plane: int | None) -> tuple[Path,
         return numbered[tuple(wanted)], None
     if time is not None and (time,) in numbered:
         return numbered[time,], plane
+    if not numbered:
+        raise ValueError("it is a folder, but neither a Zarr store nor of numbered TIFF files")
     there = ", ".join(" ".join(map(str, numbers)) for numbers in list(numbered)[:8])
     raise ValueError(
-        f"it is a folder with {len(numbered)} TIFF files numbered {there or 'nothing'}"
+        f"it is a folder with {len(numbered)} TIFF files numbered {there}"
         f"{', ...' if len(numbered) > 8 else ''}; time {time} and plane {plane} are asked for"
     )
