@@ -104,7 +104,8 @@ def test_names_of_files_may_be_any(copy: Project) -> None:
         pixels = np.full((64, 64), k, np.uint8)
         pixels[::2] = 99
         tifffile.imwrite(folder / f"{name}.tif", pixels)
-        tifffile.imwrite(folder / f"{name}-truth.tif", pixels > 50)
+        rows_numbered = (pixels > 50) * np.arange(1, 65, dtype=np.uint8)[:, None]
+        tifffile.imwrite(folder / f"{name}-truth.tif", rows_numbered)
         cells = f"i{k}\tcells\traw {{image}}/{name}.tif\traw {{image}}/{name}-truth.tif"
         rows.append(f"{cells}\t{('train', 'validation', 'test')[k % 3]}")
     config = copy.config() | {"results": "any"}
