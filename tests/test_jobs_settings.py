@@ -63,7 +63,7 @@ def test_an_image_as_its_own_truth_is_a_problem(config: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("value", [0, 255, -1, -(2**63), 2**64 - 1])
 def test_the_ignore_value_may_be_any_integer_of_a_file(config: dict[str, Any], value: int) -> None:
-    config["datasets"]["cells"]["ignore_value"] = value
+    config["datasets"]["cells"] = {"truth": "classes", "ignore_value": value}
     assert read(config).config["datasets"]["cells"]["ignore_value"] == value
 
 
@@ -164,9 +164,17 @@ def test_all_problems_come_in_one_error(config: dict[str, Any]) -> None:
         "image g: dataset 'mice' is not in the config; there are: cells",
         "image g: split train needs a truth",
         "group 'ga' of dataset cells is on both sides of a split (test, train)",
-        "image c: the truth ./c-t.tif is 9x8 px, the image 9x7 px",
+        "image c: ./c-t.tif: the truth is 9x8 px, the image 9x7 px",
     ):
         assert part in str(caught.value)
+
+
+def test_results_are_a_folder(config: dict[str, Any]) -> None:
+    config["results"] = "a.tif"
+    with pytest.raises(
+        ConfigError, match="one problem .*\n.*results: a.tif is a file; name a fold"
+    ):
+        read(config)
 
 
 def test_an_empty_sheet_and_a_missing_one(config: dict[str, Any]) -> None:
@@ -178,7 +186,7 @@ def test_an_empty_sheet_and_a_missing_one(config: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"there is no sheet folder \(Is a directory\)"):
         read(config)
     config["images"] = "none.tsv"
-    with pytest.raises(ConfigError, match=r"there is no sheet .*none\.tsv"):
+    with pytest.raises(ConfigError, match=r"there is no sheet none\.tsv \(No such file"):
         read(config)
 
 
@@ -200,6 +208,12 @@ def test_what_spreadsheets_save_is_read_or_explained(config: dict[str, Any]) -> 
     saved(good + "ü\n", "latin-1")
     with pytest.raises(ConfigError, match=r"images\.tsv: is no text in UTF-8 \(byte \d+ is 0xfc\)"):
         read(config)
+    saved(good.replace("cells\t{data}/a.tif", '"cells\t{data}/a.tif'))
+    with pytest.raises(ConfigError, match="one problem .*\n.*goes over several lines; is a quota"):
+        read(config)
+    saved(good, "utf-16-le")
+    with pytest.raises(ConfigError, match=r"is no text in UTF-8 \(byte 1 is 0x0\)"):
+        read(config)
     saved(good, "utf-16")
     with pytest.raises(ConfigError, match=r"is no text in UTF-8 \(byte 0 is 0xff\)"):
         read(config)
@@ -211,6 +225,12 @@ def test_messages_say_what_a_cell_must_be(config: dict[str, Any]) -> None:
         read(config)
     assert "must be a name of letters A to Z, digits, _ and -" in str(caught.value)
     assert "must be train, validation, test or predict, or the number" in str(caught.value)
+    saved(Path("images.tsv").read_text().replace("my slide", "").replace("Predict", "predict"))
+    saved(Path("images.tsv").read_text().replace("\ttrain", "\tTrain"))
+    with pytest.raises(ConfigError, match="2 problems") as caught:  # of images to learn from none
+        read(config)
+    assert "line 2: split: 'Train' must be train" in str(caught.value)
+    assert "line 5: 'image' is missing; give it" in str(caught.value)
     config["export"] = {"formats": "geojson"}
     config["experiments"]["unet"]["recipe"] = {"learning_rate": "4e-3"}
     with pytest.raises(ConfigError, match="2 problems") as caught:
@@ -363,6 +383,21 @@ def test_every_pattern_of_the_schemas_has_words(name: str) -> None:
             {"datasets": {"cells": {"truth": "instances", "percentiles": [1, 2, 3]}}},
             "percentiles: .*is too long; it must have 2 entries at most",
         ),
+        (
+            {"datasets": {"cells": {"truth": "instances", "percentiles": [0.01, 0.99]}}},
+            r"one problem .*\n.*percentiles: \[0.01, 0.99\] must be .*, in percent, such as \[1",
+        ),
+        (
+            {"datasets": {"cells": {"truth": "instances", "percentiles": [99, 1]}}},
+            r"percentiles: \[99, 1\] must be the lower and the higher one",
+        ),
+        (
+            {"datasets": {"cells": {"truth": "instances", "ignore_value": 0}}},
+            "ignore_value: 0 is the background of a truth of kind instances",
+        ),
+        ({"evaluate": {"thresholds": 0.5}}, r"thresholds: .*; write a list: \[0.5\]"),
+        ({"datasets": "cells"}, "datasets: 'cells' is not .*; write its keys in lines below it"),
+        ({"predict": {"write_px": 96}}, "a shard holds whole tiles: set it to 1536, or write_px"),
     ],
 )
 def test_what_the_schema_refuses_is_said_in_words(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,9 @@ def write(name: str, channels: int = 1, mpp: float | None = 0.5) -> None:
     tifffile.imwrite(f"{name}.ome.tif", pixels, metadata={"axes": "CYX", **size})
 
 
-def check(*rows: dict[str, str], mpp: float | None = None) -> list[str]:
+def check(
+    *rows: dict[str, str], mpp: float | None = None, pretrained: str | None = None
+) -> list[str]:
     """Check a sheet with three images of one channel and 0.5 um/px to learn from, and `rows`."""
     tifffile.imwrite("t.tif", np.zeros((64, 64), np.uint8))
     for name in "abc":
@@ -41,8 +44,13 @@ def check(*rows: dict[str, str], mpp: float | None = None) -> list[str]:
         filled = {"dataset": "cells", "path": f"{row['image']}.ome.tif", "split": "predict", **row}
         lines.append("\t".join(filled.get(column, "") for column in COLUMNS))
     Path("images.tsv").write_text("\n".join(lines) + "\n")
-    network = {"name": "unet", "depth": 3}
-    experiment = {"dataset": "cells", "network": network, "recipe": {"tile_px": 300}}
+    network = {"name": "unet", "depth": 3, "base_channels": 4}
+    experiment = {
+        "dataset": "cells",
+        "network": network,
+        "recipe": {"tile_px": 300},
+        "pretrained": pretrained,
+    }
     config = {
         "results": "results",
         "images": "images.tsv",
@@ -62,7 +70,7 @@ def test_all_images_that_do_not_suit_are_listed_with_the_way_out() -> None:
         check(*rows)
     lines = str(error.value).splitlines()
     assert lines[1].startswith("  - image rgb: has 3 channels, but the model was trained on 1.")
-    assert lines[2].startswith("  - image rgba: has 4 channels")
+    assert lines[2] == "  The same: image rgba"
     assert lines[3].startswith(
         "  - image far: has 2 um/px, but the model was trained at 0.5 um/px."
     )
@@ -104,9 +112,55 @@ def test_what_cannot_be_prepared_is_a_note_with_its_reason() -> None:
     write("short")
     rows = [{"image": "broken"}, {"image": "unknown"}, {"image": "short", "channels": "2"}]
     broken, unknown, short = check(*rows, mpp=0.5)
-    assert broken.startswith("image broken will not be prepared: broken.ome.tif: cannot be opened")
+    assert broken.startswith(
+        "will not be prepared: image broken: broken.ome.tif: cannot be opened as an image "
+        "(ValueError: it holds no image). Readable are"
+    )
     assert "its resolution is not known" in unknown
     assert "has channels 0 to 0, but 2 were asked for" in short
+
+
+def test_images_that_fail_alike_are_one_note_and_one_problem() -> None:
+    rows = []
+    for k in range(30):
+        write(f"far{k}", 1, 2)
+        Path(f"bad{k}.ome.tif").write_bytes(b"no image")
+        rows.append({"image": f"bad{k}"})
+    (note,) = check(*rows)
+    assert note.endswith(
+        "  The same: " + ", ".join(f"image bad{k}" for k in range(1, 11)) + " and 19 more"
+    )
+    with pytest.raises(ConfigError, match="^30 of 33 images would be refused") as error:
+        check(*({"image": f"far{k}"} for k in range(30)))
+    assert len(str(error.value).splitlines()) == 4
+
+
+def test_a_model_that_no_training_can_start_from_is_told_at_the_start() -> None:
+    pytest.importorskip("torch")
+    from unetflow.networks import build
+    from unetflow.networks.model_file import save_model
+
+    for name, options in (
+        ("same", {}),
+        ("deep", {"depth": 2}),
+        ("rgb", {"in_channels": 3}),
+        ("classes", {"num_classes": 4, "dropout": 0.5}),
+    ):
+        every: dict[str, Any] = {"in_channels": 1, "num_classes": 2, "depth": 3}
+        every |= {"base_channels": 4, "dropout": 0.0, "norm": None} | options
+        description: Any = {"network": {"name": "unet", **every}, "channels": 1, "classes": ["a"]}
+        save_model(f"{name}.safetensors", build("unet", **every), description)
+    assert check(pretrained="same.safetensors") == check(pretrained="classes.safetensors") == []
+    assert check(pretrained="results/models/other/fold0/model.safetensors") == []  # made before
+    for name, message in (
+        ("gone", "there is no such file"),
+        ("deep", r"another depth \(2, here 3\)\. Give the experiment's"),
+        ("rgb", r"another in_channels \(3, here 1\)"),
+    ):
+        with pytest.raises(ConfigError, match=rf"one\.pretrained: {name}\.saf.*: .*{message}"):
+            check(pretrained=f"{name}.safetensors")
+    with pytest.raises(ConfigError, match=r"two\.pretrained: t.tif: not a whole model file"):
+        check(pretrained="t.tif")
 
 
 def test_no_file_is_opened_again_until_it_or_its_row_changes(

@@ -215,6 +215,15 @@ def test_probabilities_may_leave_their_range_by_rounding() -> None:
     assert metrics.pixel_error(INTERIOR, INTERIOR, 1 + 1e-12) == 8 / 12
 
 
+def test_noise_of_a_stored_foreground_is_no_object() -> None:
+    empty = np.array([[0, 1, 1], [0, 0, 0]], np.uint8)  # 1 is 1/255, not 1.0
+    for stored in (empty, 0 * empty, empty.astype(np.int64)):
+        with pytest.raises(ValueError, match=r"int\d+: must be floats .* by 255; .* pass mask > 0"):
+            label_instances(stored)
+    assert not label_instances(empty / 255).any()
+    assert label_instances(empty > 0).max() == 1
+
+
 @pytest.mark.parametrize("function", OF_TRUTH)
 def test_truth_and_proposal_are_not_taken_for_one_another(function: str) -> None:
     with pytest.raises(ValueError, match="holds 0.9: must be whole .* give the truth first"):
@@ -226,7 +235,7 @@ def test_truth_and_proposal_are_not_taken_for_one_another(function: str) -> None
 def test_empty_images_have_an_empty_result_and_no_score() -> None:
     nothing = np.zeros((0, 4), int)
     assert separate_touching(nothing).shape == weight_map(nothing).shape == (0, 4)
-    assert label_instances(nothing).shape == metrics.boundary_pixels(nothing).shape == (0, 4)
+    assert label_instances(nothing / 255).shape == metrics.boundary_pixels(nothing).shape == (0, 4)
     assert metrics.label_interior(nothing).shape == (0, 4)
     for score in (metrics.seg_score, metrics.pixel_error, metrics.boundary_f1):
         with pytest.raises(ValueError, match="there is no pixel to score"):
@@ -328,12 +337,12 @@ OPTIONS: dict[str, tuple[Function, tuple[Any, ...], str]] = {
     ),
     "w0": (
         lambda given: weight_map(LABELS, w0=given),
-        (*NO_NUMBER, -1, math.inf),
+        (*NO_NUMBER, -1, math.inf, 1e300),
         "w0 is .*: must be one number",
     ),
     "sigma_px": (
         lambda given: weight_map(LABELS, sigma_px=given),
-        (*NO_NUMBER, 0, -1, math.inf),
+        (*NO_NUMBER, 0, -1, math.inf, 1e300),
         "sigma_px is .*: must be one number",
     ),
     "spacing": (
@@ -343,7 +352,7 @@ OPTIONS: dict[str, tuple[Function, tuple[Any, ...], str]] = {
     ),
     "class_weights": (
         lambda given: weight_map(LABELS, class_weights=given),
-        (0.5, (1,), (1, 1, 1), (1, -1), (math.nan, 1), "ab", None),
+        (0.5, (1,), (1, 1, 1), (1, -1), (math.nan, 1), (1e39, 1), "ab", None),
         "class_weights is .*: must be (one number|2 numbers, 0 or more)",
     ),
     "threads": (
@@ -452,6 +461,23 @@ def test_sizes_of_any_depth_are_found_without_trying_all() -> None:
     assert valid_input_px(1, 40) == 12 * 2**40 - 4
     with pytest.raises(ValueError, match=f"nearest valid sizes are {12 * 2**40 - 4} px"):
         output_size_px(572, 40)
+
+
+def test_ids_up_to_the_largest_of_uint32_are_told_apart() -> None:
+    largest = 2**32 - 1
+    labels = np.array([[largest, largest, largest - 1, 0, 1]], np.uint64)
+    same(weight_map(labels), weight_map(np.array([[3, 3, 2, 0, 1]])))
+    same(separate_touching(labels), [[largest, 0, 0, 0, 1]])
+    for beyond in (labels + 1, labels + 2**32, labels.astype(np.float32) + 1):
+        with pytest.raises(ValueError, match="ids must fit uint32"):
+            weight_map(beyond)
+
+
+def test_sizes_beyond_the_image_are_the_whole_image() -> None:
+    ring = np.pad(np.zeros((3, 3)), 2, constant_values=0.9)
+    whole = metrics.splits_and_mergers(np.ones((7, 7)), ring, 0.5, radius_px=None)
+    assert metrics.splits_and_mergers(np.ones((7, 7)), ring, 0.5, radius_px=10**30) == whole
+    same(predicted(write_px=10**9), predicted(write_px=24))
 
 
 def test_a_weight_map_takes_no_more_memory_for_distances_beyond_the_image() -> None:

@@ -21,6 +21,7 @@ class Opened:
     absent: np.ndarray | None = None  # by index on the first axes, where other files are missing
     lacking: str = ""  # what is missing, as a sentence
     white: int | None = None  # the value that shows as black, where 0 is white
+    images: int = 1  # in the file, of which this is one
     notes: tuple[str, ...] = ()  # what is not read or not as it may be expected
 
 
@@ -53,6 +54,8 @@ def choose_image(images: Sequence[Candidate], scene: str | None) -> tuple[int, t
     `scene` is a number or a name; it does not count where there is one image only. Raises Unclear
     where there is no such image, or several are the largest.
     """
+    if not images:
+        raise ValueError("it holds no image")
     if len(images) == 1:
         return 0, ()
     every = [image.described(number) for number, image in enumerate(images)]

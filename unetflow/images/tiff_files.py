@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -33,7 +33,8 @@ def open_tiff(file: Path, *, axes: str | None, scene: str | None, as_shown: bool
     try:
         images = _images(tiff)
         chosen, notes = choose_image([each.candidate for each in images], scene)
-        return _opened(tiff, images[chosen], notes, axes, as_shown)
+        opened = _opened(tiff, images[chosen], notes, axes, as_shown)
+        return replace(opened, images=len(images))
     except BaseException:
         tiff.close()
         raise

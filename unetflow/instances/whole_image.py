@@ -38,10 +38,15 @@ def label_instances(
     before, components under `min_area_px` removed after. Then clumps are taken apart where they
     are `split_px` thinner than on both sides (`unetflow.instances.clumps`), into parts of
     `min_area_px` or more. Numbers are consecutive in scanning order. Raises ValueError for more
-    axes, for foreground and thresholds out of [0, 1] and for options that are not possible,
-    StoreError for more instances than uint32 holds.
+    axes, for foreground that is neither floats in [0, 1] nor booleans, for thresholds out of [0, 1]
+    and for options that are not possible, StoreError for more instances than uint32 holds.
     """
     probability = probabilities_of(foreground, "foreground", "P(object)")
+    if probability.dtype.kind in "iu":  # of an empty place 1 is noise where 255 is 1.0
+        raise ValueError(
+            f"foreground has dtype {probability.dtype}: must be floats in [0, 1], or booleans. "
+            "Divide an 8-bit foreground by 255; of a mask of 0 and 1 pass mask > 0."
+        )
     if probability.ndim not in (1, 2, 3):
         raise ValueError(
             f"foreground has {probability.ndim} axes {probability.shape}: instances are found in "

@@ -9,6 +9,7 @@ from unetflow import networks
 from unetflow.errors import ConfigError
 from unetflow.images.sources import split_dataset
 from unetflow.jobs.config import Config
+from unetflow.jobs.failures import in_groups
 from unetflow.jobs.schemas import meant
 from unetflow.jobs.sheet import Image
 from unetflow.jobs.sources import Sources, sources_cache
@@ -24,7 +25,7 @@ def problems_of(settings: "Settings", sheet: Path, of_rows: list[str]) -> list[s
     """All problems, those that were found in the rows of the sheet first."""
     problems = [*of_rows, *_sheet_problems(settings, sheet)]
     for name in settings.config["experiments"]:
-        problems += _experiment_problems(settings, name)
+        problems += _experiment_problems(settings, name, whole=not of_rows)
     problems += _dataset_problems(settings.config)
     if not problems:  # of which it might be a consequence
         problems += _export_problems(settings)
@@ -87,10 +88,23 @@ def _dataset_problems(config: Config) -> list[str]:
         reserved = [each for each in dataset["classes"] if each.lower() in AREA_CLASSES]
         if reserved:
             problems.append(f"{where}: {', '.join(reserved)} are QuPath's areas, not classes")
+        if dataset["ignore_value"] == 0 and dataset["truth"] != "classes":
+            problems.append(
+                f"config: datasets.{name}.ignore_value: 0 is the background of a truth of kind "
+                f"{dataset['truth']}, without which a network finds objects everywhere; give the "
+                "value of what nobody annotated, or null"
+            )
+        low, high = dataset["percentiles"] or (0, 100)
+        if not low < high or high <= 1:
+            problems.append(
+                f"config: datasets.{name}.percentiles: [{low:g}, {high:g}] must be the lower and "
+                "the higher one, in percent, such as [1, 99]"
+            )
     return problems
 
 
-def _experiment_problems(settings: "Settings", name: str) -> list[str]:
+def _experiment_problems(settings: "Settings", name: str, *, whole: bool) -> list[str]:
+    """Problems of an experiment; of a `whole` sheet also whether it has images to learn from."""
     config = settings.config
     experiment = config["experiments"][name]
     where = f"config: experiments.{name}"
@@ -101,7 +115,8 @@ def _experiment_problems(settings: "Settings", name: str) -> list[str]:
     ):
         if named is not None and named not in known:
             problems.append(f"{where}.{key}: {named!r} is not defined; {meant(named, known)}")
-    if not problems and all(i.dataset in config["datasets"] for i in settings.images.values()):
+    whole = whole and all(i.dataset in config["datasets"] for i in settings.images.values())
+    if not problems and whole:
         problems += _training_problems(settings, name, where)
     geometry = networks.geometry_of(**experiment["network"])
     try:
@@ -119,7 +134,8 @@ def _experiment_problems(settings: "Settings", name: str) -> list[str]:
         )
     if write_px is not None and shard_px % write_px:
         problems.append(
-            f"config: predict.shard_px: {shard_px} px is no multiple of write_px = {write_px} px"
+            f"config: predict.shard_px: {shard_px} px is no multiple of write_px = {write_px} px; "
+            f"a shard holds whole tiles: set it to {math.lcm(512, write_px)}, or write_px to 512"
         )
     return problems
 
@@ -185,18 +201,18 @@ def _file_problems(settings: "Settings") -> list[str]:
             "it in the config or with --config data_dir=..."
         )
     gone: list[str] = []
-    sizes: list[str] = []
+    sizes: dict[str, str] = {}
     sources = Sources(sources_cache(settings.config["results"]))
     for image in settings.images.values():
         missing = [path for path in _files_of(image) if not split_dataset(path)[0].exists()]
         gone += [f"image {image.name}: there is no file {p}" for p in missing if p not in no_data]
         dataset = settings.config["datasets"].get(image.dataset)
         if dataset and not dataset["mpp"] and not missing:
-            sizes += _size_problems(image, sources)
+            sizes |= _size_problem(image, sources)
     sources.save()
     if len(gone) > MOST_FILES:
         gone[MOST_FILES:] = [f"and {len(gone) - MOST_FILES} more files of images are not there"]
-    return [*problems, *gone, *sizes]
+    return [*problems, *gone, *in_groups(sizes)]
 
 
 def _demo_problems(settings: "Settings") -> list[str]:
@@ -209,20 +225,20 @@ def _demo_problems(settings: "Settings") -> list[str]:
     ]
 
 
-def _size_problems(image: Image, sources: Sources) -> list[str]:
-    """A truth of another size than its image, where both can be opened."""
+def _size_problem(image: Image, sources: Sources) -> dict[str, str]:
+    """A truth of another size than its image, where both can be opened, by the image."""
     if not image.truth:
-        return []
+        return {}
     shapes = sources.shapes_px(image.path, **image.chosen)  # any level may have been annotated
     of_truth = sources.shapes_px(image.truth, **image.chosen)
     if not shapes or not of_truth or of_truth[0] in shapes:
-        return []
+        return {}
     truth_shape = of_truth[0]
     of_image = " or ".join(f"{shape[0]}x{shape[1]}" for shape in shapes)
-    return [
-        f"image {image.name}: the truth {image.truth} is {truth_shape[0]}x{truth_shape[1]} "
-        f"px, the image {of_image} px; they must be of one size"
-    ]
+    return {
+        f"image {image.name}": f"{image.truth}: the truth is {truth_shape[0]}x{truth_shape[1]} px, "
+        f"the image {of_image} px; they must be of one size"
+    }
 
 
 def _some(names: Sequence[str]) -> str:

@@ -50,7 +50,7 @@ def with_defaults(value: object, schema: Schema) -> object:
 
 
 def schema_errors(value: object, schema: Schema) -> Iterator[jsonschema.ValidationError]:
-    """All that a JSON Schema finds in a value."""
+    """All that a JSON Schema finds in a value"""
     return jsonschema.Draft202012Validator(schema).iter_errors(value)
 
 
@@ -65,6 +65,8 @@ def in_words(where: str, error: jsonschema.ValidationError) -> str:
         problems = [f"unknown key {key!r}; {meant(key, known)}" for key in unknown]
     elif error.validator == "pattern":  # of which each has its words
         problems = [f"{error.instance!r} must be {rules['description']}"]
+    elif error.validator == "required":
+        problems = [f"{error.message.split()[0]} is missing; give it"]
     else:
         problems = [f"{error.message}{_way_out(error)}"]
     return "; ".join(f"{place}: {problem}" if place else problem for problem in problems)
@@ -77,19 +79,22 @@ def meant(name: object, known: Sequence[str]) -> str:
 
 
 def _way_out(error: jsonschema.ValidationError) -> str:
-    rules = _rules(error)
+    rules, given = _rules(error), error.instance
     if error.validator in SIZES and error.validator_value != 1:
         return f"; it must have {SIZES[error.validator].format(error.validator_value)}"
-    if error.validator == "type" and isinstance(error.instance, int | float | date):
-        return f"; put it in quotes: '{error.instance}'" if "string" in rules["type"] else ""
-    if error.validator == "type" and isinstance(error.instance, str):
-        wanted = [rules["type"]] if isinstance(rules["type"], str) else rules["type"]
-        if {"number", "integer"} & {*wanted}:
-            return "; write a number as 0.004 or 4.0e-3, without quotes"
-        if "array" in wanted:
-            return f"; write a list: [{error.instance}]"
-        if "boolean" in wanted:
-            return "; write true or false, without quotes"
+    if error.validator != "type":
+        return ""
+    wanted = [rules["type"]] if isinstance(rules["type"], str) else rules["type"]
+    if "array" in wanted and isinstance(given, str | int | float):
+        return f"; write a list: [{given}]"
+    if "string" in wanted and isinstance(given, int | float | date):
+        return f"; put it in quotes: '{given}'"
+    if "boolean" in wanted and isinstance(given, str):
+        return "; write true or false, without quotes"
+    if {"number", "integer"} & {*wanted} and isinstance(given, str):
+        return "; write a number as 0.004 or 4.0e-3, without quotes"
+    if "object" in wanted:
+        return "; write its keys in lines below it, as config/config.yaml does"
     return ""
 
 

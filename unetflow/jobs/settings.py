@@ -110,7 +110,7 @@ def read_settings(config: Mapping[str, object], schemas: str | Path, base: str |
     """
     checked, notes = _checked(config, Path(schemas))
     sheet = Path(checked["images"])
-    if not sheet.exists():
+    if not sheet.exists() and (Path(base) / sheet).exists():
         sheet = Path(base) / sheet
     row_schema = read_schema(Path(schemas) / "images.schema.yaml")
     images, problems = read_sheet(sheet, row_schema, checked["data_dir"])
@@ -134,6 +134,11 @@ def _checked(config: Mapping[str, object], schemas: Path) -> tuple[Config, list[
     checked = cast(Config, complete)
     for key in PATHS:
         checked[key] = with_home(checked[key])
+    for experiment in checked["experiments"].values():
+        if experiment["pretrained"]:
+            experiment["pretrained"] = with_home(experiment["pretrained"])
+    if Path(checked["results"]).is_file():
+        _raise_if([f"config: results: {checked['results']} is a file; name a folder"])
     return checked, notes
 
 

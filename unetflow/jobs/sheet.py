@@ -90,6 +90,11 @@ def read_table(sheet: Path, required: Sequence[str]) -> Table:
         raise ConfigError(
             f"{sheet} line {reader.line_num}: {error}; is a quotation mark left open?"
         ) from error
+    if torn := [line for line, cells in lines if any("\n" in cell for cell in cells)]:
+        raise ConfigError(
+            f"{sheet} {_of_lines(torn)}: a cell goes over several lines; is a quotation mark left "
+            "open in one before?"
+        )
     lines = [(line, cells) for line, cells in lines if any(cells)]
     columns = lines.pop(0)[1] if lines else []
     named = [name for name in columns if name]
@@ -113,16 +118,22 @@ def read_table(sheet: Path, required: Sequence[str]) -> Table:
 
 def _text_of(sheet: Path) -> str:
     try:
-        return sheet.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{sheet}: is no text in UTF-8 (byte {error.start} is {error.object[error.start]:#x}); "
-            "save it as text in UTF-8 with tabs between the columns"
-        ) from error
+        content = sheet.read_bytes()
     except OSError as error:
         raise ConfigError(
             f"there is no sheet {sheet} ({error.strerror}); correct its path (images in the config)"
         ) from error
+    wrong = content.find(0)  # as UTF-16 has it
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        wrong = error.start
+    if wrong >= 0:
+        raise ConfigError(
+            f"{sheet}: is no text in UTF-8 (byte {wrong} is {content[wrong]:#x}); save it as text "
+            "in UTF-8 with tabs between the columns"
+        )
+    return text
 
 
 def _is_beyond(columns: Sequence[str], cells: Sequence[str]) -> bool:

@@ -1,6 +1,7 @@
 """Raw files as inputs: fingerprints of their content that cost one `stat` when nothing changed."""
 
 import json
+import logging
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
@@ -16,6 +17,9 @@ class Prepared(TypedDict):
     channels: int
     mpp: float | None  # [um/px]
 
+
+# What it warns of while the graph is built is in the note of the file, and in the log of its job.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 # what is known of a file
 Entry = dict[str, str | list[int] | list[list[int]] | list[str] | Prepared]

@@ -7,9 +7,11 @@ even where they take its output as `ancient`, and would leave them stale.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from unetflow.errors import ConfigError, ModelError
+from unetflow.jobs.failures import in_groups
 from unetflow.jobs.settings import Settings
 from unetflow.jobs.sheet import Image
 from unetflow.jobs.sources import Prepared, Sources
@@ -21,15 +23,17 @@ NEAR = 0.05  # of a resolution: what differs by less is refused by nobody
 
 
 def check_images(settings: Settings, sources: Sources) -> list[str]:
-    """A line for each image that cannot be prepared: its own job will say so, and end in an error.
+    """The images that cannot be prepared: their own jobs will say so, and end in an error.
 
-    Raises ConfigError that lists all images which can, but have other channels than the training
-    images of their dataset, or another resolution: prediction would refuse them.
+    Those that are alike are one note. Raises ConfigError that lists all images which can, but have
+    other channels than the training images of their dataset, or another resolution: prediction
+    would refuse them. Or that lists the model files that no training can start from.
     """
     if "demo" in settings.config:  # the workflow draws them
         return []
-    notes: list[str] = []
-    problems: list[str] = []
+    unreadable: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    channels: dict[str, int] = {}  # that the networks of a dataset will have
     for dataset in {each["dataset"]: None for each in settings.config["experiments"].values()}:
         mpp = settings.config["datasets"][dataset]["mpp"]
         images = [image for image in settings.images.values() if image.dataset == dataset]
@@ -37,32 +41,53 @@ def check_images(settings: Settings, sources: Sources) -> list[str]:
         for image in images:
             found = sources.as_prepared(image, mpp)
             if isinstance(found, str):
-                notes.append(f"image {image.name} will not be prepared: {found}")
+                unreadable[f"image {image.name}"] = found
             else:
                 prepared[image.name] = found
-        problems += _refused(images, prepared, mpp)
-    if problems:
+        learnt = [prepared[i.name] for i in images if _is_learnt(i) and i.name in prepared]
+        if learnt:
+            channels[dataset] = Counter(of["channels"] for of in learnt).most_common(1)[0][0]
+            refused |= _refused(learnt, channels[dataset], prepared, mpp)
+    if refused:
         raise ConfigError(
-            f"{len(problems)} of {len(settings.images)} images would be refused after training:"
-            + "".join(f"\n  - {problem}" for problem in problems)
+            f"{len(refused)} of {len(settings.images)} images would be refused after training:"
+            + "".join(f"\n  - {problem}" for problem in in_groups(refused))
             + "\nIn the sheet's channels column `0` takes the first, `0 1 2` red, green and blue. "
             "Or take these images out of the sheet, or into a dataset of their own."
         )
-    return notes
+    _check_pretrained(settings, channels)
+    return [f"will not be prepared: {each}" for each in in_groups(unreadable)]
+
+
+def _check_pretrained(settings: Settings, channels: Mapping[str, int]) -> None:
+    """Raise ConfigError for model files that a training would refuse; those it makes may wait."""
+    problems = []
+    for name, experiment in settings.config["experiments"].items():
+        path = experiment["pretrained"]
+        if path is None or Path(path).is_relative_to(settings.config["results"]):
+            continue
+        from unetflow.networks.initial_weights import check_network  # seconds of torch, as below
+        from unetflow.networks.model_file import load_model
+
+        try:
+            _, model = load_model(path)
+            theirs = model["network"]
+            wanted = {"in_channels": channels.get(experiment["dataset"], theirs["in_channels"])}
+            check_network(path, theirs | experiment["network"] | wanted, theirs)
+        except ModelError as error:
+            problems.append(f"\n  - config: experiments.{name}.pretrained: {error}")
+    if problems:
+        raise ConfigError("no training can start from these models:" + "".join(problems))
 
 
 def _refused(
-    images: list[Image], prepared: Mapping[str, Prepared], mpp: float | None
-) -> Iterator[str]:
+    learnt: list[Prepared], channels: int, prepared: Mapping[str, Prepared], mpp: float | None
+) -> Iterator[tuple[str, str]]:
     """The images of a dataset that its networks will refuse, and why.
 
-    They will have the channels of most of the images that they learn from, and the resolution `mpp`
-    [um/px] that the dataset wants or, without, the one that those share.
+    They will have the `channels` of most of the images that they learn from, and the resolution
+    `mpp` [um/px] that the dataset wants or, without, the one that those share.
     """
-    learnt = [prepared[i.name] for i in images if _is_learnt(i) and i.name in prepared]
-    if not learnt:
-        return
-    channels = Counter(each["channels"] for each in learnt).most_common(1)[0][0]
     known = {each["mpp"] for each in learnt}
     mpp = mpp or (known.pop() if len(known) == 1 else None)
     for name, of in prepared.items():
@@ -76,7 +101,8 @@ def _refused(
         try:
             check_image(network, of["channels"], of["mpp"], f"image {name}")
         except ModelError as error:
-            yield str(error)
+            who, _, why = str(error).partition(": ")
+            yield who, why
 
 
 def _is_learnt(image: Image) -> bool:

@@ -16,7 +16,8 @@ def types_of(warped: Warped, radius_px: int | None) -> Bytes:
     """The type of each remaining mismatch, in their order."""
     if warped.mismatches.size == 0:
         return np.zeros(0, np.uint8)
-    reach = max(warped.truth.shape) if radius_px is None else radius_px
+    whole = max(warped.truth.shape)
+    reach = whole if radius_px is None else min(radius_px, whole)
     labels = label_interior(warped.truth.view(np.bool_))
     types, suspects = _classify(warped.truth, labels, warped.mismatches)
     if suspects.any():

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -42,7 +43,22 @@ def start_from(
     or the channels are others.
     """
     given, of = load_model(path)
-    own, theirs = description["network"], of["network"]
+    check_network(path, description["network"], of["network"])
+    weights = given.state_dict()
+    if of["classes"] != description["classes"]:
+        log.info("%s: other classes (%s): the last layer starts anew", path, of["classes"])
+        last = network.last_layer
+        weights = {name: of for name, of in weights.items() if not name.startswith(last)}
+    network.load_state_dict(weights, strict=False)
+    if freeze:
+        for tensor in network.encoder.parameters():
+            tensor.requires_grad_(False)
+
+
+def check_network(
+    path: str | Path, own: Mapping[str, object], theirs: Mapping[str, object]
+) -> None:
+    """Raise ModelError where a model's network is another in more than classes and dropout."""
     differ = sorted(
         key
         for key in own.keys() | theirs.keys()
@@ -54,12 +70,3 @@ def start_from(
             + ", ".join(f"{key} ({theirs.get(key)}, here {own.get(key)})" for key in differ)
             + ". Give the experiment's network the same, or another model file."
         )
-    weights = given.state_dict()
-    if of["classes"] != description["classes"]:
-        log.info("%s: other classes (%s): the last layer starts anew", path, of["classes"])
-        last = network.last_layer
-        weights = {name: of for name, of in weights.items() if not name.startswith(last)}
-    network.load_state_dict(weights, strict=False)
-    if freeze:
-        for tensor in network.encoder.parameters():
-            tensor.requires_grad_(False)

@@ -42,9 +42,12 @@ def predict_array(
         )
     tiling = Tiling.square(network.geometry, whole_number_of(write_px, "write_px", least=1))
     pixels = _checked(image, network.in_channels)
+    if 0 in pixels.shape:
+        raise ValueError(f"an image of shape {tuple(pixels.shape)} has no pixels")
     inferring = ready(network, device=_usable(device), precision=str(precision))
     shape_YX = tuple(pixels.shape[1:])
     everywhere = tuple(slice(0, size) for size in shape_YX)
+    tiling = tiling.for_image(shape_YX)  # no tile is larger than it
     whole_KYX: np.ndarray | None = None
     for tile in tiling.tiles(shape_YX, everywhere):
         with np.errstate(over="ignore"):  # beyond float32 is infinite, which is refused
@@ -65,8 +68,7 @@ def predict_array(
         if whole_KYX is None:
             whole_KYX = np.zeros((len(found_KHW), *shape_YX), np.float32)
         tiling.put(whole_KYX, everywhere, found_KHW, tile, shape_YX)
-    if whole_KYX is None:
-        raise ValueError(f"an image of shape {tuple(pixels.shape)} has no pixels")
+    assert whole_KYX is not None  # there are pixels, and so there is a tile
     return whole_KYX
 
 

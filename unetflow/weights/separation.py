@@ -21,6 +21,7 @@ from unetflow.tiles.regions import Region, shard_grid, shard_region, with_halo
 from unetflow.weights.two_nearest import two_nearest
 
 PIECE_PX = 1024  # side of what is in memory at once beside the image and its map
+LARGEST = 1e30  # of a number that is given: sums stay in float32, squares in float64
 NEGLIGIBLE = 4e-9  # the term is defined as exactly 0 below this, so that its reach is finite
 
 
@@ -99,11 +100,11 @@ def _numbers(
 ) -> tuple[float, ...]:
     """So many numbers of 0 or more, or only more."""
     found = tuple(number_of(value, name) for value in list_of(values))
-    possible = all(0 <= value < math.inf and (value or not above_0) for value in found)
+    possible = all(0 <= value <= LARGEST and (value or not above_0) for value in found)
     if len(found) != count or not possible:
         many = "one number" if count == 1 else f"{count} numbers"
         rule = "more than 0" if above_0 else "0 or more"
-        raise ValueError(f"{name} is {values}: must be {many}, {rule} and finite.")
+        raise ValueError(f"{name} is {values}: must be {many}, {rule} and up to {LARGEST:g}.")
     return found
 
 

@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from unetflow import networks
-from unetflow.errors import ConfigError
+from unetflow.errors import UnetflowError
 from unetflow.images.sources import split_dataset
 from unetflow.jobs.failures import farewell, forget_failures
 from unetflow.jobs.resources import for_shards, gpus, growing, tiles_mb
@@ -34,7 +34,7 @@ try:
     if workflow.is_main_process:  # each job reads the config again
         for note in [*SETTINGS.notes, *check_images(SETTINGS, SOURCES)]:
             logger.warning(note)
-except ConfigError as error:
+except UnetflowError as error:
     raise WorkflowError(str(error)) from None
 
 LOGS = Path(RESULTS) / "logs"
