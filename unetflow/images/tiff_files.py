@@ -1,7 +1,8 @@
 """TIFF of all kinds: the images in a file, their levels, their resolution, the files of a set."""
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,12 @@ def _opened(
     axes: str | None,
     as_shown: bool,
 ) -> Opened:
+    for plane in image.planes:
+        if isinstance(plane, tifffile.TiffPageSeries):
+            for level in plane.levels:
+                _check_pieces(level.keyframe, level.pages)
+        else:
+            _check_pieces(plane, [plane])
     levels = image.levels()
     named = axes.upper() if axes and len(axes) == len(levels[0].shape) else image.axes
     page = image.series.keyframe
@@ -169,6 +176,21 @@ def _opened(
         white=white,
         notes=notes,
     )
+
+
+def _check_pieces(keyframe: Any, pages: Iterable[Any]) -> None:
+    """Raise ValueError where a page lists fewer strips or tiles than its pixels are made of.
+
+    tifffile reads those that are not listed as zeros. (Listed ones may be empty on purpose.)
+    """
+    wanted = math.prod(keyframe.chunked)
+    for page in pages:
+        listed = 0 if page is None else len(page.dataoffsets)
+        if page is not None and listed < wanted and sum(page.databytecounts) < page.nbytes:
+            raise ValueError(
+                f"it lists {listed} strips or tiles and its {keyframe.shape} pixels are "
+                f"made of {wanted}: its header is damaged"
+            )
 
 
 def _absent(series: Any) -> np.ndarray | None:
