@@ -502,6 +502,19 @@ def test_a_remembered_fingerprint_is_not_measured_again(
     assert Sources(tmp_path / "cache.json").fingerprint(path) == first
 
 
+def test_what_is_known_is_saved_where_it_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    sources = Sources("cache.json")
+    Path("a.bin").write_bytes(b"x")
+    sources.fingerprint("a.bin")
+    monkeypatch.chdir("elsewhere")
+    sources.save()
+    assert (tmp_path / "cache.json").exists()
+
+
 def test_a_file_that_is_not_there_is_left_to_snakemake(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"gone\.tif"):
         Sources(tmp_path / "cache.json").fingerprint(tmp_path / "gone.tif")

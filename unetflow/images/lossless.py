@@ -40,5 +40,6 @@ def _lossy_compression_of_tiff(file: Path) -> str | None:
             header = tiff.filehandle.read(HEADER_BYTES)
             at = header.find(CODING_STYLE)
             # the wavelet is the 12th byte after the marker: 1 is the one that loses nothing
-            return None if header[at + 13 : at + 14] == b"\1" else "JPEG 2000"
+            reversible = at >= 0 and header[at + 13 : at + 14] == b"\1"
+            return None if reversible else "JPEG 2000"
         return LOSSY.get(page.compression)

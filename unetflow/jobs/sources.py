@@ -34,7 +34,7 @@ class Sources:
     """Fingerprints and sizes of raw files, remembered by path, byte size and time."""
 
     def __init__(self, cache: str | Path) -> None:
-        self._path = Path(cache)
+        self._path = Path(cache).absolute()  # Snakemake leaves --directory before it is saved
         self._known: dict[str, Entry] = {}
         self._changed = False
         try:
