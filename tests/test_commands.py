@@ -120,6 +120,17 @@ def test_a_wrong_option_ends_the_same(name: str, capsys: pytest.CaptureFixture[s
     assert "unrecognized arguments: --no-such-option" in capsys.readouterr().err
 
 
+def test_ctrl_c_is_one_line_that_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(arguments: object, prog: str) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("unetflow.commands.split.main", stopped)
+    assert main(["split"]) == 130
+    assert capsys.readouterr().err == "stopped. The same command goes on: what is finished stays.\n"
+
+
 def test_what_no_user_can_mend_is_raised_on(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(arguments: object, prog: str) -> int:
         raise ZeroDivisionError(f"ours, in {prog}")

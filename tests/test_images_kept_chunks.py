@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from unetflow.images import kept_chunks
 from unetflow.images.kept_chunks import KeptChunks, keep_chunks
+from unetflow.images.opened import Unclear
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (2, 2100, 1900, 3), dtype=np.uint8)
 
@@ -70,3 +71,9 @@ def test_chunks_of_which_regions_hold_whole_ones_are_left_alone() -> None:
     tiles = Counted(PIXELS, (1, 256, 256, 3))
     assert keep_chunks(tiles, "ZYXS") is tiles
     assert keep_chunks(PIXELS, "ZYXS") is PIXELS  # in memory
+
+
+@pytest.mark.parametrize("chunks", [(1, 0, 256, 3), (1, 256, 0, 3)])
+def test_chunks_without_pixels_are_refused(chunks: tuple[int, ...]) -> None:
+    with pytest.raises(Unclear, match="tiles have no pixels"):
+        keep_chunks(Counted(PIXELS, chunks), "ZYXS")

@@ -39,6 +39,17 @@ def test_what_was_not_applied_is_named(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", ARRAY[0, 0, 0])
     with Slide(tmp_path / "a.npy", plane=3, time=0) as slide:
         assert slide.not_applied == ("plane", "time")
+    tifffile.imwrite(tmp_path / "one.tif", ARRAY[0, 0, 0])
+    tifffile.imwrite(tmp_path / "two.tif", ARRAY[0, 0, 0], metadata=None)
+    tifffile.imwrite(tmp_path / "two.tif", ARRAY[0, 0, 0, :1], append=True, metadata=None)
+    for name, scene, not_applied in (
+        ("a.npy", "macro", ("scene",)),
+        ("one.tif", "1", ("scene",)),
+        ("one.tif", "0", ()),
+        ("two.tif", "1", ()),
+    ):
+        with Slide(tmp_path / name, scene=scene) as slide:
+            assert slide.not_applied == not_applied
     np.save(tmp_path / "s.npy", ARRAY[0, :, 0])
     with Slide(tmp_path / "s.npy", plane=3, axes="zyx") as slide:
         assert slide.not_applied == ()

@@ -133,14 +133,15 @@ def test_an_image_that_will_not_suit_ends_the_run_before_anything_is_done(
     done = finished.snakemake("--configfile", finished.write_case("unsuitable", config, rows))
     assert done.status != 0
     assert "2 of 6 images would be refused after training" in done.text
-    assert "image other: has 3 channels, but the model was trained on 1" in done.text
+    assert "image colour: has 3 channels, but the model was trained on 1" in done.text
+    assert "The same: image other" in done.text
     assert "Job stats" not in done.text
     rows[-3:-1] = []  # what cannot be opened is told, and ends its own job alone
     planned = finished.snakemake(
         "-n", "--configfile", finished.write_case("unsuitable", config, rows)
     )
     assert planned.planned()["train"] == 1
-    assert planned.text.count("image broken will not be prepared: ") == 1
+    assert planned.text.count("will not be prepared: image broken: ") == 1
 
 
 def test_keys_by_their_old_names_rerun_nothing_and_are_said_once(finished: Project) -> None:

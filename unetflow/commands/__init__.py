@@ -22,6 +22,7 @@ COMMANDS = {
     "clean": "delete results, stores with them; shows first what and how much",
 }
 MENDABLE = 2  # exit status of what a user can mend; argparse has the same
+STOPPED = 130  # after Ctrl-C, as a shell has it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,16 +33,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(name: str, arguments: Sequence[str] | None = None, *, prog: str | None = None) -> int:
-    """One of the commands; returns its exit status, `MENDABLE` with a line on stderr.
+    """One of the commands; returns its exit status, `MENDABLE` or `STOPPED` with a line on stderr.
 
     `arguments` are those behind its name, `prog` is what its help says to type. An error that no
     user can mend is raised on.
     """
     if name == "predict":
         keep_freed_memory()  # before pandas starts threads
-    command = import_module(f"{__name__}.{name}")
     try:
+        command = import_module(f"{__name__}.{name}")
         status: int = command.main(arguments, prog=prog or f"unetflow {name}")
+    except KeyboardInterrupt:
+        print("stopped. The same command goes on: what is finished stays.", file=sys.stderr)
+        return STOPPED
     except (UnetflowError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return MENDABLE

@@ -124,7 +124,11 @@ def _source_for(
     for note in slide.notes:
         log.info("%s: %s", slide.path, note)
     for name in slide.not_applied:
-        raise SlideError(f"{slide.path}: has no axis for --{name}. Leave that out.")
+        raise SlideError(f"{slide.path}: has nothing that --{name} chooses. Leave that out.")
+    if read.axes and read.axes.upper() != slide.axes:
+        raise SlideError(
+            f"{slide.path}: has the axes {slide.axes.lower()}, not {read.axes}. Leave --axes out."
+        )
     known = slide.levels[0].pixel_um is not None
     source = source_at(slide, read.level, description.get("mpp") if known else None)
     channels = picked_channels(slide, read.channels)

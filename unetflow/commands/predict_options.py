@@ -72,7 +72,7 @@ def _add_options_of_instances(parser: argparse.ArgumentParser) -> None:
 
 def _mpp(text: str) -> float:
     """Type of an argument: a resolution."""
-    mpp = float(text)
+    mpp = _number(float, text)
     if problem := problem_of(mpp):
         raise argparse.ArgumentTypeError(problem)
     return mpp
@@ -100,10 +100,18 @@ def _in_range(kind: Callable[[str], float], least: float, most: float) -> Callab
     """Type of an argument: a number from `least` to `most`."""
 
     def number(text: str) -> float:
-        value = kind(text)
+        value = _number(kind, text)
         if not least <= value <= most:
             raise argparse.ArgumentTypeError(f"{text} is not in the range {least:g} to {most:g}")
         return value
 
-    number.__name__ = kind.__name__  # as argparse names it
     return number
+
+
+def _number(kind: Callable[[str], float], text: str) -> float:
+    try:
+        return kind(text)
+    except ValueError:
+        rule = "a whole number" if kind is int else "a number with a point, such as 0.25"
+        several = "; several have spaces between them" if "," in text else ""
+        raise argparse.ArgumentTypeError(f"{text!r} must be {rule}{several}") from None

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from unetflow.images.opened import Unclear
+
 KEPT_BYTES = 512 * 2**20  # of decoded pixels; one piece at least
 LEAST_PX = 256  # side of what is decoded together: thinner chunks are joined
 REGION_PX = 1024  # what is read at once: chunks of which that holds whole ones are left alone
@@ -67,12 +69,21 @@ class KeptChunks:
 
 
 def keep_chunks(array: Any, axes: str) -> Any:
-    """The array, with its chunks kept where regions that are read cross them."""
+    """The array, with its chunks kept where regions that are read cross them.
+
+    Raises Unclear for chunks without pixels, as a damaged header has them.
+    """
     chunks = getattr(array, "chunks", None)
     if not chunks or not axes.count("Y") == axes.count("X") == 1:
         return array
     sides = [min(chunks[axes.index(name)], array.shape[axes.index(name)]) for name in "YX"]
     sizes = [array.shape[axes.index(name)] for name in "YX"]
+    if 0 in sides:
+        raise Unclear(
+            f"its tiles have no pixels (size {sides[0]}x{sides[1]}): it is damaged",
+            "path",
+            "Copy the file anew, or correct {}.",
+        )
     if all(
         REGION_PX % side == 0 or size <= REGION_PX for side, size in zip(sides, sizes, strict=True)
     ):

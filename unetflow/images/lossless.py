@@ -4,6 +4,7 @@ from pathlib import Path
 
 import tifffile
 
+from unetflow.images.frames import tiffs_of
 from unetflow.images.sources import split_dataset
 
 JPEG = b"\xff\xd8\xff"
@@ -21,7 +22,7 @@ def lossy_compression(path: str | Path) -> str | None:
     """
     file, _ = split_dataset(path)
     if file.is_dir():
-        frames = sorted(each for each in file.iterdir() if each.suffix.lower() in (".tif", ".tiff"))
+        frames = sorted(tiffs_of(file))
         if not frames:  # a store
             return None
         file = frames[0]
@@ -40,5 +41,6 @@ def _lossy_compression_of_tiff(file: Path) -> str | None:
             header = tiff.filehandle.read(HEADER_BYTES)
             at = header.find(CODING_STYLE)
             # the wavelet is the 12th byte after the marker: 1 is the one that loses nothing
-            return None if header[at + 13 : at + 14] == b"\1" else "JPEG 2000"
+            reversible = at >= 0 and header[at + 13 : at + 14] == b"\1"
+            return None if reversible else "JPEG 2000"
         return LOSSY.get(page.compression)

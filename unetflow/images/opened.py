@@ -21,6 +21,7 @@ class Opened:
     absent: np.ndarray | None = None  # by index on the first axes, where other files are missing
     lacking: str = ""  # what is missing, as a sentence
     white: int | None = None  # the value that shows as black, where 0 is white
+    images: int = 1  # in the file, of which this is one
     notes: tuple[str, ...] = ()  # what is not read or not as it may be expected
 
 

@@ -91,7 +91,8 @@ class Slide:
         self.axes = self._pick.axes  # as they lie in the file
         self.channels = 1 if as_labels else self._pick.channels(self._opened.levels[0].shape)
         self.dtype = np.dtype(self._opened.levels[0].dtype)
-        self.not_applied = self._pick.not_applied
+        alone = self._opened.images == 1 and self._asked.scene not in (None, "0")
+        self.not_applied = self._pick.not_applied + (("scene",) if alone else ())
         self.notes = self._opened.notes  # what is not read, or not as it may be expected
         if not holds_numbers(self.dtype):
             self.close()

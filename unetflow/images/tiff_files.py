@@ -1,8 +1,9 @@
 """TIFF of all kinds: the images in a file, their levels, their resolution, the files of a set."""
 
+import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -39,7 +40,8 @@ def open_tiff(file: Path, *, axes: str | None, scene: str | None, as_shown: bool
         chosen, notes = choose_image([each.candidate for each in images], scene)
         if members and images[chosen].series.kind != "ome":  # none of them could be read
             notes = (*notes, f"names {', '.join(members[:8])}, but its own pages are read")
-        return _opened(tiff, images[chosen], notes, axes, as_shown)
+        opened = _opened(tiff, images[chosen], notes, axes, as_shown)
+        return replace(opened, images=len(images))
     except BaseException:
         tiff.close()
         raise
@@ -171,6 +173,12 @@ def _opened(
     axes: str | None,
     as_shown: bool,
 ) -> Opened:
+    for plane in image.planes:
+        if isinstance(plane, tifffile.TiffPageSeries):
+            for level in plane.levels:
+                _check_pieces(level.keyframe, level.pages)
+        else:
+            _check_pieces(plane, [plane])
     levels = image.levels()
     named = axes.upper() if axes and len(axes) == len(levels[0].shape) else image.axes
     page = image.series.keyframe
@@ -198,6 +206,21 @@ def _opened(
         white=white,
         notes=notes,
     )
+
+
+def _check_pieces(keyframe: Any, pages: Iterable[Any]) -> None:
+    """Raise ValueError where a page lists fewer strips or tiles than its pixels are made of.
+
+    tifffile reads those that are not listed as zeros. (Listed ones may be empty on purpose.)
+    """
+    wanted = math.prod(keyframe.chunked)
+    for page in pages:
+        listed = 0 if page is None else len(page.dataoffsets)
+        if page is not None and listed < wanted and sum(page.databytecounts) < page.nbytes:
+            raise ValueError(
+                f"it lists {listed} strips or tiles and its {keyframe.shape} pixels are "
+                f"made of {wanted}: its header is damaged"
+            )
 
 
 def _absent(series: Any) -> np.ndarray | None:

@@ -40,7 +40,7 @@ def open_zarr(folder: Path, *, axes: str | None, scene: str | None) -> Opened:
     found = [Candidate(name, _size_px(node[name])) for name in names]
     chosen, notes = choose_image(found, scene)
     of = _image(node[names[chosen]], _ome(node[names[chosen]]), axes)
-    return Opened(of.levels, of.axes, of.pixel_um, notes=notes)
+    return Opened(of.levels, of.axes, of.pixel_um, images=len(found), notes=notes)
 
 
 def _ome(node: Any) -> Attributes:

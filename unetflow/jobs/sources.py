@@ -1,6 +1,7 @@
 """Files as inputs: what is known of them, remembered, so that it costs one `stat` to know again."""
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
@@ -19,6 +20,9 @@ class Prepared(TypedDict):
     mpp: float | None  # [um/px]
     peak_bytes: int  # that reading a pixel takes
 
+
+# What it warns of while the graph is built is in the note of the file, and in the log of its job.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 # what is known of a file
 Entry = dict[str, str | int | list[int] | list[list[int]] | list[str] | Prepared]

@@ -55,7 +55,7 @@ class ImageReceipt(TypedDict):
     levels: list[LevelOfImage]  # finest first
     level: int  # of the file
     levels_of_file: list[LevelOfFile]
-    not_applied: list[str]  # what its row asks for and its file has no axis for
+    not_applied: list[str]  # what its row asks for and its file has no choice of
     unreadable: list[Unreadable]
     tissue: TissueOfImage | None
     pixels: Intensities

@@ -126,7 +126,7 @@ def _log_reading(slide: Slide) -> None:
         log.info("%s: %s", slide.path, note)
     for name in slide.not_applied:
         log.warning(
-            "%s: has no axis for the %s of its row, which counts for the truth alone",
+            "%s: has nothing that the %s of its row chooses, which counts for the truth alone",
             slide.path,
             name,
         )

@@ -15,7 +15,7 @@ from unetflow.errors import LabelsError
 from unetflow.images.polygons import is_geojson, read_polygons
 from unetflow.images.slide import Slide
 from unetflow.images.sources import RawFile, chosen_of, content_of, has_changed, replaced
-from unetflow.labels.counts import count_truth
+from unetflow.labels.counts import Counts, count_truth
 from unetflow.labels.dataset import Dataset
 from unetflow.labels.pieces import odd_numbers
 from unetflow.labels.reading import Reader, label_reader, polygon_reader
@@ -53,6 +53,7 @@ def prepare_truth(
     shards. Raises LabelsError where the annotation does not fit or holds values without a meaning.
     """
     record = RunRecord(receipt)
+    _check_kind(raw["path"], dataset)
     image = read_receipt(image_receipt, ImageReceipt)
     _, height_px, width_px = image["levels"][0]["shape"]
     shape_px = (height_px, width_px)
@@ -71,12 +72,6 @@ def prepare_truth(
         },
         "code": code,
     }
-    if dataset.has_class_array and not is_geojson(raw["path"]):
-        raise LabelsError(
-            f"{raw['path']}: a label image does not say which of {', '.join(dataset.classes)} an "
-            "object is. Give polygons with classes (GeoJSON), or set the dataset's truth to "
-            "classes if the numbers are classes."
-        )
     names = [TRUTH, IGNORE, CLASS] if dataset.has_class_array else [TRUTH, IGNORE]
     arrays = _open_labels(store, names, image["levels"], decided_by)
     warnings = _write_finest(raw, arrays, image, dataset, ignore_value)
@@ -87,22 +82,11 @@ def prepare_truth(
     for finer, coarser in itertools.chain(*(itertools.pairwise(a) for a in arrays.values())):
         halve(finer, coarser, every_second)
     pixels = Stored(store, image_receipt, ["0", *([TISSUE] if image["tissue"] else [])])
+    finest = {name: of[0] for name, of in arrays.items()}
     with unchanged(pixels):
-        counted = count_truth(
-            {name: of[0] for name, of in arrays.items()},
-            read_array(store, "0"),
-            dataset,
-            read_tissue(store, image["tissue"]),
-        )
-    if counted.is_image:
-        raise LabelsError(
-            f"{raw['path']}: is given as a truth and holds the very pixels of its image. Correct "
-            "the sheet's truth column."
-        )
-    warnings += counted.warnings(dataset)
-    if counted.pieces:
-        polygons = is_geojson(raw["path"])
-        warnings += odd_numbers(counted.pieces, raw["path"], are_polygons=polygons)
+        tissue = read_tissue(store, image["tissue"])
+        counted = count_truth(finest, read_array(store, "0"), dataset, tissue)
+    warnings += _odd(counted, raw["path"], dataset)
     for warning in warnings:
         log.warning(warning)
     digest = "".join(of[0].content_digest() for of in arrays.values())
@@ -116,6 +100,29 @@ def prepare_truth(
     }
     write_receipt(receipt, {**content, **counted.described(dataset)})
     record.write(path=raw["path"])
+
+
+def _check_kind(path: str, dataset: Dataset) -> None:
+    """Raises LabelsError where the file cannot tell of which class an object is."""
+    if dataset.has_class_array and not is_geojson(path):
+        raise LabelsError(
+            f"{path}: a label image does not say which of {', '.join(dataset.classes)} an "
+            "object is. Give polygons with classes (GeoJSON), or set the dataset's truth to "
+            "classes if the numbers are classes."
+        )
+
+
+def _odd(counted: Counts, path: str, dataset: Dataset) -> list[str]:
+    """What is odd in a truth. Raises LabelsError where it can be none."""
+    if counted.is_image:
+        raise LabelsError(
+            f"{path}: is given as a truth and holds the very pixels of its image. Correct "
+            "the sheet's truth column."
+        )
+    found = counted.warnings(dataset)
+    if counted.pieces:
+        found += odd_numbers(counted.pieces, path, are_polygons=is_geojson(path))
+    return found
 
 
 def _write_finest(
