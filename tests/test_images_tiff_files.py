@@ -222,6 +222,22 @@ def test_where_0_is_white_pixels_are_turned_round_and_labels_are_not(
         assert "read as they are stored" in slide.notes[0]
 
 
+@pytest.mark.parametrize(
+    "layout", [{"tile": (16, 16)}, {"rowsperstrip": 8, "compression": "zlib"}, {"rowsperstrip": 8}]
+)
+def test_pixels_that_no_tile_or_strip_is_listed_for_are_not_read_as_zeros(
+    tmp_path: Path, layout: dict[str, Any]
+) -> None:
+    tifffile.imwrite(tmp_path / "i.tif", STACK[0], metadata=None, **layout)
+    with Slide(tmp_path / "i.tif") as slide:
+        np.testing.assert_array_equal(whole(slide), STACK[:1])
+    with tifffile.TiffFile(tmp_path / "i.tif", mode="r+") as tiff:
+        tiff.pages.first.tags["ImageLength"].overwrite(9000)
+    for reader in (Slide, read_whole):
+        with pytest.raises(SlideError, match=r"i\.tif.*strips or tiles and its \(9000, \d+\) pix"):
+            reader(tmp_path / "i.tif")
+
+
 def test_complex_numbers_are_refused_in_words(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "i.tif", STACK[0].astype(np.complex64))
     with pytest.raises(SlideError, match=r"holds complex64 values; .* Save what is to be seen"):

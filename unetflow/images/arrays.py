@@ -48,19 +48,19 @@ def open_hdf5(file: Path, dataset: str | None, *, axes: str | None) -> Opened:
 
     opened = h5py.File(file, "r", rdcc_nbytes=KEPT_BYTES)  # else large chunks are decoded often
     try:
-        found: list[str] = []
-        opened.visititems(
-            lambda name, node: found.append(name) if isinstance(node, h5py.Dataset) else None
-        )
-        if dataset is None and len(found) != 1:
-            raise Unclear(
-                f"it holds the datasets {', '.join(found[:8]) or 'none'}: say which, as "
-                f"{file.name}:/{found[0] if found else 'name'}",
-                "path",
-            )
-        array = opened[dataset or found[0]]
+        if dataset is None:
+            found = _datasets_in(opened)
+            if len(found) != 1:
+                raise Unclear(
+                    f"it holds the datasets {', '.join(found[:8]) or 'none'}: say which, as "
+                    f"{file.name}:/{found[0] if found else 'name'}",
+                    "path",
+                )
+            (dataset,) = found
+        array = opened[dataset]
         if not isinstance(array, h5py.Dataset):
-            within = [name for name in found if name.startswith((dataset or "").strip("/"))]
+            place = dataset.strip("/")
+            within = [f"{place}/{name}".lstrip("/") for name in _datasets_in(array)]
             raise Unclear(f"{dataset} is no dataset, but holds {', '.join(within[:8])}", "path")
         if array.shape is None:
             raise ValueError("the dataset holds nothing")
@@ -72,6 +72,16 @@ def open_hdf5(file: Path, dataset: str | None, *, axes: str | None) -> Opened:
     except BaseException:
         opened.close()
         raise
+
+
+def _datasets_in(group: Any) -> list[str]:
+    import h5py
+
+    found: list[str] = []
+    group.visititems(
+        lambda name, node: found.append(name) if isinstance(node, h5py.Dataset) else None
+    )
+    return found
 
 
 def _pixel(array: Any) -> PixelUm | None:

@@ -1,5 +1,6 @@
 """TIFF of all kinds: the images in a file, their levels, their resolution, the files of a set."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -156,6 +157,9 @@ def _opened(
     axes: str | None,
     as_shown: bool,
 ) -> Opened:
+    for series in image.series:
+        for level in series.levels:
+            _check_pieces(level)
     levels = image.levels()
     named = axes.upper() if axes and len(axes) == len(levels[0].shape) else image.axes
     page = image.series[0].keyframe
@@ -179,6 +183,21 @@ def _opened(
         white=white,
         notes=notes,
     )
+
+
+def _check_pieces(series: Any) -> None:
+    """Raise ValueError where a page lists fewer strips or tiles than its pixels are made of.
+
+    tifffile reads those that are not listed as zeros. (Listed ones may be empty on purpose.)
+    """
+    wanted = math.prod(series.keyframe.chunked)
+    for page in series.pages:
+        listed = 0 if page is None else len(page.dataoffsets)
+        if page is not None and listed < wanted and sum(page.databytecounts) < page.nbytes:
+            raise ValueError(
+                f"it lists {listed} strips or tiles and its {series.keyframe.shape} pixels are "
+                f"made of {wanted}: its header is damaged"
+            )
 
 
 def _absent(series: Any) -> np.ndarray | None:
