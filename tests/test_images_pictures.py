@@ -105,17 +105,41 @@ def png(height: int, width: int, *chunks: tuple[bytes, bytes]) -> bytes:
 def test_a_picture_that_takes_too_much_memory_is_refused_before_it_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "i.png").write_bytes(png(60_000, 60_000))
+    (tmp_path / "i.png").write_bytes(png(60_000, 60_000) + bytes(500_000))
     monkeypatch.setattr(imagecodecs, "imread", None)
     monkeypatch.setattr("unetflow.images.slide.available_bytes", lambda: 2 * 10**9)
     with Slide(tmp_path / "i.png") as slide:
         assert slide.peak_bytes(0) == pytest.approx(3.6e9, rel=1e-3)
         with pytest.raises(
             TooLargeError,
-            match=r"i\.png: level 0 \(60000x60000 px\) is decoded whole, which takes 3\.6 GB .*"
+            match=r"i\.png: level 0 \(60000x60000 px\) is decoded whole, which takes 3\.60. GB .*"
             r"there are 2 GB\. Save it as a tiled TIFF",
         ):
             read_or_mark(slide, 0, slice(0, 9), slice(0, 9), [])  # nor marks it as unreadable
+
+
+@pytest.mark.parametrize("side_px", [1, 2000])
+def test_a_file_that_is_too_short_for_its_pixels_is_refused_at_once(
+    tmp_path: Path, side_px: int
+) -> None:
+    flat = np.zeros((side_px, side_px), np.uint8)
+    files = {
+        "i.png": imagecodecs.png_encode(flat, level=9),
+        "1.png": saved("1", "PNG", optimize=True),
+        "i.jpg": imagecodecs.jpeg8_encode(flat),
+        "ls.jpg": imagecodecs.jpegls_encode(flat),
+    }
+    for name, content in files.items():  # as short as they can be
+        (tmp_path / name).write_bytes(content)
+        with Slide(tmp_path / name) as slide:
+            assert not slide.read(0, slice(0, 1), slice(0, 1)).any() or name == "1.png"
+    content = saved("L", "JPEG", progressive=True)
+    at = content.index(b"\xff\xc2") + 5  # height and width
+    (tmp_path / "i.jpg").write_bytes(content[:at] + b"\xff\xff\xff\x7f" + content[at + 4 :])
+    (tmp_path / "i.png").write_bytes(png(60_000, 60_000))
+    for name in ("i.jpg", "i.png"):
+        with pytest.raises(SlideError, match=rf"{name}: .*bytes for 6\d+x6\d+ px"):
+            Slide(tmp_path / name)
 
 
 def test_a_progressive_jpeg_takes_more_than_its_pixels(tmp_path: Path) -> None:
@@ -130,7 +154,7 @@ def test_a_progressive_jpeg_takes_more_than_its_pixels(tmp_path: Path) -> None:
 def test_a_damaged_picture_is_tried_twice_not_once_a_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "i.png").write_bytes(png(3000, 3000))
+    (tmp_path / "i.png").write_bytes(png(3000, 3000) + bytes(2000))
     tried: list[bytes] = []
     decoder = imagecodecs.imread
 
@@ -183,7 +207,7 @@ def test_pixels_of_another_shape_than_the_header_says_are_refused(
 def test_a_whole_picture_is_refused_before_it_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "i.png").write_bytes(png(60_000, 60_000))
+    (tmp_path / "i.png").write_bytes(png(60_000, 60_000) + bytes(500_000))
     monkeypatch.setattr(imagecodecs, "imread", None)
     monkeypatch.setattr("unetflow.images.whole.available_bytes", lambda: 2 * 10**9)
     with pytest.raises(TooLargeError, match=r"i\.png: its pixels, of shape \(60000, 60000\), are"):

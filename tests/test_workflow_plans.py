@@ -87,7 +87,7 @@ def test_jobs_ask_for_the_memory_that_their_files_take(finished: Project) -> Non
     rows = [annotated(name, split) for name, split in IMAGES]
     header = struct.pack(">4sIIBBBBB", b"IHDR", 60_000, 60_000, 8, 0, 0, 0, 0)
     chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
-    content = b"\x89PNG\r\n\x1a\n" + chunk + bytes(4) + b"IDAT"
+    content = b"\x89PNG\r\n\x1a\n" + chunk + bytes(4) + b"IDAT" + bytes(500_000)
     (finished.demo_data / "large.png").write_bytes(content)
     rows.append("large\tcells\t{data}/large.png\t{data}/large.png.tif\ttest")
     (finished.demo_data / "large.png.tif").write_bytes(content)

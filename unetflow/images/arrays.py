@@ -46,19 +46,19 @@ def open_hdf5(file: Path, dataset: str | None, *, axes: str | None) -> Opened:
 
     opened = h5py.File(file, "r", rdcc_nbytes=KEPT_BYTES)  # else large chunks are decoded often
     try:
-        found: list[str] = []
-        opened.visititems(
-            lambda name, node: found.append(name) if isinstance(node, h5py.Dataset) else None
-        )
-        if dataset is None and len(found) != 1:
-            raise Unclear(
-                f"it holds the datasets {', '.join(found[:8]) or 'none'}: say which, as "
-                f"{file.name}:/{found[0] if found else 'name'}",
-                "path",
-            )
-        array = opened.get(dataset or found[0])
+        if dataset is None:
+            found = _datasets_in(opened)
+            if len(found) != 1:
+                raise Unclear(
+                    f"it holds the datasets {', '.join(found[:8]) or 'none'}: say which, as "
+                    f"{file.name}:/{found[0] if found else 'name'}",
+                    "path",
+                )
+            (dataset,) = found
+        array = opened.get(dataset)
         if not isinstance(array, h5py.Dataset):
-            within = [name for name in found if name.startswith((dataset or "").strip("/") + "/")]
+            found = _datasets_in(opened)
+            within = [name for name in found if name.startswith(dataset.strip("/") + "/")]
             here = ", ".join((within or found)[:8])
             raise Unclear(f"it holds no dataset {dataset}, but {here or 'none at all'}", "path")
         if array.shape is None:
@@ -71,6 +71,16 @@ def open_hdf5(file: Path, dataset: str | None, *, axes: str | None) -> Opened:
     except BaseException:
         opened.close()
         raise
+
+
+def _datasets_in(group: Any) -> list[str]:
+    import h5py
+
+    found: list[str] = []
+    group.visititems(
+        lambda name, node: found.append(name) if isinstance(node, h5py.Dataset) else None
+    )
+    return found
 
 
 def _pixel(array: Any) -> PixelUm | None:

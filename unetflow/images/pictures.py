@@ -1,6 +1,7 @@
 """PNG and JPEG: their header when they are opened, their pixels, all at once, when one is read."""
 
 import io
+import math
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,6 +22,9 @@ FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # marks of JPEG that t
 CODECS = {0xC3: "ljpeg", 0xF7: "jpegls"}  # of JPEG by such a mark; others are "jpeg8"
 WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
+# Pixels that a byte of a file can be of: deflate makes 1,032 bytes of one, of 8 pixels each; JPEG
+# has a bit for a block of 64 pixels, and less where its coding is arithmetic.
+MOST_OF = {PNG: 1032 * 8, JPEG: 64 * 8 * 16}
 COPIES = 3  # of its pixels that a decoder holds which makes them in passes, or hands on copies
 
 
@@ -66,9 +70,11 @@ def open_picture(file: Path, *, as_shown: bool) -> Opened:
     """
     with file.open("rb") as opened:
         beginning = opened.read(len(PNG))
+        if beginning.startswith(JPEG):
+            beginning = JPEG
         if beginning == PNG:
             header = _header_of_png(opened, as_shown=as_shown)
-        elif beginning.startswith(JPEG):
+        elif beginning == JPEG:
             header = _header_of_jpeg(opened)
         else:
             header = None
@@ -78,6 +84,8 @@ def open_picture(file: Path, *, as_shown: bool) -> Opened:
         decode = partial(_decoded, codec=header.codec)
     if not as_shown and _is_of_bits(file):
         header = header._replace(dtype=np.dtype(bool), copies=header.copies + 1)
+    if beginning in MOST_OF and header.codec != "jpegls":  # which has runs of any length
+        _check_length(file.stat().st_size, header.shape, MOST_OF[beginning])
     picture = Picture(file, header, decode)
     return Opened([picture], "YXS"[: picture.ndim], [None])
 
@@ -136,6 +144,18 @@ def _header_of_jpeg(opened: BinaryIO) -> Header:
             return Header(shape, dtype, CODECS.get(mark, "jpeg8"), copies)
         opened.seek(length - 2, io.SEEK_CUR)
     raise ValueError(f"it has no frame in its first {MOST_SEGMENTS} segments")
+
+
+def _check_length(size_bytes: int, shape: tuple[int, ...], most_px: int) -> None:
+    """Raise ValueError for a file that no compression makes as short as it is.
+
+    What lacks would be decoded for minutes, and then be an error or gray.
+    """
+    if math.prod(shape[:2]) > most_px * size_bytes:
+        raise ValueError(
+            f"it is cut off or its header is damaged: it has {size_bytes} bytes for "
+            f"{shape[0]}x{shape[1]} px"
+        )
 
 
 def _exactly(opened: BinaryIO, count: int) -> bytes:
