@@ -30,7 +30,7 @@ def digest_of_file(path: str | Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def write_whole(path: str | Path, content: bytes | memoryview) -> None:
+def write_whole(path: str | Path, content: bytes) -> None:
     """Write a file by rename: after a kill at any moment it is the old one or the new one, whole.
 
     Raises StoreError, naming the file, where the disk is full or read-only.
