@@ -24,7 +24,7 @@ import numpy as np
 import tifffile
 import torch
 import yaml
-from kill_schedule import kill_pipeline
+from kill_schedule import kill_pipeline, project_in
 
 from unetflow import networks
 from unetflow.demo.planes import draw_region
@@ -163,7 +163,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.of == "pipeline":
         with tempfile.TemporaryDirectory() as folder:
-            sys.exit(not kill_pipeline(Path(folder), options.kills, options.seed))
+            project = project_in(Path(folder))
+            sys.exit(not kill_pipeline(project, options.kills, options.seed))
     kind = Training if options.of == "training" else Segmentation
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:

@@ -15,6 +15,7 @@ from unetflow.demo import files as synthetic_files
 from unetflow.demo import planes as synthetic
 from unetflow.demo.files import demo_paths, write_demo, write_image_pair, write_slide
 from unetflow.demo.planes import BLOCK_PX, PLANE_PX, draw_labels, draw_region
+from unetflow.errors import StoreError
 
 Labels = NDArray[Any]  # integers, 0 background
 Piece = tuple[NDArray[np.uint8], NDArray[np.uint32]]
@@ -213,7 +214,7 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(
         raise OSError("the disk is full")
 
     monkeypatch.setattr(synthetic_files, "draw_region", broken)
-    with pytest.raises(OSError, match="disk is full"):
+    with pytest.raises(StoreError, match=r"slide\.ome\.tif: could not be .* \(the disk is full\)"):
         write_slide(path, truth_path, shape=(600, 600), seed=0)
     assert path.read_bytes() == b"old"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["slide.ome.tif", "truth.tif"]
