@@ -3,7 +3,8 @@
 All processes are killed (SIGKILL, as by a power loss) at a random time after something was written,
 and the same command is run again: the demo's training in the pipeline, or the segmentation of a
 drawn slide by the command. Prints what was there at each kill and what the next run made of it; at
-the end, whether what was written is the same to the byte.
+the end, whether what was written is the same to the byte. The whole of a small pipeline is killed
+by the schedule of `kill_schedule`.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import numpy as np
 import tifffile
 import torch
 import yaml
+from kill_schedule import kill_pipeline, project_in
 
 from unetflow import networks
 from unetflow.demo.planes import draw_region
@@ -149,15 +151,22 @@ def content(written: Path) -> dict[str, bytes]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--of", choices=("training", "segmentation"), default="training")
+    parser.add_argument(
+        "--of", choices=("training", "segmentation", "pipeline"), default="training"
+    )
     parser.add_argument("--kills", type=int, default=4)
     parser.add_argument("--steps", type=int, default=160, help="of the training")
     parser.add_argument("--checkpoint-s", type=float, default=5, help="longest time to a kill")
     parser.add_argument("--side", type=int, default=8192, help="of the slide [px]")
     parser.add_argument("--model", type=Path, help="model.safetensors; else random weights")
+    parser.add_argument("--seed", type=int, default=0, help="of what is killed when")
     options = parser.parse_args()
+    if options.of == "pipeline":
+        with tempfile.TemporaryDirectory() as folder:
+            project = project_in(Path(folder))
+            sys.exit(not kill_pipeline(project, options.kills, options.seed))
     kind = Training if options.of == "training" else Segmentation
-    chance = random.Random(0)
+    chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         one = kind(Path(folder), "undisturbed", options)
         print(f"undisturbed: {finish(one):.0f} s", flush=True)

@@ -215,9 +215,7 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(
         raise OSError(errno.ENOSPC, "the disk is full")
 
     monkeypatch.setattr(synthetic_files, "draw_region", broken)
-    with pytest.raises(
-        StoreError, match=r"slide\.ome\.tif: could not be written .the disk is full"
-    ):
+    with pytest.raises(StoreError, match=r"slide\.ome\.tif: could not be .* \(the disk is full\)"):
         write_slide(path, truth_path, shape=(600, 600), seed=0)
     assert path.read_bytes() == b"old"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["slide.ome.tif", "truth.tif"]

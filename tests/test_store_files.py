@@ -100,7 +100,7 @@ def killed(tmp_path: Path) -> str:
     """The name of what a writer left that was killed before it renamed."""
     program = (
         "import os, sys, time\n"
-        "from unetflow.store.files import HOUR_S, renamed_at_end, write_whole\n"
+        "from unetflow.store.files import write_whole\n"
         "os.fsync = lambda _: (print('here', flush=True), time.sleep(60))\n"
         "write_whole(sys.argv[1], b'half')\n"
     )
