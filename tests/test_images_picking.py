@@ -53,6 +53,10 @@ def test_what_was_not_applied_is_named(tmp_path: Path) -> None:
     np.save(tmp_path / "s.npy", ARRAY[0, :, 0])
     with Slide(tmp_path / "s.npy", plane=3, axes="zyx") as slide:
         assert slide.not_applied == ()
+    with Slide(tmp_path / "one.tif", axes="zyx") as slide:
+        assert slide.not_applied == ("axes",)
+    with Slide(tmp_path / "one.tif", axes="zyx", as_labels=True) as slide:
+        assert slide.not_applied == ()  # of one slice
 
 
 def test_axes_that_cannot_be_told_are_asked_for(tmp_path: Path) -> None:

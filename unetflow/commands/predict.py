@@ -124,11 +124,10 @@ def _source_for(
     for note in slide.notes:
         log.info("%s: %s", slide.path, note)
     for name in slide.not_applied:
-        raise SlideError(f"{slide.path}: has nothing that --{name} chooses. Leave that out.")
-    if read.axes and read.axes.upper() != slide.axes:
-        raise SlideError(
-            f"{slide.path}: has the axes {slide.axes.lower()}, not {read.axes}. Leave --axes out."
+        why = (
+            f"its axes are {slide.axes.lower()}" if name == "axes" else "there is nothing to choose"
         )
+        raise SlideError(f"{slide.path}: --{name} does not apply to it: {why}. Leave that out.")
     known = slide.levels[0].pixel_um is not None
     source = source_at(slide, read.level, description.get("mpp") if known else None)
     channels = picked_channels(slide, read.channels)

@@ -92,7 +92,12 @@ class Slide:
         self.channels = 1 if as_labels else self._pick.channels(self._opened.levels[0].shape)
         self.dtype = np.dtype(self._opened.levels[0].dtype)
         alone = self._opened.images == 1 and self._asked.scene not in (None, "0")
-        self.not_applied = self._pick.not_applied + (("scene",) if alone else ())
+        others = bool(axes) and str(axes).upper() != self.axes
+        self.not_applied = (
+            *self._pick.not_applied,
+            *(["scene"] if alone else []),
+            *(["axes"] if others and not as_labels else []),
+        )
         self.notes = self._opened.notes  # what is not read, or not as it may be expected
         if not holds_numbers(self.dtype):
             self.close()

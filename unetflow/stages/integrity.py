@@ -140,7 +140,7 @@ def _problems(fact: Fact, image: ImageReceipt, truth: TruthReceipt | None) -> It
     constant = [k for k, deviation in enumerate(image["pixels"]["deviation"]) if deviation == 0]
     if constant:
         yield f"constant in channel {', '.join(map(str, constant))}"
-    yield from (f"has nothing that the {name} of its row chooses" for name in image["not_applied"])
+    yield from (f"the {name} of its row does not apply to it" for name in image["not_applied"])
     if image["unreadable"]:
         yield f"{len(image['unreadable'])} places cannot be read"
     if image["tissue"] and not image["tissue"]["share"]:

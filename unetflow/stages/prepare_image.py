@@ -126,7 +126,7 @@ def _log_reading(slide: Slide) -> None:
         log.info("%s: %s", slide.path, note)
     for name in slide.not_applied:
         log.warning(
-            "%s: has nothing that the %s of its row chooses, which counts for the truth alone",
+            "%s: the %s of its row does not apply to it, and counts for the truth alone",
             slide.path,
             name,
         )
