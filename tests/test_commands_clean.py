@@ -35,6 +35,7 @@ OURS = (
     *("images/.a.json.7@host.0a1b2c3d.partial", ".made/prepare_image/a.json"),
     *(f"images/a.ome.zarr/.trash-1-{'0' * 32}/c/0", "images/a.ome.zarr/.0.lock/c0ffee.1"),
     *("models/net/fold0/checkpoints/last.pt", "models/net/fold0/model.safetensors"),
+    *("models/net/fold0/.checkpoints.lock/c0ffee", "models/net/fold0/checkpoints/before.pt"),
     *("predictions/net/fold0/parts/a.begun.json", "predictions/net/fold0/parts/a.1of3.run.json"),
     *("exports/net/fold0/a.labels.tif", "exports/net/fold0/em.stack.tif", ".sources.json"),
     *(".made/prepare_image/a.json", ".made/predict/net/0/a.json", ".made/collect.json"),

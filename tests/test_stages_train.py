@@ -16,7 +16,7 @@ import torch
 from conftest import needs_gpu, train, write_prepared
 
 from unetflow.demo.planes import draw_region
-from unetflow.errors import ConfigError, ModelError
+from unetflow.errors import ConfigError, ModelError, StoreError
 from unetflow.networks import build
 from unetflow.networks.initial_weights import centre_filters, start_from
 from unetflow.networks.model_file import load_model
@@ -163,6 +163,34 @@ def test_a_finished_checkpoint_ends_in_a_moment_and_another_recipe_starts_anew(
         assert "is of another recipe, data or code: training starts anew" in caplog.text
         assert not torch.equal(weights_of(job), before)
         before = weights_of(job)
+
+
+HOLDING = """
+import sys
+from pathlib import Path
+from unetflow.store.locks import locked
+with locked(Path(sys.argv[1]), "another making"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_model_is_refused_while_another_training_writes_it(tmp_path: Path) -> None:
+    job = job_in(tmp_path)
+    checkpoints = job["model"].parent / "checkpoints"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(checkpoints)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(StoreError, match=rf"is being written by process {other.pid} on"):
+            train(**job)
+    assert not job["model"].exists()
+    train(**job)
+    assert not checkpoints.with_name(".checkpoints.lock").exists()
 
 
 def train_seven_steps(job: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,7 +126,7 @@ def _is_of_rule(path: Path, results: Path, known: set[str]) -> bool:
     inside = path.relative_to(results)
     whole = TEMPORARY.fullmatch(path.name)
     name = (inside.with_name(whole[1]) if whole else inside).as_posix()
-    if LEFT_OF_ARRAY.fullmatch(name) and name.startswith("weights/"):
-        return True  # their arrays lie in no store
+    if LEFT_OF_ARRAY.fullmatch(name) and name.startswith(("weights/", "models/")):
+        return True  # what is locked there lies in no store
     matches = [match for pattern in FILES if (match := pattern.fullmatch(name))]
     return any(match.groupdict().get("name", "") in known | {""} for match in matches)

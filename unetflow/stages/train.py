@@ -25,6 +25,7 @@ from unetflow.provenance.receipts import distinct, read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.store.files import digest_of, digest_of_file, write_whole
+from unetflow.store.locks import locked
 from unetflow.store.shards import read_array
 from unetflow.train.checkpoints import Checkpoint
 from unetflow.train.history import as_csv
@@ -114,29 +115,31 @@ def train_in_process(job: TrainingJob) -> None:
     precision = resolve_precision(recipe.precision, device)
     fabric = launch(device, precision)
     _determine(recipe, device)
-    run = TrainingRun(
-        description,
-        recipe,
-        fabric=fabric,
-        precision=precision,
-        threads=threads,
-        checkpoint=Checkpoint(
-            Path(job.outputs.model).parent / "checkpoints" / "last.pt",
-            digest_of([description, receipts, statistics["class_weights"], start]),
-            job.checkpoint_s,
-        ),
-        pretrained=pretrained,
+    checkpoint = Checkpoint(
+        Path(job.outputs.model).parent / "checkpoints" / "last.pt",
+        digest_of([description, receipts, statistics["class_weights"], start]),
+        job.checkpoint_s,
     )
-    training, validation = _open(job, recipe, statistics)
-    if not run.ended:
-        with unchanged(*job.inputs.stored):
-            held = hold([*training, *validation], processes_here())
-        workers = threads // 4 if device == "cpu" else threads - 1  # the step needs the others
-        run.train(held[: len(training)], held[len(training) :], workers=max(1, workers))
-    if fabric.is_global_zero:
-        _write_patches(job.outputs.patches, training, run.drawing, recipe.batch)
-        _write_model(job, run, description)
-        _write_record(record, run)
+    with locked(checkpoint.path.parent, checkpoint.digest):
+        run = TrainingRun(
+            description,
+            recipe,
+            fabric=fabric,
+            precision=precision,
+            threads=threads,
+            checkpoint=checkpoint,
+            pretrained=pretrained,
+        )
+        training, validation = _open(job, recipe, statistics)
+        if not run.ended:
+            with unchanged(*job.inputs.stored):
+                held = hold([*training, *validation], processes_here())
+            workers = threads // 4 if device == "cpu" else threads - 1  # the step needs the others
+            run.train(held[: len(training)], held[len(training) :], workers=max(1, workers))
+        if fabric.is_global_zero:
+            _write_patches(job.outputs.patches, training, run.drawing, recipe.batch)
+            _write_model(job, run, description)
+            _write_record(record, run)
 
 
 def _check_alike(inputs: TrainingInputs) -> None:

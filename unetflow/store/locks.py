@@ -22,7 +22,8 @@ import os
 import secrets
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -211,6 +212,20 @@ class Lock:
     def _others(self) -> list[Claim]:
         """Claims of others that are there just now."""
         return [claim for claim in _claims_in(self._folder) if claim.path != self._claim]
+
+
+@contextmanager
+def locked(path: Path, digest: str) -> Iterator[None]:
+    """Meanwhile this process writes at a path, beside others that write the same.
+
+    Raises StoreError where somebody writes there with another digest.
+    """
+    lock = Lock(path, digest)
+    try:
+        lock.share()
+        yield
+    finally:
+        lock.release()
 
 
 def writers_below(folder: Path) -> list[str]:
