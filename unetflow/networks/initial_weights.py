@@ -3,10 +3,12 @@
 import logging
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from unetflow import networks
 from unetflow.errors import ModelError
 from unetflow.networks.model_file import ModelDescription, load_model
 from unetflow.networks.network import Network
@@ -16,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @torch.no_grad()
 def centre_filters(network: nn.Module) -> None:
-    """Take from each filter of 3x3 convolutions its mean, and make its variance 2/N.
+    """Take from each filter of convolutions over several pixels its mean, and make its variance 2/N.
 
     N is its number of weights. What is drawn at random has a mean, too, and as the features after
     a ReLU have one, each layer adds more of it: without normalisation layers, which the paper's
@@ -24,7 +26,7 @@ def centre_filters(network: nn.Module) -> None:
     on a plateau for hundreds of steps. Later the filters may have any mean.
     """
     for layer in network.modules():
-        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1) and layer.groups == 1:
             filters = layer.weight.flatten(1)
             filters = filters - filters.mean(dim=1, keepdim=True)
             filters *= math.sqrt(2 / filters.shape[1]) / filters.std(
@@ -42,7 +44,8 @@ def start_from(
     or the channels are others.
     """
     given, of = load_model(path)
-    own, theirs = description["network"], of["network"]
+    # options that were not there yet when the file was written have their defaults
+    own, theirs = (_complete(each["network"]) for each in (description, of))
     differ = sorted(
         key
         for key in own.keys() | theirs.keys()
@@ -63,3 +66,8 @@ def start_from(
     if freeze:
         for tensor in network.encoder.parameters():
             tensor.requires_grad_(False)
+
+
+def _complete(network: dict[str, Any]) -> dict[str, Any]:
+    """Name and options of a network, with the defaults of those that are not given."""
+    return {"name": network["name"], **networks.options_of(**network)}
