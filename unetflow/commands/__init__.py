@@ -1,4 +1,4 @@
-"""What people type: `unetflow predict | score | split`.
+"""What people type: `unetflow predict | score | split | networks`.
 
 A command is a module of this package with a function `main`. It is imported when it is asked for:
 no library is loaded to say which commands there are.
@@ -18,6 +18,7 @@ COMMANDS = {
     "predict": "segment one image: foreground, instances and a table of the objects",
     "score": "score a segmentation against its truth, with the challenges' own metrics",
     "split": "fill in the splits of a sheet: who trains, who validates, who tests",
+    "networks": "list the networks, or check that one keeps to what all must",
 }
 MENDABLE = 2  # exit status of what a user can mend; argparse has the same
 

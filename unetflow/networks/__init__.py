@@ -91,7 +91,13 @@ def module_of(name: str) -> str:
 
 def names() -> list[str]:
     """The networks there are: ours, and those of installed packages."""
-    return sorted({*NETWORKS, *entry_points(group=GROUP).names})
+    return [*NETWORKS, *sorted(entry_points(group=GROUP).names - NETWORKS.keys())]
+
+
+def paper_of(name: str) -> str | None:
+    """Where a network of ours is from; None for a user's own. Raises ValueError for no network."""
+    declared = _registered(name).options
+    return None if declared is None else declared.paper
 
 
 def _registered(name: str) -> Registered:

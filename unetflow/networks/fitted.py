@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from unetflow.networks.blocks import centre
 from unetflow.networks.gradients import geometry_by_gradients
 from unetflow.networks.network import Network
-from unetflow.networks.walk import Untraceable, geometry_of_module, on_no_device
+from unetflow.networks.walk import Untraceable, geometry_of_module, on_no_device, walk
 from unetflow.tiles.geometry import Geometry
 
 log = logging.getLogger(__name__)
@@ -89,6 +89,17 @@ def computed_geometry(make: Callable[[], nn.Module], options: Mapping[str, objec
     except Untraceable as error:
         log.info("%s; its geometry is found by gradients", error)
         return geometry_by_gradients(make(), channels)
+
+
+def multiply_adds_per_px(network: Network) -> float | None:
+    """Multiply-adds of convolutions for each output pixel of an image without end.
+
+    None where the network is not traced.
+    """
+    try:
+        return walk(network, network.in_channels, network.geometry.smallest_input_px).multiply_adds
+    except Untraceable:
+        return None
 
 
 def _last_of(module: nn.Module) -> str:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @torch.no_grad()
 def centre_filters(network: nn.Module) -> None:
-    """Take from each filter of convolutions over several pixels its mean, and make its variance 2/N.
+    """Take from each filter of more than one pixel its mean, and make its variance 2/N.
 
     N is its number of weights. What is drawn at random has a mean, too, and as the features after
     a ReLU have one, each layer adds more of it: without normalisation layers, which the paper's

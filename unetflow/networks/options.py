@@ -64,6 +64,7 @@ class Options:
     in_channels: int = whole(1)
     num_classes: int = whole(2)  # background among them
 
+    paper: ClassVar[str]  # where it is from
     padded: ClassVar[bool] = True  # it pads: what comes out is as large as what goes in
 
     def __post_init__(self) -> None:
@@ -72,11 +73,11 @@ class Options:
             object.__setattr__(self, each.name, check(getattr(self, each.name), each.name))
 
     @classmethod
-    def of(cls, name: str, given: Mapping[str, object]) -> Self:
+    def of(cls, name: str, given: Mapping[str, Any]) -> Self:
         """The options of a network, completed. Raises ValueError with those there are."""
         known = [each.name for each in fields(cls)]
         refuse_unknown(name, given, known)
-        return cls(**given)
+        return cls(**dict(given))
 
     def as_dict(self) -> dict[str, Any]:
         """Each option by its name."""

@@ -54,9 +54,7 @@ class Unit(nn.Module):
         self.shortcut = (
             nn.Identity()
             if before == after and stride == 1
-            else nn.Sequential(
-                nn.Conv2d(before, after, 1, stride=stride, bias=bias), *norm(after)
-            )
+            else nn.Sequential(nn.Conv2d(before, after, 1, stride=stride, bias=bias), *norm(after))
         )
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
@@ -101,5 +99,5 @@ class ResidualUNet(nn.Module):
 
 
 def build(**options: Any) -> ResidualUNet:
-    """Build it; options as of `ResidualUNetOptions`. Raises ValueError that names those there are."""
+    """Build it; options as of `ResidualUNetOptions`; ValueErrors name those there are."""
     return ResidualUNet(ResidualUNetOptions.of("residual_unet", options))

@@ -21,6 +21,9 @@ MERGES = ("concatenate", "add")
 class UNetOptions(Options):
     """Of `unetflow.networks.unet`."""
 
+    paper: ClassVar[str] = "Ronneberger et al. 2015"
+    padded: ClassVar[bool] = False
+
     base_channels: int = whole(64)
     depth: int = whole(4, most=8)
     dropout: float = share(0.5)
@@ -30,8 +33,6 @@ class UNetOptions(Options):
     convolutions: int = whole(2, most=8)  # of each level, down and up
     merge: str = one_of("concatenate", MERGES)
     up: str = one_of("transposed", WAYS_UP)
-
-    padded: ClassVar[bool] = False
 
     def seen(self) -> Map:
         """All convolutions are valid, and skipped maps are cropped to their middle."""
@@ -59,6 +60,8 @@ class UNetOptions(Options):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UNetPaddedOptions(Options):
     """Of `unetflow.networks.unet_padded`."""
+
+    paper: ClassVar[str] = "Ronneberger et al. 2015, padded"
 
     base_channels: int = whole(64)
     depth: int = whole(4, most=8)
@@ -89,6 +92,8 @@ class UNetPaddedOptions(Options):
 class ResidualUNetOptions(Options):
     """Of `unetflow.networks.residual_unet`."""
 
+    paper: ClassVar[str] = "Zhang et al. 2018"
+
     base_channels: int = whole(64)
     depth: int = whole(3, most=8)
     norm: str | None = one_of("batch", NORMS)
@@ -112,6 +117,8 @@ class ResidualUNetOptions(Options):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionUNetOptions(Options):
     """Of `unetflow.networks.attention_unet`."""
+
+    paper: ClassVar[str] = "Oktay et al. 2018"
 
     base_channels: int = whole(64)
     depth: int = whole(4, most=8)

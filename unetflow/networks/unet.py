@@ -23,7 +23,7 @@ class UNet(Network):
 
     * `norm`: batch, instance or group normalisation after each convolution. Statistics of the
       latter two are those of a tile, so that no two tiles fit together exactly: not seamless.
-    * `kernel_size`, `activation` and `convolutions` of each level, where the paper has 3x3, ReLU, 2.
+    * `kernel_size`, `activation`, and `convolutions` a level: the paper has 3x3, ReLU and two.
     * `merge: add`: what is skipped is added, as in residual networks, not concatenated.
     * `up: interpolated`: linear, without its outermost pixels, which lack a neighbour, and with a
       1x1 convolution, in the place of the 2x2 up-convolution.

@@ -11,7 +11,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -23,6 +23,9 @@ from unetflow.tiles.receptive_field import Map, geometry_along
 
 AXES = 2  # the last ones of a tensor: H W
 TRIED_PX = range(512, 512 + 256)  # sizes at which a network is asked whether it takes them
+
+
+Made = TypeVar("Made", bound=nn.Module)
 
 
 class Untraceable(ValueError):
@@ -56,7 +59,7 @@ class Walk:
         return tuple(each.period_px for each in self.seen)
 
 
-def on_no_device(make: Callable[[], nn.Module]) -> nn.Module:
+def on_no_device(make: Callable[[], Made]) -> Made:
     """A network without numbers: of any size in no time."""
     with torch.device("meta"):
         return make()
@@ -304,7 +307,7 @@ def _alive(nodes: Iterable[Node], maps: Mapping[Node, tuple[Map, ...] | None]) -
     for node in nodes:
         used = [owners[each] for each in node.all_input_nodes]
         owners[node] = used[0] if used and _in_place(node) else node
-        last |= {each: node for each in used}
+        last |= dict.fromkeys(used, node)
     alive, most = dict[Node, float](), 0.0
     for node in nodes:
         made = maps.get(node)
@@ -332,7 +335,8 @@ def _shape(node: Node) -> tuple[int, ...]:
 
 
 def _only(result: Any) -> Node:
-    return result[0] if isinstance(result, tuple | list) else result
+    node: Node = result[0] if isinstance(result, tuple | list) else result
+    return node
 
 
 def _twice(value: Any) -> list[int]:

@@ -1,8 +1,8 @@
 """What a network sees: the receptive field of each of its maps along one axis, by its layers.
 
-A map is made of others by two kinds of layers. A `Window` gathers: a convolution, a pooling, a crop.
-A `Spread` scatters: a transposed convolution, an interpolation. What a run of pixels sees is found
-from the last map back to the image, exactly, with the pooling grid at its place:
+A map is made of others by two kinds of layers: a `Window` gathers (a convolution, a pooling, a
+crop), a `Spread` scatters (a transposed convolution, an interpolation). What a run of pixels sees
+is found from the last map back to the image, exactly, with the pooling grid at its place:
 
     image          <-------------------- sees --------------------->
     pooled map          <-- sees -->
@@ -93,9 +93,7 @@ class Map:
             made = made.window(kernel, padding=(kernel // 2, (kernel - 1) // 2))
         return made
 
-    def spread(
-        self, kernel: int, stride: int, padding: int = 0, output_padding: int = 0
-    ) -> "Map":
+    def spread(self, kernel: int, stride: int, padding: int = 0, output_padding: int = 0) -> "Map":
         """What a transposed convolution makes of it."""
         step = self.step / stride
         surplus = Fraction(kernel - stride, 2)
