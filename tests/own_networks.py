@@ -27,9 +27,10 @@ class Plain(nn.Module):
         if self.kind == "untraceable":
             up = up * float(up.abs().max() >= 0)  # a number: no graph says what it is
         if self.kind == "attention":
-            tokens = below.flatten(2)
+            coarse = nn.functional.max_pool2d(below, 8)
+            tokens = coarse.flatten(2)
             share = torch.softmax(tokens.transpose(1, 2) @ tokens, dim=-1)
-            up = up + nn.functional.interpolate((tokens @ share).view_as(below), scale_factor=2)
+            up = up + nn.functional.interpolate((tokens @ share).view_as(coarse), scale_factor=16)
         logits: Tensor = self.last(torch.cat([here, up], dim=1))
         return logits
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from unetflow.tiles.geometry import Geometry
 
-INPUTS = 4  # tried, for each that is asked
+INPUTS = 3  # tried, for each that is asked
 SIZE_PX = 256  # of the input where nothing is known of a network
 REGION_PX = 64  # in its middle: no less than any step
 STEPS_PX = (1, 2, 3, 4, 6, 8, 9, 12, 16, 24, 27, 32, 48, 64)
@@ -45,7 +45,10 @@ def geometry_by_gradients(network: nn.Module, channels: int) -> Geometry:
     with torch.no_grad():
         output = network.eval()(torch.zeros(1, channels, SIZE_PX, SIZE_PX))
     if tuple(output.shape[-2:]) != (SIZE_PX, SIZE_PX):
-        raise ValueError(f"of {SIZE_PX} px it returns {output.shape[-1]} px, and cannot be traced")
+        raise ValueError(
+            f"of {SIZE_PX} px the network returns {output.shape[-1]} px, and its graph does not "
+            "tell why. Give its module a function geometry(**options), or let it pad"
+        )
     first = (SIZE_PX - REGION_PX) // 2
     start, stop = seen_by_gradients(network, channels, SIZE_PX, (first, first + REGION_PX))
     everything = start == 0 or stop == SIZE_PX
@@ -73,8 +76,9 @@ def _step_px(network: nn.Module, channels: int, halo_px: int) -> int:
     larger = SIZE_PX + max(STEPS_PX)
     image = torch.randn((1, channels, larger, larger), dtype=torch.float64, generator=draw)
     here = exact(image[..., :SIZE_PX, :SIZE_PX])
-    inner = slice(halo_px, SIZE_PX - halo_px - max(STEPS_PX))
     for step in STEPS_PX:
+        # a pixel within a step sees up to a step more than the halo of whole ones
+        inner = slice(halo_px + step, SIZE_PX - halo_px - 2 * step)
         there = exact(image[..., step : step + SIZE_PX, step : step + SIZE_PX])
         moved = here[..., inner.start + step : inner.stop + step, :]
         moved = moved[..., inner.start + step : inner.stop + step]

@@ -22,7 +22,7 @@ from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.receptive_field import Map, geometry_along
 
 AXES = 2  # the last ones of a tensor: H W
-TRIED_PX = range(512, 512 + 256)  # sizes at which a network is asked whether it takes them
+TRIED_PX = range(512, 512 + 128)  # sizes at which a network is asked whether it takes them
 
 
 Made = TypeVar("Made", bound=nn.Module)
@@ -30,6 +30,10 @@ Made = TypeVar("Made", bound=nn.Module)
 
 class Untraceable(ValueError):
     """A network whose graph does not say what it sees."""
+
+
+class Uneven(Untraceable):
+    """The same, of an input of this size."""
 
 
 @dataclass(slots=True)
@@ -92,23 +96,23 @@ def walk(network: nn.Module, channels: int, size_px: Sequence[int]) -> Walk:
 def geometry_of_module(network: nn.Module, channels: int) -> Geometry:
     """The geometry of a network, computed of its graph.
 
-    Raises Untraceable where there is none, and ValueError where no size of an input suits it.
+    Raises Untraceable where there is none, or where no size of an input suits it.
     """
-    refused = "it pads, but returns another size than it takes"
+    bare = copy.deepcopy(network).to("meta").eval()
     for size_px in TRIED_PX:
         try:
-            found = walk(network, channels, (size_px, size_px))
-        except Untraceable as error:
-            if size_px == TRIED_PX.stop - 1 or "not known here" in str(error):
-                raise
-            continue  # it may be that this size does not pass
-        geometry = _fitting(found, size_px)
-        if geometry is not None:
+            with torch.no_grad():
+                bare(torch.empty(1, channels, size_px, size_px, device="meta"))
+        except Exception:  # whatever a forward pass raises of a size that it does not take
+            continue
+        try:
+            found = walk(bare, channels, (size_px, size_px))
+        except Uneven:
+            continue
+        if (geometry := _fitting(found, size_px)) is not None:
             return geometry
-    raise ValueError(
-        f"no input of {TRIED_PX.start} to {TRIED_PX.stop - 1} px has a known geometry: {refused}. "
-        "Give the network's module a function geometry(**options)."
-    )
+    tried = f"of inputs of {TRIED_PX.start} to {TRIED_PX.stop - 1} px"
+    raise Untraceable(f"{tried} none passes all layers evenly")
 
 
 def _fitting(found: Walk, size_px: int) -> Geometry | None:
@@ -154,7 +158,7 @@ def _joined(
     node: Node, behind: list[Node], maps: Mapping[Node, tuple[Map, ...] | None], found: Walk
 ) -> tuple[Map, ...]:
     if any(_shape(each)[-AXES:] != _shape(node)[-AXES:] for each in behind):
-        raise Untraceable(f"operation {node.target} stretches a map to another's size")
+        raise Uneven(f"operation {node.target} stretches a map to another's size")
     every = [maps[each] or () for each in behind]
     return tuple(each[0].joined(*each[1:]) for each in zip(*every, strict=True))
 
@@ -210,7 +214,7 @@ def _interpolation(
         raise Untraceable(f"operation {node.target} is not known here")
     small, large = _shape(node.all_input_nodes[0])[-AXES:], _shape(node)[-AXES:]
     if any(new % old for new, old in zip(large, small, strict=True)):
-        raise Untraceable(f"an interpolation from {small} to {large} px is by no whole factor")
+        raise Uneven(f"an interpolation from {small} to {large} px is by no whole factor")
     found.pads |= linear  # the outermost pixels have one neighbour
     factors = [new // old for new, old in zip(large, small, strict=True)]
     return tuple(
