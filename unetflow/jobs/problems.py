@@ -34,7 +34,7 @@ def complete_networks(config: Config) -> list[str]:
         try:
             complete = networks.options_of(**given)
             networks.geometry_of(**given)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:  # of a user's own: one that it needs, or a key 3
             problems.append(f"{where}: {error}")
             continue
         for option in OF_IMAGES:

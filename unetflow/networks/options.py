@@ -110,7 +110,7 @@ def refuse_unknown(name: str, given: Mapping[str, object], known: Sequence[str])
     """Raise ValueError for an option that a network does not have, with those it has."""
     for option in given:
         if option not in known:
-            near = difflib.get_close_matches(str(option), known, n=1)
+            near = difflib.get_close_matches(str(option), known, n=1, cutoff=0.7)
             meant = f"did you mean {near[0]!r}? " if near else ""
             raise ValueError(
                 f"network {name} has no option {option!r}; {meant}there are {', '.join(known)}"
