@@ -25,7 +25,13 @@ WRONG = {  # arguments that a command can only refuse
     "predict": ["none.safetensors", "none.tif", "out.ome.zarr"],
     "score": ["none.tif", "none.tif"],
     "split": ["none.tsv", "out.tsv", "--folds", "3"],
+    "networks": ["none.network"],
 }
+
+
+def doors(name: str) -> list[str]:
+    """Modules by which a command may be called, too."""
+    return [MODULES[name]] if name in MODULES else []
 
 
 def entry_point() -> str:
@@ -85,7 +91,7 @@ def test_a_command_that_is_not_there_is_named_with_the_nearest(
 def test_help_is_that_of_the_command_and_says_what_was_typed(name: str) -> None:
     for command, prog in (
         (("-c", entry_point(), name), f"unetflow {name}"),
-        (("-m", MODULES[name]), f"python -m {MODULES[name]}"),
+        *((("-m", door), f"python -m {door}") for door in doors(name)),
     ):
         done = called(*command, "--help")
         assert done.returncode == 0, done.stderr
@@ -95,7 +101,7 @@ def test_help_is_that_of_the_command_and_says_what_was_typed(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_a_user_can_mend_is_one_line_and_one_status(name: str) -> None:
-    for command in (("-c", entry_point(), name), ("-m", MODULES[name])):
+    for command in (("-c", entry_point(), name), *(("-m", door) for door in doors(name))):
         done = called(*command, *WRONG[name])
         assert done.returncode == MENDABLE
         assert done.stderr.startswith("error: ")
