@@ -43,7 +43,13 @@ from unetflow.tiles.tiling import Tiling
 def padded(network: Any) -> UNet:
     """The same convolutions, zero-padded: the output is as large as the input."""
     first, last = network.contracting[0][0], network.classify
-    twin = UNet(first.in_channels, last.out_channels, last.in_channels, network.depth)
+    twin = build(
+        "unet",
+        in_channels=first.in_channels,
+        num_classes=last.out_channels,
+        base_channels=last.in_channels,
+        depth=network.depth,
+    )
     step_px, no_px = twin.geometry.step_px, (0, 0)
     twin.geometry = replace(
         twin.geometry, before_px=no_px, after_px=no_px, smallest_input_px=step_px

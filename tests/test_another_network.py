@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import three_convolutions
 import torch
 from conftest import predict, train
 from predicting import difference, image_of, job_in
@@ -29,7 +28,7 @@ HALO_PX = 12
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = networks.Registered("three_convolutions", three_convolutions.geometry)
+    entry = networks.Registered("three_convolutions")
     monkeypatch.setitem(networks.NETWORKS, "three", entry)
 
 

@@ -27,7 +27,13 @@ WRONG = {  # arguments that a command can only refuse
     "split": ["none.tsv", "out.tsv", "--folds", "3"],
     "verify": ["none.results"],
     "clean": ["none.results"],
+    "networks": ["none.network"],
 }
+
+
+def doors(name: str) -> list[str]:
+    """Modules by which a command may be called, too."""
+    return [MODULES[name]] if name in MODULES else []
 
 
 def entry_point() -> str:
@@ -79,7 +85,7 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
         (["splits"], "there is no command 'splits'; did you mean 'split'?"),
         (
             ["train", "--help"],
-            "there is no command 'train'; there are: predict, score, split, verify, clean",
+            "there is no command 'train'; there are: predict, score, split, networks, verify, clean",
         ),
         (["--vers"], "the following arguments are required: COMMAND"),
         ([], "the following arguments are required: COMMAND"),

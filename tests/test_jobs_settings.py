@@ -15,6 +15,7 @@ from conftest import HEADER, ROOT
 
 from unetflow.errors import ConfigError
 from unetflow.jobs.settings import Settings, read_settings, role
+from unetflow.networks import NETWORKS, geometry_of, options_of
 
 
 def read(config: dict[str, Any]) -> Settings:
@@ -465,4 +466,41 @@ def test_a_path_that_leaves_data_dir_is_named(config: dict[str, Any]) -> None:
 def test_names_that_would_be_paths_are_refused(config: dict[str, Any], name: str) -> None:
     add(f"{name}\tcells\t{{data}}/a.tif\t\tpredict\t")
     with pytest.raises(ConfigError, match="must be a name of letters A to Z"):
+        read(config)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_is_named_by_one_word_and_completed(
+    config: dict[str, Any], name: str
+) -> None:
+    config["experiments"]["unet"]["network"] = {"name": name, "base_channels": 8}
+    config["experiments"]["unet"]["recipe"] = {"tile_px": geometry_of(name).input_px(32)}
+    network = read(config).config["experiments"]["unet"]["network"]
+    assert network == {
+        "name": name,
+        **{
+            option: value
+            for option, value in options_of(name, base_channels=8).items()
+            if option not in ("in_channels", "num_classes")
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("network", "problem"),
+    [
+        ({"name": "unot"}, "network: no network is called 'unot'; there are: unet, unet_padded"),
+        ({"name": "residual_unet", "kernel_size": 5}, "residual_unet has no option 'kernel_size'"),
+        ({"name": "unet", "depth": "3"}, "network: depth is '3' .*: must be a whole number"),
+        ({"name": "unet", "num_classes": 3}, "network: num_classes follows from the dataset"),
+        ({"name": "gone.net"}, "network: network gone.net: there is no module 'gone'; install it"),
+        ({"name": "unet", 3: 3}, "network: .*keywords must be strings"),
+        ({"name": "unet_padded"}, "tile_px: an input of 300 px .* valid sizes are 288 px and 304"),
+    ],
+)
+def test_a_network_that_cannot_be_is_a_problem(
+    config: dict[str, Any], network: dict[Any, Any], problem: str
+) -> None:
+    config["experiments"]["unet"]["network"] = network
+    with pytest.raises(ConfigError, match=f"experiments.unet.*{problem}"):
         read(config)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from unetflow.networks import build
-from unetflow.networks.unet import _centre
+from unetflow.networks.blocks import centre
 from unetflow.tiles.valid_sizes import halo_px
 
 
@@ -65,7 +65,7 @@ def test_dropout_is_active_in_training_only() -> None:
 def test_an_unknown_name_or_option_lists_those_there_are() -> None:
     with pytest.raises(ValueError, match="no network is called 'unot'; there are: unet"):
         build("unot")
-    with pytest.raises(ValueError, match="there are in_channels"):
+    with pytest.raises(ValueError, match="no option 'width'; there are in_channels"):
         build("unet", width=3)
     with pytest.raises(ValueError, match="dropout is 1.5: must lie in"):
         build("unet", dropout=1.5)
@@ -73,9 +73,8 @@ def test_an_unknown_name_or_option_lists_those_there_are() -> None:
 
 def test_the_crop_keeps_the_layout_of_its_gradient() -> None:
     features = torch.randn(1, 3, 9, 12).to(memory_format=torch.channels_last).requires_grad_()
-    like = torch.empty(1, 3, 4, 6)
-    cropped = _centre(features, like)
-    assert torch.equal(cropped, _centre(features.detach(), like))
+    cropped = centre(features, 4, 6)
+    assert torch.equal(cropped, centre(features.detach(), 4, 6))
     (cropped * cropped).sum().backward()
     assert features.grad is not None
     assert features.grad.is_contiguous(memory_format=torch.channels_last)

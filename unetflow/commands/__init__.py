@@ -1,4 +1,4 @@
-"""What people type: `unetflow predict | score | split | verify | clean`.
+"""What people type: `unetflow predict | score | split | networks | verify | clean`.
 
 A command is a module of this package with a function `main`. It is imported when it is asked for:
 no library is loaded to say which commands there are.
@@ -18,6 +18,7 @@ COMMANDS = {
     "predict": "segment one image: foreground, instances and a table of the objects",
     "score": "score a segmentation against its truth, with the challenges' own metrics",
     "split": "fill in the splits of a sheet: who trains, who validates, who tests",
+    "networks": "list the networks, or check that one keeps to what all must",
     "verify": "check that all results are what their receipts tell of, and say what mends them",
     "clean": "delete results, stores with them; shows first what and how much",
 }

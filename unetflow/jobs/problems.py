@@ -18,8 +18,31 @@ from unetflow.jobs.sources import Sources, sources_cache
 if TYPE_CHECKING:
     from unetflow.jobs.settings import Settings
 
+OF_IMAGES = ("in_channels", "num_classes")  # options of a network that follow from the dataset
 MOST_FILES = 10  # that are not there and are named
 AREA_CLASSES = ("ignore*", "region*")  # of polygons: `unetflow.images.polygons`
+
+
+def complete_networks(config: Config) -> list[str]:
+    """Give each experiment's network all its options; a line for each that is not possible."""
+    problems = []
+    for name, experiment in config["experiments"].items():
+        where, given = f"config: experiments.{name}.network", experiment["network"]
+        problems += [
+            f"{where}: {option} follows from the dataset; take it out"
+            for option in OF_IMAGES
+            if option in given
+        ]
+        try:
+            complete = networks.options_of(**given)
+            networks.geometry_of(**given)
+        except (ValueError, TypeError) as error:  # of a user's own: one that it needs, or a key 3
+            problems.append(f"{where}: {error}")
+            continue
+        for option in OF_IMAGES:
+            complete.pop(option, None)
+        experiment["network"] = {"name": given["name"], **complete}
+    return problems
 
 
 def problems_of(settings: "Settings", sheet: Path, of_rows: list[str]) -> list[str]:

@@ -1,50 +1,87 @@
 """The registry of networks: from a name in the config to a network and to its geometry.
 
-A network's module offers `build(**options)`, which returns a `unetflow.networks.network.Network`.
-It is imported when it is asked for, as it needs PyTorch; the geometry of the same options does not.
+A network's module offers `build(**options)`. It returns a `unetflow.networks.network.Network`, or
+any module whose logits are as large as the image: its zero padding is then cut away. The module is
+imported when it is asked for, as it needs PyTorch; options and geometry of ours do not.
+
+A network of a user's own is named by its module, `name: package.module`, or by an entry point of
+the group `unetflow.networks`. Its geometry is that of its module's `geometry(**options)`, if there
+is one, else it is computed from the network.
 """
 
 import importlib
-from collections.abc import Callable
+import inspect
 from dataclasses import dataclass
+from importlib.metadata import entry_points
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from unetflow.networks import sizes
+from unetflow.networks.options import Options, refuse_unknown
 from unetflow.tiles.geometry import Geometry
-from unetflow.tiles.valid_sizes import unet_geometry
 
 if TYPE_CHECKING:
     from unetflow.networks.network import Network
 
+GROUP = "unetflow.networks"  # of entry points
+
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """Where a network is, and how large: both take its options by name."""
+    """Where a network is, and its options; without them they are what its `build` takes."""
 
     module: str
-    geometry: Callable[..., Geometry]  # ignores options that change no size
+    options: type[Options] | None = None
 
 
-def _geometry_of_unet(
-    depth: int = 4, base_channels: int = 64, norm: str | None = None, **others: object
-) -> Geometry:
-    return unet_geometry(depth, base_channels, norm)
-
-
-NETWORKS = {"unet": Registered("unetflow.networks.unet", _geometry_of_unet)}  # "unet": the paper's
+NETWORKS = {
+    "unet": Registered("unetflow.networks.unet", sizes.UNetOptions),  # the paper's
+    "unet_padded": Registered("unetflow.networks.unet_padded", sizes.UNetPaddedOptions),
+    "residual_unet": Registered("unetflow.networks.residual_unet", sizes.ResidualUNetOptions),
+    "attention_unet": Registered("unetflow.networks.attention_unet", sizes.AttentionUNetOptions),
+}
 
 
 def build(name: str, **options: Any) -> "Network":
-    """Build a registered network with fresh weights.
+    """Build a network with fresh weights.
 
-    Raises ValueError for an unknown name or option, with the names there are.
+    Raises ValueError for an unknown name or option, with those there are.
     """
-    network: Network = importlib.import_module(module_of(name)).build(**options)
-    return network
+    from unetflow.networks.fitted import fitted
+
+    complete = options_of(name, **options)
+    made = _module(name).build(**complete)
+    return fitted(made, complete, lambda: geometry_of(name, **options))
 
 
 def geometry_of(name: str, **options: Any) -> Geometry:
-    """The geometry that `build` with the same options would give, without PyTorch."""
-    return _registered(name).geometry(**options)
+    """The geometry that `build` with the same options would give; of ours without PyTorch.
+
+    Raises ValueError for an unknown name or option, with those there are.
+    """
+    complete = options_of(name, **options)
+    declared = _registered(name).options
+    if declared is not None:
+        return declared(**complete).geometry()
+    key = f"{name} {sorted(complete.items())!r}"
+    if key not in _computed:
+        _computed[key] = _geometry_of_own(name, complete)
+    return _computed[key]
+
+
+def options_of(name: str, **options: Any) -> dict[str, Any]:
+    """All options of a network, those that are not given with their defaults.
+
+    Raises ValueError for an unknown name or option, with those there are.
+    """
+    declared = _registered(name).options
+    if declared is not None:
+        return declared.of(name, options).as_dict()
+    taken = inspect.signature(_module(name).build).parameters.values()
+    if not any(each.kind is each.VAR_KEYWORD for each in taken):
+        refuse_unknown(name, options, [each.name for each in taken])
+    defaults = {each.name: each.default for each in taken if each.default is not each.empty}
+    return defaults | options
 
 
 def module_of(name: str) -> str:
@@ -52,7 +89,54 @@ def module_of(name: str) -> str:
     return _registered(name).module
 
 
+def names() -> list[str]:
+    """The networks there are: ours, and those of installed packages."""
+    return [*NETWORKS, *sorted(entry_points(group=GROUP).names - NETWORKS.keys())]
+
+
+def paper_of(name: str) -> str | None:
+    """Where a network of ours is from; None for a user's own. Raises ValueError for no network."""
+    declared = _registered(name).options
+    return None if declared is None else declared.paper
+
+
 def _registered(name: str) -> Registered:
-    if not isinstance(name, str) or name not in NETWORKS:
-        raise ValueError(f"no network is called {name!r}; there are: {', '.join(sorted(NETWORKS))}")
-    return NETWORKS[name]
+    if isinstance(name, str):
+        if name in NETWORKS:
+            return NETWORKS[name]
+        for entry in entry_points(group=GROUP, name=name):
+            return Registered(entry.module)
+        if "." in name:
+            return Registered(name)
+    raise ValueError(
+        f"no network is called {name!r}; there are: {', '.join(names())}; of one of your own give "
+        "the module, such as package.module"
+    )
+
+
+def _module(name: str) -> ModuleType:
+    module = _registered(name).module
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"network {name}: there is no module {error.name!r}; install it, or put it where "
+            "Python looks for it (PYTHONPATH)"
+        ) from error
+    if not callable(getattr(found, "build", None)):
+        raise ValueError(f"network {name}: module {module} has no function build(**options)")
+    return found
+
+
+def _geometry_of_own(name: str, options: dict[str, Any]) -> Geometry:
+    """Said by its module, or computed from the network itself."""
+    module = _module(name)
+    if hasattr(module, "geometry"):
+        said: Geometry = module.geometry(**options)
+        return said
+    from unetflow.networks.fitted import computed_geometry
+
+    return computed_geometry(lambda: module.build(**options), options)
+
+
+_computed: dict[str, Geometry] = {}  # of networks of a user's own: it takes seconds

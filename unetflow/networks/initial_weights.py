@@ -4,10 +4,12 @@ import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from unetflow import networks
 from unetflow.errors import ModelError
 from unetflow.networks.model_file import ModelDescription, load_model
 from unetflow.networks.network import Network
@@ -17,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @torch.no_grad()
 def centre_filters(network: nn.Module) -> None:
-    """Take from each filter of 3x3 convolutions its mean, and make its variance 2/N.
+    """Take from each filter of more than one pixel its mean, and make its variance 2/N.
 
     N is its number of weights. What is drawn at random has a mean, too, and as the features after
     a ReLU have one, each layer adds more of it: without normalisation layers, which the paper's
@@ -25,7 +27,7 @@ def centre_filters(network: nn.Module) -> None:
     on a plateau for hundreds of steps. Later the filters may have any mean.
     """
     for layer in network.modules():
-        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1) and layer.groups == 1:
             filters = layer.weight.flatten(1)
             filters = filters - filters.mean(dim=1, keepdim=True)
             filters *= math.sqrt(2 / filters.shape[1]) / filters.std(
@@ -56,9 +58,13 @@ def start_from(
 
 
 def check_network(
-    path: str | Path, own: Mapping[str, object], theirs: Mapping[str, object]
+    path: str | Path, given: Mapping[str, object], of_file: Mapping[str, object]
 ) -> None:
-    """Raise ModelError where a model's network is another in more than classes and dropout."""
+    """Raise ModelError where a model's network is another in more than classes and dropout.
+
+    Options that were not there yet when the file was written have their defaults.
+    """
+    own, theirs = _complete(given), _complete(of_file)
     differ = sorted(
         key
         for key in own.keys() | theirs.keys()
@@ -70,3 +76,8 @@ def check_network(
             + ", ".join(f"{key} ({theirs.get(key)}, here {own.get(key)})" for key in differ)
             + ". Give the experiment's network the same, or another model file."
         )
+
+
+def _complete(network: Mapping[str, Any]) -> dict[str, Any]:
+    """Name and options of a network, with the defaults of those that are not given."""
+    return {"name": network["name"], **networks.options_of(**network)}

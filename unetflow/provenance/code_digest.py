@@ -9,10 +9,12 @@ import ast
 import hashlib
 from collections.abc import Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 PACKAGE = "unetflow"
+OURS = frozenset({PACKAGE})
 # Modules and packages that cannot change a result: they are in no digest and are not followed.
 WITHOUT_EFFECT = {
     "unetflow.arguments",  # what it lets pass it leaves as it is
@@ -37,10 +39,11 @@ class _Source(NamedTuple):
 def code_digest(script: str | Path, *others: str) -> str:
     """Digest of a script and of the package's modules that it imports, directly or not.
 
-    `others` are further modules, such as that of the network named in the config, or files of the
-    package such as "unetflow/report/templates/page.html". A name imported from a package counts as
-    the module that it comes from. Comments and docstrings do not count, nor what a module does
-    where it is run as a command of its own, nor what only type checkers read.
+    `others` are further modules, such as that of the network named in the config (of a user's own
+    package all its modules count that are imported), or files of the package such as
+    "unetflow/report/templates/page.html". A name imported from a package counts as the module that
+    it comes from. Comments and docstrings do not count, nor what a module does where it is run as a
+    command of its own, nor what only type checkers read.
     """
     parts = [_source(Path(script)).digest]
     for module, path in modules_behind(script, *others).items():
@@ -57,16 +60,17 @@ def modules_behind(script: str | Path, *others: str) -> dict[str, Path]:
 
     The script itself is not among them, nor are files in `others` that are no modules.
     """
-    root = _root_of_package()
     found: dict[str, Path] = {}
-    waiting = [*_imports(Path(script), PACKAGE), *(name for name in others if "/" not in name)]
+    named = [name for name in others if "/" not in name]
+    ours = frozenset({PACKAGE, *(name.partition(".")[0] for name in named)})
+    waiting = [*_imports(Path(script), PACKAGE, ours), *named]
     while waiting:
         module = waiting.pop()
         if module in found or _without_effect(module):
             continue
-        path = found[module] = _path_of(root, module)
+        path = found[module] = _path_of(module)
         is_package = path.name == "__init__.py"
-        waiting += _imports(path, module if is_package else module.rpartition(".")[0])
+        waiting += _imports(path, module if is_package else module.rpartition(".")[0], ours)
     return dict(sorted(found.items()))
 
 
@@ -83,33 +87,38 @@ def _without_effect(module: str) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in WITHOUT_EFFECT)
 
 
-def _path_of(root: Path, module: str) -> Path:
-    path = root.joinpath(*module.split("."))
+def _path_of(module: str) -> Path:
+    """Its file, which need not exist."""
+    first, *below = module.split(".")
+    if first == PACKAGE:
+        path = _root_of_package().joinpath(first, *below)
+    else:  # a user's own: where Python finds it
+        spec = find_spec(first)
+        if spec is None or (spec.origin is None and not spec.submodule_search_locations):
+            return Path(f"{module}.py")
+        folders = spec.submodule_search_locations
+        path = Path(folders[0] if folders else Path(str(spec.origin)).parent / first, *below)
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def _is_module(module: str) -> bool:
-    return _path_of(_root_of_package(), module).exists()
+    return _path_of(module).exists()
 
 
 # Which modules a file imports
 
 
-def _imports(path: Path, package: str) -> list[str]:
-    """The modules of our package that a file imports, wherever in it."""
+def _imports(path: Path, package: str, ours: frozenset[str] = OURS) -> list[str]:
+    """The modules of our package, or of a named one, that a file imports, wherever in it."""
     found = []
     for node in _source(path).imports:
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names if _is_ours(alias.name)]
+            found += [each.name for each in node.names if each.name.partition(".")[0] in ours]
         else:
             base = _absolute(node, package)
-            if _is_ours(base):
+            if base.partition(".")[0] in ours:
                 found += [_module_of(base, alias.name) for alias in node.names]
     return found
-
-
-def _is_ours(module: str) -> bool:
-    return module.split(".")[0] == PACKAGE
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:
@@ -124,11 +133,12 @@ def _module_of(base: str, name: str) -> str:
     """Where `from base import name` takes the name from."""
     if name != "*" and _is_module(f"{base}.{name}"):
         return f"{base}.{name}"
-    path = _path_of(_root_of_package(), base)
+    path = _path_of(base)
     if path.name != "__init__.py":
         return base
     for node in _source(path).imports:
-        if isinstance(node, ast.ImportFrom) and _is_ours(origin := _absolute(node, base)):
+        origin = _absolute(node, base) if isinstance(node, ast.ImportFrom) else ""
+        if isinstance(node, ast.ImportFrom) and origin.partition(".")[0] == base.partition(".")[0]:
             for alias in node.names:
                 if name == (alias.asname or alias.name):
                     return _module_of(origin, alias.name)

@@ -1,0 +1,148 @@
+"""Every network of the registry keeps to what all must: one check a test, options of each kind."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from unetflow.errors import ModelError
+from unetflow.networks import NETWORKS, build, geometry_of, options_of
+from unetflow.networks.initial_weights import start_from
+from unetflow.networks.model_file import ModelDescription, load_model, save_model
+from unetflow.networks.walk import on_no_device, walk
+from unetflow.predict import network_checks
+from unetflow.tiles.geometry import Geometry
+
+SMALL: dict[str, Any] = {"base_channels": 4, "depth": 2}
+CASES: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in NETWORKS),
+    ("unet", {"kernel_size": 5, "convolutions": 1, "up": "interpolated", "merge": "add"}),
+    ("unet", {"activation": "gelu", "norm": "batch", "convolutions": 3, "up": "interpolated"}),
+    ("unet_padded", {"up": "interpolated", "kernel_size": 5, "activation": "silu", "norm": None}),
+    ("unet_padded", {"norm": "group", "dropout": 0.1}),
+    ("residual_unet", {"norm": None, "activation": "elu"}),
+    ("attention_unet", {"norm": "instance", "activation": "leaky_relu"}),
+]
+
+
+CHECKS = {key: of for key, of in network_checks.CHECKS.items() if key != "learns_one_image"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "options"), CASES, ids=str)
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+def test_network(check: network_checks.Check, name: str, options: dict[str, Any]) -> None:
+    check(name, **SMALL, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_learns_one_image(name: str) -> None:
+    network_checks.learns_one_image(name, **SMALL)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_by_its_defaults_the_geometry_is_that_of_the_layers(name: str) -> None:
+    network_checks.geometry_is_computed(name)
+
+
+@pytest.mark.parametrize(("name", "options"), CASES, ids=str)
+def test_geometry_is_said_of_the_options_alone(name: str, options: dict[str, Any]) -> None:
+    assert build(name, **SMALL, **options).geometry == geometry_of(name, **SMALL, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "parameters"),
+    [
+        ("unet", {}, 31_030_658),  # figure 1
+        ("unet_padded", {"in_channels": 3}, 31_037_698),  # as popular programs print
+        ("attention_unet", {}, 32_069_637),
+        ("residual_unet", {"in_channels": 3}, 8_221_058),
+    ],
+)
+def test_parameters(name: str, options: dict[str, Any], parameters: int) -> None:
+    network = on_no_device(lambda: build(name, **options))
+    assert sum(weights.numel() for weights in network.parameters()) == parameters
+
+
+def test_the_residual_networks_3x3_convolutions_have_the_7_8_million_of_its_paper() -> None:
+    network = on_no_device(lambda: build("residual_unet", in_channels=3))
+    layers = [each for each in network.modules() if isinstance(each, torch.nn.Conv2d)]
+    weights = sum(each.weight.numel() for each in layers if each.kernel_size == (3, 3))
+    assert round(weights / 1e6, 1) == 7.8
+
+
+def test_multiply_adds_are_those_counted_by_hand() -> None:
+    network = on_no_device(lambda: build("unet", base_channels=2, depth=1))
+    found = walk(network, 1, network.geometry.smallest_input_px)
+    first, below = 9 * (1 * 2 + 2 * 2), 9 * (2 * 4 + 4 * 4) / 4
+    up, last = 4 * 4 * 2 / 4, 9 * (4 * 2 + 2 * 2) + 2 * 2
+    assert found.multiply_adds == first + below + up + last
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "message"),
+    [
+        ("width", 3, "network unet has no option 'width'; there are in_channels, num_classes"),
+        ("kernel", 3, "no option 'kernel'; did you mean 'kernel_size'?"),
+        ("kernel_size", 4, "kernel_size 4 is not known; there are 3, 5, 7, 9 and 11"),
+        ("depth", 9, "depth is 9: must be a whole number, 1 to 8"),
+        ("merge", "sum", "merge 'sum' is not known; there are concatenate and add"),
+        ("norm", True, "norm True is not known; there are None, batch, instance and group"),
+        ("dropout", 1, r"dropout is 1: must lie in \[0, 1\)"),
+    ],
+)
+def test_an_option_that_is_not_possible_is_refused(option: str, given: Any, message: str) -> None:
+    for ask in (build, geometry_of, options_of):
+        with pytest.raises(ValueError, match=message):
+            ask("unet", **{option: given})
+
+
+def test_a_halo_that_is_too_small_or_too_large_breaks_the_checks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = NETWORKS["unet_padded"].options
+    assert said is not None
+    true = said(**SMALL).geometry()
+
+    def with_halo(halo_px: int) -> None:
+        made = Geometry(
+            true.axes, true.step_px, *((halo_px,) * 2,) * 2, (2 * halo_px + 4,) * 2, 32.0
+        )
+        monkeypatch.setattr(said, "geometry", lambda self: made)
+
+    with_halo(true.before_px[0] - true.step_px[0])
+    with pytest.raises(ModelError, match="its zero padding shows; enlarge the halo"):
+        network_checks.geometry_is_computed("unet_padded", **SMALL)
+    with pytest.raises(ModelError, match=r"tiles of \(32, 32\) px differ from one pass"):
+        network_checks.tiled_is_whole("unet_padded", **SMALL)
+    with_halo(true.before_px[0] + true.step_px[0])
+    network_checks.tiled_is_whole("unet_padded", **SMALL)
+    with pytest.raises(ModelError, match="says before_px = .* correct `geometry`"):
+        network_checks.geometry_is_computed("unet_padded", **SMALL)
+
+
+def test_a_model_file_without_the_newer_options_is_read_and_starts_a_training(
+    tmp_path: Path,
+) -> None:
+    old: dict[str, Any] = {"name": "unet", "in_channels": 1, "num_classes": 2, **SMALL}
+    description: ModelDescription = {
+        "network": old | {"dropout": 0.5, "norm": None},  # all there were
+        "channels": 1,
+        "classes": ["cell"],
+        "intensity": {"mean": [0.0], "deviation": [1.0]},
+    }
+    path = tmp_path / "model.safetensors"
+    save_model(path, build(**old), description)
+    given, _ = load_model(path)
+    names = given.state_dict().keys()
+    assert {"contracting.0.0.weight", "up.1.bias", "expanding.0.2.weight"} <= names
+    now = description | {"network": {"name": "unet", **options_of(**old)}}
+    torch.manual_seed(1)
+    network = build(**old)
+    start_from(path, network, now, freeze=False)
+    assert all(torch.equal(given.state_dict()[key], network.state_dict()[key]) for key in names)
+    other = now | {"network": {"name": "unet", **options_of(**old, kernel_size=5)}}
+    with pytest.raises(ModelError, match=r"another kernel_size \(3, here 5\)"):
+        start_from(path, network, other, freeze=False)

@@ -1,0 +1,131 @@
+"""A network of a user's own: named by its module or an entry point, and held to the same."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from unetflow import networks
+from unetflow.networks.fitted import Fitted
+from unetflow.predict import network_checks
+from unetflow.provenance.code_digest import code_digest
+
+NAME = "mine.plain"
+SCRIPT = "from unetflow.networks import build\n"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A package that is not ours, where Python looks for packages."""
+    folder = tmp_path_factory.mktemp("installed")
+    (folder / "mine").mkdir()
+    (folder / "mine" / "__init__.py").touch()
+    source = Path(__file__).with_name("own_networks.py").read_text()
+    (folder / "mine" / "plain.py").write_text(f"from mine import layers\n{source}")
+    (folder / "mine" / "layers.py").write_text("LAYERS = 3\n")
+    (folder / "mine" / "none.py").touch()
+    about = folder / "mine-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[unetflow.networks]\nof_mine = mine.plain\n")
+    sys.path.insert(0, str(folder))
+    yield folder
+    sys.path.remove(str(folder))
+    for module in [name for name in sys.modules if name.partition(".")[0] == "mine"]:
+        del sys.modules[module]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", network_checks.CHECKS.values(), ids=network_checks.CHECKS)
+def test_it_passes_the_checks_without_saying_anything_of_itself(
+    check: network_checks.Check,
+) -> None:
+    check(NAME, width=8)
+
+
+def test_its_geometry_is_computed() -> None:
+    geometry = networks.geometry_of(NAME)
+    # pixel 0 lies on pixel 0 of the lower level, which sees -1 to 1 there, -2 to 3 here, and the
+    # first convolution one more: 3 px, and the next whole step is 4
+    assert geometry.before_px == geometry.after_px == (4, 4)
+    assert geometry.step_px == (2, 2)
+    assert geometry.smallest_input_px == (10, 10)
+    assert geometry.seamless
+    network = networks.build(NAME)
+    assert isinstance(network, Fitted)
+    assert network(torch.zeros(1, 1, 32, 36)).shape == (1, 2, 24, 28)
+    with pytest.raises(ValueError, match="nearest valid sizes are 32 px and 34 px"):
+        network(torch.zeros(1, 1, 33, 36))
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("aligned", "its interpolation aligns the corners of a tile"),
+        ("global", "it takes the mean of a tile"),
+        ("attention", "it sees more than 96 px around each pixel, maybe all of a tile"),
+    ],
+)
+def test_what_depends_on_the_tile_is_not_seamless(kind: str, why: str) -> None:
+    assert networks.geometry_of(NAME, kind=kind).why == why
+    network = networks.build(NAME, kind=kind).eval()
+    size_px = network.geometry.input_px(32)
+    assert network(torch.zeros(1, 1, size_px, size_px)).shape[2] >= 32
+
+
+def test_of_a_network_that_no_graph_describes_gradients_find_the_geometry() -> None:
+    by_graph, found = (networks.geometry_of(NAME, kind=kind) for kind in ("plain", "untraceable"))
+    assert found.before_px == by_graph.before_px
+    assert found.step_px == by_graph.step_px
+    assert found.smallest_input_px == by_graph.smallest_input_px
+    assert found.seamless
+    network_checks.tiled_is_whole(NAME, kind="untraceable")
+
+
+def test_it_comes_by_an_entry_point_too() -> None:
+    assert networks.names() == [*networks.NETWORKS, "of_mine"]
+    assert networks.module_of("of_mine") == NAME
+    assert networks.geometry_of("of_mine") == networks.geometry_of(NAME)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mine.gone", "network mine.gone: there is no module 'mine.gone'; install it"),
+        ("gone.net", "there is no module 'gone'"),
+        ("mine.none", r"module mine.none has no function build\(\*\*options\)"),
+        ("gone", "no network is called 'gone'; there are: unet, .*of_mine; of one of your own"),
+    ],
+)
+def test_one_that_is_not_there_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        networks.build(name)
+
+
+def test_its_options_are_those_of_its_build() -> None:
+    assert networks.options_of(NAME, width=8) == {
+        "in_channels": 1,
+        "num_classes": 2,
+        "width": 8,
+        "kind": "plain",
+    }
+    message = "has no option 'widht'; did you mean 'width'. there are in_channels, num_classes, wid"
+    with pytest.raises(ValueError, match=message):
+        networks.geometry_of(NAME, widht=8)
+
+
+def test_its_code_and_that_of_its_package_count(tmp_path: Path, folder: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    layers = folder / "mine" / "layers.py"
+
+    def digest_with(text: str) -> str:
+        layers.write_text(text)
+        return code_digest(script, networks.module_of(NAME))
+
+    before = digest_with("LAYERS = 3\n")
+    assert digest_with("LAYERS = 3  # a comment\n") == before
+    assert digest_with("LAYERS = 30\n") != before
+    assert code_digest(script) != before

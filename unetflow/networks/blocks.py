@@ -1,0 +1,111 @@
+"""What networks are made of: convolutions with norm and activation, ways up, crops, first weights.
+
+Shape suffixes: B batch, C channels, H W of a feature map.
+"""
+
+import math
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+GROUPS = 32  # of group normalisation: Wu and He 2018; fewer where they do not divide the channels
+
+NORMS: dict[str | None, Callable[[int], list[nn.Module]]] = {
+    None: lambda channels: [],
+    "batch": lambda channels: [nn.BatchNorm2d(channels)],
+    "instance": lambda channels: [nn.InstanceNorm2d(channels, affine=True)],
+    "group": lambda channels: [nn.GroupNorm(math.gcd(GROUPS, channels), channels)],
+}
+
+# True: in place, where what goes in is needed nowhere else.
+ACTIVATIONS: dict[str, Callable[[bool], nn.Module]] = {
+    "relu": lambda in_place: nn.ReLU(in_place),
+    "leaky_relu": lambda in_place: nn.LeakyReLU(0.01, in_place),
+    "elu": lambda in_place: nn.ELU(1.0, in_place),
+    "gelu": lambda in_place: nn.GELU(),
+    "silu": lambda in_place: nn.SiLU(in_place),
+}
+
+
+def convolutions(
+    before: int,
+    after: int,
+    *,
+    norm: str | None = None,
+    activation: str = "relu",
+    kernel_size: int = 3,
+    times: int = 2,
+    padded: bool = True,
+    bias: bool = True,
+) -> nn.Sequential:
+    """Convolution, norm and activation, several times; `padded` keeps height and width."""
+    layers: list[nn.Module] = []
+    padding = kernel_size // 2 if padded else 0
+    for channels in (before, *(after for _ in range(times - 1))):
+        layers += [
+            nn.Conv2d(channels, after, kernel_size, padding=padding, bias=bias),
+            *NORMS[norm](after),
+            ACTIVATIONS[activation](True),
+        ]
+    return nn.Sequential(*layers)
+
+
+class Interpolated(nn.Module):
+    """Twice as high and wide by linear interpolation, with other channels by a 1x1 convolution.
+
+    The convolution comes first, where it has a quarter of the work: weights of an interpolation
+    sum to one, so that the order changes nothing but rounding.
+    """
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.convolve = nn.Conv2d(before, after, kernel_size=1)
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, other C, 2 H, 2 W)."""
+        return twice(self.convolve(features_BCHW), "bilinear")
+
+
+def way_up(kind: str, before: int, after: int) -> nn.Module:
+    """The layer that doubles height and width: "transposed" or "interpolated"."""
+    if kind == "transposed":
+        return nn.ConvTranspose2d(before, after, kernel_size=2, stride=2)
+    return Interpolated(before, after)
+
+
+def twice(features_BCHW: Tensor, mode: str = "nearest") -> Tensor:
+    """Twice as high and wide. Corners are not aligned: aligned ones depend on the tile's size."""
+    align_corners = False if mode == "bilinear" else None
+    return nn.functional.interpolate(
+        features_BCHW, scale_factor=2, mode=mode, align_corners=align_corners
+    )
+
+
+def centre(features_BCHW: Tensor, height: int, width: int) -> Tensor:
+    """The middle of a feature map: the paper's crop."""
+    top = (features_BCHW.shape[-2] - height) // 2
+    left = (features_BCHW.shape[-1] - width) // 2
+    if features_BCHW.requires_grad:
+        # The gradient of a slice comes plane by plane, and all that is below it then lays the
+        # channels side by side again; that of a negative border keeps the layout.
+        bottom = features_BCHW.shape[-2] - height - top
+        right = features_BCHW.shape[-1] - width - left
+        return nn.functional.pad(features_BCHW, (-left, -right, -top, -bottom))
+    return features_BCHW[..., top : top + height, left : left + width]
+
+
+def initialise(layer: nn.Module) -> None:
+    """He et al. 2015: N(0, sqrt(2/N)), N the incoming nodes of one neuron; biases 0.
+
+    N is kernel area times input channels; of an up-convolution with stride 2 and kernel 2 each
+    output pixel sees one tap, so N is its input channels.
+    """
+    if isinstance(layer, nn.ConvTranspose2d):
+        incoming = layer.in_channels
+    elif isinstance(layer, nn.Conv2d):
+        incoming = layer.in_channels // layer.groups * layer.kernel_size[0] * layer.kernel_size[1]
+    else:
+        return
+    nn.init.normal_(layer.weight, std=math.sqrt(2 / incoming))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
