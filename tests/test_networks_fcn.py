@@ -42,7 +42,8 @@ def test_logits_are_as_large_as_the_input() -> None:
 
 def test_weights_start_as_he_says_and_scores_are_interpolated() -> None:
     network = small(base_channels=32)
-    layer = network.levels[2][1][0]
+    layer = network.levels.get_submodule("2.1.0")
+    assert isinstance(layer, nn.Conv2d)
     expected = math.sqrt(2 / (128 * 9))
     assert float(layer.weight.detach().std()) == pytest.approx(expected, rel=0.02)
     scores = torch.randn(1, 2, 6, 6)
@@ -55,6 +56,7 @@ def test_the_gradient_reaches_all_parameters() -> None:
     assert without_gradient(small(dropout=0.0), torch.randn(2, 1, 64, 64)) == []
 
 
+@pytest.mark.slow
 def test_one_image_is_learnt_by_heart() -> None:
     network = small(base_channels=8, hidden_channels=64, dropout=0.0, norm="batch")
     assert right_after_training(network, *image_and_truth(64), steps=80) > 0.97

@@ -76,6 +76,7 @@ def test_the_gradient_reaches_all_parameters(norm: str | None) -> None:
     assert without_gradient(small(norm=norm), torch.randn(2, 1, 32, 32)) == []
 
 
+@pytest.mark.slow
 def test_one_image_is_learnt_by_heart() -> None:
     assert right_after_training(small(), *image_and_truth(64), steps=40, rate=1e-2) > 0.97
 

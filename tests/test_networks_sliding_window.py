@@ -75,6 +75,7 @@ def test_the_gradient_reaches_all_parameters() -> None:
     assert without_gradient(small(), torch.randn(1, 1, 40, 40)) == []
 
 
+@pytest.mark.slow
 def test_one_image_is_learnt_by_heart() -> None:
     image, truth = image_and_truth(64)
     half = small().patch_px // 2

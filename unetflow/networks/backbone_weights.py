@@ -100,13 +100,20 @@ def _differences(own: dict[str, Tensor], given: dict[str, Tensor]) -> str:
 
 
 def _fitting(path: str | Path) -> str:
-    """Which backbone a file is of, as a sentence; empty if none."""
-    given = {name: tensor.shape for name, tensor in read_tensors(path).items()}
+    """Which backbone a file is of, as a sentence; if none, what it begins with."""
+    given = read_tensors(path)
     for name, make in BACKBONES.items():
         with torch.device("meta"):
             backbone = make(3)
-        own = backbone.state_dict()
-        del own[backbone.first]  # of any number of channels
-        if all(given.get(key) == tensor.shape for key, tensor in own.items() if tensor.ndim):
+        if _shapes(given, backbone) == _shapes(backbone.state_dict(), backbone):
             return f"It is one of {name}. "
     return f"It begins with {', '.join(list(given)[:3])}. "
+
+
+def _shapes(weights: dict[str, Tensor], backbone: Backbone) -> dict[str, torch.Size]:
+    """Shapes by name, without classifier, counters and what sees the image's channels."""
+    return {
+        name: tensor.shape
+        for name, tensor in weights.items()
+        if tensor.ndim and name != backbone.first and not name.startswith(backbone.classifier)
+    }
