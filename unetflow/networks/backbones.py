@@ -1,0 +1,265 @@
+"""Encoders of classifiers, with torchvision's names: ResNet, MobileNetV2, EfficientNet-B0.
+
+Shape suffixes: B batch, C channels, H W of a patch or tile.
+
+Each gives features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size. Its parameters are called and
+shaped as those of torchvision's network of that name, so that a state dict of it can be loaded; the
+classifier at the end is left out. Sources: He et al. 2016 (with the stride of a bottleneck at its
+3x3 convolution, as torchvision and most have it), Sandler et al. 2018, Tan and Le 2019 (without
+stochastic depth). Weights start as in He et al. 2015.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from unetflow.networks.layers import initialise
+
+
+class Backbone(nn.Module):
+    """Features of five sizes, finest first."""
+
+    widths: tuple[int, ...]  # their channels
+    first: str  # the weights that see the image
+    classifier: str  # prefix of weights that are left out
+    why: str = ""  # why tiles do not fit together exactly
+
+    def forward(self, image_BCHW: Tensor) -> list[Tensor]:
+        """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size."""
+        raise NotImplementedError
+
+
+class ResNet(Backbone):
+    """ResNet of basic blocks or bottlenecks, `counts` of them on each of four levels."""
+
+    first, classifier = "conv1.weight", "fc."
+
+    def __init__(self, in_channels: int, counts: tuple[int, ...], *, bottleneck: bool) -> None:
+        super().__init__()
+        grows = 4 if bottleneck else 1
+        self.widths = (64, *(64 * 2**level * grows for level in range(4)))
+        self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        for level, count in enumerate(counts):
+            before, after = self.widths[level], self.widths[level + 1]
+            blocks = [
+                ResidualBlock(
+                    after if later else before,
+                    after,
+                    stride=1 if later or not level else 2,
+                    bottleneck=bottleneck,
+                )
+                for later in range(count)
+            ]
+            self.add_module(f"layer{level + 1}", nn.Sequential(*blocks))
+        self.apply(initialise)
+
+    def forward(self, image_BCHW: Tensor) -> list[Tensor]:
+        """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size."""
+        found = [torch.relu(self.bn1(self.conv1(image_BCHW)))]
+        features_BCHW = self.maxpool(found[0])
+        for level in range(1, 5):
+            features_BCHW = self.get_submodule(f"layer{level}")(features_BCHW)
+            found.append(features_BCHW)
+        return found
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions of 3x3, or 1x1, 3x3 and 1x1 with a quarter of the channels; input added."""
+
+    def __init__(self, before: int, after: int, *, stride: int, bottleneck: bool) -> None:
+        super().__init__()
+        inner = after // 4 if bottleneck else after
+        kernels = (1, 3, 1) if bottleneck else (3, 3)
+        widths = [before] + [inner] * (len(kernels) - 1) + [after]
+        strided = kernels.index(3)
+        for i, kernel in enumerate(kernels):
+            layer = nn.Conv2d(
+                widths[i],
+                widths[i + 1],
+                kernel,
+                stride=stride if i == strided else 1,
+                padding=kernel // 2,
+                bias=False,
+            )
+            self.add_module(f"conv{i + 1}", layer)
+            self.add_module(f"bn{i + 1}", nn.BatchNorm2d(widths[i + 1]))
+        self.convolutions = len(kernels)
+        self.downsample = None
+        if stride > 1 or before != after:
+            shortcut = nn.Conv2d(before, after, 1, stride=stride, bias=False)
+            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(after))
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        """As large as its input, or half as large."""
+        inner_BCHW = features_BCHW
+        for i in range(1, self.convolutions + 1):
+            inner_BCHW = self.get_submodule(f"conv{i}")(inner_BCHW)
+            inner_BCHW = self.get_submodule(f"bn{i}")(inner_BCHW)
+            if i < self.convolutions:
+                inner_BCHW = torch.relu(inner_BCHW)
+        kept_BCHW = self.downsample(features_BCHW) if self.downsample else features_BCHW
+        return torch.relu(inner_BCHW + kept_BCHW)
+
+
+class Staged(Backbone):
+    """A row of stages; of some the output is handed out."""
+
+    first, classifier = "features.0.0.weight", "classifier."
+
+    def __init__(self, stages: list[nn.Module], handed_out: dict[int, int]) -> None:
+        super().__init__()
+        self.features = nn.Sequential(*stages)
+        self.stages, self.widths = tuple(handed_out), tuple(handed_out.values())
+        self.apply(initialise)
+
+    def forward(self, image_BCHW: Tensor) -> list[Tensor]:
+        """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size."""
+        found, features_BCHW = [], image_BCHW
+        for i, stage in enumerate(self.features):
+            features_BCHW = stage(features_BCHW)
+            if i in self.stages:
+                found.append(features_BCHW)
+        return found
+
+
+class InvertedResidual(nn.Module):
+    """MobileNetV2's block: more channels, a convolution of each by itself, fewer; input added."""
+
+    def __init__(self, before: int, after: int, *, expand: int, stride: int) -> None:
+        super().__init__()
+        inner = before * expand
+        layers: list[nn.Module] = [_with_norm(before, inner, 1, nn.ReLU6)] if expand > 1 else []
+        layers.append(_with_norm(inner, inner, 3, nn.ReLU6, stride=stride, groups=inner))
+        layers += [nn.Conv2d(inner, after, 1, bias=False), nn.BatchNorm2d(after)]
+        self.conv = nn.Sequential(*layers)
+        self.added = stride == 1 and before == after
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        """As large as its input, or half as large."""
+        result_BCHW: Tensor = self.conv(features_BCHW)
+        return features_BCHW + result_BCHW if self.added else result_BCHW
+
+
+class SqueezedResidual(nn.Module):
+    """EfficientNet's block: as MobileNetV2's, with channels weighted by their means of the tile."""
+
+    def __init__(self, before: int, after: int, *, expand: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        inner = before * expand
+        layers: list[nn.Module] = [_with_norm(before, inner, 1, nn.SiLU)] if expand > 1 else []
+        layers += [
+            _with_norm(inner, inner, kernel, nn.SiLU, stride=stride, groups=inner),
+            SqueezeExcitation(inner, before // 4),
+            _with_norm(inner, after, 1, None),
+        ]
+        self.block = nn.Sequential(*layers)
+        self.added = stride == 1 and before == after
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        """As large as its input, or half as large."""
+        result_BCHW: Tensor = self.block(features_BCHW)
+        return features_BCHW + result_BCHW if self.added else result_BCHW
+
+
+class SqueezeExcitation(nn.Module):
+    """Each channel times a weight in (0, 1), which is computed from the means of all channels."""
+
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, squeezed, 1)
+        self.fc2 = nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        """As large as its input."""
+        means_BCHW = features_BCHW.mean(dim=(2, 3), keepdim=True)
+        hidden_BCHW = nn.functional.silu(self.fc1(means_BCHW))
+        return features_BCHW * torch.sigmoid(self.fc2(hidden_BCHW))
+
+
+def mobilenet_v2(in_channels: int) -> Backbone:
+    """Table 2 of Sandler et al. 2018: expansion, channels, blocks, first stride."""
+    table = [
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    ]
+    stages: list[nn.Module] = [_with_norm(in_channels, 32, 3, nn.ReLU6, stride=2)]
+    before = 32
+    for expand, after, count, stride in table:
+        for later in range(count):
+            stages.append(
+                InvertedResidual(before, after, expand=expand, stride=1 if later else stride)
+            )
+            before = after
+    stages.append(_with_norm(before, 1280, 1, nn.ReLU6))
+    return Staged(stages, {1: 16, 3: 24, 6: 32, 13: 96, 18: 1280})
+
+
+def efficientnet_b0(in_channels: int) -> Backbone:
+    """Table 1 of Tan and Le 2019: expansion, kernel, first stride, channels, blocks."""
+    table = [
+        (1, 3, 1, 16, 1),
+        (6, 3, 2, 24, 2),
+        (6, 5, 2, 40, 2),
+        (6, 3, 2, 80, 3),
+        (6, 5, 1, 112, 3),
+        (6, 5, 2, 192, 4),
+        (6, 3, 1, 320, 1),
+    ]
+    stages: list[nn.Module] = [_with_norm(in_channels, 32, 3, nn.SiLU, stride=2)]
+    before = 32
+    for expand, kernel, stride, after, count in table:
+        blocks = []
+        for later in range(count):
+            blocks.append(
+                SqueezedResidual(
+                    before, after, expand=expand, kernel=kernel, stride=1 if later else stride
+                )
+            )
+            before = after
+        stages.append(nn.Sequential(*blocks))
+    stages.append(_with_norm(before, 1280, 1, nn.SiLU))
+    backbone = Staged(stages, {1: 16, 2: 24, 3: 40, 5: 112, 8: 1280})
+    backbone.why = "squeeze and excitation weights channels by their means of a tile"
+    return backbone
+
+
+BACKBONES: dict[str, Callable[[int], Backbone]] = {
+    "resnet18": partial(ResNet, counts=(2, 2, 2, 2), bottleneck=False),
+    "resnet34": partial(ResNet, counts=(3, 4, 6, 3), bottleneck=False),
+    "resnet50": partial(ResNet, counts=(3, 4, 6, 3), bottleneck=True),
+    "mobilenet_v2": mobilenet_v2,
+    "efficientnet_b0": efficientnet_b0,
+}
+"""From a name to a backbone of a number of input channels."""
+
+
+def backbone_of(name: object, in_channels: int) -> Backbone:
+    """A backbone with fresh weights. Raises ValueError for an unknown one, with those there are."""
+    if not isinstance(name, str) or name not in BACKBONES:
+        raise ValueError(f"no backbone is called {name!r}; there are: {', '.join(BACKBONES)}")
+    return BACKBONES[name](in_channels)
+
+
+def _with_norm(
+    before: int,
+    after: int,
+    kernel: int,
+    activation: Callable[[], nn.Module] | None,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+) -> nn.Sequential:
+    layers: list[nn.Module] = [
+        nn.Conv2d(before, after, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(after),
+    ]
+    return nn.Sequential(*layers, *([activation()] if activation else []))
