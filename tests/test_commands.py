@@ -31,11 +31,6 @@ WRONG = {  # arguments that a command can only refuse
 }
 
 
-def doors(name: str) -> list[str]:
-    """Modules by which a command may be called, too."""
-    return [MODULES[name]] if name in MODULES else []
-
-
 def entry_point() -> str:
     """What an installation of the package calls `unetflow`, as Python code."""
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
@@ -85,7 +80,7 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
         (["splits"], "there is no command 'splits'; did you mean 'split'?"),
         (
             ["train", "--help"],
-            "there is no command 'train'; there are: predict, score, split, networks, verify, clean",
+            "no command 'train'; there are: predict, score, split, networks, verify, clean",
         ),
         (["--vers"], "the following arguments are required: COMMAND"),
         ([], "the following arguments are required: COMMAND"),

@@ -39,7 +39,7 @@ def test_checks_are_run_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "message"),
     [
         (["unot"], "no network is called 'unot'; there are: unet, unet_padded"),
-        (["unet", "--set", "deep=3"], "network unet has no option 'deep'; did you mean 'depth'"),
+        (["unet", "--set", "dept=3"], "network unet has no option 'dept'; did you mean 'depth'"),
         (["unet", "--set", "depth"], "--set depth: must be name=value, such as depth=3"),
         (["--set", "depth=3"], "--set: options are of one network; name it"),
         (["--check", "unet", "--set", "depth=0"], "depth is 0 .*: must be a whole number"),
