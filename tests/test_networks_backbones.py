@@ -11,7 +11,8 @@ from torch import Tensor
 
 from unetflow.errors import ModelError
 from unetflow.networks.backbone_weights import load_backbone, of_channels
-from unetflow.networks.backbones import BACKBONES, Backbone, backbone_of
+from unetflow.networks.backbones import Backbone, backbone_of
+from unetflow.networks.other_sizes import BACKBONES
 
 # With their classifier, as published by torchvision.
 PUBLISHED = {
@@ -183,8 +184,3 @@ def test_what_holds_no_weights_is_refused(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(ModelError, match=message):
             load_backbone(backbone, tmp_path / name)
-
-
-def test_an_unknown_backbone_lists_those_there_are() -> None:
-    with pytest.raises(ValueError, match="'resnet19'; there are: resnet18, .*efficientnet_b0"):
-        backbone_of("resnet19", 3)

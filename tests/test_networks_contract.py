@@ -15,6 +15,17 @@ from unetflow.predict import network_checks
 from unetflow.tiles.geometry import Geometry
 
 SMALL: dict[str, Any] = {"base_channels": 4, "depth": 2}
+SMALL_OF: dict[str, dict[str, Any]] = {  # those that have other options
+    "multires_unet": {"base_channels": 8, "depth": 2},
+    "backbone_unet": {"base_channels": 4, "backbone": "resnet18"},
+    "fpn": {"pyramid_channels": 8, "head_channels": 8, "backbone": "resnet18"},
+    "fcn": {"base_channels": 4, "hidden_channels": 16},
+    "sliding_window": {"base_channels": 4, "hidden_channels": 8, "kernels": [4, 3], "top_px": 3},
+    "unetr": {
+        **{"base_channels": 4, "hidden_channels": 24, "layers": 4, "heads": 2},
+        "size_px": 64,
+    },
+}
 CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in NETWORKS),
     ("unet", {"kernel_size": 5, "convolutions": 1, "up": "interpolated", "merge": "add"}),
@@ -23,7 +34,19 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("unet_padded", {"norm": "group", "dropout": 0.1}),
     ("residual_unet", {"norm": None, "activation": "elu"}),
     ("attention_unet", {"norm": "instance", "activation": "leaky_relu"}),
+    ("multires_unet", {"norm": None, "alpha": 2.0}),
+    ("backbone_unet", {"backbone": "mobilenet_v2", "norm": None}),
+    ("backbone_unet", {"backbone": "efficientnet_b0"}),
+    ("fpn", {"norm": "group"}),
+    ("fcn", {"norm": "batch", "dropout": 0.0}),
+    ("sliding_window", {"way": "naive"}),
+    ("unetr", {"norm": "instance"}),
 ]
+
+
+def small(name: str) -> dict[str, Any]:
+    """Options of a network that takes little."""
+    return SMALL_OF.get(name, SMALL)
 
 
 CHECKS = {key: of for key, of in network_checks.CHECKS.items() if key != "learns_one_image"}
@@ -33,13 +56,13 @@ CHECKS = {key: of for key, of in network_checks.CHECKS.items() if key != "learns
 @pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_network(check: network_checks.Check, name: str, options: dict[str, Any]) -> None:
-    check(name, **SMALL, **options)
+    check(name, **small(name) | options)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_network_learns_one_image(name: str) -> None:
-    network_checks.learns_one_image(name, **SMALL)
+    network_checks.learns_one_image(name, **small(name))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -49,7 +72,8 @@ def test_by_its_defaults_the_geometry_is_that_of_the_layers(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 def test_geometry_is_said_of_the_options_alone(name: str, options: dict[str, Any]) -> None:
-    assert build(name, **SMALL, **options).geometry == geometry_of(name, **SMALL, **options)
+    every = small(name) | options
+    assert build(name, **every).geometry == geometry_of(name, **every)
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,17 @@
 """The classifier of patches: one by one, and all at once."""
 
+from typing import Any
+
 import pytest
 import torch
-from padded_networks import image_and_truth, right_after_training, without_gradient
 from torch.utils.flop_counter import FlopCounterMode
 
 from unetflow.networks.sliding_window import SlidingWindow, build
 
-SMALL = {"base_channels": 6, "hidden_channels": 10, "kernels": [4, 3], "top_px": 2}
+SMALL: dict[str, Any] = {"base_channels": 6, "hidden_channels": 10, "kernels": [4, 3], "top_px": 2}
 
 
-def small(**options: object) -> SlidingWindow:
+def small(**options: Any) -> SlidingWindow:
     torch.manual_seed(0)
     return build(**SMALL | options)
 
@@ -36,7 +37,7 @@ def test_the_papers_network_has_its_maps_and_parameters() -> None:
 @pytest.mark.parametrize(
     "options", [{}, SMALL, {"kernels": [2], "top_px": 1}, {"in_channels": 3, "kernels": [6, 4, 3]}]
 )
-def test_the_naive_and_the_dense_way_give_the_same_numbers(options: dict[str, object]) -> None:
+def test_the_naive_and_the_dense_way_give_the_same_numbers(options: dict[str, Any]) -> None:
     torch.manual_seed(1)
     network = build(**options).eval()
     image = torch.randn(2, network.in_channels, network.patch_px + 4, network.patch_px + 8)
@@ -60,30 +61,6 @@ def test_a_gradient_is_the_same_both_ways() -> None:
         torch.testing.assert_close(naive, dense, rtol=1e-4, atol=1e-5)
 
 
-def test_the_halo_is_half_the_patch_and_every_pixel_of_it_counts() -> None:
-    network = small(num_classes=1).eval()
-    half = network.patch_px // 2
-    image = torch.randn(1, 1, 3 * network.patch_px, network.patch_px, requires_grad=True)
-    network(image)[0, 0, network.patch_px, 0].backward()
-    assert image.grad is not None
-    rows = image.grad[0, 0].any(dim=1).nonzero()[:, 0]
-    centre = network.patch_px + half
-    assert (int(rows.min()), int(rows.max())) == (centre - half, centre + half)
-
-
-def test_the_gradient_reaches_all_parameters() -> None:
-    assert without_gradient(small(), torch.randn(1, 1, 40, 40)) == []
-
-
-@pytest.mark.slow
-def test_one_image_is_learnt_by_heart() -> None:
-    image, truth = image_and_truth(64)
-    half = small().patch_px // 2
-    inner = truth[:, half:-half, half:-half]
-    network = small(base_channels=16, hidden_channels=32)
-    assert right_after_training(network, image, inner, steps=150, rate=3e-3) > 0.97
-
-
 def test_what_has_no_centre_or_is_smaller_than_a_patch_is_refused() -> None:
     with pytest.raises(ValueError, match="a patch of 96 px, .* the first kernel must be even"):
         build(kernels=[5, 5, 4, 4])
@@ -91,7 +68,7 @@ def test_what_has_no_centre_or_is_smaller_than_a_patch_is_refused() -> None:
         build(way="fast")
     with pytest.raises(ValueError, match="kernels.1. is 0"):
         build(kernels=[4, 0])
-    with pytest.raises(ValueError, match=r"\(94, 99\) px is smaller than the patch of 95 px"):
+    with pytest.raises(ValueError, match="an input of 94 px is not possible along y.* takes 95 px"):
         build()(torch.zeros(1, 1, 94, 99))
-    with pytest.raises(ValueError, match="no option norm; there are .*kernels, top_px, way"):
+    with pytest.raises(ValueError, match="no option 'norm'; there are .*kernels, top_px, way"):
         build(norm="batch")

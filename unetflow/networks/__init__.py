@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from unetflow.networks import sizes
+from unetflow.networks import other_sizes, sizes
 from unetflow.networks.options import Options, refuse_unknown
 from unetflow.tiles.geometry import Geometry
 
@@ -39,6 +39,14 @@ NETWORKS = {
     "unet_padded": Registered("unetflow.networks.unet_padded", sizes.UNetPaddedOptions),
     "residual_unet": Registered("unetflow.networks.residual_unet", sizes.ResidualUNetOptions),
     "attention_unet": Registered("unetflow.networks.attention_unet", sizes.AttentionUNetOptions),
+    "multires_unet": Registered("unetflow.networks.multires_unet", sizes.MultiResUNetOptions),
+    "backbone_unet": Registered("unetflow.networks.backbone_unet", other_sizes.BackboneUNetOptions),
+    "unetr": Registered("unetflow.networks.unetr", other_sizes.UNETROptions),
+    "fcn": Registered("unetflow.networks.fcn", other_sizes.FCNOptions),
+    "fpn": Registered("unetflow.networks.fpn", other_sizes.FPNOptions),
+    "sliding_window": Registered(
+        "unetflow.networks.sliding_window", other_sizes.SlidingWindowOptions
+    ),
 }
 
 

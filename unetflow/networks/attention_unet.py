@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unetflow.networks.blocks import convolutions, initialise, twice
+from unetflow.networks.blocks import convolutions, enlarged, initialise
 from unetflow.networks.sizes import AttentionUNetOptions
 
 
@@ -41,7 +41,7 @@ class Gate(nn.Module):
         """What is skipped, weighted; the gating signal is half as high and wide."""
         both_BCHW = (self.of_skipped(skipped_BCHW) + self.of_gating(gating_BCHW)).relu()
         share_B1HW = self.coefficient(both_BCHW).sigmoid()
-        return skipped_BCHW * twice(share_B1HW, "bilinear")
+        return skipped_BCHW * enlarged(share_B1HW, linear=True)
 
 
 class AttentionUNet(nn.Module):

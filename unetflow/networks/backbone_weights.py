@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from unetflow.errors import ModelError
-from unetflow.networks.backbones import BACKBONES, Backbone
+from unetflow.networks.backbones import Backbone, backbone_of
+from unetflow.networks.other_sizes import BACKBONES
 
 TORCH = (b"PK", b"\x80\x02")  # first bytes of what torch.save writes, now and before 1.6
 
@@ -102,9 +103,9 @@ def _differences(own: dict[str, Tensor], given: dict[str, Tensor]) -> str:
 def _fitting(path: str | Path) -> str:
     """Which backbone a file is of, as a sentence; if none, what it begins with."""
     given = read_tensors(path)
-    for name, make in BACKBONES.items():
+    for name in BACKBONES:
         with torch.device("meta"):
-            backbone = make(3)
+            backbone = backbone_of(name, 3)
         if _shapes(given, backbone) == _shapes(backbone.state_dict(), backbone):
             return f"It is one of {name}. "
     return f"It begins with {', '.join(list(given)[:3])}. "

@@ -10,12 +10,19 @@ stochastic depth). Weights start as in He et al. 2015.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from unetflow.networks.layers import initialise
+from unetflow.networks.blocks import initialise
+from unetflow.networks.other_sizes import (
+    RESNETS,
+    SQUEEZED,
+    STAGED,
+    TOP_CHANNELS,
+    Stage,
+    backbone_widths,
+)
 
 
 class Backbone(nn.Module):
@@ -24,7 +31,6 @@ class Backbone(nn.Module):
     widths: tuple[int, ...]  # their channels
     first: str  # the weights that see the image
     classifier: str  # prefix of weights that are left out
-    why: str = ""  # why tiles do not fit together exactly
 
     def forward(self, image_BCHW: Tensor) -> list[Tensor]:
         """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size."""
@@ -32,14 +38,14 @@ class Backbone(nn.Module):
 
 
 class ResNet(Backbone):
-    """ResNet of basic blocks or bottlenecks, `counts` of them on each of four levels."""
+    """ResNet of basic blocks or bottlenecks."""
 
     first, classifier = "conv1.weight", "fc."
 
-    def __init__(self, in_channels: int, counts: tuple[int, ...], *, bottleneck: bool) -> None:
+    def __init__(self, name: str, in_channels: int) -> None:
         super().__init__()
-        grows = 4 if bottleneck else 1
-        self.widths = (64, *(64 * 2**level * grows for level in range(4)))
+        counts, bottleneck = RESNETS[name]
+        self.widths = backbone_widths(name)
         self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
@@ -106,14 +112,32 @@ class ResidualBlock(nn.Module):
 
 
 class Staged(Backbone):
-    """A row of stages; of some the output is handed out."""
+    """A row of stages, blocks of a kind; of some the output is handed out."""
 
     first, classifier = "features.0.0.weight", "classifier."
 
-    def __init__(self, stages: list[nn.Module], handed_out: dict[int, int]) -> None:
+    def __init__(self, name: str, in_channels: int) -> None:
         super().__init__()
+        squeezed = name == SQUEEZED
+        activation = nn.SiLU if squeezed else nn.ReLU6
+        self.widths = backbone_widths(name)
+        stages: list[nn.Module] = [_with_norm(in_channels, 32, 3, activation, stride=2)]
+        handed_out, before = [], 32
+        for stage in STAGED[name]:
+            blocks = []
+            for block in range(stage.blocks):
+                stride = 1 if block else stage.stride
+                blocks.append(
+                    SqueezedResidual(before, stage, stride)
+                    if squeezed
+                    else InvertedResidual(before, stage, stride)
+                )
+                before = stage.channels
+            stages += [nn.Sequential(*blocks)] if squeezed else blocks
+            handed_out += [len(stages) - 1] if stage.handed_out else []
+        stages.append(_with_norm(before, TOP_CHANNELS, 1, activation))
         self.features = nn.Sequential(*stages)
-        self.stages, self.widths = tuple(handed_out), tuple(handed_out.values())
+        self.handed_out = (*handed_out, len(stages) - 1)
         self.apply(initialise)
 
     def forward(self, image_BCHW: Tensor) -> list[Tensor]:
@@ -121,7 +145,7 @@ class Staged(Backbone):
         found, features_BCHW = [], image_BCHW
         for i, stage in enumerate(self.features):
             features_BCHW = stage(features_BCHW)
-            if i in self.stages:
+            if i in self.handed_out:
                 found.append(features_BCHW)
         return found
 
@@ -129,10 +153,12 @@ class Staged(Backbone):
 class InvertedResidual(nn.Module):
     """MobileNetV2's block: more channels, a convolution of each by itself, fewer; input added."""
 
-    def __init__(self, before: int, after: int, *, expand: int, stride: int) -> None:
+    def __init__(self, before: int, stage: Stage, stride: int) -> None:
         super().__init__()
-        inner = before * expand
-        layers: list[nn.Module] = [_with_norm(before, inner, 1, nn.ReLU6)] if expand > 1 else []
+        inner, after = before * stage.expand, stage.channels
+        layers: list[nn.Module] = []
+        if stage.expand > 1:
+            layers.append(_with_norm(before, inner, 1, nn.ReLU6))
         layers.append(_with_norm(inner, inner, 3, nn.ReLU6, stride=stride, groups=inner))
         layers += [nn.Conv2d(inner, after, 1, bias=False), nn.BatchNorm2d(after)]
         self.conv = nn.Sequential(*layers)
@@ -147,12 +173,14 @@ class InvertedResidual(nn.Module):
 class SqueezedResidual(nn.Module):
     """EfficientNet's block: as MobileNetV2's, with channels weighted by their means of the tile."""
 
-    def __init__(self, before: int, after: int, *, expand: int, kernel: int, stride: int) -> None:
+    def __init__(self, before: int, stage: Stage, stride: int) -> None:
         super().__init__()
-        inner = before * expand
-        layers: list[nn.Module] = [_with_norm(before, inner, 1, nn.SiLU)] if expand > 1 else []
+        inner, after = before * stage.expand, stage.channels
+        layers: list[nn.Module] = []
+        if stage.expand > 1:
+            layers.append(_with_norm(before, inner, 1, nn.SiLU))
         layers += [
-            _with_norm(inner, inner, kernel, nn.SiLU, stride=stride, groups=inner),
+            _with_norm(inner, inner, stage.kernel, nn.SiLU, stride=stride, groups=inner),
             SqueezeExcitation(inner, before // 4),
             _with_norm(inner, after, 1, None),
         ]
@@ -180,73 +208,9 @@ class SqueezeExcitation(nn.Module):
         return features_BCHW * torch.sigmoid(self.fc2(hidden_BCHW))
 
 
-def mobilenet_v2(in_channels: int) -> Backbone:
-    """Table 2 of Sandler et al. 2018: expansion, channels, blocks, first stride."""
-    table = [
-        (1, 16, 1, 1),
-        (6, 24, 2, 2),
-        (6, 32, 3, 2),
-        (6, 64, 4, 2),
-        (6, 96, 3, 1),
-        (6, 160, 3, 2),
-        (6, 320, 1, 1),
-    ]
-    stages: list[nn.Module] = [_with_norm(in_channels, 32, 3, nn.ReLU6, stride=2)]
-    before = 32
-    for expand, after, count, stride in table:
-        for later in range(count):
-            stages.append(
-                InvertedResidual(before, after, expand=expand, stride=1 if later else stride)
-            )
-            before = after
-    stages.append(_with_norm(before, 1280, 1, nn.ReLU6))
-    return Staged(stages, {1: 16, 3: 24, 6: 32, 13: 96, 18: 1280})
-
-
-def efficientnet_b0(in_channels: int) -> Backbone:
-    """Table 1 of Tan and Le 2019: expansion, kernel, first stride, channels, blocks."""
-    table = [
-        (1, 3, 1, 16, 1),
-        (6, 3, 2, 24, 2),
-        (6, 5, 2, 40, 2),
-        (6, 3, 2, 80, 3),
-        (6, 5, 1, 112, 3),
-        (6, 5, 2, 192, 4),
-        (6, 3, 1, 320, 1),
-    ]
-    stages: list[nn.Module] = [_with_norm(in_channels, 32, 3, nn.SiLU, stride=2)]
-    before = 32
-    for expand, kernel, stride, after, count in table:
-        blocks = []
-        for later in range(count):
-            blocks.append(
-                SqueezedResidual(
-                    before, after, expand=expand, kernel=kernel, stride=1 if later else stride
-                )
-            )
-            before = after
-        stages.append(nn.Sequential(*blocks))
-    stages.append(_with_norm(before, 1280, 1, nn.SiLU))
-    backbone = Staged(stages, {1: 16, 2: 24, 3: 40, 5: 112, 8: 1280})
-    backbone.why = "squeeze and excitation weights channels by their means of a tile"
-    return backbone
-
-
-BACKBONES: dict[str, Callable[[int], Backbone]] = {
-    "resnet18": partial(ResNet, counts=(2, 2, 2, 2), bottleneck=False),
-    "resnet34": partial(ResNet, counts=(3, 4, 6, 3), bottleneck=False),
-    "resnet50": partial(ResNet, counts=(3, 4, 6, 3), bottleneck=True),
-    "mobilenet_v2": mobilenet_v2,
-    "efficientnet_b0": efficientnet_b0,
-}
-"""From a name to a backbone of a number of input channels."""
-
-
-def backbone_of(name: object, in_channels: int) -> Backbone:
-    """A backbone with fresh weights. Raises ValueError for an unknown one, with those there are."""
-    if not isinstance(name, str) or name not in BACKBONES:
-        raise ValueError(f"no backbone is called {name!r}; there are: {', '.join(BACKBONES)}")
-    return BACKBONES[name](in_channels)
+def backbone_of(name: str, in_channels: int) -> Backbone:
+    """A backbone with fresh weights; `unetflow.networks.other_sizes.BACKBONES` are its names."""
+    return ResNet(name, in_channels) if name in RESNETS else Staged(name, in_channels)
 
 
 def _with_norm(

@@ -32,7 +32,7 @@ def convolutions(
     after: int,
     *,
     norm: str | None = None,
-    activation: str = "relu",
+    activation: str | None = "relu",
     kernel_size: int = 3,
     times: int = 2,
     padded: bool = True,
@@ -45,7 +45,7 @@ def convolutions(
         layers += [
             nn.Conv2d(channels, after, kernel_size, padding=padding, bias=bias),
             *NORMS[norm](after),
-            ACTIVATIONS[activation](True),
+            *([ACTIVATIONS[activation](True)] if activation else []),
         ]
     return nn.Sequential(*layers)
 
@@ -63,7 +63,7 @@ class Interpolated(nn.Module):
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, other C, 2 H, 2 W)."""
-        return twice(self.convolve(features_BCHW), "bilinear")
+        return enlarged(self.convolve(features_BCHW), linear=True)
 
 
 def way_up(kind: str, before: int, after: int) -> nn.Module:
@@ -73,11 +73,15 @@ def way_up(kind: str, before: int, after: int) -> nn.Module:
     return Interpolated(before, after)
 
 
-def twice(features_BCHW: Tensor, mode: str = "nearest") -> Tensor:
-    """Twice as high and wide. Corners are not aligned: aligned ones depend on the tile's size."""
-    align_corners = False if mode == "bilinear" else None
+def enlarged(features_BCHW: Tensor, factor: int = 2, *, linear: bool = False) -> Tensor:
+    """`factor` times as high and wide, by the nearest pixels or linear between them.
+
+    Corners are not aligned: where aligned ones lie depends on the tile's size.
+    """
+    if not linear:
+        return nn.functional.interpolate(features_BCHW, scale_factor=factor, mode="nearest")
     return nn.functional.interpolate(
-        features_BCHW, scale_factor=2, mode=mode, align_corners=align_corners
+        features_BCHW, scale_factor=factor, mode="bilinear", align_corners=False
     )
 
 
@@ -97,13 +101,14 @@ def centre(features_BCHW: Tensor, height: int, width: int) -> Tensor:
 def initialise(layer: nn.Module) -> None:
     """He et al. 2015: N(0, sqrt(2/N)), N the incoming nodes of one neuron; biases 0.
 
-    N is kernel area times input channels; of an up-convolution with stride 2 and kernel 2 each
-    output pixel sees one tap, so N is its input channels.
+    N is kernel area times input channels of a group; of an up-convolution each output pixel sees
+    kernel area / stride area of the taps.
     """
     if isinstance(layer, nn.ConvTranspose2d):
-        incoming = layer.in_channels
+        taps = math.prod(layer.kernel_size) // math.prod(layer.stride)
+        incoming = layer.in_channels // layer.groups * taps
     elif isinstance(layer, nn.Conv2d):
-        incoming = layer.in_channels // layer.groups * layer.kernel_size[0] * layer.kernel_size[1]
+        incoming = layer.in_channels // layer.groups * math.prod(layer.kernel_size)
     else:
         return
     nn.init.normal_(layer.weight, std=math.sqrt(2 / incoming))

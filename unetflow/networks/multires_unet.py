@@ -1,11 +1,10 @@
-"""MultiResUNet of Ibtehaz and Rahman 2020, figures 3 to 5 and table 1.
+"""MultiResUNet. Ibtehaz and Rahman 2020, figures 3 to 5 and table 1.
 
-Shape suffixes: B batch, C channels, K classes, H W of a patch or tile.
-
-A MultiRes block takes the place of two convolutions: three of 3x3 in a row, whose outputs lie side
-by side as those of 3x3, 5x5 and 7x7 would, beside a shortcut. A Res path, of convolutions with a
-shortcut each, takes the place of a copy from the encoder to the decoder.
-
+"MultiResUNet: Rethinking the U-Net architecture for multimodal biomedical image segmentation". A
+MultiRes block takes the place of two convolutions: three of 3x3 in a row, whose outputs lie side by
+side as those of 3x3, 5x5 and 7x7 would, beside a shortcut. A Res path, of convolutions with a
+shortcut each, takes the place of a copy from the encoder to the decoder. A level of U filters in a
+U-Net has W = alpha * U here, shared out to the convolutions of its blocks as W/6, W/3 and W/2.
 Differences to the paper:
 
 * Logits come from a convolution of 1x1 with a bias; in the authors' program batch normalisation
@@ -13,91 +12,58 @@ Differences to the paper:
 * Batch normalisations have a scale and a shift; in the authors' program those right after a
   convolution have a shift alone.
 * `norm` may be another one, or none.
+* Of a tile what zero padding reaches is cut away (`unetflow.networks.fitted`).
+
+With alpha 1.67 there are about as many parameters as in a padded U-Net of the same base: 7.3
+million at base 32 (7.8 million).
+
+Shape suffixes: B batch, C channels, K classes, H W of a patch or tile.
 """
+
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from unetflow.arguments import number_of
-from unetflow.networks.layers import (
-    NORMS,
-    PaddedNetwork,
-    built,
-    convolution,
-    initialise,
-    norm_of,
-    positive,
-    why_not_seamless,
-)
-
-SHARES = (0.167, 0.333, 0.5)  # 1/6, 1/3, 1/2 as the authors' program has them, rounded down
+from unetflow.networks.blocks import NORMS, convolutions, initialise
+from unetflow.networks.sizes import MultiResUNetOptions
 
 
-class MultiResUNet(PaddedNetwork):
-    """U-Net of MultiRes blocks: (B, C, H, W) -> (B, K, H, W), multiples of 2**depth px.
-
-    A level of U filters in a U-Net has W = alpha * U here, shared out to the convolutions of its
-    blocks as W/6, W/3 and W/2. With alpha 1.67 there are about as many parameters as in a padded
-    U-Net of the same base: 7.3 million at base 32 (7.8 million).
-    """
+class MultiResUNet(nn.Module):
+    """Logits (B, K, H, W) of images (B, C, H, W); H and W are multiples of 2**depth."""
 
     last_layer = "classify."
 
-    def __init__(
-        self,
-        in_channels: int = 1,
-        num_classes: int = 2,
-        base_channels: int = 32,
-        depth: int = 4,
-        alpha: float = 1.67,
-        norm: str | None = "batch",
-    ) -> None:
+    def __init__(self, options: MultiResUNetOptions) -> None:
         super().__init__()
-        self.in_channels, classes, base, depth = positive(
-            in_channels=in_channels,
-            num_classes=num_classes,
-            base_channels=base_channels,
-            depth=depth,
-        )
-        norm, self.why = norm_of(norm), why_not_seamless(norm)
-        self.step_px = 2**depth
-        nominal = [base * 2**level for level in range(depth + 1)]
-        shares = [shares_of(filters, alpha) for filters in nominal]
+        depth, norm = options.depth, options.norm
+        nominal = [options.base_channels * 2**level for level in range(depth + 1)]
+        shares = [options.shares(level) for level in range(depth + 1)]
         widths = [sum(each) for each in shares]
-        self.blocks = nn.ModuleList(
+        self.encoder = nn.ModuleList(
             MultiResBlock(before, share, norm)
-            for before, share in zip([self.in_channels, *widths], shares, strict=False)
+            for before, share in zip([options.in_channels, *widths], shares, strict=False)
         )
         self.paths = nn.ModuleList(
-            nn.Sequential(
-                *(
-                    ResidualConvolution(width if first else filters, filters, norm)
-                    for first in [True] + [False] * (depth - level - 1)
-                )
-            )
+            _path(width, filters, depth - level, norm)
             for level, (width, filters) in enumerate(zip(widths[:-1], nominal, strict=False))
         )
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(below, filters, kernel_size=2, stride=2)
             for below, filters in zip(widths[1:], nominal, strict=False)
         )
-        self.expanding = nn.ModuleList(
+        self.decoder = nn.ModuleList(
             MultiResBlock(2 * filters, share, norm)
             for filters, share in zip(nominal[:-1], shares, strict=False)
         )
-        self.classify = nn.Conv2d(widths[0], classes, kernel_size=1)
+        self.classify = nn.Conv2d(widths[0], options.num_classes, kernel_size=1)
         self.apply(initialise)
 
-    @property
-    def encoder(self) -> nn.Module:
-        """The blocks of the contracting path."""
-        return self.blocks
-
     def forward(self, image_BCHW: Tensor) -> Tensor:
-        """Logits of each class, as large as the input."""
-        self.check_size(image_BCHW)
+        """Logits of each class for every pixel."""
         features_BCHW, skipped = image_BCHW, []
-        for level, block in enumerate(self.blocks):
+        for level, block in enumerate(self.encoder):
             features_BCHW = block(features_BCHW)
             if level < len(self.paths):
                 skipped.append(self.paths[level](features_BCHW))
@@ -105,7 +71,7 @@ class MultiResUNet(PaddedNetwork):
         for level in reversed(range(len(self.paths))):
             features_BCHW = self.up[level](features_BCHW)  # twice as large
             features_BCHW = torch.cat([features_BCHW, skipped[level]], dim=1)
-            features_BCHW = self.expanding[level](features_BCHW)
+            features_BCHW = self.decoder[level](features_BCHW)
         logits_BKHW: Tensor = self.classify(features_BCHW)
         return logits_BKHW
 
@@ -116,9 +82,10 @@ class MultiResBlock(nn.Module):
     def __init__(self, before: int, shares: list[int], norm: str | None) -> None:
         super().__init__()
         width = sum(shares)
-        self.shortcut = convolution(before, width, norm, kernel=1, relu=False)
+        self.shortcut = _shortcut(before, width, norm)
         self.row = nn.ModuleList(
-            convolution(*pair, norm) for pair in zip([before, *shares], shares, strict=False)
+            convolutions(*pair, norm=norm, times=1, bias=norm is None)
+            for pair in zip([before, *shares], shares, strict=False)
         )
         self.inner = nn.Sequential(*NORMS[norm](width))
         self.outer = nn.Sequential(*NORMS[norm](width))
@@ -139,8 +106,8 @@ class ResidualConvolution(nn.Module):
 
     def __init__(self, before: int, after: int, norm: str | None) -> None:
         super().__init__()
-        self.shortcut = convolution(before, after, norm, kernel=1, relu=False)
-        self.convolve = convolution(before, after, norm)
+        self.shortcut = _shortcut(before, after, norm)
+        self.convolve = convolutions(before, after, norm=norm, times=1, bias=norm is None)
         self.outer = nn.Sequential(*NORMS[norm](after))
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
@@ -150,20 +117,17 @@ class ResidualConvolution(nn.Module):
         return result_BCHW
 
 
-def shares_of(filters: int, alpha: float) -> list[int]:
-    """Filters of the three convolutions in a block where a U-Net has `filters`.
-
-    Raises ValueError where one would have none.
-    """
-    shares = [int(number_of(alpha, "alpha") * filters * share) for share in SHARES]
-    if min(shares) < 1:
-        raise ValueError(
-            f"alpha {alpha} and base_channels {filters} give blocks of {shares} filters: each must "
-            "have 1 or more. Take a larger base, 4 or more at alpha 1.67."
-        )
-    return shares
+def build(**options: Any) -> MultiResUNet:
+    """Build it; options as of `MultiResUNetOptions`; ValueErrors name those there are."""
+    return MultiResUNet(MultiResUNetOptions.of("multires_unet", options))
 
 
-def build(**options: object) -> MultiResUNet:
-    """Build the network; options as of `MultiResUNet`. Raises ValueError that names them."""
-    return built(MultiResUNet, options)
+def _path(before: int, after: int, length: int, norm: str | None) -> nn.Sequential:
+    pairs = pairwise([before] + [after] * length)
+    return nn.Sequential(*(ResidualConvolution(*pair, norm) for pair in pairs))
+
+
+def _shortcut(before: int, after: int, norm: str | None) -> nn.Sequential:
+    return convolutions(
+        before, after, norm=norm, activation=None, kernel_size=1, times=1, bias=norm is None
+    )

@@ -1,7 +1,8 @@
 """The options of a network: names, defaults and what each may be, without PyTorch.
 
-A network declares a frozen dataclass of `Options`; its fields are made by `whole`, `one_of` and
-`share`. From them its sizes follow, so that a config is checked without building anything.
+A network declares a frozen dataclass of `Options`; its fields are made by `whole`, `wholes`,
+`one_of`, `share` and `factor`. From them its sizes follow, so that a config is checked without
+building anything.
 """
 
 import difflib
@@ -34,6 +35,20 @@ def whole(default: int, *, least: int = 1, most: int | None = None) -> Any:
     return field(default=default, metadata={"check": check})
 
 
+def wholes(*default: int) -> Any:
+    """An option that is a list of whole numbers, 1 or more each."""
+
+    def check(value: object, name: str) -> tuple[int, ...]:
+        every = value if isinstance(value, list | tuple) else []
+        if not every:
+            raise ValueError(
+                f"{name} is {value!r}: must be a list of whole numbers, such as [4, 5]"
+            )
+        return tuple(whole_number_of(each, f"{name}[{k}]", least=1) for k, each in enumerate(every))
+
+    return field(default=default, metadata={"check": check})
+
+
 def one_of(default: object, choices: Sequence[object]) -> Any:
     """An option that is one of a few."""
 
@@ -52,6 +67,17 @@ def share(default: float) -> Any:
     def check(value: object, name: str) -> float:
         if not 0 <= (number := number_of(value, name)) < 1:
             raise ValueError(f"{name} is {value}: must lie in [0, 1), usually 0 to 0.5.")
+        return number
+
+    return field(default=default, metadata={"check": check})
+
+
+def factor(default: float) -> Any:
+    """An option that is a number above 0."""
+
+    def check(value: object, name: str) -> float:
+        if (number := number_of(value, name)) <= 0:
+            raise ValueError(f"{name} is {value}: must be above 0, usually about {default:g}.")
         return number
 
     return field(default=default, metadata={"check": check})

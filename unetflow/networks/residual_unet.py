@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unetflow.networks.blocks import ACTIVATIONS, NORMS, initialise, twice
+from unetflow.networks.blocks import ACTIVATIONS, NORMS, enlarged, initialise
 from unetflow.networks.sizes import ResidualUNetOptions
 
 
@@ -92,7 +92,7 @@ class ResidualUNet(nn.Module):
             skipped.append(features_BCHW)
         features_BCHW = skipped.pop()
         for unit in reversed(self.decoder):
-            merged_BCHW = torch.cat([twice(features_BCHW), skipped.pop()], dim=1)
+            merged_BCHW = torch.cat([enlarged(features_BCHW), skipped.pop()], dim=1)
             features_BCHW = unit(merged_BCHW)
         logits_BKHW: Tensor = self.classify(features_BCHW)
         return logits_BKHW

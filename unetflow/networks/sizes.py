@@ -1,4 +1,4 @@
-"""What each network takes and which sizes follow: options and receptive field, without PyTorch.
+"""What each U-Net takes and which sizes follow: options and receptive field, without PyTorch.
 
 Each class has the options of the module of its name, and makes its last map as the layers there do;
 tests hold that the network that is built has the same. `values_per_px` are twice the values that
@@ -10,11 +10,21 @@ nothing back.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unetflow.networks.options import ACTIVATIONS, KERNELS, NORMS, Options, one_of, share, whole
+from unetflow.networks.options import (
+    ACTIVATIONS,
+    KERNELS,
+    NORMS,
+    Options,
+    factor,
+    one_of,
+    share,
+    whole,
+)
 from unetflow.tiles.receptive_field import Map
 
 WAYS_UP = ("transposed", "interpolated")
 MERGES = ("concatenate", "add")
+SHARES = (0.167, 0.333, 0.5)  # of MultiRes: 1/6, 1/3, 1/2 as in the authors' program, rounded down
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +152,46 @@ class AttentionUNetOptions(Options):
     def values_per_px(self) -> float:
         """Both maps that are concatenated and their result, on the first level."""
         return 8 * self.base_channels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultiResUNetOptions(Options):
+    """Of `unetflow.networks.multires_unet`."""
+
+    paper: ClassVar[str] = "Ibtehaz and Rahman 2020"
+
+    base_channels: int = whole(32)
+    depth: int = whole(4, most=8)
+    alpha: float = factor(1.67)
+    norm: str | None = one_of("batch", NORMS)
+
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
+        if min(self.shares(0)) < 1:
+            raise ValueError(
+                f"alpha {self.alpha:g} and base_channels {self.base_channels} give blocks of "
+                f"{self.shares(0)} filters: each must have 1 or more. Take a larger base, 4 or "
+                "more at alpha 1.67."
+            )
+
+    def shares(self, level: int) -> list[int]:
+        """Filters of the three convolutions of a block, where a U-Net has base * 2**level."""
+        return [int(self.alpha * self.base_channels * 2**level * share) for share in SHARES]
+
+    def seen(self) -> Map:
+        """Blocks of three convolutions; what is skipped passes the more, the finer it is."""
+        here, skipped = Map(), []
+        for level in range(self.depth + 1):
+            here = here.window(2, 2) if level else here
+            here = here.same(times=3)
+            skipped.append(here.same(times=self.depth - level))
+        for kept in reversed(skipped[:-1]):
+            here = here.enlarged().joined(kept).same(times=3)
+        return here
+
+    def values_per_px(self) -> float:
+        """What is concatenated, with its halves, beside a shortcut, on the first level."""
+        return 4 * (2 * self.base_channels + 2 * sum(self.shares(0)))
 
 
 def _unit(here: Map, *, stride: int) -> Map:

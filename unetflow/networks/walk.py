@@ -124,10 +124,12 @@ def _fitting(found: Walk, size_px: int) -> Geometry | None:
         return None
     try:
         geometry = found.geometry(padded=padded)
+        if padded:  # which may be less than its halo
+            return geometry
         sizes = tuple(geometry.output_px(size_px, axis) for axis in range(AXES))
     except ValueError:
         return None
-    return geometry if padded or sizes == found.shape else None
+    return geometry if sizes == found.shape else None
 
 
 # One operation
