@@ -66,14 +66,19 @@ def _check_pretrained(settings: Settings, channels: Mapping[str, int]) -> None:
         path = experiment["pretrained"]
         if path is None or Path(path).is_relative_to(settings.config["results"]):
             continue
-        from unetflow.networks.initial_weights import check_network  # seconds of torch, as below
-        from unetflow.networks.model_file import load_model
+        from unetflow.networks.backbones import backbone_of  # seconds of torch, as below
+        from unetflow.networks.initial_weights import check_network
+        from unetflow.networks.model_file import is_model_file, load_model
 
+        wanted, own = channels.get(experiment["dataset"]), experiment["network"]
         try:
+            if "backbone" in own and not is_model_file(path):
+                backbone_of(own["backbone"], wanted or 1).load_weights(path)
+                continue
             _, model = load_model(path)
             theirs = model["network"]
-            wanted = {"in_channels": channels.get(experiment["dataset"], theirs["in_channels"])}
-            check_network(path, theirs | experiment["network"] | wanted, theirs)
+            seen = {"in_channels": wanted or theirs["in_channels"]}
+            check_network(path, theirs | own | seen, theirs)
         except ModelError as error:
             problems.append(f"\n  - config: experiments.{name}.pretrained: {error}")
     if problems:

@@ -10,6 +10,7 @@ stochastic depth). Weights start as in He et al. 2015.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,12 @@ class Backbone(nn.Module):
     def forward(self, image_BCHW: Tensor) -> list[Tensor]:
         """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size."""
         raise NotImplementedError
+
+    def load_weights(self, path: str | Path) -> None:
+        """Take over a file of weights that is no model of unetflow; as `load_backbone`."""
+        from unetflow.networks.backbone_weights import load_backbone  # which needs this module
+
+        load_backbone(self, path)
 
 
 class ResNet(Backbone):

@@ -13,11 +13,15 @@ it says hangs on the zeros:
 So it runs on a tile that is larger by its receptive field, and what zeros may reach is cut away.
 """
 
+import copy
 import logging
+import math
 from collections.abc import Callable, Mapping
 from typing import cast
 
+import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from unetflow.networks.blocks import centre
 from unetflow.networks.gradients import geometry_by_gradients
@@ -26,6 +30,8 @@ from unetflow.networks.walk import Untraceable, geometry_of_module, on_no_device
 from unetflow.tiles.geometry import Geometry
 
 log = logging.getLogger(__name__)
+
+TILE_PX = 512  # that work is counted for where it hangs on the tile
 
 
 class Fitted(Network):
@@ -92,14 +98,23 @@ def computed_geometry(make: Callable[[], nn.Module], options: Mapping[str, objec
 
 
 def multiply_adds_per_px(network: Network) -> float | None:
-    """Multiply-adds of convolutions for each output pixel of an image without end.
+    """Multiply-adds for each output pixel of an image without end, in convolutions.
 
-    None where the network is not traced.
+    Where the network is not traced, those of all layers for each pixel of a tile of `TILE_PX`;
+    None where these cannot be counted.
     """
     try:
         return walk(network, network.in_channels, network.geometry.smallest_input_px).multiply_adds
     except Untraceable:
+        pass
+    sizes = [network.geometry.input_px(TILE_PX, axis) for axis in range(2)]
+    bare = copy.deepcopy(network).to("meta").eval()
+    try:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            bare(torch.empty(1, network.in_channels, *sizes, device="meta"))
+    except Exception:  # of a network of a user's own
         return None
+    return float(counter.get_total_flops() / 2 / math.prod(sizes))  # which counts each as two
 
 
 def _last_of(module: nn.Module) -> str:

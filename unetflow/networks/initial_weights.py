@@ -11,7 +11,7 @@ from torch import nn
 
 from unetflow import networks
 from unetflow.errors import ModelError
-from unetflow.networks.model_file import ModelDescription, load_model
+from unetflow.networks.model_file import ModelDescription, is_model_file, load_model
 from unetflow.networks.network import Network
 
 log = logging.getLogger(__name__)
@@ -41,9 +41,22 @@ def start_from(
 ) -> None:
     """Take over the weights of a model file, all but the last layer where the classes differ.
 
+    An encoder with a method `load_weights` takes files of others, too: of a backbone its weights.
     `freeze` keeps those of the encoder as they are. Raises ModelError where the network
     or the channels are others.
     """
+    load_weights = getattr(network.encoder, "load_weights", None)
+    if load_weights and not is_model_file(path):
+        load_weights(path)
+        log.info("%s: weights of the encoder; all else starts anew", path)
+    else:
+        _start_from_model(path, network, description)
+    if freeze:
+        for tensor in network.encoder.parameters():
+            tensor.requires_grad_(False)
+
+
+def _start_from_model(path: str | Path, network: Network, description: ModelDescription) -> None:
     given, of = load_model(path)
     check_network(path, description["network"], of["network"])
     weights = given.state_dict()
@@ -52,9 +65,6 @@ def start_from(
         last = network.last_layer
         weights = {name: of for name, of in weights.items() if not name.startswith(last)}
     network.load_state_dict(weights, strict=False)
-    if freeze:
-        for tensor in network.encoder.parameters():
-            tensor.requires_grad_(False)
 
 
 def check_network(

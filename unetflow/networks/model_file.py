@@ -71,6 +71,15 @@ def load_model(path: str | Path) -> tuple[Network, ModelDescription]:
     return network, description
 
 
+def is_model_file(path: str | Path) -> bool:
+    """Whether a file says that it is a model of unetflow; what is in it is not looked at."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return KEY in (file.metadata() or {})
+    except FAULTS:
+        return False
+
+
 def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """The description as it stands in the file, with checksums, and the weights."""
     if not Path(path).stat().st_size:
