@@ -1,5 +1,6 @@
 """A network of another geometry goes through prediction and training: none of it knows a U-Net."""
 
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ HALO_PX = 12
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = networks.Registered("three_convolutions")
-    monkeypatch.setitem(networks.NETWORKS, "three", entry)
+    installed = EntryPoints([EntryPoint("three", "three_convolutions", networks.GROUP)])
+    monkeypatch.setattr(networks, "entry_points", installed.select)
 
 
 def three(**options: Any) -> Network:

@@ -473,14 +473,15 @@ def test_names_that_would_be_paths_are_refused(config: dict[str, Any], name: str
 def test_every_network_is_named_by_one_word_and_completed(
     config: dict[str, Any], name: str
 ) -> None:
-    config["experiments"]["unet"]["network"] = {"name": name, "base_channels": 8}
+    given = {} if name == "fpn" else {"base_channels": 8}
+    config["experiments"]["unet"]["network"] = {"name": name, **given}
     config["experiments"]["unet"]["recipe"] = {"tile_px": geometry_of(name).input_px(32)}
     network = read(config).config["experiments"]["unet"]["network"]
     assert network == {
         "name": name,
         **{
             option: value
-            for option, value in options_of(name, base_channels=8).items()
+            for option, value in options_of(name, **given).items()
             if option not in ("in_channels", "num_classes")
         },
     }
@@ -489,7 +490,7 @@ def test_every_network_is_named_by_one_word_and_completed(
 @pytest.mark.parametrize(
     ("network", "problem"),
     [
-        ({"name": "unot"}, "network: no network is called 'unot'; there are: unet, unet_padded"),
+        ({"name": "unot"}, "network: no network is called 'unot'; there are: attention_unet, ba"),
         ({"name": "residual_unet", "kernel_size": 5}, "residual_unet has no option 'kernel_size'"),
         ({"name": "unet", "depth": "3"}, "network: depth is '3' .*: must be a whole number"),
         ({"name": "unet", "num_classes": 3}, "network: num_classes follows from the dataset"),

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from unetflow.errors import ModelError
+from unetflow.networks.backbone_sizes import BACKBONES
 from unetflow.networks.backbone_weights import load_backbone, of_channels
 from unetflow.networks.backbones import Backbone, backbone_of
-from unetflow.networks.other_sizes import BACKBONES
 
 # With their classifier, as published by torchvision.
 PUBLISHED = {

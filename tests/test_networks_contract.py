@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from unetflow.errors import ModelError
-from unetflow.networks import NETWORKS, build, geometry_of, options_of
+from unetflow.networks import NETWORKS, build, declared_of, geometry_of, options_of
 from unetflow.networks.initial_weights import start_from
 from unetflow.networks.model_file import ModelDescription, load_model, save_model
 from unetflow.networks.walk import on_no_device, walk
@@ -126,7 +126,7 @@ def test_an_option_that_is_not_possible_is_refused(option: str, given: Any, mess
 def test_a_halo_that_is_too_small_or_too_large_breaks_the_checks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said = NETWORKS["unet_padded"].options
+    said = declared_of("unet_padded")
     assert said is not None
     true = said(**SMALL).geometry()
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from unetflow.networks.multires_unet import MultiResBlock, build
-from unetflow.networks.sizes import MultiResUNetOptions
+from unetflow.networks.sizes.multires_unet import MultiResUNetOptions
 
 PUBLISHED = 7_262_750  # table 3 of the paper: three channels, one class
 

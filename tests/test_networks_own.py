@@ -96,7 +96,7 @@ def test_it_comes_by_an_entry_point_too() -> None:
         ("mine.gone", "network mine.gone: there is no module 'mine.gone'; install it"),
         ("gone.net", "there is no module 'gone'"),
         ("mine.none", r"module mine.none has no function build\(\*\*options\)"),
-        ("gone", "no network is called 'gone'; there are: unet, .*of_mine; of one of your own"),
+        ("gone", "no network is called 'gone'; there are: .*, unet, .*of_mine; of one of your own"),
     ],
 )
 def test_one_that_is_not_there_is_refused(name: str, message: str) -> None:

@@ -163,8 +163,18 @@ def test_an_edit_in_a_metrics_module_changes_calibration_and_evaluation(copy: Pa
 
 
 def test_an_edit_in_the_network_changes_training_and_prediction(copy: Path) -> None:
-    edited = changed_by(copy, "unetflow/networks/unet.py", "kernel_size=3", "kernel_size=5")
+    edited = changed_by(copy, "unetflow/networks/unet.py", "padded=False", "padded=True")
     assert edited == {"train", "predict"}
+    edited = changed_by(copy, "unetflow/networks/sizes/unet.py", "whole(64)", "whole(32)")
+    assert edited == {"train", "predict"}
+
+
+def test_another_network_edited_or_added_changes_nothing(copy: Path) -> None:
+    assert not changed_by(copy, "unetflow/networks/fcn.py", "nn.MaxPool2d(2)", "nn.MaxPool2d(3)")
+    assert not changed_by(copy, "unetflow/networks/sizes/fcn.py", "whole(64)", "whole(32)")
+    first = digests(copy)
+    (copy / "unetflow/networks/sizes/mine.py").write_text("OPTIONS = None\n")
+    assert digests(copy) == first
 
 
 @pytest.mark.slow

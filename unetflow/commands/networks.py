@@ -80,11 +80,11 @@ def _row(name: str, options: dict[str, Any]) -> tuple[str, ...]:
 
 def _paper(name: str) -> str:
     """Where a network is from; of one of a user's own the first line of its module."""
-    declared = networks.paper_of(name)
-    if declared is None:
-        text = inspect.getdoc(import_module(networks.module_of(name))) or "its own"
-        declared = text.partition("\n")[0].rstrip(".")
-    return declared
+    declared = networks.declared_of(name)
+    if declared is not None:
+        return declared.paper
+    text = inspect.getdoc(import_module(networks.module_of(name))) or "its own"
+    return text.partition("\n")[0].rstrip(".")
 
 
 def _seamless(geometry: Geometry) -> str:

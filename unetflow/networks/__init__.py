@@ -11,12 +11,12 @@ is one, else it is computed from the network.
 
 import importlib
 import inspect
-from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from unetflow.networks import other_sizes, sizes
+from unetflow.networks import sizes
 from unetflow.networks.options import Options, refuse_unknown
 from unetflow.tiles.geometry import Geometry
 
@@ -26,28 +26,8 @@ if TYPE_CHECKING:
 GROUP = "unetflow.networks"  # of entry points
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """Where a network is, and its options; without them they are what its `build` takes."""
-
-    module: str
-    options: type[Options] | None = None
-
-
-NETWORKS = {
-    "unet": Registered("unetflow.networks.unet", sizes.UNetOptions),  # the paper's
-    "unet_padded": Registered("unetflow.networks.unet_padded", sizes.UNetPaddedOptions),
-    "residual_unet": Registered("unetflow.networks.residual_unet", sizes.ResidualUNetOptions),
-    "attention_unet": Registered("unetflow.networks.attention_unet", sizes.AttentionUNetOptions),
-    "multires_unet": Registered("unetflow.networks.multires_unet", sizes.MultiResUNetOptions),
-    "backbone_unet": Registered("unetflow.networks.backbone_unet", other_sizes.BackboneUNetOptions),
-    "unetr": Registered("unetflow.networks.unetr", other_sizes.UNETROptions),
-    "fcn": Registered("unetflow.networks.fcn", other_sizes.FCNOptions),
-    "fpn": Registered("unetflow.networks.fpn", other_sizes.FPNOptions),
-    "sliding_window": Registered(
-        "unetflow.networks.sliding_window", other_sizes.SlidingWindowOptions
-    ),
-}
+NETWORKS = tuple(each.name for each in iter_modules(sizes.__path__))
+"""Ours: what has a module in `unetflow.networks.sizes`. A list here would be in every digest."""
 
 
 def build(name: str, **options: Any) -> "Network":
@@ -68,7 +48,7 @@ def geometry_of(name: str, **options: Any) -> Geometry:
     Raises ValueError for an unknown name or option, with those there are.
     """
     complete = options_of(name, **options)
-    declared = _registered(name).options
+    declared = declared_of(name)
     if declared is not None:
         return declared(**complete).geometry()
     key = f"{name} {sorted(complete.items())!r}"
@@ -82,7 +62,7 @@ def options_of(name: str, **options: Any) -> dict[str, Any]:
 
     Raises ValueError for an unknown name or option, with those there are.
     """
-    declared = _registered(name).options
+    declared = declared_of(name)
     if declared is not None:
         return declared.of(name, options).as_dict()
     taken = inspect.signature(_module(name).build).parameters.values()
@@ -92,38 +72,39 @@ def options_of(name: str, **options: Any) -> dict[str, Any]:
     return defaults | options
 
 
+def declared_of(name: str) -> type[Options] | None:
+    """The options of a network of ours; None for a user's own, whose `build` takes them.
+
+    Raises ValueError for an unknown name.
+    """
+    if module_of(name) != f"{__name__}.{name}":
+        return None
+    declared: type[Options] = importlib.import_module(f"{__name__}.sizes.{name}").OPTIONS
+    return declared
+
+
 def module_of(name: str) -> str:
     """The module that a network is built by. Raises ValueError for an unknown name."""
-    return _registered(name).module
-
-
-def names() -> list[str]:
-    """The networks there are: ours, and those of installed packages."""
-    return [*NETWORKS, *sorted(entry_points(group=GROUP).names - NETWORKS.keys())]
-
-
-def paper_of(name: str) -> str | None:
-    """Where a network of ours is from; None for a user's own. Raises ValueError for no network."""
-    declared = _registered(name).options
-    return None if declared is None else declared.paper
-
-
-def _registered(name: str) -> Registered:
     if isinstance(name, str):
         if name in NETWORKS:
-            return NETWORKS[name]
+            return f"{__name__}.{name}"
         for entry in entry_points(group=GROUP, name=name):
-            return Registered(entry.module)
+            return entry.module
         if "." in name:
-            return Registered(name)
+            return name
     raise ValueError(
         f"no network is called {name!r}; there are: {', '.join(names())}; of one of your own give "
         "the module, such as package.module"
     )
 
 
+def names() -> list[str]:
+    """The networks there are: ours, and those of installed packages."""
+    return [*NETWORKS, *sorted(entry_points(group=GROUP).names - {*NETWORKS})]
+
+
 def _module(name: str) -> ModuleType:
-    module = _registered(name).module
+    module = module_of(name)
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from unetflow.networks.blocks import convolutions, enlarged, initialise
-from unetflow.networks.sizes import AttentionUNetOptions
+from unetflow.networks.sizes.attention_unet import AttentionUNetOptions
 
 
 class Gate(nn.Module):

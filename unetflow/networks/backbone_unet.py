@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from unetflow.networks.backbones import backbone_of
 from unetflow.networks.blocks import convolutions, initialise
-from unetflow.networks.other_sizes import BackboneUNetOptions
+from unetflow.networks.sizes.backbone_unet import BackboneUNetOptions
 
 
 class BackboneUNet(nn.Module):

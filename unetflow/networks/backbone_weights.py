@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from unetflow.errors import ModelError
+from unetflow.networks.backbone_sizes import BACKBONES
 from unetflow.networks.backbones import Backbone, backbone_of
-from unetflow.networks.other_sizes import BACKBONES
 
 TORCH = (b"PK", b"\x80\x02")  # first bytes of what torch.save writes, now and before 1.6
 

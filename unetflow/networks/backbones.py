@@ -15,15 +15,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from unetflow.networks.blocks import initialise
-from unetflow.networks.other_sizes import (
+from unetflow.networks.backbone_sizes import (
     RESNETS,
     SQUEEZED,
     STAGED,
     TOP_CHANNELS,
     Stage,
-    backbone_widths,
+    widths_of,
 )
+from unetflow.networks.blocks import initialise
 
 
 class Backbone(nn.Module):
@@ -52,7 +52,7 @@ class ResNet(Backbone):
     def __init__(self, name: str, in_channels: int) -> None:
         super().__init__()
         counts, bottleneck = RESNETS[name]
-        self.widths = backbone_widths(name)
+        self.widths = widths_of(name)
         self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
@@ -127,7 +127,7 @@ class Staged(Backbone):
         super().__init__()
         squeezed = name == SQUEEZED
         activation = nn.SiLU if squeezed else nn.ReLU6
-        self.widths = backbone_widths(name)
+        self.widths = widths_of(name)
         stages: list[nn.Module] = [_with_norm(in_channels, 32, 3, activation, stride=2)]
         handed_out, before = [], 32
         for stage in STAGED[name]:
@@ -216,7 +216,7 @@ class SqueezeExcitation(nn.Module):
 
 
 def backbone_of(name: str, in_channels: int) -> Backbone:
-    """A backbone with fresh weights; `unetflow.networks.other_sizes.BACKBONES` are its names."""
+    """A backbone with fresh weights; `unetflow.networks.backbone_sizes.BACKBONES` are its names."""
     return ResNet(name, in_channels) if name in RESNETS else Staged(name, in_channels)
 
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from unetflow.networks.blocks import convolutions, enlarged, initialise
-from unetflow.networks.other_sizes import VGG16, VGG16_WIDTHS, FCNOptions
+from unetflow.networks.sizes.fcn import VGG16, VGG16_WIDTHS, FCNOptions
 
 
 class FCN(nn.Module):

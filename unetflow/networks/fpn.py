@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from unetflow.networks.backbones import backbone_of
 from unetflow.networks.blocks import convolutions, enlarged, initialise
-from unetflow.networks.other_sizes import FPNOptions
+from unetflow.networks.sizes.fpn import FPNOptions
 
 
 class FPN(nn.Module):

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from unetflow.networks.blocks import NORMS, convolutions, initialise
-from unetflow.networks.sizes import MultiResUNetOptions
+from unetflow.networks.sizes.multires_unet import MultiResUNetOptions
 
 
 class MultiResUNet(nn.Module):

@@ -16,6 +16,7 @@ from unetflow.tiles.receptive_field import Map, geometry_along
 
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu")
 KERNELS = (3, 5, 7, 9, 11)
+WAYS_UP = ("transposed", "interpolated")
 NORMS = (None, "batch", "instance", "group")
 BY_TILE = {
     "instance": "instance normalisation takes the mean and deviation of a tile",

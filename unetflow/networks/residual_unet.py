@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from unetflow.networks.blocks import ACTIVATIONS, NORMS, enlarged, initialise
-from unetflow.networks.sizes import ResidualUNetOptions
+from unetflow.networks.sizes.residual_unet import ResidualUNetOptions
 
 
 class Unit(nn.Module):

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from unetflow.networks.blocks import initialise
 from unetflow.networks.network import Network
-from unetflow.networks.other_sizes import SlidingWindowOptions
+from unetflow.networks.sizes.sliding_window import SlidingWindowOptions
 
 PATCHES_AT_ONCE = 128  # 48 maps of 92x92 px of each: 200 MB
 

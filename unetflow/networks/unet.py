@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from unetflow.networks.blocks import centre, convolutions, initialise, way_up
 from unetflow.networks.network import Network
-from unetflow.networks.sizes import UNetOptions
+from unetflow.networks.sizes.unet import UNetOptions
 
 
 class UNet(Network):

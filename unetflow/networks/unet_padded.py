@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from unetflow.networks.blocks import convolutions, initialise, way_up
-from unetflow.networks.sizes import UNetPaddedOptions
+from unetflow.networks.sizes.unet_padded import UNetPaddedOptions
 
 
 class UNetPadded(nn.Module):

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from unetflow.networks.blocks import convolutions, initialise
-from unetflow.networks.other_sizes import UNETROptions
+from unetflow.networks.sizes.unetr import UNETROptions
 
 WIDER = 4  # times the channels of a token, in a layer's hidden one
 DEVIATION = 0.02  # of the transformer's first weights
