@@ -80,14 +80,16 @@ def tiles_mb(geometry: Geometry, threads: int) -> int:
     return 2000 + math.ceil(threads * tile_bytes / SHARE_OF_TILES / 1e6)
 
 
-def refining_mb(crf: CrfConfig | None, shape: Sequence[int], classes: int, *, threads: int) -> int:
+def refining_mb(
+    crf: CrfConfig | None, shape: Sequence[int], classes: int, *, shard_px: int, threads: int
+) -> int:
     """Memory for a refined foreground: for each thread a shard, and the chunks around it.
 
     `shape` is that of the image, (C, Y, X). What a CRF computes at once is a piece of 256 px and
     its halo, with the kernel to each neighbour.
     """
     planes = shape[0] + 3 * classes  # read, refined, and as it is stored
-    side_px = min(2 * SHARD_PX, max(shape[1:]))
+    side_px = min(shard_px + SHARD_PX, max(shape[1:]))
     values = planes * side_px**2
     if crf is not None:
         wide_px = PIECE_PX + 2 * crf["iterations"] * crf["radius_px"]

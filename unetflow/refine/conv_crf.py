@@ -111,7 +111,8 @@ def _pairs(image_CYX: np.ndarray, how: Crf) -> Iterator[Pair]:
 
 def _offsets(radius: int) -> list[tuple[int, int]]:
     """(rows, columns) to all neighbours within a radius, and to the pixel itself."""
-    return list(itertools.product(range(-radius, radius + 1), repeat=2))
+    along = range(-radius, radius + 1)
+    return list(itertools.product(along, along))
 
 
 def _gaussian(sigma_px: float, radius: int) -> dict[tuple[int, int], float]:

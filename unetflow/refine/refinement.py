@@ -21,6 +21,7 @@ from unetflow.tiles.mirror import read_mirrored
 from unetflow.tiles.regions import Region, shard_grid, shard_region
 
 PIECE_PX = 256  # side of what is computed at once: its kernels stay in a processor's cache
+BY_DEFAULT = Crf()
 TRUNCATE = 4.0  # deviations at which a Gaussian ends, as SciPy has it
 
 
@@ -97,7 +98,7 @@ def smoothed(foreground_KYX: ArrayLike, sigma_px: float) -> np.ndarray:
     return _whole(_foreground(foreground_KYX), None, Refinement(smooth_px=sigma_px))
 
 
-def crf(foreground_KYX: ArrayLike, image_CYX: ArrayLike, how: Crf = Crf()) -> np.ndarray:
+def crf(foreground_KYX: ArrayLike, image_CYX: ArrayLike, how: Crf = BY_DEFAULT) -> np.ndarray:
     """Foreground (K, Y, X) after the steps of a CRF that compares the pixels of an image, float32.
 
     `image_CYX` holds floats, normalised to a deviation of about 1 a channel; `how` says the rest.

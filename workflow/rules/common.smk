@@ -417,8 +417,8 @@ def memory_of_refine(wildcards, input, threads, attempt):
     """Memory [MB] of the rule that refines foregrounds."""
     shapes = shapes_of(input.images) or [[3, 1024, 1024]]
     classes = classes_of(wildcards)
-    most = max(refining_mb(REFINE["crf"], shape, classes, threads=threads) for shape in shapes)
-    return attempt * most
+    how = {"shard_px": PREDICT["shard_px"], "threads": threads}
+    return attempt * max(refining_mb(REFINE["crf"], shape, classes, **how) for shape in shapes)
 
 
 def runtime_of_refine(wildcards, input, attempt):
