@@ -76,7 +76,7 @@ def by_loops(foreground: np.ndarray, image: np.ndarray, how: Crf) -> np.ndarray:
             after[:, y, x] = np.exp(energy - energy.max())
             after[:, y, x] /= after[:, y, x].sum()
         shares = after
-    return shares[1:]
+    return np.asarray(shares[1:])
 
 
 @pytest.mark.parametrize(("classes", "height", "width"), [(1, 9, 11), (3, 8, 7), (2, 1, 6)])

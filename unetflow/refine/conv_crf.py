@@ -31,7 +31,8 @@ class Crf:
     """Iterations, radius and both kernels.
 
     Iterations, the radius (a filter of 7 px), both distances and the intensity (13 gray values,
-    where the deviation is 58) are those of the paper. Weights are ours.
+    where the deviation is 58) are those of the paper. Weights are ours: with the paper's 10 and 3
+    touching objects merge (benchmarks/results/refine.md).
     """
 
     iterations: int = 5
@@ -39,7 +40,7 @@ class Crf:
     appearance_weight: float = 3.0  # w1
     appearance_px: float = 80.0  # deviation of a
     appearance_intensity: float = 0.22  # s, in deviations of the image's channel
-    smoothness_weight: float = 1.0  # w2
+    smoothness_weight: float = 0.0  # w2
     smoothness_px: float = 3.0  # deviation of b
 
     @property
