@@ -100,7 +100,7 @@ def refining_mb(
 def refining_minutes(crf: CrfConfig | None, classes: int) -> float:
     """Time that a gigapixel may take: a CRF's grows with neighbours, iterations and classes.
 
-    Four to six times what one thread needed (benchmarks/results/refine.md).
+    Five to seven times what one thread needed (benchmarks/results/refine.md).
     """
     messages = _neighbours(crf) * crf["iterations"] * classes if crf is not None else 0
     return 10 + 0.2 * messages

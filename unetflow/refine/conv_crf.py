@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 LEAST = np.float32(0.5 / 255)  # of a probability: half a step of how it is stored
+LEAST_EXPONENT = np.float32(-50)  # of a kernel: subnormal numbers are slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ def _pairs(image_CYX: np.ndarray, how: Crf) -> Iterator[Pair]:
             )
             differences += np.square(step, out=step)
         differences *= factor
+        np.maximum(differences, LEAST_EXPONENT, out=differences)
         kernel = np.exp(differences, out=differences)
         kernel *= np.float32(how.appearance_weight * appearance[rows, columns])
         kernel += np.float32(how.smoothness_weight * smoothness[rows, columns])
