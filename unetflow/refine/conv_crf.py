@@ -6,8 +6,8 @@ farther than the radius along each axis, itself excluded:
 
     k(i, j) = w1 a(i - j) exp(-|I_i - I_j|^2 / (2 s^2)) + w2 b(i - j)
 
-with Gaussians a and b of the distance, each 1 in sum. (In the paper they are 1 at distance 0, so
-that its weights mean another thing at each radius; here w1 + w2 is the most that neighbours can add
+with Gaussians a and b of the distance, each 1 in sum. (Theirs are 1 at distance 0, so that weights
+mean another thing at each radius; here w1 + w2 is the most that neighbours can add
 to the log odds.) A step is Q_l ~ p_l exp(sum_j k(i, j) Q_l(j)), normalised over the classes, of
 which background is one.
 
@@ -31,9 +31,10 @@ LEAST_EXPONENT = np.float32(-50)  # of a kernel: subnormal numbers are slow
 class Crf:
     """Iterations, radius and both kernels.
 
-    Iterations, the radius (a filter of 7 px), both distances and the intensity (13 gray values,
-    where the deviation is 58) are those of the paper. Weights are ours: with the paper's 10 and 3
-    touching objects merge (benchmarks/results/refine.md).
+    Iterations, both distances and the intensity (13 gray values, where the deviation is 58) are
+    those of the authors' code, whose filter has 11 px at a quarter of the resolution. The radius, a
+    filter of 7 px at full resolution, and the weights are ours: with their 10 and 3 touching
+    objects merge (benchmarks/results/refine.md).
     """
 
     iterations: int = 5
