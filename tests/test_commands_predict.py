@@ -195,7 +195,9 @@ def test_instances_are_made_of_what_is_smoothed(
     assert np.abs(found - wanted).max() < 0.5 / 255 + 1e-6
     labels = np.asarray(read_array(files[2], "labels/instances/0")[:])
     np.testing.assert_array_equal(labels, label_instances(found[0], threshold=0.45))
+    assert (Path(files[2]) / "refined_1").exists()
     assert run("predict", [*files, "--threshold", "0.45"]) == 0
+    assert not list(Path(files[2]).glob("refined*"))
     again = np.asarray(read_array(files[2], "labels/instances/0")[:])
     plain = label_instances(read_foreground(files[2])[0], threshold=0.45)
     np.testing.assert_array_equal(again, plain)

@@ -33,6 +33,8 @@ from unetflow.store.files import digest_of
 from unetflow.store.foreground_levels import write_foreground_levels
 from unetflow.store.names import FOREGROUND, REFINED
 from unetflow.store.ome import PixelSize
+from unetflow.store.pyramid import clear_levels
+from unetflow.store.shards import clear
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +131,9 @@ def segment_file(
         )
         digest = refined.content_digest()
         write_foreground_levels(output, refined, digest, machine.threads, size=size)
+    else:  # of an earlier call, of another foreground perhaps
+        clear(Path(output) / REFINED)
+        clear_levels(output, f"{REFINED}_{{}}", 1)
     return _write_instances(Path(output), array, digest, instances, description, machine.threads)
 
 
