@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -137,6 +137,7 @@ def in_blocks(
 
 
 @settings(max_examples=30)
+@example(classes=9, shape=(4, 4), block_px=(1, 1), smooth_px=None, how=CRF)  # sums of one pixel
 @given(
     classes=st.integers(1, 9),
     shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
@@ -189,6 +190,10 @@ def test_outside_the_tissue_nothing_is_computed() -> None:
     assert not found[:, :, 256:].any()
     np.testing.assert_array_equal(
         found[:, :, :256], how.block(foreground, image, (slice(0, 512), slice(0, 256)))
+    )
+    across = (slice(100, 400), slice(200, 300))
+    np.testing.assert_array_equal(
+        how.block(foreground, image, across, tissue), found[(slice(None), *across)]
     )
 
 
