@@ -25,5 +25,6 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
             regions_px=snakemake.params.regions_px,
             labelling=snakemake.params.labelling,
             threads=snakemake.threads,
+            foreground=snakemake.params.foreground,
         ),
     )

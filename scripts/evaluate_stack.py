@@ -12,5 +12,6 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
         calibration=snakemake.input.calibration,
         table=snakemake.output.table,
         facts=snakemake.params.facts,
+        foreground=snakemake.params.foreground,
         threads=snakemake.threads,
     )

@@ -9,4 +9,5 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
         predictions=snakemake.params.predictions,
         stored=snakemake.params.stored,
         output=snakemake.output.file,
+        foreground=snakemake.params.foreground,
     )

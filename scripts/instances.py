@@ -17,6 +17,7 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
             classes=snakemake.params.classes,
             threshold=snakemake.params.threshold,
             labelling=snakemake.params.labelling,
+            foreground=snakemake.params.foreground,
         ),
         threads=snakemake.threads,
         code=snakemake.params.code,

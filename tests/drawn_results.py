@@ -222,6 +222,7 @@ def files_of_run(folder: Path, experiment: str = "net", fold: str = "0") -> RunF
         "calibration": str(folder / "calibration" / experiment / f"fold{fold}.json"),
         "statistics": str(folder / "statistics" / experiment / f"fold{fold}.json"),
         "foreground": str(predictions / "foreground/a.json"),
+        "scored": "foreground",
         "images": {
             image: {
                 "store": str(folder / "images" / f"{image}.ome.zarr"),
@@ -229,6 +230,7 @@ def files_of_run(folder: Path, experiment: str = "net", fold: str = "0") -> RunF
                 "pixels": str(folder / "images" / f"{image}.json"),
                 "truth": str(folder / "truth" / f"{image}.json"),
                 "foreground": str(predictions / "foreground" / f"{image}.json"),
+                "scored": str(predictions / "foreground" / f"{image}.json"),
                 "instances": str(predictions / "instances" / f"{image}.json"),
             }
             for image in SIZES

@@ -16,11 +16,13 @@ from prepared import prepare
 from unetflow.commands import MENDABLE, run
 from unetflow.commands.predict import ImageOptions, InstanceOptions, segment_file
 from unetflow.engine.machine import Machine
+from unetflow.instances import label_instances
 from unetflow.networks import build
 from unetflow.networks.model_file import load_model, save_model
 from unetflow.predict.plan import PredictOptions
 from unetflow.predict.whole_image import predict_array
 from unetflow.provenance.receipts import read_receipt
+from unetflow.refine import smoothed
 from unetflow.store.foreground import read_foreground
 from unetflow.store.ome import write_group
 from unetflow.store.pixels import Normalised
@@ -179,6 +181,26 @@ def test_it_writes_over_nothing_but_its_own(
     (folder / "o.ome.zarr").mkdir()
     for _ in range(2):
         assert run("predict", [model, image, str(folder / "o.ome.zarr")]) == 0
+
+
+def test_instances_are_made_of_what_is_smoothed(
+    case: tuple[Path, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = case
+    files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
+    assert run("predict", [*files, "--threshold", "0.45", "--smooth-px", "1.5"]) == 0
+    assert "foreground, refined, labels/instances" in capsys.readouterr().out
+    wanted = smoothed(read_foreground(files[2]), 1.5)
+    found = read_foreground(files[2], array="refined")
+    assert np.abs(found - wanted).max() < 0.5 / 255 + 1e-6
+    labels = np.asarray(read_array(files[2], "labels/instances/0")[:])
+    np.testing.assert_array_equal(labels, label_instances(found[0], threshold=0.45))
+    assert (Path(files[2]) / "refined_1").exists()
+    assert run("predict", [*files, "--threshold", "0.45"]) == 0
+    assert not list(Path(files[2]).glob("refined*"))
+    again = np.asarray(read_array(files[2], "labels/instances/0")[:])
+    plain = label_instances(read_foreground(files[2])[0], threshold=0.45)
+    np.testing.assert_array_equal(again, plain)
 
 
 def test_nothing_is_left_of_a_larger_image(case: tuple[Path, Any]) -> None:

@@ -20,8 +20,8 @@ GROUND = (
 DOORS = {"unetflow.predict.__main__", "unetflow.metrics.__main__", "unetflow.splits"}
 KNOW_TORCH = {f"unetflow.engine.{name}" for name in ("devices", "gpus", "memory")}
 WITHOUT_TORCH = (
-    *("store", "images", "labels", "weights", "components", "instances", "evaluate", "report"),
-    *("export", "provenance", "jobs", "tiles", "metrics"),
+    *("store", "images", "labels", "weights", "components", "refine", "instances", "evaluate"),
+    *("report", "export", "provenance", "jobs", "tiles", "metrics"),
 )
 
 
@@ -117,7 +117,8 @@ def test_all_folders_are_known() -> None:
     assert set(FOLDERS) == {
         *GROUND,
         *("store", "provenance", "images", "labels", "weights", "networks", "train", "predict"),
-        *("instances", "evaluate", "report", "export", "demo", "stages", "commands", "jobs"),
+        *("refine", "instances", "evaluate", "report", "export", "demo"),
+        *("stages", "commands", "jobs"),
         "splits",
     }
 

@@ -1,13 +1,14 @@
 """What jobs ask of the cluster grows with the image and with the attempt."""
 
 import gzip
+import math
 import struct
 import sys
 import zlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import imagecodecs
 import numpy as np
@@ -15,6 +16,8 @@ import pytest
 import tifffile
 
 from unetflow.images.at_once import LEAST_BYTES
+from unetflow.jobs import resources
+from unetflow.jobs.config import CrfConfig
 from unetflow.jobs.resources import (
     for_shards,
     gpus,
@@ -22,6 +25,8 @@ from unetflow.jobs.resources import (
     has_gpu,
     pixels_of,
     reading,
+    refining_mb,
+    refining_minutes,
     tiles_mb,
 )
 from unetflow.jobs.sheet import Image
@@ -29,7 +34,35 @@ from unetflow.jobs.sources import Sources
 from unetflow.networks import geometry_of
 from unetflow.predict.ensemble import SHARE_OF_MEMORY
 from unetflow.provenance.receipts import write_receipt
+from unetflow.refine import Crf, refinement
 from unetflow.tiles.valid_sizes import valid_input_px
+
+
+def crf_of(**changes: int) -> CrfConfig:
+    made: Any = asdict(Crf(**changes))
+    return cast(CrfConfig, made)
+
+
+def test_refining_asks_by_its_halo_its_classes_and_its_threads() -> None:
+    def megabytes(
+        crf: CrfConfig | None, classes: int = 1, threads: int = 8, side: int = 9000
+    ) -> int:
+        return refining_mb(crf, (3, side, side), classes, shard_px=1024, threads=threads)
+
+    # 6 planes of a shard and a chunk on each side, in float32
+    assert megabytes(None) == 1000 + math.ceil(8 * 6 * 2048**2 * 4 / 1e6)
+    assert megabytes(None, side=100) == 1002
+    # of a CRF 24 kernels, and 7 planes, of a piece with 15 px on each side
+    assert megabytes(crf_of()) - megabytes(None) == pytest.approx(8 * 31 * 286**2 * 4 / 1e6, abs=1)
+    assert megabytes(crf_of(radius_px=8)) > megabytes(crf_of()) > megabytes(crf_of(), threads=4)
+    assert megabytes(None, classes=5) > megabytes(None)
+    assert refining_minutes(None, 3) == 10
+    assert refining_minutes(crf_of(), 2) == pytest.approx(10 + 2 * 48)
+    assert refining_minutes(crf_of(iterations=10), 2) == pytest.approx(10 + 4 * 48)
+
+
+def test_the_piece_is_the_one_that_is_computed() -> None:
+    assert resources.PIECE_PX == refinement.PIECE_PX
 
 
 def test_a_resource_grows_with_pixels_and_attempts(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from conftest import HEADER, ROOT
 from unetflow.errors import ConfigError
 from unetflow.jobs.settings import Settings, read_settings, role
 from unetflow.networks import NETWORKS, geometry_of, options_of
+from unetflow.refine import Crf
+from unetflow.refine.refinement import Refinement
 
 
 def read(config: dict[str, Any]) -> Settings:
@@ -373,6 +375,12 @@ def test_every_pattern_of_the_schemas_has_words(name: str) -> None:
             {"datasets": {"cells": {"truth": "instances", "ignore_value": 0}}},
             "ignore_value: 0 is the background of a truth of kind instances",
         ),
+        (
+            {"refine": {"crf": {"radius": 3}}},
+            "crf: unknown key 'radius'; did you mean 'radius_px",
+        ),
+        ({"refine": {"smooth_px": 0}}, "refine.smooth_px: 0 is less than the minimum of 0.25"),
+        ({"refine": {"crf": True}}, "refine.crf: True is not .*; write its keys in lines below it"),
         ({"evaluate": {"thresholds": 0.5}}, r"thresholds: .*; write a list: \[0.5\]"),
         ({"datasets": "cells"}, "datasets: 'cells' is not .*; write its keys in lines below it"),
         ({"predict": {"write_px": 96}}, "a shard holds whole tiles: set it to 1536, or write_px"),
@@ -384,6 +392,12 @@ def test_what_the_schema_refuses_is_said_in_words(
     with pytest.raises(ConfigError, match=message) as caught:
         read(config | keys)
     assert "^" not in str(caught.value)
+
+
+def test_a_crf_without_keys_is_the_one_of_the_package(config: dict[str, Any]) -> None:
+    assert Refinement.of(read(config).config["refine"]) == Refinement()
+    refine = read(config | {"refine": {"crf": {}}}).config["refine"]
+    assert Refinement.of(refine) == Refinement(crf=Crf())
 
 
 @pytest.mark.parametrize("folds", ["00", "01"])

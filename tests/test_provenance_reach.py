@@ -41,6 +41,12 @@ def test_an_edit_of_the_catalogue_or_of_pooling_computes_no_instances_anew() -> 
     assert "evaluate" not in folders("instances") | folders("predict") | folders("train")
 
 
+def test_an_edit_of_what_refines_predicts_nothing_anew() -> None:
+    assert not folders("refine") & {"predict", "train", "networks", "images", "instances"}
+    others = ("predict", "train", "calibrate", "instances", "evaluate", "report")
+    assert "refine" not in set().union(*map(folders, others))
+
+
 def test_the_report_has_less_than_3300_lines_behind_it_and_nothing_that_computes() -> None:
     computing = {"components", "images", "instances", "metrics", "predict", "weights", "engine"}
     assert not folders("report") & computing

@@ -9,6 +9,7 @@ from unetflow.report.handed import Config
 from unetflow.report.sections.data import data
 from unetflow.report.sections.performance import performance
 from unetflow.report.sections.provenance import making
+from unetflow.report.sections.thresholds import refinement
 from unetflow.report.sections.training import training_curve
 
 
@@ -53,6 +54,20 @@ def test_experiments_are_alike_but_for_the_seed_alone() -> None:
     made = making(config)
     assert made["one"] == made["two"]
     assert len(set(made.values())) == 3
+
+
+def test_what_was_done_to_the_foreground_is_one_line() -> None:
+    config: Config = {"experiments": {}, "report": {"title": "", "overlays": 0}}
+    assert (
+        refinement(config)
+        == refinement(config | {"refine": {"smooth_px": None, "crf": None}})
+        == ""
+    )
+    crf = {"iterations": 5, "appearance_intensity": 0.22}
+    assert refinement(config | {"refine": {"smooth_px": 0.5, "crf": crf}}) == (
+        "smoothed by a Gaussian of 0.5 px, then refined by a CRF (iterations 5, "
+        "appearance_intensity 0.22)"
+    )
 
 
 def test_problems_stand_above_the_table_of_the_data_and_not_in_it() -> None:

@@ -1,5 +1,6 @@
 """Scores of an image, and thresholds chosen on validation images."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,38 @@ def case(tmp_path: Path) -> dict[str, Any]:
         "scoring": scoring(0.3, 0.5),
         "facts": {"experiment": "e", "fold": "0", "image": "i", "split": "test", "group": ""},
     }
+
+
+def write_perfect(image: Path, prediction: Path) -> None:
+    """Array `refined` beside a foreground: the truth."""
+    perfect = (np.asarray(Truth(image, CELLS).interior) * np.uint8(255))[None]
+    layout = Layout(perfect.shape, "uint8", ("c", "y", "x"))
+    array = open_array(prediction, "refined", layout, decided_by={})
+    for index in array.missing():
+        array.write(index, perfect[array.region(index)])
+
+
+def test_what_is_scored_is_the_array_that_is_named(case: dict[str, Any]) -> None:
+    write_perfect(case["image"], case["prediction"])
+
+    def iou(foreground: str) -> float:
+        evaluate_image(**case | {"scoring": replace(case["scoring"], foreground=foreground)})
+        table = pd.read_csv(case["table"])
+        of = table[(table["metric"] == "iou") & (table["chosen"] == "validation")]
+        return float(of["value"].iloc[0])
+
+    assert iou("foreground") < 0.95
+    assert iou("refined") == 1
+    calibrate(
+        images=[case["image"]],
+        predictions=[case["prediction"]],
+        stored=[],
+        receipt=case["calibration"],
+        dataset=CELLS,
+        scoring=replace(case["scoring"], foreground="refined"),
+    )
+    chosen = read_receipt(case["calibration"])["thresholds"]
+    assert {of["value"] for of in chosen if of["metric"] == "iou"} == {1}
 
 
 def test_the_table_holds_what_the_metrics_say(case: dict[str, Any]) -> None:
@@ -268,15 +301,20 @@ def test_slices_of_a_stack_are_scored_as_the_challenge_does(tmp_path: Path) -> N
         foregrounds.append(read_foreground(predictions[-1])[0])
     chosen = [{**CELL, "metric": "v_rand", "variant": "thinned", "threshold": 0.45, "value": 0.9}]
     write_receipt(tmp_path / "c.json", {"thresholds": chosen})
-    evaluate_stack(
-        stored=[],
-        images=images,
-        predictions=predictions,
-        calibration=tmp_path / "c.json",
-        table=tmp_path / "stack.csv",
-        facts={"experiment": "e", "fold": "0", "stack": "test"},
-        threads=1,
-    )
+    scored: dict[str, Any] = {
+        "stored": [],
+        "images": images,
+        "predictions": predictions,
+        "calibration": tmp_path / "c.json",
+        "table": tmp_path / "stack.csv",
+        "facts": {"experiment": "e", "fold": "0", "stack": "test"},
+        "threads": 1,
+    }
+    for image, prediction in zip(images, predictions, strict=True):
+        write_perfect(image, prediction)
+    evaluate_stack(**scored, foreground="refined")
+    assert pd.read_csv(scored["table"]).set_index("score")["best_of_11"]["pixel_error_min"] == 0
+    evaluate_stack(**scored)
     table = collect(tmp_path, [], [tmp_path / "stack.csv"])["stacks"].set_index("score")
     scores = metrics.isbi2012_scores(np.stack(interiors), np.stack(foregrounds))
     for name, row in table.iterrows():

@@ -267,6 +267,17 @@ def test_an_export_that_finds_no_room_is_named_and_leaves_nothing(
     assert [path.name for path in output.parent.iterdir()] == [output.name]
 
 
+def test_a_stack_is_of_the_array_that_is_named(case: dict[str, Any]) -> None:
+    layout = Layout((2, *SHAPE), "uint8", ("c", "y", "x"))
+    array = open_array(case["store"], "refined", layout, decided_by={})
+    for index in array.missing():
+        shape = [part.stop - part.start for part in array.region(index)]
+        array.write(index, np.full(shape, 51, np.uint8))
+    output = case["folder"] / "s.tif"
+    export_stack(stored=[], predictions=[case["store"]], output=output, foreground="refined")
+    assert np.unique(tifffile.imread(output)) == pytest.approx([0.2])
+
+
 def test_a_stack_is_32_bit_as_the_challenge_wanted_it(case: dict[str, Any]) -> None:
     export_stack(stored=[], predictions=[case["store"]] * 3, output=case["folder"] / "s.tif")
     stack = tifffile.imread(case["folder"] / "s.tif")

@@ -50,10 +50,11 @@ def hand_over(
     dataset: dict[str, Any] | None = None,
     experiment: dict[str, Any] | None = None,
     export: dict[str, Any] | None = None,
+    refine: dict[str, Any] | None = None,
 ) -> Handed:
     """What the rule gets of a sheet and a config that differs from the demo's in these keys."""
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    config |= {"images": "images.tsv", "export": export or {}}
+    config |= {"images": "images.tsv", "export": export or {}, "refine": refine or {}}
     config["datasets"]["cells"] |= dataset or {}
     config["experiments"]["unet"] |= experiment or {}
     rows = ["image\tdataset\tpath\ttruth\tsplit\tgroup"]
@@ -123,6 +124,20 @@ def test_slices_of_exported_stacks_count_as_predicted(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_what_is_refined_is_handed_over_beside_what_is_predicted(tmp_path: Path) -> None:
+    handed = hand_over(tmp_path, FOLDS, refine={"crf": {}})
+    assert set(handed.receipts) == {*RULES, "refine"}
+    predicted = handed.receipts["predict"]
+    folder = "results/predictions/unet/fold"
+    assert handed.receipts["refine"] == [
+        of.replace("/foreground/", "/refined/") for of in predicted
+    ]
+    files = handed.runs[0]["images"]["a"]
+    assert files["foreground"] == f"{folder}0/foreground/a.json"
+    assert (handed.runs[0]["scored"], files["scored"]) == ("refined", f"{folder}0/refined/a.json")
+
+
+@pytest.mark.slow
 def test_images_that_share_jobs_have_their_own_receipts(tmp_path: Path) -> None:
     splits = dict.fromkeys("abc", "train") | {"v": "validation", "t": "test", "u": "test"}
     handed = hand_over(tmp_path, splits, dataset={"images_per_job": 2})
@@ -136,6 +151,7 @@ def test_images_that_share_jobs_have_their_own_receipts(tmp_path: Path) -> None:
     assert Path(truth).parent.parent == Path("results/truth/bundles")
     assert Path(instances).parent.parent == Path("results/predictions/unet/fold0/instances/bundles")
     assert run["foreground"] == instances.replace("/instances/", "/foreground/")
+    assert (run["scored"], run["images"]["t"]["scored"]) == ("foreground", run["foreground"])
     assert run["weights"] == {
         "image": "a",
         "store": "results/images/a.ome.zarr",

@@ -23,12 +23,18 @@ from unetflow.networks import module_of
 from unetflow.networks.model_file import ModelDescription
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.plan import PredictOptions
-from unetflow.predict.stored_foreground import write_foreground, write_foreground_levels
+from unetflow.predict.stored_foreground import write_foreground
 from unetflow.predict.suitability import check_image, other_intensities
 from unetflow.provenance.code_digest import code_digest
 from unetflow.provenance.receipts import write_receipt
+from unetflow.refine.refined_store import refine_store
+from unetflow.refine.refinement import Refinement
 from unetflow.store.files import digest_of
+from unetflow.store.foreground_levels import write_foreground_levels
+from unetflow.store.names import FOREGROUND, REFINED
 from unetflow.store.ome import PixelSize
+from unetflow.store.pyramid import clear_levels
+from unetflow.store.shards import clear
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +73,7 @@ def segment_file(
     *,
     read: ImageOptions = ImageOptions(),
     instances: InstanceOptions = InstanceOptions(),
+    smooth_px: float | None = None,
     options: PredictOptions,
     machine: Machine,
 ) -> dict[str, dict[str, Any]]:
@@ -74,7 +81,8 @@ def segment_file(
 
     The image is read at the model's resolution where both are known. The same call goes on where a
     killed one stopped. Raises SlideError and ModelError, and StoreError where something else is at
-    `output`.
+    `output`. With `smooth_px` instances are made of array `refined`, the foreground blurred by a
+    Gaussian of this deviation.
     """
     ensemble = Ensemble.load([model])
     (description,) = ensemble.descriptions
@@ -114,7 +122,19 @@ def segment_file(
     _warn_of(pixels, description, image)
     digest = foreground.content_digest()
     write_foreground_levels(output, foreground, digest, machine.threads, size=size)
-    return _write_instances(Path(output), digest, instances, description, machine.threads)
+    array = FOREGROUND
+    if smooth_px:
+        array, how = REFINED, Refinement(smooth_px)
+        decided_by = {"foreground": digest, "code": _code("refine/refined_store.py", description)}
+        refined = refine_store(
+            output, how, image=None, tissue=None, threads=machine.threads, decided_by=decided_by
+        )
+        digest = refined.content_digest()
+        write_foreground_levels(output, refined, digest, machine.threads, size=size)
+    else:  # of an earlier call, of another foreground perhaps
+        clear(Path(output) / REFINED)
+        clear_levels(output, f"{REFINED}_{{}}", 1)
+    return _write_instances(Path(output), array, digest, instances, description, machine.threads)
 
 
 def _source_for(
@@ -162,12 +182,13 @@ def _warn_of(pixels: SourcePixels, description: ModelDescription, image: str | P
 
 def _write_instances(
     output: Path,
-    foreground: str,
+    array: str,
+    digest: str,
     instances: InstanceOptions,
     description: ModelDescription,
     threads: int,
 ) -> dict[str, dict[str, Any]]:
-    """Instances and their table, of the foreground with this digest; what is said of each."""
+    """Instances and their table, of a foreground with this digest; what is said of each."""
     _, made = label_store(
         output,
         dict.fromkeys(description["classes"], instances.threshold),
@@ -180,9 +201,10 @@ def _write_instances(
         table=output / "objects.parquet",
         threads=threads,
         decided_by={
-            "foreground": foreground,
+            "foreground": digest,
             "code": _code("instances/labelled_store.py", description),
         },
+        foreground_array=array,
     )
     return made
 
@@ -231,6 +253,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
         instances=InstanceOptions(
             options.threshold, options.min_area_px, options.fill_holes, options.split_px
         ),
+        smooth_px=options.smooth_px,
         options=PredictOptions(
             write_px=options.write_px,
             shard_px=max(1024, options.write_px or 0),
@@ -245,5 +268,6 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     )
     for name, of in made.items():
         print(f"{name}: {of['instances']} instances at threshold {of['threshold']:g}")
-    print(f"{options.output}: foreground, labels/instances, objects.parquet, objects.csv")
+    smoothed = "refined, " if options.smooth_px else ""
+    print(f"{options.output}: foreground, {smoothed}labels/instances, objects.parquet, objects.csv")
     return 0

@@ -56,6 +56,7 @@ def _add_options_of_foreground(parser: argparse.ArgumentParser) -> None:
         help=argparse.SUPPRESS,
     )
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    add("--smooth-px", type=_in_range(float, 0.25, 32), help="blur it by a Gaussian of this width")
     add("--threads", type=_in_range(int, 1, 4096), default=cores(), help="default: all cores")
     add("--cpu", dest="gpu", action="store_false", help="do not use a GPU")
     add("--require-gpu", action="store_true", help="no GPU is an error")

@@ -41,7 +41,7 @@ from unetflow.metrics import (
     seg_sums,
 )
 from unetflow.store.foreground import read_foreground_lazily
-from unetflow.store.names import IGNORE, of_labels
+from unetflow.store.names import FOREGROUND, IGNORE, of_labels
 from unetflow.store.shards import read_lazily
 from unetflow.tiles.regions import Region, shard_grid, shard_region
 
@@ -70,9 +70,9 @@ class Truth:
         self.has_instances = dataset.kind == "instances"
         self.has_membranes = dataset.kind != "classes"
 
-    def foreground_of(self, prediction: str | Path) -> Array:
+    def foreground_of(self, prediction: str | Path, array: str = FOREGROUND) -> Array:
         """The class's foreground (Y, X) of a store of predictions, held as the truth is."""
-        return self._hold(read_foreground_lazily(prediction)[self.number - 1])[0]
+        return self._hold(read_foreground_lazily(prediction, array)[self.number - 1])[0]
 
     def regions(self, side_px: int | None) -> tuple[list[Region], str]:
         """What membranes are scored by, and its name: the whole image, or declared regions."""

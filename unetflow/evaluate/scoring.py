@@ -6,6 +6,8 @@ from typing import Protocol, TypedDict
 
 import numpy as np
 
+from unetflow.store.names import FOREGROUND
+
 
 class Labelling(TypedDict, total=False):
     """How instances are made: the options of `unetflow.instances.label_instances`."""
@@ -30,6 +32,7 @@ class Scoring:
     regions_px: int | None  # side of the regions of images that are not in memory; None: without
     labelling: Labelling
     threads: int
+    foreground: str = FOREGROUND  # array of a store of predictions: as predicted, or refined
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ def label_store(
     table: str | Path,
     threads: int,
     decided_by: Mapping[str, object],
+    foreground_array: str = FOREGROUND,
 ) -> tuple[ShardedArray, dict[str, dict[str, Any]]]:
     """Array `labels/instances` of a store with a foreground, and what is said of each class.
 
@@ -43,7 +44,7 @@ def label_store(
     block, to the same numbers. The table is written as Parquet, to the path
     `table`, and as CSV beside it; its columns are `unetflow.instances.table.COLUMNS`.
     """
-    foreground = read_array(store, FOREGROUND)
+    foreground = read_array(store, foreground_array)
     size = pixel_size(store)
     layout = Layout(foreground.shape[1:], "uint32", ("y", "x"))
     levels = len(level_shapes(layout.shape))

@@ -36,6 +36,23 @@ class PredictConfig(TypedDict):
     parts: int
 
 
+class CrfConfig(TypedDict):
+    """As `unetflow.refine.Crf`."""
+
+    iterations: int
+    radius_px: int
+    appearance_weight: float
+    appearance_px: float
+    appearance_intensity: float
+    smoothness_weight: float
+    smoothness_px: float
+
+
+class RefineConfig(TypedDict):
+    smooth_px: float | None
+    crf: CrfConfig | None
+
+
 class ExportConfig(TypedDict):
     formats: list[Literal["geojson", "labels", "overlay", "stack"]]
     splits: list[Literal["train", "validation", "test", "predict"]]
@@ -51,4 +68,5 @@ class Config(TypedDict):
     weighting: dict[str, dict[str, float]]
     experiments: dict[str, ExperimentConfig]
     predict: PredictConfig
+    refine: RefineConfig
     export: ExportConfig

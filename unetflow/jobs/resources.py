@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, TypedDict
 
 from unetflow.images.at_once import LEAST_BYTES
+from unetflow.jobs.config import CrfConfig
 from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.regions import squares
 from unetflow.tiles.tiling import Tiling
@@ -16,6 +17,8 @@ from unetflow.tiles.tiling import Tiling
 GIGA = 1e9
 TILE_PX = 1024  # the largest that prediction takes by itself
 BF16_BYTES = 2
+FLOAT_BYTES = 4
+PIECE_PX = 256  # as `unetflow.refine.refinement`
 SHARE_OF_TILES = 0.78  # of a job's memory: a little less than they may take
 SHARD_PX = 1024  # as `unetflow.store.shards`, which takes half a second to load
 # of NVIDIA, AMD, and either under WSL
@@ -75,6 +78,36 @@ def tiles_mb(geometry: Geometry, threads: int) -> int:
     """
     tile_bytes = geometry.tile_bytes(Tiling.at_least(geometry, TILE_PX).read_px, BF16_BYTES)
     return 2000 + math.ceil(threads * tile_bytes / SHARE_OF_TILES / 1e6)
+
+
+def refining_mb(
+    crf: CrfConfig | None, shape: Sequence[int], classes: int, *, shard_px: int, threads: int
+) -> int:
+    """Memory for a refined foreground: for each thread a shard, and the chunks around it.
+
+    `shape` is that of the image, (C, Y, X). What a CRF computes at once is a piece of 256 px and
+    its halo, with the kernel to each neighbour.
+    """
+    planes = shape[0] + 3 * classes  # read, refined, and as it is stored
+    side_px = min(shard_px + SHARD_PX, max(shape[1:]))
+    values = planes * side_px**2
+    if crf is not None:
+        wide_px = PIECE_PX + 2 * crf["iterations"] * crf["radius_px"]
+        values += (_neighbours(crf) // 2 + 4 * classes + shape[0]) * wide_px**2
+    return 1000 + math.ceil(threads * values * FLOAT_BYTES / 1e6)
+
+
+def refining_minutes(crf: CrfConfig | None, classes: int) -> float:
+    """Time that a gigapixel may take: a CRF's grows with neighbours, iterations and classes.
+
+    Five to seven times what one thread needed (benchmarks/results/refine.md).
+    """
+    messages = _neighbours(crf) * crf["iterations"] * classes if crf is not None else 0
+    return 10 + 0.2 * messages
+
+
+def _neighbours(crf: CrfConfig) -> int:
+    return (2 * crf["radius_px"] + 1) ** 2 - 1
 
 
 def for_shards(most: int, *, of: str = "images") -> Callable[..., int]:

@@ -20,6 +20,7 @@ TOLD = (
     ("truth", 1, ".ome.zarr"),
     ("weights/*", 0, ".zarr"),
     ("predictions/*/fold*/foreground", 1, ".ome.zarr"),
+    ("predictions/*/fold*/refined", 1, ".ome.zarr"),
     ("predictions/*/fold*/instances", 1, ".ome.zarr"),
 )
 

@@ -15,8 +15,8 @@ from unetflow.provenance.receipts import BUNDLES
 
 RULES = (
     *("draw_demo", "prepare_image", "prepare_truth", "integrity", "weights", "statistics", "train"),
-    *("predict", "predict_begin", "predict_part", "calibrate", "instances", "segmented"),
-    *("evaluate", "evaluate_stack", "collect", "report"),
+    *("predict", "predict_begin", "predict_part", "refine", "calibrate", "instances"),
+    *("segmented", "evaluate", "evaluate_stack", "collect", "report"),
     *("export_geojson", "export_labels", "export_overlay", "export_stack"),
 )
 WORD = r"[A-Za-z0-9][A-Za-z0-9_-]*"  # of an experiment, a weighting, a bundle
@@ -29,7 +29,7 @@ FILES = [
     re.compile(pattern)
     for pattern in (
         rf"(images|truth|weights/{WORD})/{ONE}{RECEIPT}",
-        rf"predictions/{RUN}/(foreground|instances)/{ONE}{RECEIPT}",
+        rf"predictions/{RUN}/(foreground|refined|instances)/{ONE}{RECEIPT}",
         rf"predictions/{RUN}/parts/{ONE}\.(begun|\d+of\d+){RECEIPT}",
         rf"predictions/{RUN}/objects/{NAMED}\.(csv|parquet)",
         rf"(statistics|calibration)/{RUN}{RECEIPT}",
@@ -46,7 +46,9 @@ FILES = [
     )
 ]
 STORE = re.compile(rf"(images|weights/{WORD}|predictions/{RUN})/{NAMED}(\.ome)?\.zarr")
-ARRAY = r"(\d+|foreground(_\d+)?|tissue|unsplit|labels/(truth|ignore|class|instances)/\d+)"
+ARRAY = (
+    r"(\d+|(foreground|refined)(_\d+)?|tissue|unsplit|labels/(truth|ignore|class|instances)/\d+)"
+)
 OF_STORE = re.compile(
     rf"({ARRAY}/|labels/(truth/|ignore/|class/|instances/)?)?zarr\.json"
     rf"|({ARRAY}/)?c(/\d+)+|unreadable/[\d.]+\.json"

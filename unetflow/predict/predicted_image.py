@@ -11,6 +11,7 @@ import numpy as np
 from unetflow.errors import ModelError, SlideError
 from unetflow.predict.forward import as_batch, cut
 from unetflow.predict.runners import Runner
+from unetflow.store.foreground import as_stored
 from unetflow.store.pixels import ImageLike, normalised
 from unetflow.store.tissue_mask import Tissue
 from unetflow.tiles.grid import Tile
@@ -39,9 +40,9 @@ class PredictedImage:
         block = np.zeros(sizes, dtype if seamless else np.float32)
         for tile in self.tiling.tiles(shape_YX, inside):
             if self.tissue is None or self.tissue.reaches(*tile.write):
-                found_KHW = _stored(self._objects(tile), block.dtype)
+                found_KHW = as_stored(self._objects(tile), block.dtype)
                 self.tiling.put(block, inside, found_KHW, tile, shape_YX)
-        block = block if seamless else _stored(block, dtype)
+        block = block if seamless else as_stored(block, dtype)
         if self.tissue is not None:
             block *= self.tissue.inside(rows, columns)
         return block
@@ -73,10 +74,3 @@ def _finite(pixels_CYX: np.ndarray, region: Region) -> np.ndarray:
             f"columns {columns.start} to {columns.stop}. Replace them and run the command again."
         )
     return pixels_CYX
-
-
-def _stored(probabilities: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    if dtype == np.uint8:
-        probabilities = probabilities * 255
-        np.rint(probabilities, out=probabilities)
-    return probabilities.astype(dtype)

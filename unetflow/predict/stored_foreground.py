@@ -31,18 +31,15 @@ from unetflow.predict.plan import (
 from unetflow.predict.predicted_image import PredictedImage
 from unetflow.predict.runners import orientations_of
 from unetflow.store.chunk_cache import CachedChunks, bytes_around
-from unetflow.store.names import COARSER_FOREGROUND, FOREGROUND
+from unetflow.store.foreground_levels import AXES
+from unetflow.store.names import FOREGROUND
 from unetflow.store.ome import PixelSize, ome_image, write_group
 from unetflow.store.pixels import Pixels
-from unetflow.store.pyramid import halved, level_shapes, write_coarser
 from unetflow.store.shards import Index, Layout, ShardedArray, join_array, open_array
 from unetflow.store.tissue_mask import Tissue
 from unetflow.tiles.regions import Region
 
 log = logging.getLogger(__name__)
-
-
-AXES = ("c", "y", "x")
 
 
 def write_foreground(
@@ -93,35 +90,6 @@ def write_foreground(
         warn_of_another_machine(store, plan, now)
         _finish(foreground, missing, ensemble, pixels, tissue, plan, granted)
     return foreground
-
-
-def write_foreground_levels(
-    store: str | Path,
-    foreground: ShardedArray,
-    digest: str,
-    threads: int,
-    *,
-    size: PixelSize,
-) -> list[str]:
-    """Coarser levels of a finished foreground with this digest, for viewers, and its metadata.
-
-    Returns the names of the arrays of all levels, finest first.
-    `size` is that of its pixels; one that was stored before may have been corrected.
-    """
-    levels = len(level_shapes(foreground.array.shape[1:]))
-    names = [FOREGROUND, *(COARSER_FOREGROUND.format(k) for k in range(1, levels))]
-    write_coarser(
-        store,
-        foreground,
-        COARSER_FOREGROUND,
-        halved,
-        axes=AXES,
-        decided_by={"foreground": digest},
-        threads=threads,
-    )
-    scales = {name: [1.0, *size.at_level(k)] for k, name in enumerate(names)}
-    write_group(store, "", ome_image(FOREGROUND, AXES, scales, unit=size.unit))
-    return names
 
 
 def _left_to_do(

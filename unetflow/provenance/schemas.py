@@ -96,6 +96,15 @@ class ForegroundReceipt(TypedDict):
     shards: str  # digest of the list of its shards' digests
 
 
+class RefinedReceipt(TypedDict):
+    """Of a refined foreground."""
+
+    shape: list[int]  # (K, Y, X)
+    dtype: str
+    digest: str
+    shards: str  # digest of the list of its shards' digests
+
+
 class InstancesOfClass(TypedDict):
     """Of the stored instances of a class, whose ids are consecutive."""
 

@@ -43,7 +43,7 @@ def read_crop(run: Run, image: str, name: str, *, most_px: int) -> Crop:
     """
     files = run.files["images"][image]
     of_image = (Stored(files["store"], receipt) for receipt in (files["pixels"], files["truth"]))
-    receipts = files["foreground"], files["instances"]
+    receipts = files["scored"], files["instances"]
     of_prediction = (Stored(files["prediction"], receipt) for receipt in receipts)
     with unchanged(*of_image, *of_prediction):
         return _crop(run, image, name, most_px)
@@ -71,7 +71,7 @@ def _crop(run: Run, image: str, name: str, most_px: int) -> Crop:
         image_CYX=np.asarray(pixels[(slice(None), *crop)]),
         truth_YX=truth[crop].compute(),
         ignore_YX=np.asarray(read_array(store, of_labels(IGNORE))[crop]),
-        foreground_YX=read_foreground(prediction, (number - 1, *crop)),
+        foreground_YX=read_foreground(prediction, (number - 1, *crop), array=run.files["scored"]),
         instances_YX=instances[crop].compute(),
     )
 

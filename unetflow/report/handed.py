@@ -1,7 +1,7 @@
 """What the rule hands to the report: the config and the names of files, each of this config's."""
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class ImageFiles(TypedDict):
@@ -12,6 +12,7 @@ class ImageFiles(TypedDict):
     pixels: str  # receipt, as the next
     truth: str
     foreground: str
+    scored: str  # of the foreground that is thresholded: as predicted, or refined
     instances: str
 
 
@@ -34,6 +35,7 @@ class RunFiles(TypedDict):
     patches: str
     calibration: str  # receipt, as the next
     statistics: str
+    scored: str  # array of the stores that is thresholded: `foreground` or `refined`
     foreground: str | None  # receipt of one test image, None where there is none
     images: dict[str, ImageFiles]  # test images by name
     weights: WeightFiles | None  # of one training image, None without a weighting
@@ -46,6 +48,13 @@ class ExperimentConfig(TypedDict, total=False):
     recipe: Mapping[str, object]
 
 
+class RefineConfig(TypedDict):
+    """What is done to a foreground before it is thresholded."""
+
+    smooth_px: float | None
+    crf: Mapping[str, float] | None
+
+
 class ReportConfig(TypedDict):
     title: str
     overlays: int  # images of a run and class that are shown
@@ -55,4 +64,5 @@ class Config(TypedDict):
     """What the report reads of the config, which it shows whole."""
 
     experiments: Mapping[str, ExperimentConfig]
+    refine: NotRequired[RefineConfig]
     report: ReportConfig

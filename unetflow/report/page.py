@@ -18,7 +18,7 @@ from unetflow.report.sections.performance import performance
 from unetflow.report.sections.provenance import making, provenance
 from unetflow.report.sections.scores import scores
 from unetflow.report.sections.seams import seams
-from unetflow.report.sections.thresholds import thresholds
+from unetflow.report.sections.thresholds import refinement, thresholds
 from unetflow.report.sections.training import training
 from unetflow.report.stacks import describe_stacks
 
@@ -47,6 +47,7 @@ def render_page(
         scores=scores(runs, lines, making(config)),
         stacks=describe_stacks(stacks),
         thresholds=thresholds(runs),
+        refinement=refinement(config),
         training=training(runs),
         overlays=overlays(runs, config["report"]["overlays"]),
         seams=seams(runs),

@@ -82,7 +82,7 @@ def _scored(
     label = partial(label_instances, **scoring.labelling)
     for number, name in enumerate(dataset.classes, start=1):
         truth = Truth(image, dataset, number)
-        foreground_YX = truth.foreground_of(prediction)
+        foreground_YX = truth.foreground_of(prediction, scoring.foreground)
         for row in score_foreground(
             truth, foreground_YX, scoring.thresholds, label, regions_px=scoring.regions_px
         ):

@@ -83,7 +83,7 @@ def _at_thresholds(
     """Rows at the config's thresholds and at those that the validation images chose."""
     every = sorted({*scoring.thresholds, *calibrated.values()})
     label = partial(label_instances, **scoring.labelling)
-    foreground_YX = truth.foreground_of(prediction)
+    foreground_YX = truth.foreground_of(prediction, scoring.foreground)
     for row in score_foreground(truth, foreground_YX, every, label, regions_px=scoring.regions_px):
         if row.threshold in scoring.thresholds:
             yield replace(row, chosen="list")

@@ -17,6 +17,7 @@ from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import Calibration
 from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.store.files import write_whole
+from unetflow.store.names import FOREGROUND
 
 MEMBRANES = Dataset(kind="interior", classes=("interior",))
 
@@ -29,6 +30,7 @@ def evaluate_stack(
     calibration: str | Path,
     table: str | Path,
     facts: Mapping[str, str],
+    foreground: str = FOREGROUND,
     threads: int,
 ) -> None:
     """Rule evaluate_stack: the challenge's numbers of the slices of one stack, as CSV.
@@ -36,7 +38,8 @@ def evaluate_stack(
     Beside each, the best of the challenge's 11 thresholds, stands the value at the threshold that
     the validation images chose for this score (none without validation images). Slices may differ
     in size; one at a time is in memory. `stored` are all stores that are read, with the receipts
-    that tell of them, `facts` are the first three of `STACK_COLUMNS`.
+    that tell of them, `facts` are the first three of `STACK_COLUMNS`; `foreground` is
+    the array that is scored.
     """
     record = RunRecord(table)
     chosen = chosen_thresholds(read_receipt(calibration, Calibration)["thresholds"])
@@ -44,7 +47,8 @@ def evaluate_stack(
     with unchanged(*stored), dask.config.set(num_workers=threads):
         truths = [Truth(image, MEMBRANES) for image in images]
         foregrounds = [
-            truth.foreground_of(each) for truth, each in zip(truths, predictions, strict=True)
+            truth.foreground_of(each, foreground)
+            for truth, each in zip(truths, predictions, strict=True)
         ]
         rows = scores_by_threshold(
             [truth.interior for truth in truths],

@@ -25,7 +25,7 @@ from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.store.arrays import read_array
 from unetflow.store.files import digest_of, renamed_at_end
 from unetflow.store.foreground import read_foreground
-from unetflow.store.names import INSTANCES, of_labels
+from unetflow.store.names import FOREGROUND, INSTANCES, of_labels
 
 JPEG_QUALITY = 90
 
@@ -130,14 +130,21 @@ def export_overlay(
 
 
 def export_stack(
-    *, predictions: Sequence[str | Path], stored: Sequence[Stored], output: str | Path
+    *,
+    predictions: Sequence[str | Path],
+    stored: Sequence[Stored],
+    output: str | Path,
+    foreground: str = FOREGROUND,
 ) -> None:
-    """P(interior) of slices as one 32-bit TIFF stack, as the ISBI 2012 challenge wanted it."""
+    """P(interior) of slices as one 32-bit TIFF stack, as the ISBI 2012 challenge wanted it.
+
+    `foreground` is the array of the stores.
+    """
     with (
         renamed_at_end(output) as partial,
         unchanged(*stored),
         tifffile.TiffWriter(partial, bigtiff=False) as tiff,
     ):
         for store in predictions:
-            foreground_YX = read_foreground(store)[0]
+            foreground_YX = read_foreground(store, array=foreground)[0]
             tiff.write(foreground_YX, photometric="minisblack", contiguous=True, metadata=None)

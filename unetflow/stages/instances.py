@@ -8,7 +8,7 @@ from typing import Any
 from unetflow.instances.labelled_store import label_store
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
-from unetflow.provenance.schemas import Calibration, ForegroundReceipt
+from unetflow.provenance.schemas import Calibration, RefinedReceipt
 from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
 from unetflow.store.names import FOREGROUND, INSTANCES, of_labels
 from unetflow.store.pyramid import level_shapes
@@ -21,6 +21,7 @@ class Making:
     classes: Sequence[str]
     threshold: float | None  # None: of each class the one that the validation images chose
     labelling: Mapping[str, Any]  # the other options of `unetflow.instances.label_instances`
+    foreground: str = FOREGROUND  # array that they are made of
 
 
 def write_instances(
@@ -46,8 +47,8 @@ def write_instances(
         name: calibrated[name]["threshold"] if making.threshold is None else making.threshold
         for name in making.classes
     }
-    foreground = read_receipt(foreground_receipt, ForegroundReceipt)
-    with unchanged(Stored(store, foreground_receipt, [FOREGROUND])):
+    foreground = read_receipt(foreground_receipt, RefinedReceipt)  # or as predicted
+    with unchanged(Stored(store, foreground_receipt, [making.foreground])):
         array, made = label_store(
             store,
             thresholds,
@@ -55,6 +56,7 @@ def write_instances(
             table=table,
             threads=threads,
             decided_by={"foreground": foreground["digest"], "code": code},
+            foreground_array=making.foreground,
         )
     levels = [of_labels(INSTANCES, k) for k in range(len(level_shapes(array.array.shape)))]
     content = {

@@ -8,11 +8,12 @@ from unetflow.engine.devices import machine_of
 from unetflow.engine.machine import Machine
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.plan import END, PredictOptions
-from unetflow.predict.stored_foreground import write_foreground, write_foreground_levels
+from unetflow.predict.stored_foreground import write_foreground
 from unetflow.predict.suitability import check_image, other_intensities
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
+from unetflow.store.foreground_levels import write_foreground_levels
 from unetflow.store.names import TISSUE
 from unetflow.store.ome import pixel_size
 from unetflow.store.shards import SHARD_PX, read_array

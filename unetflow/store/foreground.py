@@ -12,17 +12,28 @@ if TYPE_CHECKING:
     import dask.array as da
 
 
-def read_foreground(store: str | Path, region: Key = ()) -> np.ndarray:
-    """Foreground (K, Y, X) of a store of predictions as float32 in [0, 1], or a region of it."""
-    return as_probability(np.asarray(read_array(store, FOREGROUND)[region]))
+def read_foreground(store: str | Path, region: Key = (), *, array: str = FOREGROUND) -> np.ndarray:
+    """Foreground (K, Y, X) of a store of predictions as float32 in [0, 1], or a region of it.
+
+    `array` is `FOREGROUND`, as the network gives it, or `REFINED`.
+    """
+    return as_probability(np.asarray(read_array(store, array)[region]))
 
 
-def read_foreground_lazily(store: str | Path) -> "da.Array":
+def read_foreground_lazily(store: str | Path, array: str = FOREGROUND) -> "da.Array":
     """As `read_foreground`, as a Dask array whose chunks are the shards."""
-    return read_lazily(store, FOREGROUND).map_blocks(as_probability, dtype=np.float32)
+    return read_lazily(store, array).map_blocks(as_probability, dtype=np.float32)
 
 
 def as_probability(stored: np.ndarray) -> np.ndarray:
     """Stored foreground as float32 in [0, 1]."""
     scale = np.float32(255 if stored.dtype == np.uint8 else 1)
     return stored.astype(np.float32) / scale
+
+
+def as_stored(probabilities: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Probabilities as they are stored, bytes to the nearest."""
+    if dtype == np.uint8:
+        probabilities = probabilities * 255
+        np.rint(probabilities, out=probabilities)
+    return probabilities.astype(dtype)

@@ -2,12 +2,11 @@
 
 0, 1, ...                  the pixels of a prepared image (C, Y, X), finest first
 labels/truth/0, 1, ...     (Y, X), and so labels/ignore, labels/class and labels/instances
-foreground, foreground_1   (K, Y, X)
+foreground, foreground_1   (K, Y, X), and so refined, where the foreground is
 tissue                     a byte per cell
 """
 
-FOREGROUND = "foreground"
-COARSER_FOREGROUND = "foreground_{}"  # level 1, 2, ...
+FOREGROUND, REFINED = "foreground", "refined"
 TISSUE = "tissue"
 UNSPLIT = "unsplit"  # instances, there until the clumps are taken apart
 

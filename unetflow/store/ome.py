@@ -63,7 +63,7 @@ def ome_image(
     *,
     unit: str | None,
     label: bool = False,
-) -> dict[str, object]:
+) -> dict[str, dict[str, Any]]:
     """Attributes of an image or label image: `levels` maps the path of each to its scale.
 
     A scale has one step per axis: `unit` per pixel on spatial axes (pixels of level 0 where the
@@ -79,7 +79,7 @@ def ome_image(
         for path, scale in levels.items()
     ]
     multiscale = {"name": name, "axes": described, "datasets": datasets}
-    ome: dict[str, object] = {"version": "0.5", "multiscales": [multiscale]}
+    ome: dict[str, Any] = {"version": "0.5", "multiscales": [multiscale]}
     if label:
         ome["image-label"] = {}
     return {"ome": ome}

@@ -16,7 +16,16 @@ from unetflow.errors import UnetflowError
 from unetflow.images.sources import split_dataset
 from unetflow.jobs.failures import farewell, forget_failures
 from unetflow.jobs.makings import Makings, making_of
-from unetflow.jobs.resources import for_shards, gpus, growing, reading, tiles_mb
+from unetflow.jobs.resources import (
+    for_shards,
+    gpus,
+    growing,
+    reading,
+    refining_mb,
+    refining_minutes,
+    shapes_of,
+    tiles_mb,
+)
 from unetflow.jobs.settings import read_settings
 from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.jobs.stopping import stop_at_signals
@@ -45,6 +54,9 @@ MAKINGS = Makings(RESULTS, SOURCES)
 LABELLING = {
     key: value for key, value in SETTINGS.config["instances"].items() if key != "threshold"
 }
+REFINE = SETTINGS.config["refine"]
+# What thresholds, instances and scores are of: an array, and the folder of its receipts
+FOREGROUND = "refined" if any(part is not None for part in REFINE.values()) else "foreground"
 PARTS = SETTINGS.config["predict"]["parts"]  # in no digest: any number gives the same bytes
 PREDICT = {key: value for key, value in SETTINGS.config["predict"].items() if key != "parts"}
 LEAST_OF_PART = 16  # shards: with fewer, starting the job takes longer than what is shared
@@ -394,6 +406,26 @@ def memory_of_predict(wildcards, threads, attempt):
     geometry = geometry_of_network(wildcards.experiment)
     on_gpu = gpus_of_job(1)(wildcards)
     return attempt * (6000 if on_gpu else tiles_mb(geometry, threads))
+
+
+def classes_of(wildcards):
+    """How many planes a foreground has."""
+    return len(dataset("classes")(wildcards))
+
+
+def memory_of_refine(wildcards, input, threads, attempt):
+    """Memory [MB] of the rule that refines foregrounds."""
+    shapes = shapes_of(input.images) or [[3, 1024, 1024]]
+    classes = classes_of(wildcards)
+    how = {"shard_px": PREDICT["shard_px"], "threads": threads}
+    return attempt * max(refining_mb(REFINE["crf"], shape, classes, **how) for shape in shapes)
+
+
+def runtime_of_refine(wildcards, input, attempt):
+    """Minutes of the rule that refines foregrounds."""
+    per_gpx = refining_minutes(REFINE["crf"], classes_of(wildcards))
+    minutes = growing(10, each=1, per_gpx=per_gpx, of="foregrounds")
+    return minutes(wildcards, input=input, attempt=attempt)
 
 
 def share_of_predict(wildcards):

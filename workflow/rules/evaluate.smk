@@ -5,7 +5,7 @@ rule evaluate:
     input:
         images="<results>/images/{bundle}.json",
         truths="<results>/truth/{bundle}.json",
-        foregrounds="<results>/predictions/{experiment}/fold{fold}/foreground/{bundle}.json",
+        foregrounds=f"<results>/{FOREGROUND_OF_BUNDLE}",
         instances="<results>/predictions/{experiment}/fold{fold}/instances/{bundle}.json",
         calibration="<results>/calibration/{experiment}/fold{fold}.json",
         unlike=unlike("evaluate"),
@@ -36,6 +36,7 @@ rule evaluate:
             thresholds=SETTINGS.config["evaluate"]["thresholds"],
             regions_px=SETTINGS.config["evaluate"]["regions_px"],
             labelling=LABELLING,
+            foreground=FOREGROUND,
             code=code("evaluate"),
         ),
     script:
@@ -46,7 +47,7 @@ rule evaluate_stack:
     input:
         images=slices_of("images/{bundle}.json"),
         truths=slices_of("truth/{bundle}.json"),
-        foregrounds=slices_of("predictions/{experiment}/fold{fold}/foreground/{bundle}.json"),
+        foregrounds=slices_of(FOREGROUND_OF_BUNDLE),
         calibration="<results>/calibration/{experiment}/fold{fold}.json",
         unlike=unlike("evaluate_stack"),
     output:
@@ -69,6 +70,7 @@ rule evaluate_stack:
             predictions=slices_of("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
             stored=reads_each(slices_of, TRUTHS, FOREGROUNDS),
             facts=stack_facts,
+            foreground=FOREGROUND,
             code=code("evaluate_stack"),
         ),
     script:

@@ -89,7 +89,7 @@ rule export_overlay:
 
 rule export_stack:
     input:
-        foregrounds=exported_slices("predictions/{experiment}/fold{fold}/foreground/{bundle}.json"),
+        foregrounds=exported_slices(FOREGROUND_OF_BUNDLE),
         unlike=unlike("export_stack"),
     output:
         file="<results>/exports/{experiment}/fold{fold}/{stack}.stack.tif",
@@ -107,6 +107,7 @@ rule export_stack:
             "export_stack",
             predictions=exported_slices("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
             stored=reads_each(exported_slices, FOREGROUNDS),
+            foreground=FOREGROUND,
             code=code("export_stack"),
         ),
     script:

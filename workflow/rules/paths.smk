@@ -9,8 +9,9 @@ FOREGROUNDS, INSTANCES = (
         "predictions/{experiment}/fold{fold}/{image}.ome.zarr",
         f"predictions/{{experiment}}/fold{{fold}}/{stage}/{{receipt}}.json",
     )
-    for stage in ("foreground", "instances")
+    for stage in (FOREGROUND, "instances")
 )
+FOREGROUND_OF_BUNDLE = f"predictions/{{experiment}}/fold{{fold}}/{FOREGROUND}/{{bundle}}.json"
 
 
 def images_of(pattern, *roles):

@@ -84,7 +84,7 @@ use rule predict as predict_part with:
 rule calibrate:
     input:
         truths=judged("truth/{bundle}.json"),
-        foregrounds=judged("predictions/{experiment}/fold{fold}/foreground/{bundle}.json"),
+        foregrounds=judged(FOREGROUND_OF_BUNDLE),
         unlike=unlike("calibrate"),
     output:
         receipt="<results>/calibration/{experiment}/fold{fold}.json",
@@ -108,6 +108,7 @@ rule calibrate:
             thresholds=SETTINGS.config["calibrate"]["thresholds"],
             regions_px=SETTINGS.config["evaluate"]["regions_px"],
             labelling=LABELLING,
+            foreground=FOREGROUND,
             code=code("calibrate"),
         ),
     script:
@@ -116,7 +117,7 @@ rule calibrate:
 
 rule instances:
     input:
-        foregrounds="<results>/predictions/{experiment}/fold{fold}/foreground/{bundle}.json",
+        foregrounds=f"<results>/{FOREGROUND_OF_BUNDLE}",
         calibration="<results>/calibration/{experiment}/fold{fold}.json",
         unlike=unlike("instances"),
     output:
@@ -137,13 +138,14 @@ rule instances:
             stores=stores_of("predictions/{experiment}/fold{fold}/{image}.ome.zarr/labels/instances"),
             images=of_each(
                 store="predictions/{experiment}/fold{fold}/{image}.ome.zarr",
-                foreground_receipt="predictions/{experiment}/fold{fold}/foreground/{receipt}.json",
+                foreground_receipt=FOREGROUNDS[1],
                 receipt="predictions/{experiment}/fold{fold}/instances/{receipt}.json",
                 table="predictions/{experiment}/fold{fold}/objects/{image}.parquet",
             ),
             classes=dataset("classes"),
             threshold=SETTINGS.config["instances"]["threshold"],
             labelling=LABELLING,
+            foreground=FOREGROUND,
             code=code("instances"),
         ),
     script:

@@ -23,6 +23,7 @@ def files_of_run(name, fold):
         "pixels": "images/{receipt}.json",
         "truth": "truth/{receipt}.json",
         "foreground": f"{folder}/foreground/{{receipt}}.json",
+        "scored": f"{folder}/{FOREGROUND}/{{receipt}}.json",
         "instances": f"{folder}/instances/{{receipt}}.json",
     }
     foregrounds = paths(f"{folder}/foreground/{{receipt}}.json", tested[:1], **run)
@@ -32,6 +33,7 @@ def files_of_run(name, fold):
         "step_px": max(geometry_of_network(name).step_px),
         **{key: f"{RESULTS}/{pattern}".format(**run) for key, pattern in own.items()},
         "foreground": foregrounds[0] if foregrounds else None,
+        "scored": FOREGROUND,
         "images": {
             image: {key: paths(pattern, [image], **run)[0] for key, pattern in of_image.items()}
             for image in tested
@@ -64,6 +66,11 @@ def receipts_of_stages(wildcards):
     trained = [*calibrated, *((name, fold) for name, fold, _ in predicted)]
     trained = [(name, fold) for name, fold in trained if fold != "ensemble"]
     folder = "predictions/{experiment}/fold{fold}"
+    refined = (
+        {"refine": paths_of_images(f"{folder}/refined/{{receipt}}.json", predicted)}
+        if FOREGROUND == "refined"
+        else {}
+    )
     return {
         "prepare image": every_image("images/{receipt}.json"),
         "prepare truth": every_image("truth/{receipt}.json", annotated=True),
@@ -71,6 +78,7 @@ def receipts_of_stages(wildcards):
         "statistics": paths_of_runs("statistics/{experiment}/fold{fold}.json", trained),
         "train": paths_of_runs("models/{experiment}/fold{fold}/model.json", trained),
         "predict": paths_of_images(f"{folder}/foreground/{{receipt}}.json", predicted),
+        **refined,
         "calibrate": paths_of_runs("calibration/{experiment}/fold{fold}.json", calibrated),
         "instances": paths_of_images(f"{folder}/instances/{{receipt}}.json", segmented),
         "evaluate": image_paths("evaluation/{experiment}/fold{fold}/{receipt}.csv", "test"),

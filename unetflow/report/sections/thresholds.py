@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from unetflow.report.figures.plots import threshold_plot
+from unetflow.report.handed import Config
 from unetflow.report.run_results import Run
 from unetflow.report.score_lines import Line, by_threshold
 
@@ -31,6 +32,18 @@ def thresholds(runs: Sequence[Run]) -> list[RunThresholds]:
         )
         for run in runs
     ]
+
+
+def refinement(config: Config) -> str:
+    """How the foreground was refined before it was thresholded, empty where it was not."""
+    made = config.get("refine")
+    parts = []
+    if made and made["smooth_px"] is not None:
+        parts.append(f"smoothed by a Gaussian of {made['smooth_px']:g} px")
+    if made and made["crf"] is not None:
+        options = ", ".join(f"{key} {value:g}" for key, value in made["crf"].items())
+        parts.append(f"refined by a CRF ({options})")
+    return ", then ".join(parts)
 
 
 def _plot(run: Run, line: Line) -> Plot:

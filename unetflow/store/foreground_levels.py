@@ -1,0 +1,46 @@
+"""Coarser levels of a finished foreground, and what its store says of its images."""
+
+from pathlib import Path
+
+from unetflow.store.names import FOREGROUND
+from unetflow.store.ome import PixelSize, ome_image, read_attributes, write_group
+from unetflow.store.pyramid import halved, level_shapes, write_coarser
+from unetflow.store.shards import ShardedArray
+
+AXES = ("c", "y", "x")
+
+
+def write_foreground_levels(
+    store: str | Path,
+    foreground: ShardedArray,
+    digest: str,
+    threads: int,
+    *,
+    size: PixelSize,
+) -> list[str]:
+    """Coarser levels of a finished foreground with this digest, for viewers, and its metadata.
+
+    Returns the names of the arrays of all levels, finest first. One that is refined is a second
+    image of the store, behind the one that the network gives.
+    `size` is that of its pixels; one that was stored before may have been corrected.
+    """
+    name = foreground.path.name
+    levels = len(level_shapes(foreground.array.shape[1:]))
+    names = [name, *(f"{name}_{k}" for k in range(1, levels))]
+    write_coarser(
+        store,
+        foreground,
+        f"{name}_{{}}",
+        halved,
+        axes=AXES,
+        decided_by={name: digest},
+        threads=threads,
+    )
+    scales = {path: [1.0, *size.at_level(k)] for k, path in enumerate(names)}
+    attributes = ome_image(name, AXES, scales, unit=size.unit)
+    if name != FOREGROUND:
+        images = [read_attributes(store), attributes]
+        first, second = (of["ome"]["multiscales"][0] for of in images)
+        attributes["ome"]["multiscales"] = [first, second]
+    write_group(store, "", attributes)
+    return names
