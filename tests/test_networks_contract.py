@@ -27,7 +27,6 @@ SMALL_OF: dict[str, dict[str, Any]] = {  # those that have other options
     },
 }
 CASES: list[tuple[str, dict[str, Any]]] = [
-    *((name, {}) for name in NETWORKS),
     ("unet", {"kernel_size": 5, "convolutions": 1, "up": "interpolated", "merge": "add"}),
     ("unet", {"activation": "gelu", "norm": "batch", "convolutions": 3, "up": "interpolated"}),
     ("unet_padded", {"up": "interpolated", "kernel_size": 5, "activation": "silu", "norm": None}),
@@ -53,9 +52,18 @@ CHECKS = {key: of for key, of in network_checks.CHECKS.items() if key != "learns
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+def test_network(check: network_checks.Check, name: str) -> None:
+    check(name, **small(name))
+
+
+@pytest.mark.more
 @pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
-def test_network(check: network_checks.Check, name: str, options: dict[str, Any]) -> None:
+def test_network_of_options(
+    check: network_checks.Check, name: str, options: dict[str, Any]
+) -> None:
     check(name, **small(name) | options)
 
 
@@ -70,7 +78,7 @@ def test_by_its_defaults_the_geometry_is_that_of_the_layers(name: str) -> None:
     network_checks.geometry_is_computed(name)
 
 
-@pytest.mark.parametrize(("name", "options"), CASES, ids=str)
+@pytest.mark.parametrize(("name", "options"), [*((name, {}) for name in NETWORKS), *CASES], ids=str)
 def test_geometry_is_said_of_the_options_alone(name: str, options: dict[str, Any]) -> None:
     every = small(name) | options
     assert build(name, **every).geometry == geometry_of(name, **every)
