@@ -14,11 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor, nn
 
 from unetflow.demo.planes import draw_region
@@ -56,8 +58,14 @@ class Copying(Network):
         return both.mul_(torch.tensor([-1.0, 1.0])[:, None, None])
 
 
-def network_of(base: int) -> Network:
+def network_of(base: int, words: Sequence[str]) -> Network:
+    """The paper's network of a width, or another by its name and options."""
     torch.manual_seed(0)
+    if words:
+        name, *options = words
+        return build(
+            name, **{key: yaml.safe_load(of) for key, of in (o.split("=") for o in options)}
+        )
     return build("unet", base_channels=base) if base else Copying()
 
 
@@ -87,7 +95,7 @@ def run_case(folder: Path, options: argparse.Namespace) -> None:
     if options.model:
         network, description = load_model(options.model)
     else:
-        network = network_of(options.base)
+        network = network_of(options.base, options.network)
     started = time.perf_counter()
     foreground = write_foreground(
         Ensemble([(network, description)]),
@@ -149,6 +157,9 @@ def bare_seconds(network: Network, plan: Plan) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--base", type=int, default=16, help="0: a network that copies its input")
+    parser.add_argument(
+        "--network", nargs="+", default=[], metavar="NAME OPTION=VALUE", help="instead of U-Net"
+    )
     parser.add_argument("--model", help="model.safetensors; else random weights")
     parser.add_argument("--threshold", type=float, default=0.6, help="of the instances")
     parser.add_argument("--split-px", type=float, help="take clumps apart")
@@ -175,6 +186,7 @@ def main() -> None:
                     *("--threads", str(options.threads), "--precision", options.precision),
                     *(("--write-px", str(options.write_px)) if options.write_px else ()),
                     *(("--gpu",) if options.gpu else ()),
+                    *(("--network", *options.network) if options.network else ()),
                     *(("--model", options.model) if options.model else ()),
                     *(("--split-px", str(options.split_px)) if options.split_px else ()),
                 ],

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor
 
 from unetflow.demo.planes import draw_region
@@ -71,10 +72,19 @@ def bare_steps(
     return seconds[2:]
 
 
+def network_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Name and options: the paper's network of a width and depth, or another."""
+    if options.network:
+        name, *words = options.network
+        pairs = (word.split("=") for word in words)
+        return {"name": name, **{key: yaml.safe_load(value) for key, value in pairs}}
+    return {"name": "unet", "base_channels": options.base, "depth": options.depth}
+
+
 def plain_steps(options: argparse.Namespace) -> list[float]:
     """`bare_steps` as PyTorch comes."""
     device = resolve_device(gpu=options.gpu, require_gpu=options.gpu)
-    network = build("unet", base_channels=options.base, depth=options.depth).to(device)
+    network = build(**network_of(options)).to(device)
     adam = torch.optim.AdamW(network.parameters())
     return bare_steps(network, adam, Tensor.backward, options.tile, options.steps)
 
@@ -83,6 +93,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--base", type=int, default=16)
     parser.add_argument("--depth", type=int, default=4)
+    parser.add_argument(
+        "--network", nargs="+", default=[], metavar="NAME OPTION=VALUE", help="instead of U-Net"
+    )
     parser.add_argument("--tile", type=int, default=572)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
@@ -107,8 +120,7 @@ def main() -> None:
         recipe = recipe_from(
             tile_px=options.tile, steps=options.steps, validate_every=10**6, seed=turn
         )
-        network = {"name": "unet", "base_channels": options.base, "depth": options.depth}
-        description: Any = {"network": network}
+        description: Any = {"network": network_of(options)}
         with tempfile.TemporaryDirectory() as folder:
             run = TrainingRun(
                 description,
