@@ -35,7 +35,7 @@ from unetflow.stages.report import write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CONFIG: Config = {
-    "experiments": {"net": {"recipe": {"preset": "default"}}},
+    "experiments": {"net": {"dataset": "cells", "recipe": {"preset": "default"}}},
     "report": {"title": "Cells & walls", "overlays": 2},
 }
 
@@ -252,9 +252,9 @@ def test_experiments_that_differ_by_their_seed_stand_together(
     shutil.copy(results / "evaluation/stacks.csv", tmp_path / "evaluation")
     shutil.copy(results / "integrity.csv", tmp_path)
     experiments: dict[str, ExperimentConfig] = {
-        "net-1": {"weighting": "paper", "recipe": {"seed": 1, "steps": 9}},
-        "net-2": {"weighting": "paper", "recipe": {"seed": 2, "steps": 9}},
-        "other": {"weighting": None, "recipe": {"seed": 1, "steps": 9}},
+        "net-1": {"dataset": "cells", "weighting": "paper", "recipe": {"seed": 1, "steps": 9}},
+        "net-2": {"dataset": "cells", "weighting": "paper", "recipe": {"seed": 2, "steps": 9}},
+        "other": {"dataset": "cells", "weighting": None, "recipe": {"seed": 1, "steps": 9}},
     }
     runs = [files_of_run(tmp_path, name) for name in experiments]
     config: Config = {**CONFIG, "experiments": experiments}

@@ -92,6 +92,15 @@ def options_of(name: str, **options: Any) -> dict[str, Any]:
     return defaults | options
 
 
+def changed_options(name: str, **options: Any) -> dict[str, Any]:
+    """The options that differ from a network's defaults.
+
+    Raises ValueError for an unknown name or option, with those there are.
+    """
+    complete, usual = options_of(name, **options), options_of(name)
+    return {key: value for key, value in complete.items() if usual.get(key, ...) != value}
+
+
 def module_of(name: str) -> str:
     """The module that a network is built by. Raises ValueError for an unknown name."""
     return _registered(name).module

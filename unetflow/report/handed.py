@@ -29,6 +29,10 @@ class RunFiles(TypedDict):
     experiment: str
     fold: str
     step_px: int  # of the network: its pattern repeats
+    before_px: list[int]  # its halo along y and x, as the next
+    after_px: list[int]
+    why: str  # it is not seamless; empty where it is
+    options: dict[str, object]  # of it, that differ from its defaults
     model: str  # receipt
     history: str
     patches: str
@@ -42,6 +46,7 @@ class RunFiles(TypedDict):
 class ExperimentConfig(TypedDict, total=False):
     """How an experiment is made; more keys beside these."""
 
+    dataset: str
     weighting: str | None
     recipe: Mapping[str, object]
 

@@ -29,7 +29,7 @@ def files_of_run(name, fold):
     return {
         "experiment": name,
         "fold": str(fold),
-        "step_px": max(geometry_of_network(name).step_px),
+        **network_of_run(name),
         **{key: f"{RESULTS}/{pattern}".format(**run) for key, pattern in own.items()},
         "foreground": foregrounds[0] if foregrounds else None,
         "images": {
@@ -37,6 +37,18 @@ def files_of_run(name, fold):
             for image in tested
         },
         "weights": first_weight_map(name, fold),
+    }
+
+
+def network_of_run(name):
+    """What is known of the network of an experiment before it is trained."""
+    network, geometry = SETTINGS.config["experiments"][name]["network"], geometry_of_network(name)
+    return {
+        "step_px": max(geometry.step_px),
+        "before_px": list(geometry.before_px),
+        "after_px": list(geometry.after_px),
+        "why": geometry.why,
+        "options": networks.changed_options(**network),
     }
 
 
