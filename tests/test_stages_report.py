@@ -192,7 +192,7 @@ def test_the_headline_is_an_aligned_table_that_ends_with_the_report(
     lines = (results / "report/headline.txt").read_text().splitlines()
     assert lines[0] == "Cells & walls: means over the test images"
     assert [re.split("  +", line) for line in lines[1:-1]] == [
-        ["experiment", "score", "unet", "otsu", "n", "threshold"],
+        ["experiment", "score", "network", "otsu", "n", "threshold"],
         ["net", "SEG (stored instances)", "0.510", "0.400", "3", "0.5 (validation, by SEG)"],
         [
             "net",
@@ -204,7 +204,7 @@ def test_the_headline_is_an_aligned_table_that_ends_with_the_report(
         ],
         ["net", "V_Rand, thinned", "0.940", "-", "2", "0.5 (validation)"],
     ]
-    for column in ("unet", "otsu", "threshold"):
+    for column in ("network", "otsu", "threshold"):
         assert all(line[lines[1].index(column) - 1] == " " for line in lines[2:-1])
     assert lines[-1] == f"report: {results / 'report/index.html'}"
 

@@ -175,7 +175,7 @@ def _spread(lines_of_each: Sequence[Sequence[Line]]) -> dict[str, list[str]]:
 
 def headline_text(title: str, lines_by_experiment: dict[str, list[Line]], html: str) -> str:
     """The headline scores as an aligned table, and where the report is."""
-    table: list[tuple[str, ...]] = [("experiment", "score", "unet", "otsu", "n", "threshold")]
+    table: list[tuple[str, ...]] = [("experiment", "score", "network", "otsu", "n", "threshold")]
     for experiment, lines in lines_by_experiment.items():
         for line in headline_of(lines):
             otsu = line.score.text(line.otsu.value) if line.otsu else "-"
