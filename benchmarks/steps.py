@@ -100,9 +100,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12, help="that are done of each experiment")
     parser.add_argument("--image-px", type=int, default=512)
     parser.add_argument("--gpu", action="store_true")
-    parser.add_argument(
-        "--cpu", action="store_true", help="CPU seconds, not the clock"
-    )
+    parser.add_argument("--cpu", action="store_true", help="CPU seconds, not the clock")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     keep_freed_memory()

@@ -235,6 +235,7 @@ def files_of_run(folder: Path, experiment: str = "net", fold: str = "0") -> RunF
                 "truth": str(folder / "truth" / f"{image}.json"),
                 "foreground": str(predictions / "foreground" / f"{image}.json"),
                 "instances": str(predictions / "instances" / f"{image}.json"),
+                "parts": [],
             }
             for image in SIZES
         },

@@ -24,7 +24,7 @@ GAINS = {"small-1": 0.0, "small-2": 0.1, "other": -0.2}  # of all scores
 RECORDS: dict[str, dict[str, object]] = {  # of predictions, by image
     "a": {"computed_px": 2_000_000, "computing_s": 2.0, "peak_mib": 700.5, "gpu_peak_mib": 90.0},
     "b": {"computed_px": 1_000_000, "computing_s": 4.0, "peak_mib": 812.25},
-    "c": {"computed_px": 0, "computing_s": 0.0, "peak_mib": 300.0},  # all was there
+    "c": {"computed_px": 0, "computing_s": 0.0, "peak_mib": 3000.0},  # all was there
 }
 
 
@@ -141,6 +141,18 @@ def test_a_training_that_went_on_counts_each_step_once(results: Path, tmp_path: 
     assert other.cost.training_s == [39.5]
     assert other.cost.learnt_px_s == pytest.approx(4 * 484 * 488 / 9)
     assert other.cost.trained_on == "cuda bf16 x 8, cpu"
+
+
+def test_jobs_that_shared_an_image_count_as_predictions(results: Path) -> None:
+    files = files_of_run(results, "other")
+    parts = files["images"]["c"]["parts"]
+    parts += [files["images"][image]["foreground"] for image in "ab"]
+    run = open_run(files, read_scores(results / "evaluation/metrics.csv"))
+    assert cost([run]).predicted_px_s == pytest.approx(6_000_000 / 12)
+    del files["images"]["a"], files["images"]["b"]
+    parts.clear()  # of what ended the image alone nothing is known
+    found = cost([run])
+    assert (found.predicted_px_s, found.peak_mib, found.gpu_peak_mib) == (None, None, None)
 
 
 def test_what_no_record_says_is_not_known(results: Path, tmp_path: Path) -> None:

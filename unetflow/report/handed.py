@@ -13,6 +13,7 @@ class ImageFiles(TypedDict):
     truth: str
     foreground: str
     instances: str
+    parts: list[str]  # of the jobs that shared its foreground; none where one did it
 
 
 class WeightFiles(TypedDict):

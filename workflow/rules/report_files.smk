@@ -33,11 +33,21 @@ def files_of_run(name, fold):
         **{key: f"{RESULTS}/{pattern}".format(**run) for key, pattern in own.items()},
         "foreground": foregrounds[0] if foregrounds else None,
         "images": {
-            image: {key: paths(pattern, [image], **run)[0] for key, pattern in of_image.items()}
+            image: {
+                **{key: paths(pattern, [image], **run)[0] for key, pattern in of_image.items()},
+                "parts": receipts_of_parts(f"{folder}/parts/{{receipt}}", image, run),
+            }
             for image in tested
         },
         "weights": first_weight_map(name, fold),
     }
+
+
+def receipts_of_parts(pattern, image, run):
+    """Receipts of the parts that an image is predicted in, none where one job does it."""
+    of = parts_of(SimpleNamespace(**names_of(image)))
+    begin, numbers = paths(pattern, [image], **run)[0], range(of) if of > 1 else []
+    return [f"{begin}.{number}of{of}.json" for number in numbers]
 
 
 def network_of_run(name):

@@ -144,8 +144,12 @@ def cost(runs: Sequence[Run]) -> Cost:
     """Of the trainings of some runs, and of the predictions of their test images."""
     learnt = [_learnt(run) for run in runs]
     predictions = [
-        read_record(of["foreground"]) for run in runs for of in run.files["images"].values()
+        read_record(receipt)
+        for run in runs
+        for of in run.files["images"].values()
+        for receipt in (of["foreground"], *of["parts"])
     ]
+    # the others found all of it finished: their memory, too, is not that of a prediction
     computed = [of for of in predictions if of.get("computed_px") and of.get("computing_s")]
     return Cost(
         training_s=[float(run.history["elapsed_s"].iloc[-1]) for run in runs],
@@ -155,9 +159,9 @@ def cost(runs: Sequence[Run]) -> Cost:
             sum(of["computed_px"] for of in computed), sum(of["computing_s"] for of in computed)
         ),
         predicted_on=_machines(computed),
-        peak_mib=max((of["peak_mib"] for of in predictions if "peak_mib" in of), default=None),
+        peak_mib=max((of["peak_mib"] for of in computed), default=None),
         gpu_peak_mib=max(
-            (of["gpu_peak_mib"] for of in predictions if "gpu_peak_mib" in of), default=None
+            (of["gpu_peak_mib"] for of in computed if "gpu_peak_mib" in of), default=None
         ),
     )
 
