@@ -118,7 +118,7 @@ def test_rates_are_pixels_over_the_seconds_in_which_they_were_computed(results: 
     assert first.cost.learnt_px_s == pytest.approx(484 * 488 / 4)
     assert first.cost.predicted_px_s == pytest.approx(3_000_000 / 6)
     assert (first.cost.peak_mib, first.cost.gpu_peak_mib) == (812.25, 90.0)
-    assert (first.cost.trained_on, first.cost.predicted_on) == ("cpu fp32 x 2",) * 2
+    assert (first.cost.trained_on, first.cost.predicted_on) == ("cpu fp32, 2 threads",) * 2
 
 
 def test_a_training_that_went_on_counts_each_step_once(results: Path, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_training_that_went_on_counts_each_step_once(results: Path, tmp_path: 
     (_, other) = rows(folder)
     assert other.cost.training_s == [39.5]
     assert other.cost.learnt_px_s == pytest.approx(4 * 484 * 488 / 9)
-    assert other.cost.trained_on == "cuda bf16 x 8, cpu"
+    assert other.cost.trained_on == "cuda bf16, 8 threads, cpu"
 
 
 def test_jobs_that_shared_an_image_count_as_predictions(results: Path) -> None:
@@ -187,8 +187,7 @@ def test_the_page_shows_them_only_where_there_are_several(results: Path, tmp_pat
         "seeds",
         "parameters",
         "multiply-adds per output px",
-        "halo [px]",
-        "tiles",
+        "halo [px] tiles",
         "training [s]",
         "learnt [Mpx/s]",
         "prediction [Mpx/s]",
@@ -196,11 +195,11 @@ def test_the_page_shows_them_only_where_there_are_several(results: Path, tmp_pat
     ]
     assert first == [
         *("1 small", "unet depth 3", "0.560 0.460 to 0.660 seeds 0.510 to 0.610", "2"),
-        *("1,234,567", "20,480", "44 40", "seamless", "120 120 to 120"),
-        *("0.059 cpu fp32 x 2", "0.5 cpu fp32 x 2", "812 GPU 90"),
+        *("1,234,567", "20,480", "44 40 seamless", "120 120 to 120"),
+        *("0.059 cpu fp32, 2 threads", "0.5 cpu fp32, 2 threads", "812 GPU 90"),
     ]
     assert other[3:6] == ["1", "1,234,567", "not known"]
-    assert other[7] == "blended attention sees all of a tile"
+    assert other[6] == "44 40 blended: attention sees all of a tile"
     alone: Config = {**config, "experiments": {"small-1": experiments()["small-1"]}}
     page = write(results, tmp_path / "one.html", alone, files_of(results)[:1]).read_text()
     assert "#networks" not in page and 'id="networks"' not in page

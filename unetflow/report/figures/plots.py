@@ -136,6 +136,9 @@ def cost_plot(points: Sequence[CostPoint], *, name: str) -> str:
     with matplotlib.rc_context(STYLE):
         figure, axes = _plot("multiply-adds per output px", name)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
+        axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
         for point in points:
             x, y = point.multiply_adds_per_px, point.value
             if math.isfinite(point.low):

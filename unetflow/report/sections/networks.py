@@ -198,13 +198,8 @@ def _machines(records: Sequence[RunRecordContent]) -> str:
         machine for record in records for machine in record.get("machines", [record])
     ]
     return distinct(
-        " ".join(
-            [
-                of.get("device", ""),
-                of.get("precision", ""),
-                f"x {of['threads']}" if "threads" in of else "",
-            ]
-        ).strip()
+        f"{of.get('device', '')} {of.get('precision', '')}".strip()
+        + (f", {of['threads']} threads" if "threads" in of else "")
         for of in machines
     )
 
