@@ -41,11 +41,11 @@ def test_an_edit_of_the_catalogue_or_of_pooling_computes_no_instances_anew() -> 
     assert "evaluate" not in folders("instances") | folders("predict") | folders("train")
 
 
-def test_the_report_has_less_than_3500_lines_behind_it_and_nothing_that_computes() -> None:
+def test_the_report_has_less_than_3600_lines_behind_it_and_nothing_that_computes() -> None:
     computing = {"components", "images", "instances", "metrics", "predict", "weights", "engine"}
     assert not folders("report") & computing
     assert "unetflow.store.shards" not in behind("report")  # it writes no array
-    assert lines("report") < 3500
+    assert lines("report") < 3600
 
 
 def test_exports_neither_read_raw_images_nor_write_arrays() -> None:
