@@ -38,9 +38,9 @@ SIDE_PX = 1024
 Backward = Callable[[Tensor], None]
 
 
-def drawn_image(seed: int) -> TrainingImage:
+def drawn_image(seed: int, side_px: int = SIDE_PX) -> TrainingImage:
     """An image with cells, in memory."""
-    pixels, labels = draw_region(slice(0, SIDE_PX), slice(0, SIDE_PX), seed=seed)
+    pixels, labels = draw_region(slice(0, side_px), slice(0, side_px), seed=seed)
     image = ((pixels[None].astype(np.float32) - 110) / 40).astype(np.float32)
     target = (labels != 0).astype(np.uint8)
     weight = np.ones(target.shape, np.float32)

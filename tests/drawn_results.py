@@ -155,6 +155,7 @@ def draw_training(folder: Path) -> None:
         "network": {"name": "unet", "depth": 3},
         "recipe": {**recipe, "steps": 4321},
         "parameters": 1234567,
+        "multiply_adds_per_px": 20480.0,
         "training_images": 16,
         "validation_images": 2,
         "best": {"step": 20, "validation_iou": 0.875},
@@ -216,6 +217,10 @@ def files_of_run(folder: Path, experiment: str = "net", fold: str = "0") -> RunF
         "experiment": experiment,
         "fold": fold,
         "step_px": 8,
+        "before_px": [44, 44],
+        "after_px": [44, 40],
+        "why": "",
+        "options": {"depth": 3},
         "model": str(models / "model.json"),
         "history": str(models / "training.csv"),
         "patches": str(models / "patches.npz"),
@@ -232,6 +237,7 @@ def files_of_run(folder: Path, experiment: str = "net", fold: str = "0") -> RunF
                 "foreground": str(predictions / "foreground" / f"{image}.json"),
                 "scored": str(predictions / "foreground" / f"{image}.json"),
                 "instances": str(predictions / "instances" / f"{image}.json"),
+                "parts": [],
             }
             for image in SIZES
         },

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from unetflow.networks import NETWORKS, build, geometry_of, module_of
+from unetflow.networks import NETWORKS, build, changed_options, geometry_of, module_of
 
 OPTIONS: list[dict[str, Any]] = [
     {},
@@ -55,3 +55,9 @@ def test_an_unknown_network_lists_those_there_are() -> None:
             ValueError, match="no network is called 'unot'; there are: .*, unet, unet_padded"
         ):
             ask("unot")
+
+
+def test_changed_options_are_those_unlike_the_defaults() -> None:
+    given: dict[str, Any] = {"base_channels": 12, "depth": 4, "dropout": 0}
+    assert changed_options("unet", **given) == {"base_channels": 12, "dropout": 0}
+    assert changed_options("sliding_window", kernels=[4, 5, 4, 4]) == {}  # a tuple by default

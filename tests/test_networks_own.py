@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from unetflow import networks
-from unetflow.networks.fitted import Fitted
+from unetflow.networks.fitted import Fitted, multiply_adds_per_px
 from unetflow.predict import network_checks
 from unetflow.provenance.code_digest import code_digest
 
@@ -129,3 +130,15 @@ def test_its_code_and_that_of_its_package_count(tmp_path: Path, folder: Path) ->
     assert digest_with("LAYERS = 3  # a comment\n") == before
     assert digest_with("LAYERS = 30\n") != before
     assert code_digest(script) != before
+
+
+def test_its_changed_options_are_those_unlike_what_build_takes_by_default() -> None:
+    given: dict[str, Any] = {"kind": "plain", "width": 8}
+    assert networks.changed_options(NAME, **given) == {"width": 8}
+
+
+def test_where_its_work_cannot_be_counted_it_is_not_known() -> None:
+    """A training of hours does not fail at its end by what is but shown."""
+    network = networks.build(NAME)
+    network.held = network(torch.zeros(1, 1, 32, 32))  # of a graph: it cannot be copied
+    assert multiply_adds_per_px(network) is None

@@ -40,6 +40,23 @@ def test_a_small_image_takes_one_thread_whatever_its_job_is_granted(tmp_path: Pa
     assert read_array(job["store"], "foreground").attrs["unetflow"]["chosen"]["threads"] == 1
 
 
+def test_the_run_record_counts_what_this_run_computed(job: dict[str, Any]) -> None:
+    """All of 1300x1500 px, then one shard of 512 px that was gone, then nothing."""
+    record = job["receipt"].with_suffix(".run.json")
+    predict(**job)
+    found = read_receipt(record)
+    assert found["computed_px"] == 1300 * 1500
+    assert 0 < found["computing_s"] < found["seconds"]
+    assert found["peak_mib"] > 50  # PyTorch alone has more
+    assert "gpu_peak_mib" not in found
+    (job["store"] / "foreground/c/0/1/1").unlink()
+    predict(**job)
+    assert read_receipt(record)["computed_px"] == 512 * 512
+    predict(**job)
+    found = read_receipt(record)
+    assert (found["computed_px"], found["computing_s"]) == (0, 0.0)
+
+
 def test_another_model_starts_the_array_anew(job: dict[str, Any]) -> None:
     predict(**job)
     before = read_foreground(job["store"])

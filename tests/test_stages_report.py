@@ -35,7 +35,7 @@ from unetflow.stages.report import write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CONFIG: Config = {
-    "experiments": {"net": {"recipe": {"preset": "default"}}},
+    "experiments": {"net": {"dataset": "cells", "recipe": {"preset": "default"}}},
     "report": {"title": "Cells & walls", "overlays": 2},
 }
 
@@ -192,7 +192,7 @@ def test_the_headline_is_an_aligned_table_that_ends_with_the_report(
     lines = (results / "report/headline.txt").read_text().splitlines()
     assert lines[0] == "Cells & walls: means over the test images"
     assert [re.split("  +", line) for line in lines[1:-1]] == [
-        ["experiment", "score", "unet", "otsu", "n", "threshold"],
+        ["experiment", "score", "network", "otsu", "n", "threshold"],
         ["net", "SEG (stored instances)", "0.510", "0.400", "3", "0.5 (validation, by SEG)"],
         [
             "net",
@@ -204,7 +204,7 @@ def test_the_headline_is_an_aligned_table_that_ends_with_the_report(
         ],
         ["net", "V_Rand, thinned", "0.940", "-", "2", "0.5 (validation)"],
     ]
-    for column in ("unet", "otsu", "threshold"):
+    for column in ("network", "otsu", "threshold"):
         assert all(line[lines[1].index(column) - 1] == " " for line in lines[2:-1])
     assert lines[-1] == f"report: {results / 'report/index.html'}"
 
@@ -252,9 +252,9 @@ def test_experiments_that_differ_by_their_seed_stand_together(
     shutil.copy(results / "evaluation/stacks.csv", tmp_path / "evaluation")
     shutil.copy(results / "integrity.csv", tmp_path)
     experiments: dict[str, ExperimentConfig] = {
-        "net-1": {"weighting": "paper", "recipe": {"seed": 1, "steps": 9}},
-        "net-2": {"weighting": "paper", "recipe": {"seed": 2, "steps": 9}},
-        "other": {"weighting": None, "recipe": {"seed": 1, "steps": 9}},
+        "net-1": {"dataset": "cells", "weighting": "paper", "recipe": {"seed": 1, "steps": 9}},
+        "net-2": {"dataset": "cells", "weighting": "paper", "recipe": {"seed": 2, "steps": 9}},
+        "other": {"dataset": "cells", "weighting": None, "recipe": {"seed": 1, "steps": 9}},
     }
     runs = [files_of_run(tmp_path, name) for name in experiments]
     config: Config = {**CONFIG, "experiments": experiments}

@@ -19,6 +19,7 @@ from test_store_locks import holding
 from unetflow.demo.planes import draw_region
 from unetflow.errors import ConfigError, ModelError, StoreError
 from unetflow.networks import build
+from unetflow.networks.fitted import multiply_adds_per_px
 from unetflow.networks.initial_weights import centre_filters, start_from
 from unetflow.networks.model_file import load_model
 from unetflow.predict.suitability import check_image
@@ -127,6 +128,49 @@ def test_a_run_stopped_twice_ends_with_the_same_weights_bit_for_bit(tmp_path: Pa
         for run in ("u", "d")
     )
     pd.testing.assert_frame_equal(first_table, second_table)
+
+
+@pytest.mark.slow
+def test_the_seconds_of_a_training_that_went_on_are_those_of_all_its_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each start takes a second more before its last step; the second one is stopped after it."""
+    job = job_in(tmp_path)
+
+    def stops(*steps: int) -> None:
+        def rate(recipe: Recipe, step: int) -> float:
+            if step in steps:
+                time.sleep(1)
+                os.kill(os.getpid(), signal.SIGTERM)
+            return learning_rate(recipe, step)
+
+        monkeypatch.setattr("unetflow.train.loop.learning_rate", rate)
+
+    for step in (3, 7):
+        stops(step)
+        with pytest.raises(ModelError, match=f"stopped by SIGTERM after step {step + 1} of 12"):
+            train(**job)
+    stops()
+    train(**job)
+    history = pd.read_csv(job["history"])
+    assert history["step"].tolist() == list(range(1, 13))
+    took = history["elapsed_s"].diff().fillna(history["elapsed_s"])
+    assert (took >= 0).all()
+    assert took[3] >= 1 and took[7] >= 1
+    record = read_receipt(job["receipt"].with_suffix(".run.json"))
+    assert record["training_s"] == history["elapsed_s"].iloc[-1] >= 2
+    assert record["peak_mib"] > 50  # PyTorch alone has more
+
+
+def test_the_receipt_has_the_work_for_a_pixel_that_the_command_prints(tmp_path: Path) -> None:
+    job = job_in(tmp_path, steps=1)
+    train(**job)
+    first, below = 9 * (1 * 4 + 4 * 4), 9 * (4 * 8 + 8 * 8) / 4
+    up, last = 4 * 8 * 4 / 4, 9 * (8 * 4 + 4 * 4) + 4 * 2
+    receipt = read_receipt(job["receipt"])
+    assert receipt["multiply_adds_per_px"] == first + below + up + last
+    fresh = build("unet", base_channels=4, depth=1)
+    assert receipt["multiply_adds_per_px"] == multiply_adds_per_px(fresh)
 
 
 def test_training_lowers_the_loss_and_keeps_the_best_weights(tmp_path: Path) -> None:

@@ -51,11 +51,13 @@ def hand_over(
     experiment: dict[str, Any] | None = None,
     export: dict[str, Any] | None = None,
     refine: dict[str, Any] | None = None,
+    parts: int = 1,
 ) -> Handed:
     """What the rule gets of a sheet and a config that differs from the demo's in these keys."""
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     config |= {"images": "images.tsv", "export": export or {}, "refine": refine or {}}
     config["datasets"]["cells"] |= dataset or {}
+    config["predict"]["parts"] = parts
     config["experiments"]["unet"] |= experiment or {}
     rows = ["image\tdataset\tpath\ttruth\tsplit\tgroup"]
     for image, split in splits.items():
@@ -140,7 +142,7 @@ def test_what_is_refined_is_handed_over_beside_what_is_predicted(tmp_path: Path)
 @pytest.mark.slow
 def test_images_that_share_jobs_have_their_own_receipts(tmp_path: Path) -> None:
     splits = dict.fromkeys("abc", "train") | {"v": "validation", "t": "test", "u": "test"}
-    handed = hand_over(tmp_path, splits, dataset={"images_per_job": 2})
+    handed = hand_over(tmp_path, splits, dataset={"images_per_job": 2}, parts=2)
     for stage, receipts in handed.receipts.items():
         assert {of_job(receipt) for receipt in receipts} == set(handed.jobs[stage]), stage
     names = {Path(receipt).stem for receipt in handed.receipts["prepare image"]}
@@ -152,6 +154,13 @@ def test_images_that_share_jobs_have_their_own_receipts(tmp_path: Path) -> None:
     assert Path(instances).parent.parent == Path("results/predictions/unet/fold0/instances/bundles")
     assert run["foreground"] == instances.replace("/instances/", "/foreground/")
     assert (run["scored"], run["images"]["t"]["scored"]) == ("foreground", run["foreground"])
+    predictions = "results/predictions/unet/fold0"
+    shared = Path(instances).relative_to(f"{predictions}/instances").with_suffix("")
+    assert run["images"]["t"]["parts"] == [
+        f"{predictions}/parts/{shared}.{part}of2.json" for part in range(2)
+    ]
+    assert (run["step_px"], run["before_px"], run["after_px"]) == (8, [44, 44], [44, 44])
+    assert (run["why"], run["options"]) == ("", {"base_channels": 12, "depth": 3, "dropout": 0})
     assert run["weights"] == {
         "image": "a",
         "store": "results/images/a.ome.zarr",

@@ -83,6 +83,15 @@ def declared_of(name: str) -> type[Options] | None:
     return declared
 
 
+def changed_options(name: str, **options: Any) -> dict[str, Any]:
+    """The options that differ from a network's defaults.
+
+    Raises ValueError for an unknown name or option, with those there are.
+    """
+    complete, usual = options_of(name, **options), options_of(name)
+    return {key: value for key, value in complete.items() if usual.get(key, ...) != value}
+
+
 def module_of(name: str) -> str:
     """The module that a network is built by. Raises ValueError for an unknown name."""
     if isinstance(name, str):

@@ -108,8 +108,8 @@ def multiply_adds_per_px(network: Network) -> float | None:
     except Untraceable:
         pass
     sizes = [network.geometry.input_px(TILE_PX, axis) for axis in range(2)]
-    bare = copy.deepcopy(network).to("meta").eval()
     try:
+        bare = copy.deepcopy(network).to("meta").eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             bare(torch.empty(1, network.in_channels, *sizes, device="meta"))
     except Exception:  # of a network of a user's own

@@ -71,12 +71,12 @@ def on_no_device(make: Callable[[], Made]) -> Made:
 
 def walk(network: nn.Module, channels: int, size_px: Sequence[int]) -> Walk:
     """Walk through a network for an input (1, C, H, W). Raises Untraceable."""
-    bare = copy.deepcopy(network).to("meta").eval()
     image = torch.empty(1, channels, *size_px, device="meta")
     try:
+        bare = copy.deepcopy(network).to("meta").eval()
         with torch.no_grad():
             graph = make_fx(bare)(image).graph
-    except Exception as error:  # whatever its forward pass raises
+    except Exception as error:  # whatever copying it and its forward pass raise
         raise Untraceable(f"the network cannot be traced: {error}") from error
     found, maps = Walk(), dict[Node, tuple[Map, ...] | None]()
     for node in graph.nodes:

@@ -6,7 +6,9 @@ together. Shape suffixes: C channels, K classes, Y X of a level.
 
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,14 @@ from unetflow.tiles.regions import Region
 log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class Work:
+    """What a job did itself of an image: what it found finished is not in it."""
+
+    computed_px: int = 0  # (Y, X) of its shards, with what lies outside the tissue
+    computing_s: float = 0.0  # from the first tile that was read to the last shard written
+
+
 def write_foreground(
     ensemble: Ensemble,
     pixels: Pixels,
@@ -52,13 +62,14 @@ def write_foreground(
     decided_by: Mapping[str, object],
     options: PredictOptions,
     machine: Machine,
+    work: Work | None = None,
 ) -> ShardedArray:
     """Array `foreground` (K, Y, X) of a store: P(pixel belongs to an object), a plane per class.
 
     Of `pixels` (C, Y, X) as they are stored. Outside the tissue, if that is known, it is 0 and no
     network is run. Finished shards of the same making are kept. Tiles are smaller than wanted where
-    memory is short. Raises ModelError where nothing fits, and where a share cannot be done as the
-    array was begun.
+    memory is short. What is computed now, rather than kept, is added to `work`. Raises ModelError
+    where nothing fits, and where a share cannot be done as the array was begun.
     """
     layout = Layout(
         (len(ensemble.classes), *pixels.shape[1:]), options.dtype, AXES, options.shard_px
@@ -88,7 +99,11 @@ def write_foreground(
             )
         plan = Plan.read(foreground.chosen)
         warn_of_another_machine(store, plan, now)
+        started_s = time.monotonic()
         _finish(foreground, missing, ensemble, pixels, tissue, plan, granted)
+        if work is not None:
+            work.computing_s += time.monotonic() - started_s
+            work.computed_px += sum(_pixels_of(foreground.region(index)) for index in missing)
     return foreground
 
 

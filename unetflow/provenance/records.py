@@ -5,12 +5,15 @@ A record is nobody's input: what is written here can change no result.
 
 import importlib.metadata
 import platform
+import resource
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 from unetflow.provenance.receipts import write_receipt
 
+MIB = 2**20
 VERSIONS_OF = (
     "unetflow",
     "torch",
@@ -40,6 +43,7 @@ class RunRecord:
         record = {
             **facts,
             "seconds": round(time.monotonic() - self._started_s, 3),
+            "peak_mib": round(peak_bytes() / MIB, 1),
             "ended": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "host": platform.node(),
             "python": platform.python_version(),
@@ -47,6 +51,21 @@ class RunRecord:
             "commit": _commit(),
         }
         write_receipt(self._path, record)
+
+
+def peak_bytes(root: Path = Path("/")) -> int:
+    """The most memory that this process had until now, libraries among it.
+
+    Linux counts it anew when a program begins; elsewhere, and where `root` has no /proc, it may be
+    that of the process which started this one, if that had more.
+    """
+    try:
+        status = (root / "proc/self/status").read_text()
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(peak) * 1024
 
 
 def _versions() -> dict[str, str]:

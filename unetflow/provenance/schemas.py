@@ -155,6 +155,7 @@ class ModelReceipt(TypedDict):
     classes: list[str]
     recipe: dict[str, object]
     parameters: int
+    multiply_adds_per_px: float | None  # of output; None where they cannot be counted
     training_images: int
     validation_images: int
     best: BestStep
@@ -177,5 +178,9 @@ class RunRecordContent(MachineRecord, total=False):
     python: str
     versions: dict[str, str]
     commit: str | None
+    peak_mib: float  # most memory that the process had, of the machine
+    gpu_peak_mib: float  # the same of its GPU
     training_s: float
+    computed_px: int  # of an image's foreground, by the last start of the job
+    computing_s: float  # in which it did
     machines: list[MachineRecord]  # of a training that went on elsewhere

@@ -14,6 +14,7 @@ class ImageFiles(TypedDict):
     foreground: str
     scored: str  # of the foreground that is thresholded: as predicted, or refined
     instances: str
+    parts: list[str]  # of the jobs that shared its foreground; none where one did it
 
 
 class WeightFiles(TypedDict):
@@ -30,6 +31,10 @@ class RunFiles(TypedDict):
     experiment: str
     fold: str
     step_px: int  # of the network: its pattern repeats
+    before_px: list[int]  # its halo along y and x, as the next
+    after_px: list[int]
+    why: str  # it is not seamless; empty where it is
+    options: dict[str, object]  # of it, that differ from its defaults
     model: str  # receipt
     history: str
     patches: str
@@ -44,6 +49,7 @@ class RunFiles(TypedDict):
 class ExperimentConfig(TypedDict, total=False):
     """How an experiment is made; more keys beside these."""
 
+    dataset: str
     weighting: str | None
     recipe: Mapping[str, object]
 

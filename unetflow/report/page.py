@@ -13,6 +13,7 @@ from unetflow.report.run_results import Run, truth_warnings
 from unetflow.report.score_lines import Line
 from unetflow.report.sections.data import data
 from unetflow.report.sections.headline import headline
+from unetflow.report.sections.networks import networks
 from unetflow.report.sections.overlays import overlays
 from unetflow.report.sections.performance import performance
 from unetflow.report.sections.provenance import making, provenance
@@ -38,13 +39,15 @@ def render_page(
     all cells as text, `stacks` that of stacks, `records` the run records of each stage. Of each
     image that is shown one crop is read.
     """
+    made = making(config)
     page: str = _page().render(
         title=config["report"]["title"],
         headline=headline(runs, lines, truth_warnings(runs)),
         provenance=provenance(runs, config, records),
         performance=performance(records),
         data=data(images),
-        scores=scores(runs, lines, making(config)),
+        scores=scores(runs, lines, made),
+        networks=networks(runs, lines, config, made),
         stacks=describe_stacks(stacks),
         thresholds=thresholds(runs),
         refinement=refinement(config),

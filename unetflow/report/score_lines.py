@@ -6,7 +6,7 @@ threshold that somebody chose, beside the best of the list, which is optimistic,
 
 import re
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -129,24 +129,35 @@ class Spread:
 
     @property
     def name(self) -> str:
-        """Their common name without its number, or all of them."""
-        stems = {re.sub(r"[-_]?\d+$", "", experiment) for experiment in self.experiments}
-        return stems.pop() if len(stems) == 1 else ", ".join(self.experiments)
+        return common_name(self.experiments)
+
+
+def common_name(experiments: Sequence[str]) -> str:
+    """Of experiments that differ by their seed: their name without its number, or all of them."""
+    stems = {re.sub(r"[-_]?\d+$", "", experiment) for experiment in experiments}
+    several = len(experiments) > 1
+    return stems.pop() if several and len(stems) == 1 else ", ".join(experiments)
 
 
 def spread_over_seeds(
     lines_by_experiment: Mapping[str, Sequence[Line]], making: Mapping[str, str]
 ) -> list[Spread]:
     """Experiments of one `making` (all but the seed, as text) together; none if all are alone."""
-    alike: dict[str, list[str]] = {}
-    for experiment in lines_by_experiment:
-        alike.setdefault(making[experiment], []).append(experiment)
-    if all(len(of) == 1 for of in alike.values()):
+    groups = alike_but_seed(lines_by_experiment, making)
+    if all(len(of) == 1 for of in groups):
         return []
     return [
         Spread(tuple(of), _spread([lines_by_experiment[experiment] for experiment in of]))
-        for of in alike.values()
+        for of in groups
     ]
+
+
+def alike_but_seed(experiments: Iterable[str], making: Mapping[str, str]) -> list[list[str]]:
+    """Experiments of one `making` (all but the seed, as text) together, in their order."""
+    alike: dict[str, list[str]] = {}
+    for experiment in experiments:
+        alike.setdefault(making[experiment], []).append(experiment)
+    return list(alike.values())
 
 
 def _spread(lines_of_each: Sequence[Sequence[Line]]) -> dict[str, list[str]]:
@@ -164,7 +175,7 @@ def _spread(lines_of_each: Sequence[Sequence[Line]]) -> dict[str, list[str]]:
 
 def headline_text(title: str, lines_by_experiment: dict[str, list[Line]], html: str) -> str:
     """The headline scores as an aligned table, and where the report is."""
-    table: list[tuple[str, ...]] = [("experiment", "score", "unet", "otsu", "n", "threshold")]
+    table: list[tuple[str, ...]] = [("experiment", "score", "network", "otsu", "n", "threshold")]
     for experiment, lines in lines_by_experiment.items():
         for line in headline_of(lines):
             otsu = line.score.text(line.otsu.value) if line.otsu else "-"

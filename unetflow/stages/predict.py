@@ -4,14 +4,16 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from unetflow.engine.devices import machine_of
 from unetflow.engine.machine import Machine
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.plan import END, PredictOptions
-from unetflow.predict.stored_foreground import write_foreground
+from unetflow.predict.stored_foreground import Work, write_foreground
 from unetflow.predict.suitability import check_image, other_intensities
 from unetflow.provenance.receipts import read_receipt, write_receipt
-from unetflow.provenance.records import RunRecord
+from unetflow.provenance.records import MIB, RunRecord
 from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
 from unetflow.store.foreground_levels import write_foreground_levels
 from unetflow.store.names import TISSUE
@@ -52,6 +54,7 @@ def predict_store(
         warnings |= dict.fromkeys(other_intensities(description, *values_C))
     for warning in warnings:
         log.warning("%s: %s", image, warning)
+    work = Work()
     size, most = pixel_size(image), squares(pixels.shape[1:], SHARD_PX)
     tissue = [TISSUE] if prepared["tissue"] else []
     with unchanged(Stored(image, image_receipt, ["0", *tissue])):
@@ -69,6 +72,7 @@ def predict_store(
             },
             options=options,
             machine=replace(machine, threads=min(machine.threads, most)),
+            work=work,
         )
     content = {
         "shape": foreground.array.shape,
@@ -83,4 +87,19 @@ def predict_store(
         write_receipt(receipt, {**content, "digest": digest, "shards": shards})
     else:
         write_receipt(receipt, {**content, "share": options.share})
-    record.write(**foreground.chosen, ended_on=machine_of(foreground.chosen["device"]))
+    record.write(
+        **foreground.chosen,
+        **_measured(work, foreground.chosen["device"]),
+        ended_on=machine_of(foreground.chosen["device"]),
+    )
+
+
+def _measured(work: Work, device: str) -> dict[str, float]:
+    """What this job did itself, and the most memory of a GPU that it took for it."""
+    found: dict[str, float] = {
+        "computed_px": work.computed_px,
+        "computing_s": round(work.computing_s, 3),
+    }
+    if device == "cuda" and work.computed_px:
+        found["gpu_peak_mib"] = round(torch.cuda.max_memory_reserved() / MIB, 1)
+    return found

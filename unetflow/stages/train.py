@@ -19,6 +19,7 @@ from unetflow.engine.machine import Machine
 from unetflow.engine.memory import keep_freed_memory
 from unetflow.errors import ModelError
 from unetflow.labels.dataset import Dataset
+from unetflow.networks.fitted import multiply_adds_per_px
 from unetflow.networks.model_file import ModelDescription, TrainingSummary, save_model
 from unetflow.networks.network import Network
 from unetflow.provenance.receipts import distinct, read_receipt, write_receipt
@@ -260,7 +261,11 @@ def _write_model(job: TrainingJob, run: TrainingRun, description: ModelDescripti
     trained, model = run.best_network(), job.outputs.model
     save_model(model, trained, {**description, "training": summary})
     write_whole(job.outputs.history, as_csv(run.history))
-    facts = {"digest": digest_of_file(model), "parameters": _parameters(trained)}
+    facts = {
+        "digest": digest_of_file(model),
+        "parameters": _parameters(trained),
+        "multiply_adds_per_px": multiply_adds_per_px(trained),
+    }
     write_receipt(job.outputs.receipt, {**description, **summary, **facts})
 
 

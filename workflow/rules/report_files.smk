@@ -30,15 +30,37 @@ def files_of_run(name, fold):
     return {
         "experiment": name,
         "fold": str(fold),
-        "step_px": max(geometry_of_network(name).step_px),
+        **network_of_run(name),
         **{key: f"{RESULTS}/{pattern}".format(**run) for key, pattern in own.items()},
         "foreground": foregrounds[0] if foregrounds else None,
         "scored": FOREGROUND,
         "images": {
-            image: {key: paths(pattern, [image], **run)[0] for key, pattern in of_image.items()}
+            image: {
+                **{key: paths(pattern, [image], **run)[0] for key, pattern in of_image.items()},
+                "parts": receipts_of_parts(f"{folder}/parts/{{receipt}}", image, run),
+            }
             for image in tested
         },
         "weights": first_weight_map(name, fold),
+    }
+
+
+def receipts_of_parts(pattern, image, run):
+    """Receipts of the parts that an image is predicted in, none where one job does it."""
+    of = parts_of(SimpleNamespace(**names_of(image)))
+    begin, numbers = paths(pattern, [image], **run)[0], range(of) if of > 1 else []
+    return [f"{begin}.{number}of{of}.json" for number in numbers]
+
+
+def network_of_run(name):
+    """What is known of the network of an experiment before it is trained."""
+    network, geometry = SETTINGS.config["experiments"][name]["network"], geometry_of_network(name)
+    return {
+        "step_px": max(geometry.step_px),
+        "before_px": list(geometry.before_px),
+        "after_px": list(geometry.after_px),
+        "why": geometry.why,
+        "options": networks.changed_options(**network),
     }
 
 

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Sequence
 from html import escape
+from typing import NamedTuple
 
 import matplotlib
 import matplotlib.ticker
@@ -118,6 +119,37 @@ def seam_plot(seams: Seams) -> str:
         axes.plot([0], ratios[:1], "o", color=CHOSEN, markersize=6)
         axes.set_ylim(bottom=0)
         return _svg(figure, f"difference of neighbours, {ratios[0]:.3f} times the mean at 0")
+
+
+class CostPoint(NamedTuple):
+    """A network: its row in the table, its work and its score with the 95 % interval, or NaN."""
+
+    number: int
+    multiply_adds_per_px: float
+    value: float
+    low: float
+    high: float
+
+
+def cost_plot(points: Sequence[CostPoint], *, name: str) -> str:
+    """SVG of a score against multiply-adds per output pixel, each with the number of its row."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _plot("multiply-adds per output px", name)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
+        axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+        for point in points:
+            x, y = point.multiply_adds_per_px, point.value
+            if math.isfinite(point.low):
+                axes.plot([x, x], [point.low, point.high], color=SINGLE, linewidth=1.2)
+            axes.plot([x], [y], "o", color=PREDICTION, markersize=4)
+            beside = (4, 3)  # points
+            number = f"{point.number}"
+            axes.annotate(number, (x, y), beside, textcoords="offset points", fontsize=8)
+        axes.margins(x=0.1, y=0.08)
+        alt = f"{name} against multiply-adds per output px, {len(points)} networks"
+        return _svg(figure, alt)
 
 
 def _plot(x: str, y: str) -> tuple[Figure, Axes]:
