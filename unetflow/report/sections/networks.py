@@ -198,10 +198,15 @@ def _machines(records: Sequence[RunRecordContent]) -> str:
         machine for record in records for machine in record.get("machines", [record])
     ]
     return distinct(
-        f"{of.get('device', '')} {of.get('precision', '')}".strip()
-        + (f", {of['threads']} threads" if "threads" in of else "")
+        f"{of.get('device', '')} {of.get('precision', '')}".strip() + _threads(of)
         for of in machines
     )
+
+
+def _threads(machine: MachineRecord) -> str:
+    if "threads" not in machine:
+        return ""
+    return f", {machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
 
 
 def _plot(name: str, rows: Sequence[Row]) -> str | None:
