@@ -30,10 +30,11 @@ from unetflow.engine.memory import keep_freed_memory
 from unetflow.jobs.settings import Settings, read_settings
 from unetflow.predict.whole_image import predict_array
 from unetflow.provenance.receipts import read_receipt
-from unetflow.stages.train import _fabric, _open
+from unetflow.train.checkpoints import Checkpoint
 from unetflow.train.loop import TrainingRun
-from unetflow.train.patches import TrainingImage, hold
+from unetflow.train.patches import Statistics, TrainingImage, hold, open_image
 from unetflow.train.recipes import recipe_from
+from unetflow.train.torchrun import launch
 
 BASE = Path(__file__).parents[1]
 POINTS = 6  # validations on the way
@@ -86,7 +87,7 @@ def train_one(settings: Settings, options: argparse.Namespace) -> dict[str, Any]
     experiment = config["experiments"][name]
     dataset = config["datasets"][experiment["dataset"]]
     results = Path(config["results"])
-    measured = read_receipt(results / f"statistics/{name}/fold0.json")
+    measured = read_receipt(results / f"statistics/{name}/fold0.json", Statistics)
     training, validation = (settings.images_of(name, 0, part) for part in ("train", "validation"))
     maps = results / "weights" / str(experiment["weighting"])
     depth = experiment["network"]["depth"]
@@ -97,24 +98,28 @@ def train_one(settings: Settings, options: argparse.Namespace) -> dict[str, Any]
     )
     keep_freed_memory()
     torch.set_num_threads(options.threads)
-    images = _open(
-        [results / f"images/{image}.ome.zarr" for image in training],
-        [maps / f"{image}.zarr" for image in training] if experiment["weighting"] else [],
-        [results / f"images/{image}.ome.zarr" for image in validation],
-        measured,
-        dataset["truth"],
-        plan,
-    )
+    images = [
+        [
+            open_image(
+                results / f"images/{image}.ome.zarr",
+                maps / f"{image}.zarr" if weighted else None,
+                measured,
+                kind=dataset["truth"],
+                balance=plan.class_balance,
+            )
+            for image in part
+        ]
+        for part, weighted in ((training, experiment["weighting"]), (validation, None))
+    ]
     shape = {"in_channels": measured["channels"], "num_classes": len(dataset["classes"]) + 1}
     with tempfile.TemporaryDirectory() as folder:
         run = TrainingRun(
             {"network": {**experiment["network"], **shape}},
             plan,
-            fabric=_fabric("cpu", "fp32"),
+            fabric=launch("cpu", "fp32"),
             precision="fp32",
             threads=options.threads,
-            path=Path(folder) / "last.pt",
-            digest="",
+            checkpoint=Checkpoint(Path(folder) / "last.pt", digest=""),
         )
         run.train(*(hold(part) for part in images), workers=1)
     scores = [row["validation_iou"] for row in run.history if row["validation_iou"] is not None]
