@@ -9,6 +9,7 @@ of an undisturbed run, byte by byte and name by name, and the next round begins 
 import contextlib
 import csv
 import io
+import json
 import os
 import random
 import re
@@ -140,10 +141,15 @@ def content(results: Path) -> dict[str, bytes]:
 
 
 def without_times(path: Path) -> bytes:
-    """What is in a file, but for the seconds of a training and the report's sections with times."""
+    """What is in a file, but for times: those of a training, of the report and of raw files."""
     if path.name == "training.csv":
         rows = csv.DictReader(io.StringIO(path.read_text()))
         return repr([row | {"elapsed_s": ""} for row in rows]).encode()
+    if ".made" in path.parts:  # and how raw files look, which are drawn anew
+        record = json.loads(path.read_text())
+        for source in record["sources"].values():
+            del source["seen"]
+        return json.dumps(record, sort_keys=True).encode()
     if path.name == "index.html":
         return re.sub(
             rb'<section id="(run|training)">.*?</section>', b"", path.read_bytes(), flags=re.S

@@ -4,17 +4,20 @@
 
 One image is prepared by the pipeline; its store, receipt and record then stand for all of them. The
 project may be another checkout, to compare with: one that keeps no records is planned without.
+Seconds are those of the processor, which other work on the machine hardly changes; both projects
+take turns where --against names the second.
 """
 
 import argparse
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import tifffile
@@ -28,17 +31,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, nargs="*", default=[1000, 10000], metavar="N")
     parser.add_argument("--project", type=Path, default=ROOT, help="checkout that plans")
+    parser.add_argument("--against", type=Path, help="another one, planned in turns")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    print("| images | new files [s] | prepared [s] |\n| --- | --- | --- |")
+    projects = [each.resolve() for each in (options.project, options.against) if each]
+    print("| images | project | new files [s] | prepared [s] |\n| --- | --- | --- | --- |")
     for count in options.images:
         with tempfile.TemporaryDirectory() as folder:
-            times = measure(options.project.resolve(), Path(folder), count, options.repeats)
-        print(f"| {count} | {times[0]:.1f} | {times[1]:.1f} |", flush=True)
+            folders = [Path(folder, str(k)) for k in range(len(projects))]
+            first = [
+                prepare(project, each, count)
+                for project, each in zip(projects, folders, strict=True)
+            ]
+            again = [
+                [plan(project, each) for project, each in zip(projects, folders, strict=True)]
+                for _ in range(options.repeats)
+            ]
+        for k, project in enumerate(projects):
+            seconds = [each[k] for each in again]
+            print(
+                f"| {count} | {project.name} | {first[k]:.1f} | {median(seconds):.1f} "
+                f"({min(seconds):.1f} to {max(seconds):.1f}) |",
+                flush=True,
+            )
 
 
-def measure(project: Path, folder: Path, count: int, repeats: int) -> tuple[float, float]:
-    """Seconds of a first plan, and of one over prepared images: the best of some."""
+def prepare(project: Path, folder: Path, count: int) -> float:
+    """Seconds of a first plan; afterwards all images are as if they were prepared."""
+    folder.mkdir()
     write_config(project, folder)
     pixels = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
     for k in range(count):
@@ -50,7 +70,7 @@ def measure(project: Path, folder: Path, count: int, repeats: int) -> tuple[floa
     for k in range(1, count):
         stand_in(folder, k)
     plan(project, folder)  # remembers what it saw
-    return first, min(plan(project, folder) for _ in range(repeats))
+    return first
 
 
 def write_config(project: Path, folder: Path) -> None:
@@ -63,11 +83,11 @@ def write_config(project: Path, folder: Path) -> None:
 
 def write_sheet(folder: Path, count: int) -> None:
     rows = [f"i{k}\tcells\t{{data}}/i{k}.tif\t\tpredict\n" for k in range(count)]
-    learnt = [
-        f"l{k}\tcells\t{{data}}/i0.tif\t{{data}}/i0.tiff\t{split}\n"
-        for k, split in enumerate(("train", "validation", "test"))
-    ]
-    shutil.copy(folder / "i0.tif", folder / "i0.tiff")
+    learnt = []
+    for split in ("train", "validation", "test"):
+        learnt.append(f"{split}\tcells\t{{data}}/{split}.tif\t{{data}}/{split}.tiff\t{split}\n")
+        for name in (f"{split}.tif", f"{split}.tiff"):
+            shutil.copy(folder / "i0.tif", folder / name)
     (folder / "images.tsv").write_text(HEADER + "".join(learnt + rows))
 
 
@@ -87,13 +107,19 @@ def stand_in(folder: Path, number: int) -> None:
 
 
 def plan(project: Path, folder: Path) -> float:
-    """Seconds of a dry run over all images."""
+    """Seconds of the processor for a dry run over all images."""
     shutil.rmtree(folder / ".snakemake", ignore_errors=True)
-    started_s = time.perf_counter()
+    before_s = children_s()
     text = snakemake(project, folder, "-n", "--until", "prepare_image")
-    seconds = time.perf_counter() - started_s
+    seconds = children_s() - before_s
     print(text.split("Job stats:")[-1].strip().splitlines()[:6], file=sys.stderr)
     return seconds
+
+
+def children_s() -> float:
+    """Seconds of the processor that ended processes took."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def snakemake(project: Path, folder: Path, *arguments: str) -> str:

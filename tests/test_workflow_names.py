@@ -10,7 +10,7 @@ from unetflow.evaluate.pooling import read_scores
 pytestmark = pytest.mark.more
 
 NAMES = {"NA": "train", "null": "train", "None": "validation", "nan": "test", "NaN": "test"}
-FILES = ("train_00", "train_01", "validation_00", "test_00", "train_00")
+FILES = ("train_00", "train_01", "validation_00", "test_00", "test_00")
 
 
 def test_no_image_is_lost_by_its_name(finished: Project, tmp_path: Path) -> None:
