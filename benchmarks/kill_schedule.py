@@ -30,8 +30,9 @@ LONGEST = 0.4  # a run is killed before this share of the undisturbed run's time
 SCRIPTS = "/.snakemake/scripts/"  # in the command line of a job
 COMMAND = ("--resources", "gpu=1", "--nolock")  # SIGKILL leaves the folder locked
 # What is not the same each time: run records, logs and times of jobs, the cache of fingerprints,
-# and checkpoints, which hold times.
+# checkpoints, which hold times, and what made the report, which shows times.
 OWN = ("logs", "benchmarks", "checkpoints")
+OWN_FILES = (".sources.json", ".made/report.json")
 
 
 def kill_pipeline(project: Project, kills: int, seed: int) -> bool:
@@ -134,7 +135,7 @@ def content(results: Path) -> dict[str, bytes]:
     found = {}
     for path in sorted(results.rglob("*")):
         place = path.relative_to(results)
-        own = place.parts[0] in OWN or place.parent.name in OWN or path.name == ".sources.json"
+        own = place.parts[0] in OWN or place.parent.name in OWN or str(place) in OWN_FILES
         if path.is_file() and not own and not path.name.endswith(".run.json"):
             found[str(place)] = without_times(path)
     return found

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import needs_gpu, train, write_prepared
+from test_store_locks import holding
 
 from unetflow.demo.planes import draw_region
 from unetflow.errors import ConfigError, ModelError, StoreError
@@ -165,29 +166,14 @@ def test_a_finished_checkpoint_ends_in_a_moment_and_another_recipe_starts_anew(
         before = weights_of(job)
 
 
-HOLDING = """
-import sys
-from pathlib import Path
-from unetflow.store.locks import locked
-with locked(Path(sys.argv[1]), "another making"):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
 def test_a_model_is_refused_while_another_training_writes_it(tmp_path: Path) -> None:
     job = job_in(tmp_path)
     checkpoints = job["model"].parent / "checkpoints"
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDING, str(checkpoints)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "held\n"
-        with pytest.raises(StoreError, match=rf"is being written by process {other.pid} on"):
-            train(**job)
+    with (
+        holding(checkpoints, "another making") as other,
+        pytest.raises(StoreError, match=rf"is being written by process {other.pid} on"),
+    ):
+        train(**job)
     assert not job["model"].exists()
     train(**job)
     assert not checkpoints.with_name(".checkpoints.lock").exists()

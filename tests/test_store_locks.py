@@ -68,6 +68,44 @@ def locks_in(store: Path) -> list[Path]:
     return list(store.rglob("*.lock"))
 
 
+HOLDING = """
+import sys
+from pathlib import Path
+from unetflow.store.locks import locked
+with locked(Path(sys.argv[1]), sys.argv[2]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def holding(path: Path, digest: str) -> Iterator["subprocess.Popen[str]"]:
+    """A process that writes at a path, until it is killed at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(path), digest],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("digest", ["same", "other"])
+def test_nothing_stays_of_one_that_was_killed(tmp_path: Path, digest: str) -> None:
+    with holding(tmp_path / "checkpoints", "same"):
+        pass
+    assert (tmp_path / ".checkpoints.lock").exists()
+    with locks.locked(tmp_path / "checkpoints", digest):
+        assert len(list((tmp_path / ".checkpoints.lock").iterdir())) == 3  # its own
+    assert not (tmp_path / ".checkpoints.lock").exists()
+
+
 def claim_of(store: Path, state: str = "writes", **writer: Any) -> Path:
     """The claim of a writer of model 9 on another host, as that leaves it when it is killed."""
     folder = store / ".0.lock"

@@ -223,6 +223,7 @@ def locked(path: Path, digest: str) -> Iterator[None]:
     lock = Lock(path, digest)
     try:
         lock.share()
+        lock.is_shared()  # takes away what is left of those that were killed
         yield
     finally:
         lock.release()
