@@ -58,7 +58,7 @@ def test_target_and_weight_lie_where_the_network_has_its_output(
     clear = (inner - 0.5).abs() > 0.4
     assert clear.sum() > 200
     assert torch.equal((inner > 0.5).long()[clear], target[clear])
-    assert torch.equal(weight, 1.0 + target)  # of the same pixel
+    torch.testing.assert_close(weight, 1 + inner)  # between pixels, as the image itself is
 
 
 def test_batches_depend_on_the_step_and_not_on_where_a_run_began() -> None:
@@ -157,7 +157,8 @@ def test_nothing_of_an_ignored_pixel_is_learnt_whatever_the_patch() -> None:
         varied = Augmentation(zoom=0.3)
         _, found, weights = draw_patch([image], drawing(varied), generator(number))
         assert not found[weights > 0].any()
-        assert weights.unique().tolist() == [0, 3]  # a neighbour of theirs counts in full
+        # a neighbour of theirs counts in full
+        torch.testing.assert_close(weights, torch.where(weights > 0, 3.0, 0.0))
         counted += (weights > 0).float().mean() / 20
     assert abs(counted - 0.8) < 0.03
 

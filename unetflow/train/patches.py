@@ -170,11 +170,23 @@ def draw_patch(
     image_CHW = sample(torch.from_numpy(pixels_CHW), outer_2HW, "bilinear")
     region, inner_2HW = _within(inner_2HW, chosen.shape_YX)
     target_HW, weight_HW = chosen.labels(region)
-    # the weight of the very pixel that the target is of: between pixels, that of an ignored one
-    # would be a mixture with its neighbour's, and its target would be learnt
-    labels_2HW = torch.from_numpy(np.stack([target_HW.astype(np.float32), weight_HW]))
-    target, weight = sample(labels_2HW, inner_2HW, "nearest")
-    return vary_gray(image_CHW, augmentation, random), target.long(), weight
+    target, weight = _labels_at(inner_2HW, target_HW, weight_HW)
+    return vary_gray(image_CHW, augmentation, random), target, weight
+
+
+def _labels_at(
+    coordinates_2HW: Tensor, target_HW: np.ndarray, weight_HW: np.ndarray
+) -> tuple[Tensor, Tensor]:
+    """Target of the nearest pixel, and the weight between pixels.
+
+    Nothing of an ignored pixel: its own weight is 0, and in the mean of its neighbours it is left
+    out. (With the nearest pixel's weight the demo's IoU is lower: benchmarks/results/borders.md.)
+    """
+    annotated_HW = (weight_HW > 0).astype(np.float32)
+    labels = torch.from_numpy(np.stack([target_HW.astype(np.float32), annotated_HW, weight_HW]))
+    target, annotated = sample(labels[:2], coordinates_2HW, "nearest")
+    share, weight = sample(labels[1:], coordinates_2HW, "bilinear")
+    return target.long(), (weight / share).where(annotated > 0, 0)
 
 
 def _centre(image: TrainingImage, foreground: float, random: torch.Generator) -> Tensor:
