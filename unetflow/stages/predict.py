@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from unetflow.engine.devices import machine_of
 from unetflow.engine.machine import Machine
@@ -60,12 +61,7 @@ def predict_store(
             store,
             size=size,
             tissue=read_tissue(image, prepared["tissue"]),
-            decided_by={
-                "image": prepared["levels"][0]["digest"],
-                "tissue": prepared["tissue"] and prepared["tissue"]["digest"],
-                "models": ensemble.digests,
-                "code": code,
-            },
+            decided_by=_decided_by(prepared, ensemble, code),
             options=options,
             machine=replace(machine, threads=min(machine.threads, most)),
         )
@@ -83,3 +79,13 @@ def predict_store(
     else:
         write_receipt(receipt, {**content, "share": options.share})
     record.write(**foreground.chosen, ended_on=machine_of(foreground.chosen["device"]))
+
+
+def _decided_by(prepared: dict[str, Any], ensemble: Ensemble, code: str) -> dict[str, object]:
+    """All that decides the content of a foreground."""
+    return {
+        "image": prepared["levels"][0]["digest"],
+        "tissue": prepared["tissue"] and prepared["tissue"]["digest"],
+        "models": ensemble.digests,
+        "code": code,
+    }
