@@ -54,10 +54,16 @@ def job(store: Path, model: int, rest_s: float = 0.0) -> "subprocess.Popen[str]"
 @contextmanager
 def writing(store: Path, model: int) -> Iterator["subprocess.Popen[str]"]:
     """Such a process, when it has written a shard; it takes its time for the others."""
-    process = job(store, model, 60)
+    with until_killed(job(store, model, 60), "0") as process:
+        yield process
+
+
+@contextmanager
+def until_killed(process: "subprocess.Popen[str]", ready: str) -> Iterator["subprocess.Popen[str]"]:
+    """A process, when it has said that it is ready; it is killed at the end."""
     try:
         assert process.stdout is not None
-        assert process.stdout.readline() == "0\n"
+        assert process.stdout.readline() == f"{ready}\n"
         yield process
     finally:
         process.kill()
@@ -87,13 +93,8 @@ def holding(path: Path, digest: str) -> Iterator["subprocess.Popen[str]"]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
+    with until_killed(process, "held"):
         yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.parametrize("digest", ["same", "other"])

@@ -58,13 +58,12 @@ def objects_among(
     by_size = np.argsort(size[outer], kind="stable")
     _, first = np.unique(inner[by_size], return_index=True)
     direct = by_size[first]  # of each inner one the pair with the smallest that covers it
-    holds = np.bincount(outer[direct], minlength=len(areas))
 
     region = np.zeros(len(areas), bool)
     region[outer[~has_class[outer] & has_class[inner]]] = True
     if instances:
         region[outer[detected[inner]]] = True
-        region |= holds > 1
+        region |= np.bincount(outer[direct], minlength=len(areas)) > 1
     region &= ~detected
     region[outer[region[inner] & ~detected[outer]]] = True
 

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -64,12 +65,7 @@ def predict_store(
             store,
             size=size,
             tissue=read_tissue(image, prepared["tissue"]),
-            decided_by={
-                "image": prepared["levels"][0]["digest"],
-                "tissue": prepared["tissue"] and prepared["tissue"]["digest"],
-                "models": ensemble.digests,
-                "code": code,
-            },
+            decided_by=_decided_by(prepared, ensemble, code),
             options=options,
             machine=replace(machine, threads=min(machine.threads, most)),
             work=work,
@@ -103,3 +99,13 @@ def _measured(work: Work, device: str) -> dict[str, float]:
     if device == "cuda" and work.computed_px:
         found["gpu_peak_mib"] = round(torch.cuda.max_memory_reserved() / MIB, 1)
     return found
+
+
+def _decided_by(prepared: dict[str, Any], ensemble: Ensemble, code: str) -> dict[str, object]:
+    """All that decides the content of a foreground."""
+    return {
+        "image": prepared["levels"][0]["digest"],
+        "tissue": prepared["tissue"] and prepared["tissue"]["digest"],
+        "models": ensemble.digests,
+        "code": code,
+    }

@@ -93,8 +93,10 @@ def prepare_image(
     for finer, coarser in itertools.pairwise(arrays[1:]):
         halve(finer, coarser, halved, threads)
     kept = ground.tissue if ground else tissue and find_tissue(tissue, _coarse(arrays), source)
+    levels = [str(k) for k in range(len(arrays))]
     if kept:
         write_tissue(store, kept)
+        levels.append(TISSUE)
     write_receipt(
         receipt,
         {
@@ -108,9 +110,7 @@ def prepare_image(
             "unreadable": unreadable,
             "tissue": kept.described() if kept else None,
             "pixels": _described_pixels(moments),
-            "shards": write_shard_list(
-                receipt, store, [*map(str, range(len(arrays))), *([TISSUE] if kept else [])]
-            ),
+            "shards": write_shard_list(receipt, store, levels),
         },
     )
     record.write(path=str(path))

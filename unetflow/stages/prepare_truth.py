@@ -64,12 +64,7 @@ def prepare_truth(
         "input": source.digest,
         "shape": shape_px,
         "unreadable": image["unreadable"],
-        "parameters": {
-            **chosen_of(raw),
-            "kind": dataset.kind,
-            "classes": dataset.classes,
-            "ignore_value": ignore_value,
-        },
+        "parameters": _parameters(raw, dataset, ignore_value),
         "code": code,
     }
     names = [TRUTH, IGNORE, CLASS] if dataset.has_class_array else [TRUTH, IGNORE]
@@ -89,17 +84,26 @@ def prepare_truth(
     warnings += _odd(counted, raw["path"], dataset)
     for warning in warnings:
         log.warning(warning)
-    digest = "".join(of[0].content_digest() for of in arrays.values())
     levels = [of_labels(name, k) for name in names for k in range(len(image["levels"]))]
     content = {
         "sources": {"truth": source.digest},
         "shape": shape_px,
-        "digest": digest,
+        "digest": "".join(of[0].content_digest() for of in arrays.values()),
         "warnings": warnings,
         "shards": write_shard_list(receipt, store, levels),
     }
     write_receipt(receipt, {**content, **counted.described(dataset)})
     record.write(path=raw["path"])
+
+
+def _parameters(raw: RawFile, dataset: Dataset, ignore_value: int | None) -> dict[str, object]:
+    """What decides how a truth is read."""
+    return {
+        **chosen_of(raw),
+        "kind": dataset.kind,
+        "classes": dataset.classes,
+        "ignore_value": ignore_value,
+    }
 
 
 def _check_kind(path: str, dataset: Dataset) -> None:
