@@ -47,7 +47,7 @@ def table_of_scores() -> pd.DataFrame:
             "fold": "0",
             "image": image,
             "split": "test",
-            "method": "otsu" if chosen == "otsu" else "unet",
+            "method": "otsu" if chosen == "otsu" else "network",
             "class": "cell",
             "metric": metric,
             "variant": variant,

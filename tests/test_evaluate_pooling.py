@@ -122,7 +122,7 @@ def test_the_summary_names_choice_and_reduction() -> None:
             )
             for chosen, threshold in (("list", 0.3), ("list", 0.5), ("validation", 0.5))
         ]
-    ).assign(experiment="e", method="unet", **{"class": "cell"})
+    ).assign(experiment="e", method="network", **{"class": "cell"})
     summary = summarise_scores(scores)
     assert list(zip(summary["chosen"], summary["threshold"], summary["reduce"], strict=True)) == [
         ("list", "0.3", "mean"),

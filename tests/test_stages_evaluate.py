@@ -127,7 +127,7 @@ def test_the_table_holds_what_the_metrics_say(case: dict[str, Any]) -> None:
     truth, foreground = Truth(case["image"], CELLS), read_foreground(case["prediction"])[0]
 
     def value(metric: str, chosen: str, threshold: float | None = None, variant: str = "") -> float:
-        rows = table[(table["method"] == "unet") & (table["metric"] == metric)]
+        rows = table[(table["method"] == "network") & (table["metric"] == metric)]
         rows = rows[(rows["chosen"] == chosen) & (rows["variant"].fillna("") == variant)]
         if threshold is not None:
             rows = rows[rows["threshold"] == threshold]
@@ -159,7 +159,7 @@ def test_a_perfect_prediction_is_perfect(case: dict[str, Any], tmp_path: Path) -
     truth = Truth(case["image"], CELLS)
     case["prediction"] = write_prediction(tmp_path, "perfect", truth.interior.astype(float), 0.5)
     evaluate_image(**case)
-    table = pd.read_csv(case["table"]).query("method == 'unet' and chosen == 'list'")
+    table = pd.read_csv(case["table"]).query("method == 'network' and chosen == 'list'")
     best = table["metric"].isin(["iou", "dice", "v_rand"])
     assert (table.loc[best, "value"] == 1).all()
     errors = table["metric"].isin(["pixel_error", "warping_error", "splits_mergers"])
@@ -270,7 +270,7 @@ def test_tables_are_collected_in_order(case: dict[str, Any], tmp_path: Path) -> 
     assert list(found["stacks"]) == list(STACK_COLUMNS)
     summary = found["summary"]
     assert (summary["n"] + summary["left_out"] == 2).all()
-    iou = summary.query("metric == 'iou' and chosen == 'validation' and method == 'unet'")
+    iou = summary.query("metric == 'iou' and chosen == 'validation' and method == 'network'")
     assert set(iou["reduce"]) == {"mean", "pooled"}
     assert (iou["threshold"].astype(float) == 0.45).all()
     np.testing.assert_allclose(iou["value"], iou["low_95"])  # two equal images

@@ -38,7 +38,7 @@ def test_every_declared_result_is_there(finished: Project) -> None:
         assert (finished.results / path).stat().st_size > 0, path
     metrics = pd.read_csv(finished.results / "evaluation" / "metrics.csv")
     assert set(metrics["image"]) == {"test_00", "slide"}
-    assert set(metrics["method"]) == {"unet", "otsu"}
+    assert set(metrics["method"]) == {"network", "otsu"}
     headline = (finished.results / "report" / "headline.txt").read_text()
     assert "report: results/report/index.html" in headline
 

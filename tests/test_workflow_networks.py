@@ -50,7 +50,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def test_every_network_trains_predicts_and_is_scored(project: Project) -> None:
     metrics = pd.read_csv(project.results / "evaluation/metrics.csv")
-    scored = metrics[(metrics["metric"] == "iou") & (metrics["method"] == "unet")]
+    scored = metrics[(metrics["metric"] == "iou") & (metrics["method"] == "network")]
     assert set(scored["experiment"]) == set(NETWORKS)
     assert (scored.groupby("experiment")["image"].nunique() == 2).all()
     for name in NETWORKS:

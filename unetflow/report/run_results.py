@@ -54,7 +54,7 @@ class Run:
     @property
     def of_network(self) -> pd.DataFrame:
         """Its scores without those of the baseline."""
-        return self.scores[self.scores["method"] == "unet"]
+        return self.scores[self.scores["method"] == "network"]
 
 
 def open_run(files: RunFiles, scores: pd.DataFrame) -> Run:

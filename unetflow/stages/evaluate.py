@@ -63,7 +63,7 @@ def evaluate_image(
             if truth.has_instances:
                 made = read_receipt(instances, InstancesReceipt)["classes"][name]
                 found += _of_stored(truth, prediction, made)
-            rows += ({**row.cells(), "class": name, "method": "unet"} for row in found)
+            rows += ({**row.cells(), "class": name, "method": "network"} for row in found)
         if len(dataset.classes) == 1:
             of = {"class": dataset.classes[0], "method": "otsu"}
             rows += ({**row.cells(), **of} for row in _of_otsu(truth, image, scoring))
