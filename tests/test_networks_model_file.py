@@ -136,7 +136,7 @@ def test_models_of_older_versions_are_read_and_that_is_said(
             "its intensity must be a finite mean and a deviation above 0",
         ),
         ({"network": {"depth": 1}}, "its network must be a name with options"),
-        ({"network": {"name": "unet", "depht": 1}}, "options .* do not fit"),
+        ({"network": {"name": "unet", "depht": 1}}, "has no option 'depht'; did you mean 'depth'"),
         ({"network": {"name": "unet", "depth": 2}}, r"its weights are not those .* 25 of 26"),
         ({"network": {"name": "vnet"}}, "no network is called 'vnet'"),
         ({"mpp_um": 0.25}, "its description has the unknown key 'mpp_um'"),

@@ -397,7 +397,7 @@ OPTIONS: dict[str, tuple[Function, tuple[Any, ...], str]] = {
     "norm": (
         lambda given: build("unet", norm=given),
         ("layer", ["batch"], 1),
-        "norm .* is not known; there are None, batch and instance",
+        "norm .* is not known; there are None, batch, instance and group",
     ),
     "name of a network": (build, ("vnet", None, ["unet"]), "no network is called .*; there are"),
     "write_px": (

@@ -1,13 +1,12 @@
 """A refined foreground: what runs for it, what is made of it, and what of a folder knows it."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 from pipeline import Project
 
 from unetflow.commands import main
+from unetflow.instances import label_instances
 from unetflow.jobs.written import written_in
 from unetflow.store.shards import read_array
 
@@ -19,7 +18,11 @@ REFINE = {"smooth_px": 1.0, "crf": {"iterations": 2, "radius_px": 1}}
 def refining(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A finished project whose config wants the foreground refined, nothing of which is made."""
     copy = finished.copied_to(tmp_path_factory.mktemp("refining") / "copy")
-    copy.write_config(copy.config() | {"refine": REFINE})
+    config = copy.config()
+    foreground = read_array(copy.results / RUN / "test_00.ome.zarr", "foreground")[:]
+    middle = np.median(np.asarray(foreground))  # after few steps no other threshold cuts it
+    config["instances"] = {"threshold": float(middle + 0.5) / 255, "min_area_px": 4}
+    copy.write_config(config | {"refine": REFINE})
     return copy
 
 
@@ -37,10 +40,10 @@ def test_thresholds_and_instances_are_made_of_what_is_refined(
     foreground, refined = (np.asarray(read_array(store, of)[:]) for of in ("foreground", "refined"))
     assert refined.dtype == foreground.dtype == np.uint8
     assert foreground.std() > refined.std() > 0
-    made = json.loads((refining.folder / target).read_text())["classes"]["cell"]
     labels = np.asarray(read_array(store, "labels/instances/0"))
-    above = refined[0] / 255 > made["threshold"]
-    assert above[labels == 0].sum() < (above != (foreground[0] / 255 > made["threshold"])).sum()
+    made = refining.config()["instances"]
+    assert (labels > 0).tolist() == (label_instances(refined[0] / 255, **made) > 0).tolist()
+    assert (labels > 0).tolist() != (label_instances(foreground[0] / 255, **made) > 0).tolist()
     assert f"{RUN}/refined/test_00.json" in {
         path.relative_to(refining.results).as_posix() for path in written_in(refining.results)[0]
     }
