@@ -35,7 +35,6 @@ from unetflow.predict.plan import Plan, PredictOptions
 from unetflow.predict.stored_foreground import write_foreground
 from unetflow.store.ome import PixelSize, ome_image, write_group
 from unetflow.store.shards import Layout, open_array, read_array
-from unetflow.tiles.regions import squares
 from unetflow.tiles.valid_sizes import unet_geometry
 
 BLOCK_PX = 1024
@@ -125,6 +124,7 @@ def run_case(folder: Path, options: argparse.Namespace) -> None:
         decided_by={},
     )
     labelled = time.perf_counter()
+    plan, shape = Plan.read(foreground.chosen), foreground.array.shape[1:]
     found = {
         **{"predict_s": predicted - started, "predict_mb": peak_mb},
         **{
@@ -132,8 +132,7 @@ def run_case(folder: Path, options: argparse.Namespace) -> None:
             "objects": sum(of["instances"] for of in made.values()),
         },
         "label_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "tiles_s": bare_seconds(network, Plan.read(foreground.chosen)),
-        "write_px": foreground.chosen["write_px"],
+        "tiles_s": bare_seconds(network, plan) * len(plan.tiling(network.geometry).grid(shape)),
     }
     print(json.dumps(found))
 
@@ -197,10 +196,9 @@ def main() -> None:
             )
         of = json.loads(done.stdout.splitlines()[-1])
         million = side_px**2 / 1e6
-        tiles = squares((side_px, side_px), of["write_px"])
         print(
             f"| {side_px} | {of['predict_s']:.1f} | {million / of['predict_s']:.2f} | "
-            f"{tiles * of['tiles_s'] / of['predict_s']:.0%} | {of['predict_mb']:.0f} | "
+            f"{of['tiles_s'] / of['predict_s']:.0%} | {of['predict_mb']:.0f} | "
             f"{of['label_s']:.1f} | {million / of['label_s']:.1f} | {of['objects']} | "
             f"{of['label_mb']:.0f} |",
             flush=True,
