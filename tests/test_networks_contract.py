@@ -48,11 +48,18 @@ def small(name: str) -> dict[str, Any]:
     return SMALL_OF.get(name, SMALL)
 
 
+OFTEN = (
+    "unet",
+    "unet_padded",
+    "unetr",
+    "sliding_window",
+)  # a network of each kind; all by test-more
+EVERY = [name if name in OFTEN else pytest.param(name, marks=pytest.mark.more) for name in NETWORKS]
 CHECKS = {key: of for key, of in network_checks.CHECKS.items() if key != "learns_one_image"}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_network(check: network_checks.Check, name: str) -> None:
     check(name, **small(name))
@@ -68,7 +75,7 @@ def test_network_of_options(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", EVERY)
 def test_network_learns_one_image(name: str) -> None:
     network_checks.learns_one_image(name, **small(name))
 
