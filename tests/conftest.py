@@ -34,9 +34,7 @@ settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--without-torch", action="store_true", help="skip files of tests that import PyTorch"
-    )
+    parser.addoption("--without-torch", action="store_true", help="skip tests that import PyTorch")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -45,11 +43,27 @@ def pytest_make_collect_report(
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """With --without-torch a file that cannot be imported for lack of PyTorch counts as skipped."""
     report = yield
-    lacks = "No module named 'torch'" in str(report.longrepr)
-    if report.failed and lacks and collector.config.getoption("without_torch"):
-        report.outcome = "skipped"
-        report.longrepr = (str(collector.path), 0, "Skipped: needs PyTorch")
+    _skipped_for_lack_of_torch(report, collector)
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """The same of a test that asks for what imports PyTorch when it is asked for."""
+    report = yield
+    _skipped_for_lack_of_torch(report, item)
+    return report
+
+
+def _skipped_for_lack_of_torch(
+    report: pytest.CollectReport | pytest.TestReport, of: pytest.Collector | pytest.Item
+) -> None:
+    lacks = "No module named 'torch'" in str(report.longrepr)
+    if report.failed and lacks and of.config.getoption("without_torch"):
+        report.outcome = "skipped"
+        report.longrepr = (str(of.path), 0, "Skipped: needs PyTorch")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
