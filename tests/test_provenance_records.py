@@ -46,4 +46,4 @@ def test_a_record_says_what_the_process_had_and_took(tmp_path: Path) -> None:
     found = read_receipt(tmp_path / "a.run.json")
     assert found["device"] == "cpu"
     assert found["seconds"] >= 0
-    assert 10 < found["peak_mib"] <= peak_bytes() / MIB
+    assert 10 < found["peak_mib"] <= peak_bytes() / MIB + 0.05  # it is rounded

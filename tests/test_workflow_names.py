@@ -37,7 +37,7 @@ def test_no_image_is_lost_by_its_name(finished: Project, tmp_path: Path) -> None
     (seg,) = [
         line
         for line in summary
-        if line.startswith("nan,unet,seg,,null,instances,") and ",mean," in line
+        if line.startswith("nan,network,seg,,null,instances,") and ",mean," in line
     ]
     assert ",2,0,2" in seg  # two images, none left out, two groups
     assert "n-a" in (folder / "segmented.csv").read_text()

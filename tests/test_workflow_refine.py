@@ -21,7 +21,7 @@ def refining(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     config = copy.config()
     foreground = read_array(copy.results / RUN / "test_00.ome.zarr", "foreground")[:]
     middle = np.median(np.asarray(foreground))  # after few steps no other threshold cuts it
-    config["instances"] = {"threshold": float(middle + 0.5) / 255, "min_area_px": 4}
+    config.setdefault("instances", {})["threshold"] = float(middle + 0.5) / 255
     copy.write_config(config | {"refine": REFINE})
     return copy
 
