@@ -27,6 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "mine" / "plain.py").write_text(f"from mine import layers\n{source}")
     (folder / "mine" / "layers.py").write_text("LAYERS = 3\n")
     (folder / "mine" / "none.py").touch()
+    (folder / "mine" / "mistyped.py").write_text(source.replace("self.last(", "self.lsat("))
     about = folder / "mine-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
@@ -103,6 +104,12 @@ def test_it_comes_by_an_entry_point_too() -> None:
 def test_one_that_is_not_there_is_refused(name: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         networks.build(name)
+
+
+def test_what_its_forward_pass_raises_is_told() -> None:
+    message = "takes no image of 256x256 px and 1 channels: AttributeError: .*lsat.*Mend its for"
+    with pytest.raises(ValueError, match=message):
+        networks.geometry_of("mine.mistyped")
 
 
 def test_its_options_are_those_of_its_build() -> None:

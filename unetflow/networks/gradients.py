@@ -42,8 +42,15 @@ def geometry_by_gradients(network: nn.Module, channels: int) -> Geometry:
 
     Raises ValueError for one that does not, and where the shifts that it follows are not found.
     """
-    with torch.no_grad():
-        output = network.eval()(torch.zeros(1, channels, SIZE_PX, SIZE_PX))
+    try:
+        with torch.no_grad():
+            output = network.eval()(torch.zeros(1, channels, SIZE_PX, SIZE_PX))
+    except Exception as error:  # whatever its forward pass raises
+        raise ValueError(
+            f"the network takes no image of {SIZE_PX}x{SIZE_PX} px and {channels} channels: "
+            f"{type(error).__name__}: {error}. Mend its forward pass, or give its module a "
+            "function geometry(**options)"
+        ) from error
     if tuple(output.shape[-2:]) != (SIZE_PX, SIZE_PX):
         raise ValueError(
             f"of {SIZE_PX} px the network returns {output.shape[-1]} px, and its graph does not "

@@ -99,11 +99,13 @@ def geometry_of_module(network: nn.Module, channels: int) -> Geometry:
     Raises Untraceable where there is none, or where no size of an input suits it.
     """
     bare = copy.deepcopy(network).to("meta").eval()
+    refused: Exception | None = None
     for size_px in TRIED_PX:
         try:
             with torch.no_grad():
                 bare(torch.empty(1, channels, size_px, size_px, device="meta"))
-        except Exception:  # whatever a forward pass raises of a size that it does not take
+        except Exception as error:  # whatever a forward pass raises of a size that it does not take
+            refused = error
             continue
         try:
             found = walk(bare, channels, (size_px, size_px))
@@ -112,7 +114,8 @@ def geometry_of_module(network: nn.Module, channels: int) -> Geometry:
         if (geometry := _fitting(found, size_px)) is not None:
             return geometry
     tried = f"of inputs of {TRIED_PX.start} to {TRIED_PX.stop - 1} px"
-    raise Untraceable(f"{tried} none passes all layers evenly")
+    why = f"; the last that was refused: {type(refused).__name__}: {refused}" if refused else ""
+    raise Untraceable(f"{tried} none passes all layers evenly{why}") from refused
 
 
 def _fitting(found: Walk, size_px: int) -> Geometry | None:
