@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unetflow.networks.blocks import convolutions, enlarged, initialise
+from unetflow.networks.blocks import convolutions, enlarged, initialise, way_down
 from unetflow.networks.sizes.attention_unet import AttentionUNetOptions
 
 
@@ -69,14 +69,7 @@ class AttentionUNet(nn.Module):
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         """Logits of each class for every pixel."""
-        skipped = []
-        features_BCHW = image_BCHW
-        for level, convolve in enumerate(self.encoder):
-            if level:
-                features_BCHW = nn.functional.max_pool2d(features_BCHW, 2)
-            features_BCHW = convolve(features_BCHW)
-            skipped.append(features_BCHW)
-        features_BCHW = skipped.pop()
+        *skipped, features_BCHW = way_down(self.encoder, image_BCHW)
         for level in reversed(range(len(self.decoder))):
             kept_BCHW = skipped.pop()
             if level:

@@ -66,6 +66,20 @@ class Interpolated(nn.Module):
         return enlarged(self.convolve(features_BCHW), linear=True)
 
 
+def way_down(
+    levels: nn.ModuleList, image_BCHW: Tensor, dropout: nn.Module | None = None
+) -> list[Tensor]:
+    """The map of each level, pooled from one to the next; dropout is on the lowest two."""
+    maps: list[Tensor] = []
+    for level, convolve in enumerate(levels):
+        entering_BCHW = nn.functional.max_pool2d(maps[-1], 2) if maps else image_BCHW
+        features_BCHW = convolve(entering_BCHW)
+        if dropout is not None and level >= len(levels) - 2:
+            features_BCHW = dropout(features_BCHW)
+        maps.append(features_BCHW)
+    return maps
+
+
 def way_up(kind: str, before: int, after: int) -> nn.Module:
     """The layer that doubles height and width: "transposed" or "interpolated"."""
     if kind == "transposed":

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unetflow.networks.blocks import centre, convolutions, initialise, way_up
+from unetflow.networks.blocks import centre, convolutions, initialise, way_down, way_up
 from unetflow.networks.network import Network
 from unetflow.networks.sizes.unet import UNetOptions
 
@@ -60,15 +60,7 @@ class UNet(Network):
         """Logits of each class, smaller than the input by twice the halo."""
         for axis, size_px in enumerate(image_BCHW.shape[-2:]):
             self.geometry.output_px(size_px, axis)
-        skipped = []
-        features_BCHW = image_BCHW
-        for level, convolve in enumerate(self.contracting):
-            features_BCHW = convolve(features_BCHW)
-            if level >= self.depth - 1:
-                features_BCHW = self.dropout(features_BCHW)
-            if level < self.depth:
-                skipped.append(features_BCHW)
-                features_BCHW = nn.functional.max_pool2d(features_BCHW, 2)
+        *skipped, features_BCHW = way_down(self.contracting, image_BCHW, self.dropout)
         for level in reversed(range(self.depth)):
             features_BCHW = self.up[level](features_BCHW)  # twice as large, half as wide
             height, width = (size - 2 * self.cut_px for size in features_BCHW.shape[-2:])

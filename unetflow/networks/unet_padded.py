@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unetflow.networks.blocks import convolutions, initialise, way_up
+from unetflow.networks.blocks import convolutions, initialise, way_down, way_up
 from unetflow.networks.sizes.unet_padded import UNetPaddedOptions
 
 
@@ -44,15 +44,7 @@ class UNetPadded(nn.Module):
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         """Logits of each class for every pixel."""
-        skipped = []
-        features_BCHW = image_BCHW
-        for level, convolve in enumerate(self.encoder):
-            features_BCHW = convolve(features_BCHW)
-            if level >= self.depth - 1:
-                features_BCHW = self.dropout(features_BCHW)
-            if level < self.depth:
-                skipped.append(features_BCHW)
-                features_BCHW = nn.functional.max_pool2d(features_BCHW, 2)
+        *skipped, features_BCHW = way_down(self.encoder, image_BCHW, self.dropout)
         for level in reversed(range(self.depth)):
             features_BCHW = self.up[level](features_BCHW)  # twice as large, half as wide
             merged_BCHW = torch.cat([skipped.pop(), features_BCHW], dim=1)
