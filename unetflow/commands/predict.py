@@ -4,7 +4,7 @@ unetflow predict model.safetensors image.svs out.ome.zarr
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,21 +120,37 @@ def segment_file(
             machine=machine,
         )
     _warn_of(pixels, description, image)
-    digest = foreground.content_digest()
+    array, digest = FOREGROUND, foreground.content_digest()
     write_foreground_levels(output, foreground, digest, machine.threads, size=size)
-    array = FOREGROUND
     if smooth_px:
-        array, how = REFINED, Refinement(smooth_px)
-        decided_by = {"foreground": digest, "code": _code("refine/refined_store.py", description)}
-        refined = refine_store(
-            output, how, image=None, tissue=None, threads=machine.threads, decided_by=decided_by
-        )
-        digest = refined.content_digest()
-        write_foreground_levels(output, refined, digest, machine.threads, size=size)
+        code = _code("refine/refined_store.py", description)
+        decided_by = {"foreground": digest, "code": code}
+        array, digest = REFINED, _smoothed(output, smooth_px, decided_by, machine.threads, size)
     else:  # of an earlier call, of another foreground perhaps
         clear(Path(output) / REFINED)
         clear_levels(output, f"{REFINED}_{{}}", 1)
     return _write_instances(Path(output), array, digest, instances, description, machine.threads)
+
+
+def _smoothed(
+    output: str | Path,
+    smooth_px: float,
+    decided_by: Mapping[str, object],
+    threads: int,
+    size: PixelSize,
+) -> str:
+    """Write array `refined` with its levels; its digest."""
+    refined = refine_store(
+        output,
+        Refinement(smooth_px),
+        image=None,
+        tissue=None,
+        threads=threads,
+        decided_by=decided_by,
+    )
+    digest = refined.content_digest()
+    write_foreground_levels(output, refined, digest, threads, size=size)
+    return digest
 
 
 def _source_for(

@@ -48,13 +48,7 @@ def predict_store(
     record = RunRecord(receipt)
     prepared = read_receipt(image_receipt)
     pixels = read_array(image, "0")
-    warnings: dict[str, None] = {}  # in their order, each once
-    for description in ensemble.descriptions:
-        check_image(description, pixels.shape[0], prepared["levels"][0].get("mpp"), image)
-        values_C = [prepared["pixels"][name] for name in ("mean", "lowest", "highest")]
-        warnings |= dict.fromkeys(other_intensities(description, *values_C))
-    for warning in warnings:
-        log.warning("%s: %s", image, warning)
+    warnings = _suits(ensemble, prepared, pixels.shape[0], image)
     work = Work()
     size, most = pixel_size(image), squares(pixels.shape[1:], SHARD_PX)
     tissue = [TISSUE] if prepared["tissue"] else []
@@ -74,7 +68,7 @@ def predict_store(
         "shape": foreground.array.shape,
         "dtype": str(foreground.array.dtype),
         "precision": foreground.chosen["precision"],
-        "warnings": list(warnings),
+        "warnings": warnings,
     }
     if options.share in (None, END):
         digest = foreground.content_digest()
@@ -88,6 +82,21 @@ def predict_store(
         **_measured(work, foreground.chosen["device"]),
         ended_on=machine_of(foreground.chosen["device"]),
     )
+
+
+def _suits(
+    ensemble: Ensemble, prepared: dict[str, Any], channels: int, image: str | Path
+) -> list[str]:
+    """Warnings, in their order, each once. Raises where a model cannot take the image."""
+    mpp = prepared["levels"][0].get("mpp")
+    values_C = [prepared["pixels"][name] for name in ("mean", "lowest", "highest")]
+    warnings: dict[str, None] = {}
+    for description in ensemble.descriptions:
+        check_image(description, channels, mpp, image)
+        warnings |= dict.fromkeys(other_intensities(description, *values_C))
+    for warning in warnings:
+        log.warning("%s: %s", image, warning)
+    return list(warnings)
 
 
 def _measured(work: Work, device: str) -> dict[str, float]:
