@@ -106,10 +106,11 @@ def test_one_that_is_not_there_is_refused(name: str, message: str) -> None:
         networks.build(name)
 
 
-def test_what_its_forward_pass_raises_is_told() -> None:
+def test_what_its_forward_pass_raises_is_told(caplog: pytest.LogCaptureFixture) -> None:
     message = "takes no image of 256x256 px and 1 channels: AttributeError: .*lsat.*Mend its for"
-    with pytest.raises(ValueError, match=message):
+    with caplog.at_level("INFO"), pytest.raises(ValueError, match=message):
         networks.geometry_of("mine.mistyped")
+    assert "the last that was refused: AttributeError: " in caplog.text
 
 
 def test_its_options_are_those_of_its_build() -> None:

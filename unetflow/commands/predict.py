@@ -34,7 +34,7 @@ from unetflow.store.foreground_levels import write_foreground_levels
 from unetflow.store.names import FOREGROUND, REFINED
 from unetflow.store.ome import PixelSize
 from unetflow.store.pyramid import clear_levels
-from unetflow.store.shards import clear
+from unetflow.store.shards import ShardedArray, clear
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +87,32 @@ def segment_file(
     ensemble = Ensemble.load([model])
     (description,) = ensemble.descriptions
     _check_output(image, Path(output))
+    asked = {"model": str(model), "image": str(image), "mpp": read.mpp}
+    pixels, foreground, size = _predicted(ensemble, image, output, read, options, machine, asked)
+    _warn_of(pixels, description, image)
+    array, digest = FOREGROUND, foreground.content_digest()
+    write_foreground_levels(output, foreground, digest, machine.threads, size=size)
+    if smooth_px:
+        code = _code("refine/refined_store.py", description)
+        decided_by = {"foreground": digest, "code": code}
+        array, digest = REFINED, _smoothed(output, smooth_px, decided_by, machine.threads, size)
+    else:  # of an earlier call, of another foreground perhaps
+        clear(Path(output) / REFINED)
+        clear_levels(output, f"{REFINED}_{{}}", 1)
+    return _write_instances(Path(output), array, digest, instances, description, machine.threads)
+
+
+def _predicted(
+    ensemble: Ensemble,
+    image: str | Path,
+    output: str | Path,
+    read: ImageOptions,
+    options: PredictOptions,
+    machine: Machine,
+    asked: Mapping[str, object],
+) -> tuple[SourcePixels, ShardedArray, PixelSize]:
+    """The foreground of an image; what was `asked` for is written beside it."""
+    (description,) = ensemble.descriptions
     chosen: Chosen = {
         "plane": read.plane,
         "time": read.time,
@@ -104,7 +130,6 @@ def segment_file(
             "channels": channels,
             "code": _code("predict/stored_foreground.py", description),
         }
-        asked = {"model": str(model), "image": str(image), "mpp": read.mpp}
         write_receipt(Path(output) / MADE_BY, {"asked": asked, "decided_by": decided_by})
         size = PixelSize.square(source.mpp)
         notes = Path(output) / "unreadable.json"
@@ -119,17 +144,7 @@ def segment_file(
             options=options,
             machine=machine,
         )
-    _warn_of(pixels, description, image)
-    array, digest = FOREGROUND, foreground.content_digest()
-    write_foreground_levels(output, foreground, digest, machine.threads, size=size)
-    if smooth_px:
-        code = _code("refine/refined_store.py", description)
-        decided_by = {"foreground": digest, "code": code}
-        array, digest = REFINED, _smoothed(output, smooth_px, decided_by, machine.threads, size)
-    else:  # of an earlier call, of another foreground perhaps
-        clear(Path(output) / REFINED)
-        clear_levels(output, f"{REFINED}_{{}}", 1)
-    return _write_instances(Path(output), array, digest, instances, description, machine.threads)
+    return pixels, foreground, size
 
 
 def _smoothed(
