@@ -34,7 +34,7 @@ def test_variants_of_a_metric_have_its_direction_pooling_and_digits() -> None:
 
 def test_errors_are_better_low() -> None:
     lower = {score.metric for score in SCORES if score.lower_is_better}
-    assert lower == {"pixel_error", "warping_error", "splits_mergers"}
+    assert lower == {"pixel_error", "warping_error", "splits_mergers", "object_errors"}
     assert all(score.better in ("higher", "lower") for score in SCORES)
     assert ARROWS[row_of("seg", "").better] == "↑"
 

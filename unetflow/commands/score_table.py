@@ -10,6 +10,7 @@ from unetflow import metrics
 from unetflow.evaluate.catalogue import (
     HIGHER,
     LOWER,
+    OBJECT_ERRORS,
     OF_TABLES,
     Better,
     Score,
@@ -20,6 +21,7 @@ from unetflow.evaluate.catalogue import (
 from unetflow.evaluate.stack_scores import STACK_SCORES, WITHOUT_ONE
 from unetflow.images.whole import WholeImage
 from unetflow.metrics.blocks import is_chunked
+from unetflow.metrics.object_errors import ERRORS
 
 WITHOUT_INTERIOR = "thresholds_without_interior"
 
@@ -202,6 +204,9 @@ def _table_scores(tables: Sequence[metrics.Contingency], how: str) -> Iterator[F
     for metric, one_to_one in (("aji", False), ("aji+", True)):
         jaccard = _summed(metrics.jaccard_sums(t, one_to_one=one_to_one) for t in tables)
         yield _found(metric, how, jaccard.score)
+    errors = _summed(map(metrics.object_errors, tables))
+    for kind in ERRORS:
+        yield _found(OBJECT_ERRORS, named(kind), getattr(errors, kind))
     of_labels = named("of the labels")  # touching objects are not separated
     pixels = metrics.pool_pixel_counts(map(metrics.pixel_counts_of_regions, tables))
     yield _found("iou", of_labels, pixels.iou)

@@ -77,6 +77,9 @@ class Score:
         return f"{self.text(estimate.low)} to {self.text(estimate.high)}"
 
 
+OBJECT_ERRORS = "object_errors"
+
+
 def at_iou(iou: float) -> str:
     """The variant of a metric whose objects are matched at an IoU."""
     return f"iou {iou:g}"
@@ -88,6 +91,21 @@ _RAND = (
     "membrane. "
 )
 _ISBI = "Arganda-Carreras 2015"
+
+
+def _object_error(kind: str, definition: str) -> Score:
+    """A row of the counts of objects; pooled they are summed."""
+    return Score(
+        metric=OBJECT_ERRORS,
+        variant=kind,
+        name=f"{kind.capitalize()} objects",
+        better=LOWER,
+        definition=definition,
+        pooling=lambda s: s["a"],
+        digits=1,
+        plotted=False,
+    )
+
 
 SCORES = (
     Score(
@@ -159,6 +177,23 @@ SCORES = (
         pooling=lambda s: s["ab"] / s["n"],
         plotted=False,
     ),
+    _object_error(
+        "merged",
+        "True objects that lie by more than half in a prediction with another one, and are not "
+        "matched at IoU ≥ 0.5, as in the next three. Each object is counted once.",
+    ),
+    _object_error(
+        "split",
+        "True objects that two or more predictions lie in, each by more than half and a tenth of "
+        "the object or more.",
+    ),
+    _object_error(
+        "misshapen",
+        "True objects that one prediction stands for, of another shape: one lies in the other by "
+        "more than half, and they share a tenth of the object or more.",
+    ),
+    _object_error("missed", "True objects that no prediction stands for."),
+    _object_error("spurious", "Predicted objects that stand for no true one, nor for a part."),
     Score(
         metric="iou",
         name="IoU, object pixels",

@@ -15,7 +15,7 @@ import dask.array as da
 import numpy as np
 from skimage.filters import threshold_otsu
 
-from unetflow.evaluate.catalogue import at_iou
+from unetflow.evaluate.catalogue import OBJECT_ERRORS, at_iou
 from unetflow.evaluate.scoring import Labeller, Row
 from unetflow.labels.annotation import read_class_lazily
 from unetflow.labels.dataset import Dataset
@@ -31,6 +31,7 @@ from unetflow.metrics import (
     info_score_of_labels,
     jaccard_sums,
     matching_sums_at_ious,
+    object_errors,
     panoptic_of,
     panoptic_sums,
     pixel_counts_of_regions,
@@ -40,6 +41,7 @@ from unetflow.metrics import (
     score_slice,
     seg_sums,
 )
+from unetflow.metrics.object_errors import ERRORS
 from unetflow.store.foreground import read_foreground_lazily
 from unetflow.store.names import FOREGROUND, IGNORE, of_labels
 from unetflow.store.shards import read_lazily
@@ -129,6 +131,18 @@ def score_instances(table: Contingency) -> Iterator[Row]:
     for metric, one_to_one in (("aji", False), ("aji+", True)):
         overlap = jaccard_sums(table, one_to_one=one_to_one)
         yield Row(metric, "", overlap.score, {"ab": overlap.intersection, "n": overlap.union})
+
+
+def count_object_errors(table: Contingency) -> Iterator[Row]:
+    """Rows of the kinds of objects, from the table of true and predicted instances.
+
+    Column a is the count, `objects` all of which it is: true objects, of spurious ones predicted.
+    """
+    found = object_errors(table)
+    for kind in ERRORS:
+        count = getattr(found, kind)
+        of = found.predicted_objects if kind == "spurious" else found.truth_objects
+        yield Row(OBJECT_ERRORS, kind, count, {"a": count, "objects": of})
 
 
 def otsu_baseline(

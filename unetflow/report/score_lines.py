@@ -173,8 +173,13 @@ def _spread(lines_of_each: Sequence[Sequence[Line]]) -> dict[str, list[str]]:
     return spread
 
 
-def headline_text(title: str, lines_by_experiment: dict[str, list[Line]], html: str) -> str:
-    """The headline scores as an aligned table, and where the report is."""
+def headline_text(
+    title: str,
+    lines_by_experiment: dict[str, list[Line]],
+    html: str,
+    notes: Sequence[str] = (),
+) -> str:
+    """The headline scores as an aligned table, notes below it, and where the report is."""
     table: list[tuple[str, ...]] = [("experiment", "score", "network", "otsu", "n", "threshold")]
     for experiment, lines in lines_by_experiment.items():
         for line in headline_of(lines):
@@ -189,7 +194,7 @@ def headline_text(title: str, lines_by_experiment: dict[str, list[Line]], html: 
         for row in table
     ]
     said = f"{title}: means over the test images"
-    return "\n".join([said, *(row.rstrip() for row in rows), f"report: {html}"]) + "\n"
+    return "\n".join([said, *(row.rstrip() for row in rows), *notes, f"report: {html}"]) + "\n"
 
 
 def _scored(scores: pd.DataFrame) -> Iterator[Score]:

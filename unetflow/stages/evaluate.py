@@ -12,6 +12,7 @@ import pandas as pd
 from unetflow.evaluate.choosing import chosen_thresholds
 from unetflow.evaluate.image_scores import (
     Truth,
+    count_object_errors,
     otsu_baseline,
     score_foreground,
     score_instances,
@@ -95,7 +96,8 @@ def _of_stored(truth: Truth, prediction: str | Path, made: InstancesOfClass) -> 
     """Rows of the stored instances of a class."""
     ids = {"first_id": made["first_id"], "instances": made["instances"]}
     labels = instances_of_class(read_lazily(prediction, of_labels(INSTANCES)), ids)
-    for row in score_instances(contingency(truth.labels, labels, ignore=truth.ignore)):
+    table = contingency(truth.labels, labels, ignore=truth.ignore)
+    for row in (*score_instances(table), *count_object_errors(table)):
         yield replace(row, threshold=made["threshold"], chosen="instances")
 
 

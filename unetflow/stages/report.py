@@ -7,6 +7,7 @@ import pandas as pd
 
 from unetflow.evaluate.pooling import read_scores
 from unetflow.report.handed import Config, RunFiles
+from unetflow.report.object_counts import object_counts
 from unetflow.report.page import render_page
 from unetflow.report.run_history import records_by_stage
 from unetflow.report.run_results import lines_by_experiment, open_run
@@ -45,5 +46,8 @@ def write_report(
         records=records_by_stage(receipts),
     )
     write_whole(html, page.encode())
-    text = headline_text(config["report"]["title"], lines, str(html))
+    objects = [
+        f"{name}: {counts.text}" for name, of in lines.items() for counts in object_counts(of)
+    ]
+    text = headline_text(config["report"]["title"], lines, str(html), objects)
     write_whole(headline, text.encode())
