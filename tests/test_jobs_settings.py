@@ -519,3 +519,16 @@ def test_a_network_that_cannot_be_is_a_problem(
     config["experiments"]["unet"]["network"] = network
     with pytest.raises(ConfigError, match=f"experiments.unet.*{problem}"):
         read(config)
+
+
+def test_a_published_figure_needs_a_score_and_an_experiment(config: dict[str, Any]) -> None:
+    config["report"] = {"published": [{"metric": "seg", "value": 0.9, "source": "who"}]}
+    assert read(copy.deepcopy(config)).config["report"]["title"] is None
+    wrong = {"metric": "sge", "value": 0.9, "source": "who", "experiment": "net"}
+    config["report"]["published"].append(wrong)
+    with pytest.raises(ConfigError) as raised:
+        read(config)
+    assert "config: report.published[1]: no row of the catalogue is metric 'sge'" in str(
+        raised.value
+    )
+    assert "config: report.published[1]: there is no experiment net" in str(raised.value)

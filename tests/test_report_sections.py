@@ -6,6 +6,7 @@ import pytest
 
 from unetflow.provenance.schemas import RunRecordContent
 from unetflow.report.handed import Config
+from unetflow.report.kinds import by_kind
 from unetflow.report.sections.data import data
 from unetflow.report.sections.performance import performance
 from unetflow.report.sections.provenance import making
@@ -70,9 +71,29 @@ def test_what_was_done_to_the_foreground_is_one_line() -> None:
     )
 
 
-def test_problems_stand_above_the_table_of_the_data_and_not_in_it() -> None:
-    table = pd.DataFrame({"image": ["a", "b"], "problems": ["", "empty"], "split": "test"})
+def test_problems_stand_above_the_table_of_the_data_by_kind() -> None:
+    table = pd.DataFrame(
+        {
+            "image": ["a", "b", "c", "d"],
+            "problems": [
+                "",
+                "the same pixels as c; 3 places cannot be read",
+                "the same pixels as b",
+                "1 places cannot be read",
+            ],
+            "split": ["test", "test", "train", "test"],
+        }
+    )
     shown = data(table)
     assert shown.columns == ["image", "split"]
-    assert [row["image"] for row in shown.odd] == ["b"]
-    assert [row["image"] for row in shown.rows] == ["a", "b"]
+    assert [row["image"] for row in shown.rows] == ["a", "b", "c", "d"]
+    assert (shown.odd, shown.splits) == (3, {"test": 3, "train": 1})
+    assert [(kind.text, kind.count, kind.who) for kind in shown.kinds] == [
+        ("the same pixels as c", 2, "b, c"),
+        ("3 places cannot be read", 2, "b, d"),
+    ]
+
+
+def test_of_a_hundred_names_three_are_shown() -> None:
+    (kind,) = by_kind([(f"i{number}", f"{number} places") for number in range(100)])
+    assert kind.who == "i0, i1, i2 and 97 more"

@@ -19,6 +19,7 @@ import json
 from pathlib import Path
 handed = {{"runs": files_of_runs(None), "receipts": receipts_of_stages(None)}}
 handed["templates"] = report_templates()
+handed["title"] = config_of_report()["report"]["title"]
 Path("handed.json").write_text(json.dumps(handed))
 """
 # By stage the rule, and the end of that of its outputs beside which the run record lies.
@@ -39,6 +40,7 @@ FOLDS = {"a": "0", "b": "1", "c": "2", "d": "2", "new": "predict", "newer": "pre
 class Handed(NamedTuple):
     runs: list[RunFiles]
     receipts: dict[str, list[str]]
+    title: str
     templates: list[str]  # that count in the digest of the rule's code
     jobs: dict[str, list[str]]  # outputs of the graph's jobs by stage
 
@@ -187,3 +189,7 @@ def test_all_templates_count_in_the_digest_of_the_code(without_tests: Handed) ->
     folder = Path("unetflow/report/templates")
     there = sorted((ROOT / folder).iterdir())
     assert without_tests.templates == [str(folder / path.name) for path in there]
+
+
+def test_the_demo_has_its_name_as_title(without_tests: Handed) -> None:
+    assert without_tests.title == "unetflow demo"

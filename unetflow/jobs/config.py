@@ -58,6 +58,20 @@ class ExportConfig(TypedDict):
     splits: list[Literal["train", "validation", "test", "predict"]]
 
 
+class PublishedConfig(TypedDict):
+    metric: str
+    value: float
+    source: str
+    variant: NotRequired[str]
+    experiment: NotRequired[str]
+
+
+class ReportConfig(TypedDict):
+    title: str | None  # None: the name of the config's file
+    overlays: int
+    published: list[PublishedConfig]
+
+
 class Config(TypedDict):
     results: str
     images: str
@@ -70,3 +84,4 @@ class Config(TypedDict):
     predict: PredictConfig
     refine: RefineConfig
     export: ExportConfig
+    report: ReportConfig

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from unetflow import networks
 from unetflow.errors import ConfigError
+from unetflow.evaluate.catalogue import SCORES, row_of
 from unetflow.images.sources import split_dataset
 from unetflow.jobs.config import Config
 from unetflow.jobs.failures import in_groups
@@ -51,6 +52,7 @@ def problems_of(settings: "Settings", sheet: Path, of_rows: list[str]) -> list[s
     for name in settings.config["experiments"]:
         problems += _experiment_problems(settings, name, whole=not of_rows)
     problems += _dataset_problems(settings.config)
+    problems += _report_problems(settings.config)
     if not problems:  # of which it might be a consequence
         problems += _export_problems(settings)
     return problems + _file_problems(settings)
@@ -230,6 +232,19 @@ def _export_problems(settings: "Settings") -> list[str]:
         "stack; a stack is of images with a `group` in the sheet, in a dataset whose truth is "
         "interior"
     ]
+
+
+def _report_problems(config: Config) -> Iterator[str]:
+    """Published figures that would stand beside nothing."""
+    for number, published in enumerate(config["report"]["published"]):
+        where = f"config: report.published[{number}]"
+        try:
+            row_of(published["metric"], published.get("variant", ""))
+        except KeyError as error:
+            names = sorted({score.metric for score in SCORES})
+            yield f"{where}: {error.args[0]}; metrics are {', '.join(names)}"
+        if published.get("experiment", None) not in {None, *config["experiments"]}:
+            yield f"{where}: there is no experiment {published['experiment']}"
 
 
 def _file_problems(settings: "Settings") -> list[str]:

@@ -61,9 +61,20 @@ class RefineConfig(TypedDict):
     crf: Mapping[str, float] | None
 
 
+class Published(TypedDict):
+    """What others reached, as the config tells it."""
+
+    metric: str
+    value: float
+    source: str
+    variant: NotRequired[str]  # of the metric, as in the tables of scores
+    experiment: NotRequired[str | None]  # beside which it stands; None: beside all
+
+
 class ReportConfig(TypedDict):
     title: str
     overlays: int  # images of a run and class that are shown
+    published: NotRequired[list[Published]]
 
 
 class Config(TypedDict):

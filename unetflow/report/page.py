@@ -8,11 +8,11 @@ import pandas as pd
 from unetflow import colours
 from unetflow.evaluate.catalogue import SCORES
 from unetflow.provenance.schemas import RunRecordContent
+from unetflow.report.figures.inline import numbered_figures
 from unetflow.report.handed import Config
 from unetflow.report.run_results import Run, truth_warnings
 from unetflow.report.score_lines import Line
 from unetflow.report.sections.data import data
-from unetflow.report.sections.headline import headline
 from unetflow.report.sections.networks import networks
 from unetflow.report.sections.overlays import overlays
 from unetflow.report.sections.performance import performance
@@ -21,7 +21,25 @@ from unetflow.report.sections.scores import scores
 from unetflow.report.sections.seams import seams
 from unetflow.report.sections.thresholds import refinement, thresholds
 from unetflow.report.sections.training import training
+from unetflow.report.sections.verdict import FALLING, verdict
 from unetflow.report.stacks import describe_stacks
+
+SECTIONS = (
+    ("verdict", "How good is it?"),
+    ("scores", "All scores"),
+    ("networks", "Networks"),
+    ("stacks", "Stacks"),
+    ("overlays", "Images"),
+    ("thresholds", "Thresholds"),
+    ("training", "Training"),
+    ("seams", "Borders of tiles"),
+    ("data", "Data"),
+    ("provenance", "What was run"),
+    ("reading", "How to read the numbers"),
+)
+"""Templates, and what the page's list of contents calls them: how good, where wrong, can I trust
+it, what was done."""
+OPTIONAL = ("networks", "stacks", "seams")  # left out where there is nothing
 
 
 def render_page(
@@ -40,20 +58,26 @@ def render_page(
     image that is shown one crop is read.
     """
     made = making(config)
+    shown: dict[str, object] = {
+        "verdict": verdict(runs, lines, config, truth_warnings(runs)),
+        "provenance": provenance(runs, config, records),
+        "performance": performance(records),
+        "data": data(images),
+        "scores": scores(runs, lines, made),
+        "networks": networks(runs, lines, config, made),
+        "stacks": describe_stacks(stacks),
+        "thresholds": thresholds(runs),
+        "training": training(runs),
+        "overlays": overlays(runs, config["report"]["overlays"]),
+        "seams": seams(runs),
+    }
+    sections = [(of, name) for of, name in SECTIONS if of not in OPTIONAL or shown[of]]
     page: str = _page().render(
+        **shown,
         title=config["report"]["title"],
-        headline=headline(runs, lines, truth_warnings(runs)),
-        provenance=provenance(runs, config, records),
-        performance=performance(records),
-        data=data(images),
-        scores=scores(runs, lines, made),
-        networks=networks(runs, lines, config, made),
-        stacks=describe_stacks(stacks),
-        thresholds=thresholds(runs),
+        sections=sections,
+        falling=FALLING,
         refinement=refinement(config),
-        training=training(runs),
-        overlays=overlays(runs, config["report"]["overlays"]),
-        seams=seams(runs),
         kinds=SCORES,
     )
     return page
@@ -69,4 +93,5 @@ def _page() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.globals["colours"] = colours
+    environment.filters["figure"] = numbered_figures()
     return environment.get_template("page.html")

@@ -117,8 +117,8 @@ def _thresholds(files: RunFiles, scores: pd.DataFrame, classes: Sequence[str]) -
     return found
 
 
-def truth_warnings(runs: Sequence[Run]) -> list[str]:
-    """What the truths of the images with scores warned of, and those of validation images."""
+def truth_warnings(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """Who and what: warnings of the truths of images with scores, then of validation images."""
     images: dict[Path, str] = {}  # by their truth's receipt, which several runs may share
     for run in runs:
         scored = set(run.scores["image"])
@@ -126,13 +126,13 @@ def truth_warnings(runs: Sequence[Run]) -> list[str]:
             Path(of["truth"]): name for name, of in run.files["images"].items() if name in scored
         }
     of_scored = [
-        f"Truth of {images[receipt]}: {warning}."
+        (f"Truth of {images[receipt]}", warning)
         for receipt in sorted(images)
         for warning in cast(TruthReceipt, read_receipt(receipt))["warnings"]
     ]
     calibrations = [cast(Calibration, read_receipt(run.files["calibration"])) for run in runs]
     of_validation = [
-        f"{run.name}, validation: {warning}."
+        (f"{run.name}, validation", warning)
         for run, calibration in zip(runs, calibrations, strict=True)
         for warning in calibration["warnings"]
     ]

@@ -31,7 +31,7 @@ rule report:
     params:
         **made_by(
             "report",
-            config=SETTINGS.config,
+            config=config_of_report(),
             runs=files_of_runs,
             receipts=receipts_of_stages,
             code=code("report", *report_templates()),

@@ -1,6 +1,13 @@
 # Which files the report is handed: of each run what it shows, of each stage its receipts.
 
 
+def config_of_report():
+    """The whole config; the report's title is the name of its file where it has none."""
+    of = SETTINGS.config["report"]
+    name = "unetflow demo" if "demo" in SETTINGS.config else Path(workflow.configfiles[-1]).stem
+    return {**SETTINGS.config, "report": {**of, "title": of["title"] or name}}
+
+
 def files_of_runs(wildcards):
     """Of each experiment and fold the files that the report shows."""
     return [files_of_run(name, fold) for name, fold in runs()]

@@ -4,12 +4,18 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from unetflow.report.kinds import Kind, by_kind
+
+APART = "; "  # between the problems of an image
+
 
 @dataclass(frozen=True, slots=True)
 class Data:
     columns: list[str]  # the image's name first, without its problems
     rows: list[dict[str, str]]
-    odd: list[dict[str, str]]  # rows with problems
+    odd: int  # images with problems
+    kinds: list[Kind]  # of these problems
+    splits: dict[str, int]  # images of each
 
 
 def data(table: pd.DataFrame) -> Data:
@@ -18,4 +24,14 @@ def data(table: pd.DataFrame) -> Data:
         dict(zip(table.columns, cells, strict=True)) for cells in table.itertuples(index=False)
     ]
     columns = [name for name in table.columns if name != "problems"]
-    return Data(columns, rows, [row for row in rows if row["problems"]])
+    said = [
+        (row["image"], problem)
+        for row in rows
+        if row["problems"]
+        for problem in row["problems"].split(APART)
+    ]
+    splits: dict[str, int] = {}
+    for row in rows:
+        splits[row["split"]] = splits.get(row["split"], 0) + 1
+    odd = sum(bool(row["problems"]) for row in rows)
+    return Data(columns, rows, odd, by_kind(said), splits)

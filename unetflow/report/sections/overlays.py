@@ -48,7 +48,7 @@ def overlays(runs: Sequence[Run], most: int) -> Overlays:
 
 
 def _shots(run: Run, most: int) -> Iterator[Shot]:
-    texts = texts_by_image(run)
+    texts = texts_by_image(run, run.lines)
     for by_iou in (line for line in run.lines if line.score.metric == "iou" and most > 0):
         order = by_iou.rows.sort_values(["value", "image"], na_position="first")["image"].tolist()
         shown = np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int))

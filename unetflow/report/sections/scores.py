@@ -12,6 +12,7 @@ NOT_SCORED = "not scored"
 @dataclass(frozen=True, slots=True)
 class RunScores:
     run: Run
+    lines: list[Line]  # each score once
     texts: dict[str, list[str]]  # by image a cell per line
 
 
@@ -27,15 +28,33 @@ def scores(
     """`lines` are those of each experiment over all its folds, `making` is all but its seed."""
     return Scores(
         spreads=spread_over_seeds(lines, making),
-        runs=[RunScores(run, texts_by_image(run)) for run in runs],
+        runs=[_of_run(run) for run in runs],
     )
 
 
-def texts_by_image(run: Run) -> dict[str, list[str]]:
+def _of_run(run: Run) -> RunScores:
+    lines = once(run.lines)
+    return RunScores(run, lines, texts_by_image(run, lines))
+
+
+def once(lines: Sequence[Line]) -> list[Line]:
+    """Each score once: of the stored instances where it is of them, else at the chosen threshold.
+
+    What instance scores are at other thresholds is in the plots against the threshold.
+    """
+    stored = {(line.score.metric, line.score.variant, line.of_class) for line in lines if line.of}
+    return [
+        line
+        for line in lines
+        if line.of or (line.score.metric, line.score.variant, line.of_class) not in stored
+    ]
+
+
+def texts_by_image(run: Run, lines: Sequence[Line]) -> dict[str, list[str]]:
     """A row of texts per image, a column per line; `NOT_SCORED` where a score does not apply."""
     images = run.of_network["image"].unique()
-    table = {str(image): [NOT_SCORED] * len(run.lines) for image in images}
-    for column, line in enumerate(run.lines):
+    table = {str(image): [NOT_SCORED] * len(lines) for image in images}
+    for column, line in enumerate(lines):
         for image, value in zip(line.rows["image"], line.rows["value"], strict=True):
             table[image][column] = line.score.text(float(value))
     return table

@@ -1,0 +1,162 @@
+"""Sentences follow from the numbers by rules, and differences are paired over images."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from unetflow.evaluate.catalogue import score_of
+from unetflow.evaluate.tables import COLUMNS
+from unetflow.report.handed import Config
+from unetflow.report.paired import difference
+from unetflow.report.run_results import Run
+from unetflow.report.score_lines import summarise
+from unetflow.report.sections.verdict import Verdict, share, still_falling, verdict
+
+IMAGES = ("a", "b", "c", "d", "e", "f")
+FALLING = np.linspace(1, 0.1, 50)
+LEVEL = np.full(50, 0.3)
+MODEL: Any = {"classes": ["cell"]}
+
+
+def table(
+    experiment: str, seg: float, otsu: float, group: str = "", found: int = 9
+) -> pd.DataFrame:
+    """SEG of the network and of Otsu, a little other in each image, and found objects of 10."""
+    rows = []
+    for number, image in enumerate(IMAGES):
+        shared = {"experiment": experiment, "fold": "0", "image": image, "class": "cell"}
+        shared |= {"split": "test", "group": group}
+        for metric, variant, chosen, value in (
+            ("seg", "", "instances", seg + 0.01 * number),
+            ("seg", "", "otsu", otsu + 0.02 * number),
+            ("ap", "iou 0.5", "instances", 0.9),
+        ):
+            method = "otsu" if chosen == "otsu" else "network"
+            numbers = {"value": value, "objects": 10, "ab": found, "a": 10, "b": 20}
+            names = {"metric": metric, "variant": variant, "chosen": chosen, "method": method}
+            rows.append({**shared, **names, **numbers, "threshold": 0.5})
+    return pd.DataFrame(rows, columns=list(COLUMNS)).fillna({"group": ""})
+
+
+def verdict_of(scores: dict[str, pd.DataFrame], loss: np.ndarray, **report: Any) -> Verdict:
+    runs = []
+    for name, of in scores.items():
+        files: Any = {"experiment": name, "fold": "0"}
+        thresholds = {"cell": {0.5: "validation"}}
+        lines = summarise(of, thresholds)
+        history = pd.DataFrame({"loss": loss})
+        runs.append(Run(files, of, MODEL, thresholds, lines, history, {}, {}))
+    of_report: Any = {"title": "", "overlays": 0, **report}
+    config: Config = {
+        "experiments": {name: {"dataset": "cells"} for name in scores},
+        "report": of_report,
+    }
+    return verdict(runs, {run.experiment: run.lines for run in runs}, config, [])
+
+
+def texts(found: Verdict) -> list[str]:
+    return [said.text for said in found.judged[0].sentences]
+
+
+def test_worse_than_otsu_with_a_falling_loss_has_not_converged() -> None:
+    found = verdict_of({"net": table("net", 0.3, 0.6)}, FALLING)
+    assert texts(found)[0] == (
+        "Finds 54 of 60 annotated objects of class cell (IoU at least 0.5); 55 of 100 that it "
+        "shows match none."
+    )
+    assert texts(found)[1].startswith(
+        "Worse than Otsu's threshold, which learns nothing, by 0.325 in SEG (stored instances) "
+        "(difference -0."
+    )
+    assert "the training has not converged: the loss was still falling" in texts(found)[1]
+    assert found.judged[0].sentences[1].good is False
+
+
+def test_worse_than_otsu_with_a_level_loss_does_not_blame_the_training() -> None:
+    found = verdict_of({"net": table("net", 0.3, 0.6)}, LEVEL)
+    assert "its loss is level" in texts(found)[1]
+    assert "converged" not in " ".join(texts(found))
+
+
+def test_better_than_otsu_is_said_with_its_interval() -> None:
+    found = verdict_of({"net": table("net", 0.8, 0.3)}, LEVEL)
+    assert texts(found)[1].startswith("Better than Otsu's threshold")
+    assert found.judged[0].sentences[1].good is True
+    assert len(texts(found)) == 2
+
+
+def test_one_group_of_images_tells_nothing_apart() -> None:
+    found = verdict_of({"net": table("net", 0.8, 0.3, group="patient")}, LEVEL)
+    assert "Not told apart" in texts(found)[1]
+    assert "one group of images: no interval" in texts(found)[1]
+
+
+def test_objects_and_images_are_counted() -> None:
+    (judged,) = verdict_of({"net": table("net", 0.8, 0.3)}, LEVEL).judged
+    assert (judged.images, judged.objects) == (6, 60)
+
+
+@pytest.mark.parametrize(
+    ("entry", "shown"),
+    [
+        ({"metric": "seg"}, 1),
+        ({"metric": "seg", "experiment": "other"}, 0),
+        ({"metric": "seg", "variant": "other"}, 0),
+        ({"metric": "iou"}, 0),
+    ],
+)
+def test_a_published_figure_stands_beside_its_metric(entry: dict[str, Any], shown: int) -> None:
+    published = [{"value": 0.9, "source": "them", **entry}]
+    (judged,) = verdict_of({"net": table("net", 0.8, 0.3)}, LEVEL, published=published).judged
+    assert sum(len(card.published) for card in judged.cards) == shown
+
+
+def test_experiments_are_compared_image_by_image() -> None:
+    """Images differ by more than the experiments, which a comparison of means would not see."""
+    first = table("one", 0.2, 0.1)
+    spread = {image: 0.1 * number for number, image in enumerate(IMAGES)}
+    first["value"] += first["image"].map(spread)
+    second = first.assign(experiment="two", value=first["value"] + 0.02)
+    (compared, _) = verdict_of({"one": first, "two": second}, LEVEL).compared
+    assert (compared.name, compared.reference) == ("two", "one")
+    assert (compared.difference.text, compared.difference.better) == ("+0.020", True)
+    assert compared.difference.interval == "+0.020 to +0.020"
+
+
+def test_only_images_that_both_have_are_compared() -> None:
+    rows = pd.DataFrame({"image": ["a", "b", "c"], "group": "", "value": [1.0, 2.0, np.nan]})
+    other = pd.DataFrame({"image": ["b", "c", "d"], "group": "", "value": [1.5, 1.0, 1.0]})
+    found = difference(score_of("seg", ""), rows, other)
+    assert found is not None
+    assert (found.mean.value, found.mean.n) == (0.5, 1)
+    assert not (found.better or found.worse)  # one image has no interval
+    assert difference(score_of("seg", ""), rows, other[2:]) is None
+
+
+def test_lower_errors_are_better() -> None:
+    rows = pd.DataFrame({"image": list("abc"), "group": "", "value": [0.1, 0.2, 0.1]})
+    worse = rows.assign(value=rows["value"] + 0.1)
+    found = difference(score_of("pixel_error", ""), rows, worse)
+    assert found is not None and found.better
+    found = difference(score_of("pixel_error", ""), worse, rows)
+    assert found is not None and found.worse
+
+
+@pytest.mark.parametrize(
+    ("loss", "falling"),
+    [(FALLING, True), (LEVEL, False), (FALLING[::-1], False), (FALLING[:4], False)],
+)
+def test_a_loss_falls_by_a_share_of_itself(loss: np.ndarray, falling: bool) -> None:
+    assert still_falling(pd.DataFrame({"loss": loss})) is falling
+
+
+def test_a_share_is_never_rounded_to_none_or_all() -> None:
+    assert [share(*of) for of in ((3, 4), (970, 1000), (999, 1000), (1, 1000), (0, 500))] == [
+        "3 of 4",
+        "97 of 100",
+        "more than 99 of 100",
+        "fewer than 1 of 100",
+        "0 of 100",
+    ]

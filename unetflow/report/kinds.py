@@ -1,0 +1,53 @@
+"""What is said of many, told once a kind with its count: never a wall of names."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+SHOWN = 3  # names of a kind
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Texts that differ in names and numbers alone."""
+
+    text: str  # of the first
+    names: tuple[str, ...]  # of all who have it
+
+    @property
+    def count(self) -> int:
+        return len(self.names)
+
+    @property
+    def who(self) -> str:
+        return some(self.names)
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few names and how many more there are.
+
+    >>> some(["a", "b", "c", "d"])
+    'a, b, c and 1 more'
+    """
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def by_kind(said: Iterable[tuple[str, str]]) -> list[Kind]:
+    """Pairs (name, text) by kind, in the order of the first of each.
+
+    Numbers, and what stands before a colon at the begin, are left out of the comparison, and so
+    are the names themselves: an image is "the same pixels as" another.
+    """
+    pairs = [(name, text) for name, text in said]
+    names = {name for name, _ in pairs}
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for name, text in pairs:
+        alike.setdefault(_sentence(text, names), []).append((name, text))
+    return [Kind(of[0][1], tuple(dict.fromkeys(name for name, _ in of))) for of in alike.values()]
+
+
+def _sentence(text: str, names: set[str]) -> str:
+    _, _, behind = text.partition(": ")
+    words = ("*" if word.strip(",;.") in names else word for word in (behind or text).split())
+    return re.sub(r"\d+([.,x]+\d+)*", "#", " ".join(words))

@@ -1,0 +1,224 @@
+"""How good it is, in numbers and in sentences that follow from them by stated rules."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from unetflow.report.handed import Config, Published
+from unetflow.report.kinds import Kind, by_kind, some
+from unetflow.report.paired import Difference, difference
+from unetflow.report.run_results import Run
+from unetflow.report.score_lines import Line, headline_of, vanishing
+
+PARTS = 5  # of a training: its last fifth is compared with the one before
+FALLING = 0.05  # by this share the loss must be lower there to be called still falling
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    text: str
+    good: bool | None = None  # None: neither
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A main score, and what others reached."""
+
+    line: Line
+    published: list[Published]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An experiment over all its folds."""
+
+    name: str
+    images: int  # of the test split that have a score
+    objects: int | None  # of their truths; None where instances are not scored
+    sentences: list[Sentence]
+    cards: list[Card]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """An experiment beside the first one of its dataset."""
+
+    name: str
+    reference: str
+    line: str
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    images: int  # of the test split that have a score
+    judged: list[Judged]
+    compared: list[Compared]
+    vanishing: list[str]
+    warnings: list[Kind]
+
+
+def verdict(
+    runs: Sequence[Run],
+    lines: Mapping[str, Sequence[Line]],
+    config: Config,
+    warnings: Sequence[tuple[str, str]],
+) -> Verdict:
+    """`lines` are those of each experiment over all its folds, `warnings` pairs (who, what)."""
+    judged = [
+        _judged(
+            name, [run for run in runs if run.experiment == name], list(headline_of(of)), config
+        )
+        for name, of in lines.items()
+    ]
+    return Verdict(
+        images=len({image for run in runs for image in run.scores["image"]}),
+        judged=judged,
+        compared=list(_compared(lines, config)),
+        vanishing=list(_vanishing(runs)),
+        warnings=by_kind(warnings),
+    )
+
+
+def _judged(name: str, runs: Sequence[Run], lines: list[Line], config: Config) -> Judged:
+    scores = pd.concat([run.scores for run in runs])
+    stored = scores[scores["chosen"] == "instances"]
+    return Judged(
+        name=name,
+        images=scores["image"].nunique(),
+        objects=_total(stored[stored["metric"] == "seg"], "objects") if len(stored) else None,
+        sentences=[*_found(stored), *_against_otsu(scores, lines, runs)],
+        cards=[Card(line, list(_published(name, line, config))) for line in lines],
+    )
+
+
+def _total(rows: pd.DataFrame, column: str) -> int:
+    return int(rows[column].astype(float).sum())
+
+
+def _found(stored: pd.DataFrame) -> Iterator[Sentence]:
+    """How many objects of each class are found, by AP at IoU 0.5 of the stored instances."""
+    matched = stored[(stored["metric"] == "ap") & (stored["variant"] == "iou 0.5")]
+    for name, rows in matched.groupby("class", sort=False):
+        found, truth, predicted = (_total(rows, column) for column in ("ab", "a", "b"))
+        if not truth:
+            yield Sentence(f"No object of class {name} is annotated in the test images.")
+            continue
+        text = f"Finds {share(found, truth)} annotated objects of class {name} (IoU at least 0.5)"
+        if predicted:
+            text += f"; {share(predicted - found, predicted)} that it shows match none"
+        yield Sentence(f"{text}.")
+
+
+def share(part: int, whole: int) -> str:
+    """Of up to 100 the numbers themselves, else out of 100, and never a rounded none or all.
+
+    >>> share(3, 4), share(970, 1000), share(999, 1000), share(1, 1000)
+    ('3 of 4', '97 of 100', 'more than 99 of 100', 'fewer than 1 of 100')
+    """
+    if whole <= 100:
+        return f"{part} of {whole}"
+    rounded = round(100 * part / whole)
+    if rounded == 100 and part < whole:
+        return "more than 99 of 100"
+    if rounded == 0 and part:
+        return "fewer than 1 of 100"
+    return f"{rounded} of 100"
+
+
+def _against_otsu(
+    scores: pd.DataFrame, lines: Sequence[Line], runs: Sequence[Run]
+) -> Iterator[Sentence]:
+    """The first main score beside Otsu's, image by image, and what the training has to do with it.
+
+    Better or worse is what the 95 % interval of the paired difference says; without an interval
+    (one group) the sign alone, and the sentence says so.
+    """
+    falling = [run.name for run in runs if still_falling(run.history)]
+    last = f"the loss was still falling in its last fifth ({some(falling)})"
+    worse = False
+    if lines and (found := _minus_otsu(scores, lines[0])):
+        by = f"by {found.text.lstrip('+-')} in {lines[0].name} ({_interval(found)})"
+        if found.worse:
+            worse = True
+            why = f"the training has not converged: {last}" if falling else "its loss is level"
+            yield Sentence(
+                f"Worse than Otsu's threshold, which learns nothing, {by}; {why}.", False
+            )
+        elif found.better:
+            yield Sentence(f"Better than Otsu's threshold, which learns nothing, {by}.", True)
+        else:
+            yield Sentence(
+                f"Not told apart from Otsu's threshold, which learns nothing: {found.text} in "
+                f"{lines[0].name} ({_interval(found)})."
+            )
+    if falling and not worse:
+        yield Sentence(f"More steps of training may help: {last}.")
+
+
+def _interval(found: Difference) -> str:
+    """That of network minus Otsu, over images."""
+    if found.mean.low != found.mean.low:
+        return "one group of images: no interval"
+    return f"difference {found.interval}, 95 % interval, n = {found.mean.n}"
+
+
+def _minus_otsu(scores: pd.DataFrame, line: Line) -> Difference | None:
+    of_otsu = scores[
+        (scores["chosen"] == "otsu")
+        & (scores["metric"] == line.score.metric)
+        & (scores["variant"] == line.score.variant)
+    ]
+    return difference(line.score, line.rows, of_otsu)
+
+
+def still_falling(history: pd.DataFrame) -> bool:
+    """Whether the mean loss of the last fifth of the steps is lower by `FALLING` than before it."""
+    part = len(history) // PARTS
+    if not part:
+        return False
+    before, last = (
+        history["loss"].iloc[at].mean() for at in (slice(-2 * part, -part), slice(-part, None))
+    )
+    return bool(last < (1 - FALLING) * before)
+
+
+def _published(name: str, line: Line, config: Config) -> Iterator[Published]:
+    for published in config["report"].get("published", []):
+        wanted = (published["metric"], published.get("variant", ""))
+        mine = published.get("experiment") in (None, name)
+        if mine and wanted == (line.score.metric, line.score.variant):
+            yield published
+
+
+def _compared(lines: Mapping[str, Sequence[Line]], config: Config) -> Iterator[Compared]:
+    """The main scores of each experiment minus those of the first of its dataset."""
+    first_of: dict[str | None, str] = {}
+    for name, of in lines.items():
+        dataset = config["experiments"][name].get("dataset")
+        reference = first_of.setdefault(dataset, name)
+        if reference == name:
+            continue
+        others = {line.name: line for line in headline_of(lines[reference])}
+        for line in headline_of(of):
+            if other := others.get(line.name):
+                found = difference(line.score, line.rows, other.rows)
+                if found:
+                    yield Compared(name, reference, line.name, found)
+
+
+def _vanishing(runs: Sequence[Run]) -> Iterator[str]:
+    """A line for each run, whatever number of thresholds and images it is of."""
+    for run in runs:
+        gone = vanishing(run.scores)
+        if not gone:
+            continue
+        thresholds = [f"{threshold:g}" for threshold, _ in gone]
+        images = sorted({image for _, of in gone for image in of})
+        at = thresholds[0] if len(gone) == 1 else f"{thresholds[0]} to {thresholds[-1]}"
+        yield (
+            f"{run.name}: at threshold {at} the foreground vanishes in {len(images)} of "
+            f"{run.scores['image'].nunique()} images ({some(images)}). Zero splits and mergers and "
+            "a small warping error mean nothing there."
+        )
