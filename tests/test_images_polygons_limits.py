@@ -12,9 +12,10 @@ import shapely
 from test_images_polygons import SQUARE, feature, read, sizes, square
 
 from unetflow.errors import LabelsError, TooLargeError
+from unetflow.images.areas import PARSED_TIMES
 from unetflow.images.at_once import LEAST_BYTES
 from unetflow.images.crossings import MOST_CROSSINGS, is_tangled
-from unetflow.images.geojson import PARSED_TIMES, peak_bytes
+from unetflow.images.geojson import peak_bytes
 
 SECONDS = 20  # what took minutes or hours; two cores that others work on
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from unetflow.commands.split_drawing import Annotated, assign_splits
 from unetflow.errors import ConfigError
-from unetflow.images.polygons import is_geojson, read_polygons
+from unetflow.images.polygons import holds_polygons, read_polygons
 from unetflow.images.slide import Slide
 from unetflow.images.sources import Chosen
 from unetflow.jobs.sheet import Table, file_of, read_table
@@ -187,7 +187,7 @@ def _density(row: Row, kind: str, data_dir: str | None, ignore_value: int | None
         "axes": row.get("axes") or None,
         "scene": row.get("scene") or None,
     }
-    if is_geojson(path):
+    if holds_polygons(path):
         with Slide(_path(row["path"], data_dir), **chosen) as slide:
             size_px = slide.levels[0].shape_px
         polygons = read_polygons(

@@ -11,39 +11,23 @@ import os
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import shapely
 from shapely import Geometry
 from shapely.geometry import shape
 
 from unetflow.engine.memory import available_bytes
 from unetflow.errors import LabelsError
+from unetflow.images.areas import AREAS, MOST_PX, PARSED_TIMES, Area, area_of, class_name
 from unetflow.images.at_once import check_memory
-from unetflow.images.crossings import MOST_CROSSINGS, is_tangled
 
-AREAS = ("Polygon", "MultiPolygon")
 LINES_AND_POINTS = ("Point", "MultiPoint", "LineString", "MultiLineString")
 GEOMETRIES = (*AREAS, *LINES_AND_POINTS, "GeometryCollection")
-MOST_PX = 1e9  # a coordinate that is larger is damaged, and overflows in shapely
 GZIP = b"\x1f\x8b"
 PIECE_BYTES = 2**24  # of text, unpacked at once
-PARSED_TIMES = 15  # of its bytes are in memory while a text becomes polygons: 9 to 14.4 measured
 KINDS = ("annotation", "detection", "cell", "tile", "tmacore", "root")  # QuPath's types of objects
-
-
-@dataclass(frozen=True, slots=True)
-class Area:
-    """A feature that has an area."""
-
-    geometry: Geometry  # (x, y) as they stand in the file; valid, a Polygon or MultiPolygon
-    name: str  # of its class, in lower case, such as "cell: positive"; "" for none
-    kind: str  # one of KINDS, "" where the file does not say
-    z: int  # plane of a stack; 0 where the file does not say, as QuPath does
-    t: int  # time of a series
 
 
 def read_areas(path: str | Path) -> tuple[list[Area], Counter[str]]:
@@ -83,11 +67,6 @@ def _areas(path: Path) -> tuple[list[Area], Counter[str]]:
         )
         found.append(area)
     return found, counted
-
-
-def class_name(name: str) -> str:
-    """A class as it is compared: in lower case, its parts joined as in "cell: positive"."""
-    return ": ".join(part.strip() for part in name.lower().split(":"))
 
 
 def peak_bytes(path: str | Path) -> int:
@@ -165,42 +144,13 @@ def _geometry(
 ) -> Geometry | None:
     """The area of a geometry, repaired where that is possible; None where it has none."""
     try:
-        with np.errstate(invalid="ignore"):  # NaN is looked for below
+        with np.errstate(invalid="ignore"):  # NaN is looked for in the area
             geometry = shape(content)
     except Exception as error:  # shapely raises many kinds
         raise LabelsError(
             f"{path}: feature {number} is no geometry ({error}). Export the annotations again."
         ) from error
-    parts = _parts(geometry)
-    if not parts:
-        counted[f"{geometry.geom_type}s, left out for they have no area"] += 1
-        return None
-    if not (np.abs(shapely.get_coordinates(parts)) < MOST_PX).all():  # nor is NaN
-        raise LabelsError(
-            f"{path}: feature {number} has coordinates that are no numbers of pixels. Export it "
-            "again."
-        )
-    if not shapely.is_valid(parts).all():
-        if is_tangled(parts):
-            raise LabelsError(
-                f"{path}: the outline of feature {number} crosses itself more than "
-                f"{MOST_CROSSINGS} times: nobody drew such an object. Draw it again, or take it "
-                "out."
-            )
-        parts = shapely.make_valid(parts, method="structure", keep_collapsed=False)
-        counted["self-crossing polygons, repaired"] += 1
-    area = parts[0] if len(parts) == 1 else shapely.union_all(parts)
-    if area.area == 0:
-        counted["polygons without an area, left out"] += 1
-        return None
-    return area
-
-
-def _parts(geometry: Geometry) -> list[Geometry]:
-    """What has an area in a geometry, however deep collections are nested."""
-    if geometry.geom_type == "GeometryCollection":
-        return [part for each in geometry.geoms for part in _parts(each)]
-    return [geometry] if geometry.geom_type in AREAS else []
+    return area_of(path, f"feature {number}", geometry, counted)
 
 
 def _class_of(classification: object) -> str:

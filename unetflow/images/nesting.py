@@ -9,7 +9,7 @@ import shapely
 from shapely import STRtree
 
 from unetflow.errors import LabelsError
-from unetflow.images.geojson import Area
+from unetflow.images.areas import Area
 
 DETECTED = ("detection", "cell")  # QuPath's types of what is an object and never a region
 MOST_BOXES = 100_000_000  # pairs of polygons whose boxes meet: counted in half a minute

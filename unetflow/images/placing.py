@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 
 from unetflow.errors import LabelsError
-from unetflow.images.geojson import Area
+from unetflow.images.areas import Area
 
 MOST_LISTED = 8
 ROUNDED_PX = 1.0  # what a polygon at the border may reach beyond it without a word

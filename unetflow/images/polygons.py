@@ -1,4 +1,4 @@
-"""Polygons as QuPath exports them, drawn as labels region by region.
+"""Polygons as QuPath or ImageScope export them, drawn as labels region by region.
 
 A pixel belongs to a polygon if its centre lies in it; where polygons overlap, the later one wins.
 Coordinates are (x, y) pixels of the file's finest level, (0, 0) the corner of the first pixel.
@@ -15,12 +15,13 @@ import shapely
 from shapely import Geometry, STRtree
 
 from unetflow.errors import LabelsError
-from unetflow.images.geojson import Area, class_name, read_areas
+from unetflow.images import geojson, imagescope
+from unetflow.images.areas import Area, class_name
 from unetflow.images.nesting import objects_among
 from unetflow.images.placing import in_image, on_plane
 from unetflow.tiles.regions import Region, common, shard_region, touched, within
 
-SUFFIXES = (".geojson", ".geojson.gz", ".json")
+SUFFIXES = (".geojson", ".geojson.gz", ".json", imagescope.SUFFIX)
 IGNORE_CLASS = "ignore*"  # QuPath's own names, in lower case
 REGION_CLASS = "region*"
 BOUNDS = (IGNORE_CLASS, REGION_CLASS)
@@ -93,9 +94,15 @@ class Polygons:
         return fate
 
 
-def is_geojson(path: str | Path) -> bool:
-    """Whether a path names a file of polygons."""
+def holds_polygons(path: str | Path) -> bool:
+    """Whether a path names a file of polygons: GeoJSON, or XML of ImageScope."""
     return str(path).lower().endswith(SUFFIXES)
+
+
+def read_areas(path: str | Path) -> tuple[list[Area], Counter[str]]:
+    """All areas of a file of polygons, in its order; what was repaired or left out, counted."""
+    is_xml = str(path).lower().endswith(imagescope.SUFFIX)
+    return imagescope.read_areas(path) if is_xml else geojson.read_areas(path)
 
 
 def read_polygons(
@@ -118,7 +125,8 @@ def read_polygons(
     polygons on `plane` and `time` count. Where not `instances`, polygons are areas of a class.
 
     What is repaired or left out is counted in `warnings`. Raises LabelsError for what is no
-    GeoJSON, and where no polygon is of the classes, on the plane or in the image.
+    GeoJSON or XML of ImageScope, and where no polygon is of the classes, on the plane or in the
+    image.
     """
     areas, counted = read_areas(path)
     areas = on_plane(path, areas, plane, time, counted)
@@ -165,7 +173,7 @@ def tissue_areas(
     """Areas that somebody drew around tissue, in pixels of an image of `shape_px`; what is odd.
 
     All count, on any plane and whatever they hold, but those of class Ignore*. Raises LabelsError
-    for what is no GeoJSON, and where all lie outside the image.
+    for what is no file of polygons, and where all lie outside the image.
     """
     areas, counted = read_areas(path)
     areas = [area for area in areas if _known(area.name, {IGNORE_CLASS}) is None]

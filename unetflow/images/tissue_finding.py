@@ -10,7 +10,7 @@ from unetflow.errors import SlideError
 from unetflow.images.ground import Coarse
 from unetflow.images.lossless import lossy_compression
 from unetflow.images.no_numbers import without_numbers
-from unetflow.images.polygons import is_geojson, tissue_areas
+from unetflow.images.polygons import holds_polygons, tissue_areas
 from unetflow.images.resampling import Source
 from unetflow.images.slide import Slide
 from unetflow.store.tissue_mask import CELL_PX, Tissue
@@ -90,11 +90,11 @@ def tissue_by_mask(
 ) -> Tissue:
     """Cells that a mask touches: an image of any size that is laid over the whole slide.
 
-    What is not 0 is tissue; or polygons in GeoJSON, in pixels of the slide's finest level.
+    What is not 0 is tissue; or polygons, in pixels of the slide's finest level.
     Raises SlideError or LabelsError for what is neither.
     """
     grid = _grid(shape_px)
-    if is_geojson(path):
+    if holds_polygons(path):
         areas, odd = tissue_areas(path, size_px=finest_px, shape_px=shape_px)
         for each in odd:
             log.warning("%s: %s", path, each)

@@ -136,7 +136,7 @@ def _classes_alike(where: str, classes: Sequence[str]) -> Iterator[str]:
     if not all(map(str.strip, classes)):
         yield f"{where}: {classes} has one without a name"
     if len(classes) > 1:
-        from unetflow.images.geojson import class_name  # shapely, which planning does without
+        from unetflow.images.areas import class_name  # shapely, which planning does without
 
         spelled: dict[str, list[str]] = {}
         for each in classes:

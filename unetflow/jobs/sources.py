@@ -157,10 +157,10 @@ def _as_prepared(image: Image, want_mpp: float | None) -> Prepared | str:
 
 def _peak_bytes(path: str | Path, chosen: Chosen) -> int:
     from unetflow.images import geojson  # heavy, as above
-    from unetflow.images.polygons import is_geojson
+    from unetflow.images.polygons import holds_polygons
     from unetflow.images.slide import Slide
 
-    if is_geojson(path):
+    if holds_polygons(path):
         return geojson.peak_bytes(path)
     try:
         with Slide(path, **chosen, as_labels=True) as slide:

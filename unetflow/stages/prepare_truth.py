@@ -12,7 +12,7 @@ import numpy as np
 
 from unetflow.engine.each import for_each
 from unetflow.errors import LabelsError
-from unetflow.images.polygons import is_geojson, read_polygons
+from unetflow.images.polygons import holds_polygons, read_polygons
 from unetflow.images.slide import Slide
 from unetflow.images.sources import RawFile, chosen_of, content_of, has_changed, replaced
 from unetflow.labels.counts import Counts, count_truth
@@ -48,16 +48,17 @@ def prepare_truth(
     """Rule prepare_truth: the annotation of one image as labels (uint32) and ignored pixels.
 
     A label image of the size of the prepared image or of any level of its file (then taken at the
-    nearest pixels, ids are never mixed), or polygons in GeoJSON. Pixels with `ignore_value` and
-    unreadable places of the image are ignored. Read shard by shard; interiors are numbered over all
-    shards. Raises LabelsError where the annotation does not fit or holds values without a meaning.
+    nearest pixels, ids are never mixed), or polygons (GeoJSON, XML of ImageScope). Pixels with
+    `ignore_value` and unreadable places of the image are ignored. Read shard by shard; interiors
+    are numbered over all shards. Raises LabelsError where the annotation does not fit or holds
+    values without a meaning.
     """
     record = RunRecord(receipt)
     _check_kind(raw["path"], dataset)
     image = read_receipt(image_receipt, ImageReceipt)
     _, height_px, width_px = image["levels"][0]["shape"]
     shape_px = (height_px, width_px)
-    if not is_geojson(raw["path"]):
+    if not holds_polygons(raw["path"]):
         Slide(raw["path"], **chosen_of(raw), as_labels=True).close()  # tells what cannot be opened
     source = content_of(raw)
     decided_by = {
@@ -108,11 +109,11 @@ def _parameters(raw: RawFile, dataset: Dataset, ignore_value: int | None) -> dic
 
 def _check_kind(path: str, dataset: Dataset) -> None:
     """Raises LabelsError where the file cannot tell of which class an object is."""
-    if dataset.has_class_array and not is_geojson(path):
+    if dataset.has_class_array and not holds_polygons(path):
         raise LabelsError(
             f"{path}: a label image does not say which of {', '.join(dataset.classes)} an "
-            "object is. Give polygons with classes (GeoJSON), or set the dataset's truth to "
-            "classes if the numbers are classes."
+            "object is. Give polygons with classes (GeoJSON, or layers of ImageScope), or set the "
+            "dataset's truth to classes if the numbers are classes."
         )
 
 
@@ -125,7 +126,7 @@ def _odd(counted: Counts, path: str, dataset: Dataset) -> list[str]:
         )
     found = counted.warnings(dataset)
     if counted.pieces:
-        found += odd_numbers(counted.pieces, path, are_polygons=is_geojson(path))
+        found += odd_numbers(counted.pieces, path, are_polygons=holds_polygons(path))
     return found
 
 
@@ -139,7 +140,7 @@ def _write_finest(
     """Level 0 of all arrays from the raw file; what is odd in the file."""
     _, height_px, width_px = image["levels"][0]["shape"]
     shape_px = (height_px, width_px)
-    if is_geojson(raw["path"]):
+    if holds_polygons(raw["path"]):
         size_px = image["levels_of_file"][0]["shape"]
         polygons = read_polygons(
             raw["path"],
