@@ -1,31 +1,40 @@
 # make demo:      set up, run the pipeline on images that it draws, show where the report is
 # make test-fast: lint, types and unit tests: while working
 # make test:      set up, check format, lint and types, run all tests but those of test-more, and
-#                 one small pipeline; say which lines they ran
+#                 one small pipeline
 # make test-more: what is slow or needs more of the system: a browser, the wheel in an empty
 #                 environment, other versions of Python, every config, more pipelines
+# make coverage:  which lines the tests of `make test` run, in one process: takes twice as long
 
 PYTHON ?= python3.11
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test-fast test test-more lint clean
+# One process of tests for each core. Their threads wait asleep: those that spin take the cores
+# from one another.
+PYTEST := OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 \
+	pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test-fast test test-more coverage lint clean
 
 demo: .venv/installed
 	snakemake --cores $(CORES) --resources gpu=1
 	@cat results/report/headline.txt
 
 test-fast: lint
-	pytest -m "not slow and not more"
+	$(PYTEST) -m "not slow and not more"
 
 test: lint
 	snakemake --lint
-	coverage run -m pytest -m "not more"
-	coverage report
+	$(PYTEST) -m "not more"
 
 test-more: .venv/installed
-	pytest -m more
+	$(PYTEST) -m more
+
+coverage: .venv/installed
+	coverage run -m pytest -m "not more"
+	coverage report
 
 lint: .venv/installed
 	ruff format --check .

@@ -4,6 +4,7 @@ Marks of tests: none is a unit test; `slow` ones run in `make test`, not in `mak
 ones in `make test-more`; `gpu` ones where there is one.
 """
 
+import os
 from collections.abc import Generator, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from filelock import FileLock
 from hypothesis import settings
 from numpy.typing import NDArray
 from pipeline import Project, path_without_slurm, tiny_project
@@ -67,7 +69,12 @@ def _skipped_for_lack_of_torch(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a GPU where there is none; PyTorch is imported only if a test asks."""
+    """Skip what needs a GPU where there is none; PyTorch is imported only if a test asks.
+
+    Files whose tests need the finished pipeline start first: it takes longest.
+    """
+    of_pipeline = {item.path for item in items if "finished" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path not in of_pipeline)
     of_gpu = [item for item in items if item.get_closest_marker("gpu")]
     if of_gpu and not _has_gpu():
         for item in of_gpu:
@@ -90,12 +97,21 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A tiny project after one whole run of its pipeline. Tests leave its results as they are."""
+    """A tiny project after one whole run of its pipeline. Tests leave its results as they are.
+
+    Several processes of tests share it: the first runs it, the others wait.
+    """
+    several = "PYTEST_XDIST_WORKER" in os.environ
     path = path_without_slurm(tmp_path_factory.mktemp("path"))
-    project = tiny_project(tmp_path_factory.mktemp("project"), path)
-    done = project.snakemake("--resources", "gpu=1")
-    assert done.status == 0, done.text
-    return project
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if several else folder) / "finished"
+    failed = folder / "failed.txt"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            done = tiny_project(folder, path).snakemake("--resources", "gpu=1")
+            failed.write_text(done.text if done.status else "")
+    assert not failed.read_text(), failed.read_text()
+    return Project(folder, path)
 
 
 @pytest.fixture

@@ -136,6 +136,7 @@ def annotated(name: str, split: str, suffix: str = ".tif") -> str:
 
 def tiny_project(folder: Path, path: str) -> Project:
     """A copy of the project with a config that takes seconds."""
+    folder.mkdir(exist_ok=True)
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
