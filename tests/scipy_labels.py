@@ -11,11 +11,16 @@ def scipy_instances(
     min_area_px: int = 0,
     fill_holes: bool = False,
     connectivity: int = 1,
+    max_hole_px: int | None = None,
 ) -> np.ndarray:
     """As `unetflow.instances.label_instances`, of any number of axes, without `split_px`."""
     mask = foreground.astype(np.float64) > threshold
     if fill_holes:
-        mask = ndimage.binary_fill_holes(mask)
+        filled = ndimage.binary_fill_holes(mask)
+        if max_hole_px is not None:
+            holes, _ = ndimage.label(filled & ~mask)
+            filled &= mask | (np.bincount(holes.ravel())[holes] <= max_hole_px)
+        mask = filled
     structure = ndimage.generate_binary_structure(mask.ndim, connectivity)
     labels, count = ndimage.label(mask, structure, output=np.int64)
     keep = np.bincount(labels.ravel(), minlength=count + 1) >= min_area_px

@@ -80,9 +80,9 @@ def check_sums(sums: Sums, labels: np.ndarray, foreground: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("axes", [2, 3])
-@given(st.data(), st.booleans(), st.sampled_from([0, 2, 4]))
+@given(st.data(), st.booleans(), st.sampled_from([0, 2, 4]), st.sampled_from([None, None, 1, 2, 5]))
 def test_blocks_of_any_size_give_the_numbers_of_the_whole(
-    axes: int, data: st.DataObject, fill_holes: bool, min_area: int
+    axes: int, data: st.DataObject, fill_holes: bool, min_area: int, max_hole: int | None
 ) -> None:
     shapes = hnp.array_shapes(min_dims=axes, max_dims=axes, max_side=14 if axes == 2 else 6)
     mask = data.draw(hnp.arrays(bool, shapes))
@@ -92,6 +92,7 @@ def test_blocks_of_any_size_give_the_numbers_of_the_whole(
         "connectivity": connectivity,
         "fill_holes": fill_holes,
         "min_area_px": min_area,
+        "max_hole_px": max_hole,
     }
     found, objects = by_blocks(mask.astype(float), block, **how)
     wanted = scipy_instances(mask.astype(float), **how)
@@ -118,6 +119,18 @@ def test_a_volume_of_noise_and_its_sums(connectivity: int, share: float) -> None
     found, objects = by_blocks(foreground, (8, 11, 16), threads=2, **how)
     np.testing.assert_array_equal(found, scipy_instances(foreground, **how))
     check_sums(objects.sums, found, foreground)
+
+
+@pytest.mark.parametrize("max_hole_px", [1, 3, 12])
+def test_holes_of_noise_are_filled_up_to_a_size(max_hole_px: int) -> None:
+    foreground = np.random.default_rng(2).random((90, 84)) < 0.62
+    how: dict[str, Any] = {"fill_holes": True, "min_area_px": 4, "max_hole_px": max_hole_px}
+    wanted = scipy_instances(foreground, **how)
+    for block in ((90, 84), (16, 20), (5, 7)):
+        np.testing.assert_array_equal(by_blocks(foreground.astype(float), block, **how)[0], wanted)
+    assert (
+        wanted.astype(bool).sum() < scipy_instances(foreground, fill_holes=True).astype(bool).sum()
+    )
 
 
 def test_a_spiral_through_all_blocks_is_one_object() -> None:

@@ -46,6 +46,18 @@ def test_holes_are_filled_but_not_bays() -> None:
     assert (label_instances(ring, fill_holes=True) == 0).sum() == 3
 
 
+def test_holes_are_filled_up_to_a_size() -> None:
+    ring = np.ones((7, 7))
+    ring[1, 1] = 0
+    ring[3:5, 3:5] = 0
+    found = label_instances(ring, fill_holes=True, max_hole_px=3)
+    assert found[1, 1] == 1
+    assert (found == 0).sum() == 4
+    assert (label_instances(ring, fill_holes=True, max_hole_px=4) == 1).all()
+    with pytest.raises(ValueError, match="max_hole_px"):
+        label_instances(ring, fill_holes=True, max_hole_px=0)
+
+
 def test_an_empty_foreground_has_no_instance() -> None:
     assert not label_instances(np.zeros((4, 4)), min_area_px=5, fill_holes=True).any()
 

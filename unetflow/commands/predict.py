@@ -64,6 +64,7 @@ class InstanceOptions:
     min_area_px: int = 0
     fill_holes: bool = False
     split_px: float | None = None  # None: clumps are not taken apart
+    max_hole_px: int | None = None  # None: any hole is filled
 
 
 def segment_file(
@@ -228,6 +229,7 @@ def _write_instances(
             "fill_holes": instances.fill_holes,
             "connectivity": 1,
             "split_px": instances.split_px,
+            **({} if instances.max_hole_px is None else {"max_hole_px": instances.max_hole_px}),
         },
         table=output / "objects.parquet",
         threads=threads,
@@ -282,7 +284,11 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
             channels=options.channels,
         ),
         instances=InstanceOptions(
-            options.threshold, options.min_area_px, options.fill_holes, options.split_px
+            options.threshold,
+            options.min_area_px,
+            options.fill_holes,
+            options.split_px,
+            options.max_hole_px,
         ),
         smooth_px=options.smooth_px,
         options=PredictOptions(

@@ -68,6 +68,7 @@ def _add_options_of_instances(parser: argparse.ArgumentParser) -> None:
     add("--threshold", type=_in_range(float, 0, 1), default=0.5, help="default 0.5")
     add("--min-area-px", type=count, default=0, help="smaller instances are left out")
     add("--fill-holes", action="store_true")
+    add("--max-hole-px", type=_in_range(int, 1, math.inf), help="larger holes stay ground")
     add("--split-px", type=size, help="take clumps apart at necks this much thinner")
 
 

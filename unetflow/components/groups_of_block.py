@@ -27,6 +27,7 @@ class Settled(NamedTuple):
     sums: Sums  # of each group
     touching: np.ndarray  # groups (background, object) that touch, from 0: (N, 2)
     outside: np.ndarray  # groups of background, from 0, that are no holes
+    ground_px: np.ndarray  # int64, of each group: its pixels of background that is filled nowhere
 
 
 def settle(
@@ -67,12 +68,15 @@ def settle(
     objects = np.zeros(len(groups), bool)
     objects[of_component[1:][own] - 1] = True
     pairs = of_component[1:][outer] - 1
+    ground = kept & ~is_object & ~hole
+    ground_px = add_up("area_px", sums.area_px[ground], of_component[1:][ground] - 1, len(groups))
     return Settled(
         of_component,
         objects,
         Sums(*(add_up(name, part[kept], of, len(groups)) for name, part in sums._asdict().items())),
         distinct_pairs(pairs[objects[pairs[:, 1]]], len(groups)),
         np.unique(of_component[1:][kept_open & kept & ~is_object] - 1),
+        ground_px,
     )
 
 
@@ -82,6 +86,13 @@ def reach_a_face(faces: Faces, count: int) -> np.ndarray:
     for face in itertools.chain(*faces):
         found[face] = True
     return found[1:]
+
+
+def too_large(areas_px: np.ndarray, how: Labelling) -> np.ndarray:
+    """Whether background of these areas is more than a hole may have."""
+    if how.max_hole_px is None:
+        return np.zeros(len(areas_px), bool)
+    return areas_px > how.max_hole_px
 
 
 def _one_background(

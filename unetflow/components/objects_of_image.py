@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unetflow.components.groups_of_block import Settled, reach_a_face, settle
+from unetflow.components.groups_of_block import Settled, reach_a_face, settle, too_large
 from unetflow.components.pieces_of_block import (
     Faces,
     Labelling,
@@ -63,7 +63,8 @@ def find_objects(
     """Number the objects of an image, (Y, X) or (Z, Y, X), in the order of their first pixels.
 
     Holes are background that neither reaches the image's border nor holds what belongs to others;
-    they are filled, and join what they touch. Objects under `min_area_px` are left out.
+    they are filled up to `max_hole_px` of background, and join what they touch. Objects under
+    `min_area_px` are left out.
     """
     merged = _Merged(tuple(shape), how)
     for index, region, faces, settled in _blocks(read, shape, block, how, threads):
@@ -85,13 +86,14 @@ def label_image(mask: np.ndarray, how: Labelling) -> np.ndarray:
     if not how.fill_holes and how.min_area_px <= 1:
         return components.labels()
     root: Ints = np.arange(components.count)
-    inside = components.are_objects()
+    inside, areas_px = components.are_objects(), components.areas_px()
     if how.fill_holes:
         hole = ~(inside | reach_a_face(components.faces(), components.count))
+        hole &= ~too_large(areas_px, how)
         touching = touching_components(components, how.connectivity)
         unite(root, touching[hole[touching[:, 0]]])
         root, inside = roots(root), inside | hole
-    area_px = add_up("area_px", components.areas_px(), root, components.count)
+    area_px = add_up("area_px", areas_px, root, components.count)
     first = inside & (root == np.arange(components.count)) & (area_px >= how.min_area_px)
     numbers = np.zeros(components.count + 1, np.uint32)
     numbers[1:] = np.where(first, np.cumsum(first), 0)[root]
@@ -113,6 +115,7 @@ class _Merged:
         self._joined: list[np.ndarray] = []  # groups (N, 2) that are one
         self._touching: list[np.ndarray] = []  # background and object (N, 2)
         self._outside: list[np.ndarray] = []  # groups of background, no holes
+        self._ground_px: list[np.ndarray] = []  # of each group, as of `Settled`
 
     def add(self, index: Index, region: Region, faces: Faces, settled: Settled) -> None:
         """The next block."""
@@ -123,6 +126,7 @@ class _Merged:
         self._blocks[index] = self._total, settled.of_component
         self._sums.append(settled.sums)
         self._is_object.append(settled.is_object)
+        self._ground_px.append(settled.ground_px)
         self._touching.append(settled.touching + self._total)
         self._outside.append(settled.outside + self._total)
         self._total += count
@@ -150,6 +154,9 @@ class _Merged:
             root = roots(parent)
             outside = np.zeros(self._total, bool)
             outside[root[_in_a_row(self._outside, np.int64)]] = True
+            if self._how.max_hole_px is not None:
+                ground_px = _in_a_row(self._ground_px, np.int64)
+                outside |= too_large(add_up("area_px", ground_px, root, self._total), self._how)
             hole = ~inside & ~outside[root]
             touching = _in_a_row(self._touching, np.int64).reshape(-1, 2)
             unite(parent, touching[hole[touching[:, 0]]])
@@ -188,7 +195,7 @@ def _blocks(
         if how.fill_holes:
             pairs = touching_components(found, how.connectivity)
             touching = distinct_pairs(pairs, found.count)
-            kept_open = found.reach_into(of_others)
+            kept_open = found.reach_into(of_others) | too_large(sums.area_px, how)
         settled = settle(faces, sums, found.are_objects(), touching, kept_open, how)
         return index, region, faces, settled
 

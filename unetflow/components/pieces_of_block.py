@@ -21,6 +21,7 @@ class Labelling(NamedTuple):
     min_area_px: int = 0
     fill_holes: bool = False
     connectivity: int = 1
+    max_hole_px: int | None = None  # larger holes stay ground; None: any is filled
 
 
 class Sums(NamedTuple):

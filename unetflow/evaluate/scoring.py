@@ -16,6 +16,7 @@ class Labelling(TypedDict, total=False):
     fill_holes: bool
     connectivity: int
     split_px: float | None
+    max_hole_px: int  # left out where any hole is filled
 
 
 class Labeller(Protocol):

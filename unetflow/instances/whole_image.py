@@ -27,6 +27,7 @@ def label_instances(
     fill_holes: bool = False,
     connectivity: int = 1,
     split_px: float | None = None,
+    max_hole_px: int | None = None,
 ) -> np.ndarray:
     """Number the connected components of foreground > threshold: uint32, 0 background.
 
@@ -35,11 +36,13 @@ def label_instances(
 
     One to three axes. `connectivity` 1 joins pixels by their edges, as many axes as there are also
     by their corners. Holes (background that does not reach the border, by edges) are filled
-    before, components under `min_area_px` removed after. Then clumps are taken apart where they
-    are `split_px` thinner than on both sides (`unetflow.instances.clumps`), into parts of
-    `min_area_px` or more. Numbers are consecutive in scanning order. Raises ValueError for more
-    axes, for foreground that is neither floats in [0, 1] nor booleans, for thresholds out of [0, 1]
-    and for options that are not possible, StoreError for more instances than uint32 holds.
+    before, if they have `max_hole_px` pixels or fewer, components under `min_area_px` removed
+    after. Then clumps are taken apart where they are `split_px` thinner than on both sides
+    (`unetflow.instances.clumps`), into parts of `min_area_px` or more.
+
+    Numbers are consecutive in scanning order. Raises ValueError for more axes, for foreground that
+    is neither floats in [0, 1] nor booleans, for thresholds out of [0, 1] and for options that are
+    not possible, StoreError for more instances than uint32 holds.
     """
     probability = probabilities_of(foreground, "foreground", "P(object)")
     if probability.dtype.kind in "iu":  # of an empty place 1 is noise where 255 is 1.0
@@ -62,7 +65,9 @@ def label_instances(
     if split_px is not None and not 0 < number_of(split_px, "split_px") < math.inf:
         raise ValueError(f"split_px is {split_px}: must be above 0, or None to split nothing.")
     mask = probability.astype(np.float64) > threshold_of(threshold)  # as the metrics binarise
-    how = Labelling(min_area_px, flag_of(fill_holes, "fill_holes"), connectivity)
+    if max_hole_px is not None:
+        max_hole_px = whole_number_of(max_hole_px, "max_hole_px", least=1)
+    how = Labelling(min_area_px, flag_of(fill_holes, "fill_holes"), connectivity, max_hole_px)
     labels = label_image(mask, how)
     if split_px is None:
         return labels

@@ -52,7 +52,9 @@ except UnetflowError as error:
 LOGS = Path(RESULTS) / "logs"
 MAKINGS = Makings(RESULTS, SOURCES)
 LABELLING = {
-    key: value for key, value in SETTINGS.config["instances"].items() if key != "threshold"
+    key: value
+    for key, value in SETTINGS.config["instances"].items()
+    if key != "threshold" and (key, value) != ("max_hole_px", None)
 }
 REFINE = SETTINGS.config["refine"]
 # What thresholds, instances and scores are of: an array, and the folder of its receipts
