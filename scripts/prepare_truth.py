@@ -16,5 +16,6 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
             classes=tuple(snakemake.params.classes),
         ),
         ignore_value=snakemake.params.ignore_value,
+        **snakemake.params.annotated,
         code=snakemake.params.code,
     )

@@ -28,7 +28,7 @@ from unetflow.images.resampling import picked_channels, read_or_mark, source_at
 from unetflow.images.slide import Slide
 from unetflow.images.sources import raw_digest
 from unetflow.images.whole import read_whole
-from unetflow.labels.reading import label_reader
+from unetflow.labels.reading import Meaning, label_reader
 from unetflow.store.ome import ome_image, write_group
 
 SEED = 20
@@ -295,7 +295,7 @@ def read_labels(path: Path) -> None:
         size = slide.levels[0].shape_px
         if max(size) > 8 * MOST_PX:  # of the size of no image here: refused before it is read
             return
-        read = label_reader(slide, [size], size, "instances", None, 1)
+        read = label_reader(slide, [size], size, Meaning("instances"))
         for rows, columns in corners(size):
             read(rows, columns)
 

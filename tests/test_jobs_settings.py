@@ -53,6 +53,27 @@ def test_what_no_file_holds_is_no_ignore_value(config: dict[str, Any], value: ob
         read(config)
 
 
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ({"truth": "instances", "label_value": 0}, "label_value: .* of kind instances"),
+        ({"truth": "interior", "label_value": 1, "ignore_value": 1}, "label_value: 1 is the ig"),
+        ({"truth": "instances", "ring_px": 9}, "ring_px: is of use with unannotated: ignore alone"),
+        ({"truth": "instances", "unannotated": "ignore"}, "ring_px: is missing"),
+        (
+            {"truth": "interior", "unannotated": "ignore", "ring_px": 9},
+            "unannotated: ignore is for",
+        ),
+    ],
+)
+def test_keys_of_a_truth_go_together(
+    config: dict[str, Any], keys: dict[str, Any], problem: str
+) -> None:
+    config["datasets"]["cells"] = keys
+    with pytest.raises(ConfigError, match=rf"^one problem .*\n.*datasets\.cells\.{problem}"):
+        read(config)
+
+
 def test_defaults_are_filled_in_and_paths_resolved(config: dict[str, Any]) -> None:
     settings = read(config)
     assert settings.config["predict"]["write_px"] is None

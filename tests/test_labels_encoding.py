@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from unetflow.errors import LabelsError
 from unetflow.labels.encoding import separate_touching
-from unetflow.labels.reading import read_truth
+from unetflow.labels.reading import Meaning, read_truth
 
 
 def test_touching_instances_lose_the_pixels_where_they_touch() -> None:
@@ -37,7 +37,7 @@ def test_separation_looks_at_direct_neighbours_only() -> None:
 
 def test_interior_truth_becomes_its_components() -> None:
     values = np.array([[255, 0, 255], [255, 0, 255], [0, 255, 0]], np.uint8)
-    labels, ignored = read_truth(values, "interior", None, "t.tif")
+    labels, ignored = read_truth(values, Meaning("interior"), "t.tif")
     np.testing.assert_array_equal(labels, [[1, 0, 2], [1, 0, 2], [0, 3, 0]])
     assert labels.dtype == np.uint32
     assert not ignored.any()
@@ -45,7 +45,7 @@ def test_interior_truth_becomes_its_components() -> None:
 
 def test_ignored_pixels_are_background_and_marked() -> None:
     values = np.array([[1, 1, 9], [2, 9, 9]], np.uint8)
-    labels, ignored = read_truth(values, "instances", 9, "t.tif")
+    labels, ignored = read_truth(values, Meaning("instances", 9), "t.tif")
     np.testing.assert_array_equal(labels, [[1, 1, 0], [2, 0, 0]])
     np.testing.assert_array_equal(ignored, values == 9)
 
@@ -54,16 +54,16 @@ def test_an_unknown_value_names_file_value_and_remedy() -> None:
     with pytest.raises(
         LabelsError, match=r"t\.tif: holds the values 0, 7, 255; .* Set the dataset"
     ):
-        read_truth(np.array([[0, 7, 255]]), "interior", None, "t.tif")
+        read_truth(np.array([[0, 7, 255]]), Meaning("interior"), "t.tif")
 
 
 def test_labels_that_are_no_whole_numbers_are_refused() -> None:
     with pytest.raises(LabelsError, match=r"float64 values that are no whole numbers"):
-        read_truth(np.array([[0.5, 1.0]]), "instances", None, "t.tif")
+        read_truth(np.array([[0.5, 1.0]]), Meaning("instances"), "t.tif")
 
 
 def test_labels_beyond_uint32_are_refused() -> None:
     with pytest.raises(LabelsError, match="Renumber"):
-        read_truth(np.array([[0, 2**32]]), "instances", None, "t.tif")
+        read_truth(np.array([[0, 2**32]]), Meaning("instances"), "t.tif")
     with pytest.raises(LabelsError, match="from -1 to 3"):
-        read_truth(np.array([[-1, 3]]), "instances", None, "t.tif")
+        read_truth(np.array([[-1, 3]]), Meaning("instances"), "t.tif")

@@ -57,6 +57,20 @@ def test_what_nobody_annotated_may_be_any_number(tmp_path: Path, dtype: str, mar
     assert (receipt["instances"], receipt["ignored_px"]) == (1, 2600)
 
 
+def test_membranes_may_be_one_and_the_ring_is_kept_around_objects(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    membranes = np.zeros(PIXELS.shape, np.uint8)
+    membranes[:, 1000:1020] = 255
+    store = truth(tmp_path, membranes, kind="interior", label_value=0)
+    assert np.unique(stored(store)).tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(stored(store) == 0, membranes != 0)
+    store = truth(tmp_path, LABELS, ring_px=30)
+    far = ndimage.distance_transform_edt(LABELS == 0) > 30
+    np.testing.assert_array_equal(stored(store, "ignore"), far)
+    np.testing.assert_array_equal(stored(store), LABELS)
+    assert read_receipt(tmp_path / "t.json")["ignored_px"] == far.sum()
+
+
 def test_an_empty_truth_and_a_vanishing_instance_are_warnings(tmp_path: Path) -> None:
     prepare(tmp_path)
     truth(tmp_path, np.zeros(PIXELS.shape, np.uint8))

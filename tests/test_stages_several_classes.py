@@ -18,7 +18,7 @@ from unetflow.instances.labelled_store import label_store
 from unetflow.labels.annotation import Annotation
 from unetflow.labels.dataset import Dataset, Kind
 from unetflow.labels.encoding import class_target
-from unetflow.labels.reading import read_truth
+from unetflow.labels.reading import Meaning, read_truth
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.shard_lists import write_shard_list
 from unetflow.report.score_lines import summarise
@@ -292,8 +292,8 @@ def test_a_pixel_goes_to_the_highest_class_that_is_above_its_threshold(tmp_path:
 
 def test_values_beyond_the_classes_are_refused() -> None:
     with pytest.raises(LabelsError, match="holds the values 0, 3, but the dataset names 2 classes"):
-        read_truth(np.array([[0, 3]]), "classes", None, "t.tif", classes=2)
-    labels, ignored = read_truth(np.array([[0, 2, 9]]), "classes", 9, "t.tif", classes=2)
+        read_truth(np.array([[0, 3]]), Meaning("classes", classes=2), "t.tif")
+    labels, ignored = read_truth(np.array([[0, 2, 9]]), Meaning("classes", 9, classes=2), "t.tif")
     np.testing.assert_array_equal(labels, [[0, 2, 0]])
     np.testing.assert_array_equal(ignored, [[False, False, True]])
 

@@ -21,7 +21,7 @@ from unetflow.images.polygons import holds_polygons, read_polygons
 from unetflow.images.slide import Slide
 from unetflow.images.sources import Chosen
 from unetflow.jobs.sheet import Table, file_of, read_table
-from unetflow.labels.reading import check_lossless, read_truth
+from unetflow.labels.reading import Meaning, check_lossless, read_truth
 from unetflow.store.files import write_whole
 
 COLUMNS = ("image", "path", "truth")  # that a sheet has at least
@@ -40,13 +40,14 @@ def write_splits(
     data_dir: str | None,
     seed: int,
     ignore_value: int | None = None,
+    label_value: int | None = None,
     redraw: bool = False,
 ) -> tuple[Counter[str], Counter[str]]:
     """Copy a sheet with its empty splits filled in; images given and images drawn of each part.
 
-    `kind` and `ignore_value` are those of the dataset. An image without truth is for prediction.
-    With `redraw` the splits of all annotated images are drawn anew, but for those of split
-    predict. Raises ConfigError where given splits contradict the shares or a group.
+    `kind`, `ignore_value` and `label_value` are those of the dataset. An image without truth is for
+    prediction. With `redraw` the splits of all annotated images are drawn anew, but for those of
+    split predict. Raises ConfigError where given splits contradict the shares or a group.
     """
     table = read_table(Path(sheet), COLUMNS)
     rows = [row for _, row in table.rows]
@@ -59,10 +60,9 @@ def write_splits(
         _fill(
             [row for row in rows if row.get("dataset", "") == dataset],
             shares,
-            kind=kind,
+            meaning=Meaning(kind, ignore_value, inside=label_value),
             data_dir=data_dir,
             seed=seed,
-            ignore_value=ignore_value,
         )
     columns = list(dict.fromkeys([*table.columns, "split"]))
     text = io.StringIO(newline="")
@@ -97,10 +97,9 @@ def _fill(
     rows: Sequence[Row],
     shares: Mapping[str, float],
     *,
-    kind: str,
+    meaning: Meaning,
     data_dir: str | None,
     seed: int,
-    ignore_value: int | None,
 ) -> None:
     """Fill in the empty splits of the images of one dataset."""
     part_of_group: dict[str, str] = {}
@@ -116,7 +115,7 @@ def _fill(
             group = row.get("group", "")
             row["split"] = part_of_group.get(group, "") if row["truth"] else PREDICT
     images = [
-        Annotated(row["image"], row.get("group", ""), _density(row, kind, data_dir, ignore_value))
+        Annotated(row["image"], row.get("group", ""), _density(row, meaning, data_dir))
         for row in rows
         if not row["split"]
     ]
@@ -139,6 +138,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
         seed=options.seed,
         redraw=options.redraw,
         ignore_value=options.ignore_value,
+        label_value=options.label_value,
     )
     print(", ".join(f"{part}: {given[part] + drawn[part]} images" for part in shares))
     if given:
@@ -157,6 +157,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--truth", choices=("instances", "interior"), default="instances")
     parser.add_argument("--ignore-value", type=int, metavar="N", help="as in the dataset's config")
+    parser.add_argument("--label-value", type=int, metavar="N", help="as in the dataset's config")
     parser.add_argument("--data-dir", help="replaces {data} in the sheet's paths")
     parser.add_argument(
         "--redraw", action="store_true", help="draw rows anew that have a split (but for predict)"
@@ -179,7 +180,7 @@ def _shares(folds: int | None, shares: Sequence[float]) -> dict[str, float]:
     return dict.fromkeys(map(str, range(folds)), 1.0)
 
 
-def _density(row: Row, kind: str, data_dir: str | None, ignore_value: int | None) -> float:
+def _density(row: Row, meaning: Meaning, data_dir: str | None) -> float:
     path = _path(row["truth"], data_dir)
     chosen: Chosen = {
         "plane": _number(row, "plane"),
@@ -203,7 +204,7 @@ def _density(row: Row, kind: str, data_dir: str | None, ignore_value: int | None
         check_lossless(path)
         height, width = slide.levels[0].shape_px
         values = slide.read(0, slice(0, height), slice(0, width))[0]
-    labels, _ = read_truth(values, kind, ignore_value, path)
+    labels, _ = read_truth(values, meaning, path)
     return np.count_nonzero(np.unique(labels)) / labels.size
 
 

@@ -12,6 +12,9 @@ class DatasetConfig(TypedDict):
     truth: Kind
     classes: list[str]  # in the order of their numbers, from 1
     ignore_value: int | None  # of the truth: what nobody annotated
+    label_value: int | None  # of truth of kind interior: the value inside cells
+    unannotated: Literal["background", "ignore"]
+    ring_px: float | None  # around annotated objects, where what nobody annotated is ignored
     percentiles: list[float] | None
     mpp: float | None  # [um/px] that images are brought to; None: as they are
     tissue: Literal["threshold"] | None

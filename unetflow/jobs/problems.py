@@ -9,7 +9,7 @@ from unetflow import networks
 from unetflow.errors import ConfigError
 from unetflow.evaluate.catalogue import SCORES, row_of
 from unetflow.images.sources import split_dataset
-from unetflow.jobs.config import Config
+from unetflow.jobs.config import Config, DatasetConfig
 from unetflow.jobs.failures import in_groups
 from unetflow.jobs.schemas import meant
 from unetflow.jobs.sheet import Image
@@ -122,6 +122,7 @@ def _dataset_problems(config: Config) -> list[str]:
                 f"{dataset['truth']}, without which a network finds objects everywhere; give the "
                 "value of what nobody annotated, or null"
             )
+        problems += _annotation_problems(f"config: datasets.{name}", dataset)
         low, high = dataset["percentiles"] or (0, 100)
         if not low < high or high <= 1:
             problems.append(
@@ -129,6 +130,36 @@ def _dataset_problems(config: Config) -> list[str]:
                 "the higher one, in percent, such as [1, 99]"
             )
     return problems
+
+
+def _annotation_problems(where: str, dataset: DatasetConfig) -> Iterator[str]:
+    """Keys that say how a truth is meant, and do not go together."""
+    kind, inside, ring_px = dataset["truth"], dataset["label_value"], dataset["ring_px"]
+    if inside is not None and kind != "interior":
+        yield (
+            f"{where}.label_value: says which value is inside cells, of truth of kind interior; "
+            f"this one is of kind {kind}: take the key out, or set truth to interior"
+        )
+    if inside is not None and inside == dataset["ignore_value"]:
+        yield (
+            f"{where}.label_value: {inside} is the ignore_value too; a pixel is inside a cell or "
+            "not annotated"
+        )
+    if dataset["unannotated"] != "ignore":
+        if ring_px is not None:
+            yield f"{where}.ring_px: is of use with unannotated: ignore alone; set both or neither"
+        return
+    if ring_px is None:
+        yield (
+            f"{where}.ring_px: is missing: unannotated: ignore needs the width [px] of the ring "
+            "around annotated objects in which background counts; a fourth of an object's diameter "
+            "is a start, less where others that nobody annotated lie close by"
+        )
+    if kind == "interior":
+        yield (
+            f"{where}.unannotated: ignore is for objects, truths of kind instances or classes; in "
+            "one of kind interior give what nobody annotated a value, and set ignore_value to it"
+        )
 
 
 def _classes_alike(where: str, classes: Sequence[str]) -> Iterator[str]:

@@ -1,6 +1,8 @@
 """Annotations read: what their values mean, and regions of them at the pixels of their image."""
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +14,36 @@ from unetflow.images.slide import Slide
 from unetflow.labels.encoding import UINT32_MAX
 from unetflow.labels.pieces import MASK_VALUES
 from unetflow.store.shards import SHARD_PX
-from unetflow.tiles.regions import Region
+from unetflow.tiles.regions import Region, with_halo
 
 Reader = Callable[[slice, slice], tuple[np.ndarray, np.ndarray]]
 """Labels (uint32) and ignored pixels (bool) of a region (Y, X) of the image."""
 
 
-def read_truth(
-    values: np.ndarray, kind: str, ignore_value: int | None, name: str, *, classes: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (uint32, 0 background) and ignored pixels (bool) of an annotation (Y, X).
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What the values of a label image mean.
 
     `kind` is "instances" (each object has its number), "interior" (membranes as in EM: 0 is
-    membrane, one of `MASK_VALUES` is inside; instances are the 4-connected components inside) or
-    "classes" (each pixel has the number of its class, 1 to `classes`; objects have none). Pixels
-    with `ignore_value` are ignored and background. `name` is the file, for messages.
-    Raises LabelsError for values that have no meaning.
+    membrane, one of `MASK_VALUES` is inside; or `inside` alone is, and all other values are
+    membrane) or "classes" (each pixel has the number of its class, 1 to `classes`; objects have
+    none). Pixels with `ignore_value` are ignored and background.
     """
-    labels, ignored = checked_truth(values, kind, ignore_value, name, classes=classes)
-    if kind == "interior":
+
+    kind: str
+    ignore_value: int | None = None
+    classes: int = 1
+    inside: int | None = None
+
+
+def read_truth(values: np.ndarray, meaning: Meaning, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (uint32, 0 background) and ignored pixels (bool) of an annotation (Y, X).
+
+    Instances of an interior are the 4-connected components inside. `name` is the file, for
+    messages. Raises LabelsError for values that have no meaning.
+    """
+    labels, ignored = checked_truth(values, meaning, name)
+    if meaning.kind == "interior":
         from unetflow.components.objects_of_image import label_image  # numba, which few jobs need
         from unetflow.components.pieces_of_block import Labelling
 
@@ -38,15 +51,16 @@ def read_truth(
     return labels, ignored
 
 
-def checked_truth(
-    values: np.ndarray, kind: str, ignore_value: int | None, name: str, *, classes: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
+def checked_truth(values: np.ndarray, meaning: Meaning, name: str) -> tuple[np.ndarray, np.ndarray]:
     """As `read_truth`, but the inside of all cells of kind "interior" is one label."""
+    kind, classes, ignore_value = meaning.kind, meaning.classes, meaning.ignore_value
     if values.dtype == bool:
         values = values.astype(np.uint8)
     # ignored pixels may hold what no label can be, such as -1 or 2^64 - 1: they are checked by none
     ignored = np.zeros(values.shape, bool) if ignore_value is None else values == ignore_value
     annotated = values[~ignored] if ignored.any() else values
+    if meaning.inside is not None:
+        return ((values == meaning.inside) & ~ignored).astype(np.uint32), ignored
     _check_numbers(annotated, name)
     labels = np.where(ignored, values.dtype.type(0), values).astype(np.uint32)
     if kind == "instances":
@@ -73,8 +87,9 @@ def checked_truth(
         raise LabelsError(
             f"{name}: holds the values {', '.join(map(str, known[:8]))}; truth of kind interior "
             "holds 0 (membrane) and one other: 1, 255 or the largest number of its type (inside a "
-            "cell). Set the dataset's truth to instances if these are object numbers, or its "
-            "ignore value if one of them means that."
+            "cell). Set the dataset's truth to instances if these are object numbers, its "
+            "label_value to the one that is inside a cell, or its ignore value if one of them "
+            "means that."
         )
     return (labels != 0).astype(np.uint32), ignored
 
@@ -130,9 +145,7 @@ def label_reader(
     slide: Slide,
     levels_px: Sequence[tuple[int, int]],
     shape_px: tuple[int, int],
-    kind: str,
-    ignore_value: int | None,
-    classes: int,
+    meaning: Meaning,
 ) -> Reader:
     """Reads a label image at the pixels of the prepared image.
 
@@ -157,9 +170,9 @@ def label_reader(
         y, x = at[0][rows], at[1][columns]
         values = slide.read(0, slice(int(y[0]), int(y[-1]) + 1), slice(int(x[0]), int(x[-1]) + 1))
         picked = values[0][np.ix_(y - y[0], x - x[0])]
-        return checked_truth(picked, kind, ignore_value, str(slide.path), classes=classes)
+        return checked_truth(picked, meaning, str(slide.path))
 
-    if kind != "interior":
+    if meaning.kind != "interior":
         return read
 
     from unetflow.components.objects_of_image import find_objects  # a second of numba, only here
@@ -177,3 +190,25 @@ def label_reader(
         return numbered.draw(index, labels != 0), ignored
 
     return read_numbered
+
+
+def ringed(read: Reader, shape_px: tuple[int, int], ring_px: float | None) -> Reader:
+    """The reader, with what lies farther than `ring_px` from every object of it ignored too.
+
+    Distances are Euclidean, between pixel centres. Whatever regions are asked for, an image of
+    `shape_px` has the same pixels ignored: as many more are read around each. None changes nothing.
+    """
+    if ring_px is None:
+        return read
+
+    from scipy import ndimage  # a quarter of a second that few jobs need
+
+    def read_with_ring(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+        halo_px = math.ceil(ring_px)
+        wide, inner = with_halo((rows, columns), (halo_px, halo_px), shape_px)
+        labels, ignored = read(*wide)
+        nothing = labels == 0
+        far = nothing if nothing.all() else ndimage.distance_transform_edt(nothing) > ring_px
+        return labels[inner], (ignored | far)[inner]
+
+    return read_with_ring

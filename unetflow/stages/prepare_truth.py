@@ -18,7 +18,7 @@ from unetflow.images.sources import RawFile, chosen_of, content_of, has_changed,
 from unetflow.labels.counts import Counts, count_truth
 from unetflow.labels.dataset import Dataset
 from unetflow.labels.pieces import odd_numbers
-from unetflow.labels.reading import Reader, label_reader, polygon_reader
+from unetflow.labels.reading import Meaning, Reader, label_reader, polygon_reader, ringed
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import ImageReceipt, LevelOfImage, Unreadable
@@ -44,14 +44,17 @@ def prepare_truth(
     dataset: Dataset,
     ignore_value: int | None,
     code: str,
+    label_value: int | None = None,
+    ring_px: float | None = None,
 ) -> None:
     """Rule prepare_truth: the annotation of one image as labels (uint32) and ignored pixels.
 
     A label image of the size of the prepared image or of any level of its file (then taken at the
     nearest pixels, ids are never mixed), or polygons (GeoJSON, XML of ImageScope). Pixels with
     `ignore_value` and unreadable places of the image are ignored. Read shard by shard; interiors
-    are numbered over all shards. Raises LabelsError where the annotation does not fit or holds
-    values without a meaning.
+    are numbered over all shards. Of kind "interior" the inside is `label_value`, where given; with
+    `ring_px` what lies farther [px] from every object is ignored too. Raises LabelsError where the
+    annotation does not fit or holds values without a meaning.
     """
     record = RunRecord(receipt)
     _check_kind(raw["path"], dataset)
@@ -65,12 +68,14 @@ def prepare_truth(
         "input": source.digest,
         "shape": shape_px,
         "unreadable": image["unreadable"],
-        "parameters": _parameters(raw, dataset, ignore_value),
+        "parameters": _parameters(raw, dataset, ignore_value)
+        | {"label_value": label_value, "ring_px": ring_px},
         "code": code,
     }
     names = [TRUTH, IGNORE, CLASS] if dataset.has_class_array else [TRUTH, IGNORE]
     arrays = _open_labels(store, names, image["levels"], decided_by)
-    warnings = _write_finest(raw, arrays, image, dataset, ignore_value)
+    meaning = Meaning(dataset.kind, ignore_value, len(dataset.classes), label_value)
+    warnings = _write_finest(raw, arrays, image, dataset, meaning, ring_px)
     if has_changed(raw, source):
         for array in itertools.chain(*arrays.values()):
             clear(array.path)
@@ -135,7 +140,8 @@ def _write_finest(
     arrays: dict[str, list[ShardedArray]],
     image: ImageReceipt,
     dataset: Dataset,
-    ignore_value: int | None,
+    meaning: Meaning,
+    ring_px: float | None,
 ) -> list[str]:
     """Level 0 of all arrays from the raw file; what is odd in the file."""
     _, height_px, width_px = image["levels"][0]["shape"]
@@ -151,16 +157,15 @@ def _write_finest(
             time=raw["time"],
             instances=dataset.kind != "classes",
         )
-        reader = polygon_reader(polygons, dataset.kind)
+        reader = ringed(polygon_reader(polygons, dataset.kind), shape_px, ring_px)
         written = _write(reader, arrays, image["unreadable"], polygons.classes)
         for index in set(arrays[TRUTH][0].shards()).difference(written):
             polygons.draw(*arrays[TRUTH][0].region(index))  # stored by a run that broke off
         return [*polygons.warnings, *polygons.lost()]
     with Slide(raw["path"], **chosen_of(raw), as_labels=True) as slide:
-        classes = len(dataset.classes)
         levels = [(level["shape"][0], level["shape"][1]) for level in image["levels_of_file"]]
-        read = label_reader(slide, levels, shape_px, dataset.kind, ignore_value, classes)
-        _write(read, arrays, image["unreadable"])
+        read = label_reader(slide, levels, shape_px, meaning)
+        _write(ringed(read, shape_px, ring_px), arrays, image["unreadable"])
         return list(slide.notes)
 
 

@@ -283,6 +283,11 @@ def wanted(wildcards):
     }
 
 
+def annotated(wildcards):
+    """How a truth is meant: arguments of `unetflow.stages.prepare_truth.prepare_truth`."""
+    return {key: dataset(key)(wildcards) for key in ("label_value", "ring_px")}
+
+
 def raw_sources(receipt, *columns):
     """Function of wildcards: by name the raw files of the images, and the receipts that know them."""
 

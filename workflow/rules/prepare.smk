@@ -125,6 +125,7 @@ rule prepare_truth:
             kind=dataset("truth"),
             classes=dataset("classes"),
             ignore_value=dataset("ignore_value"),
+            annotated=annotated,
             code=code("prepare_truth"),
         ),
     script:
