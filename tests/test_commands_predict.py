@@ -378,7 +378,8 @@ def asked_for(
 
 def test_every_option_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of_image = "--level 1 --mpp 0.004 --scene b --time 3 --plane 2 --axes tzyx --channels 2 0"
-    of_instances = "--threshold 0.25 --min-area-px 9 --fill-holes --max-hole-px 7 --split-px 1.5"
+    of_instances = "--threshold 0.25 --min-area-px 9 --fill-holes --max-hole-px 7 --split-px 1.5 "
+    of_instances += "--separate seeds --split-logits 2 --seed-threshold 0.8"
     of_foreground = (
         "--write-px 2048 --test-time-augmentation 8 --precision bf16 --threads 3 --cpu "
         "--require-gpu"
@@ -390,7 +391,14 @@ def test_every_option_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         level=1, mpp=0.004, scene="b", time=3, plane=2, axes="tzyx", channels=[2, 0]
     )
     assert instances == InstanceOptions(
-        0.25, min_area_px=9, fill_holes=True, split_px=1.5, max_hole_px=7
+        0.25,
+        min_area_px=9,
+        fill_holes=True,
+        split_px=1.5,
+        separate="seeds",
+        split_logits=2,
+        seed_threshold=0.8,
+        max_hole_px=7,
     )
     assert options == PredictOptions(
         write_px=2048, shard_px=2048, test_time_augmentation=8, precision="bf16"

@@ -1,5 +1,6 @@
 """Clumps are taken apart as h-maxima say, alike in one pass and by blocks."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,14 @@ from skimage.morphology import local_maxima, reconstruction
 from unetflow.instances import clumps
 from unetflow.instances.clumps import split_labels, split_object
 from unetflow.instances.labelled_store import label_store
+from unetflow.instances.separation import Separation
 from unetflow.instances.whole_image import label_instances
 from unetflow.store.ome import ome_image, write_group
 from unetflow.store.shards import Layout, open_array, read_array
+
+
+def necks(split_px: float) -> Separation:
+    return Separation("necks", split_px)
 
 
 def discs(distance_px: int, *, radius_px: int = 10) -> np.ndarray:
@@ -38,9 +44,9 @@ def test_two_discs_with_a_neck_are_two_up_to_its_depth() -> None:
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))
     difference = depth.max() - depth[1 + 12, 1 + 12 + 8]
     assert 3 < difference < 5
-    assert split_object(mask, difference - 0.01).max() == 2
-    assert split_object(mask, difference + 0.01).max() == 1
-    left, right = (split_object(mask, 2) == part for part in (1, 2))
+    assert split_object(mask, necks(difference - 0.01)).max() == 2
+    assert split_object(mask, necks(difference + 0.01)).max() == 1
+    left, right = (split_object(mask, necks(2)) == part for part in (1, 2))
     assert abs(int(left.sum()) - int(right.sum())) <= depth.shape[0]
     np.testing.assert_array_equal(left | right, mask)
 
@@ -61,7 +67,7 @@ def test_as_many_parts_as_h_maxima(
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))
     lowered = reconstruction(depth - split_px * (1 - 1e-9), depth, footprint=structure)
     wanted = label(local_maxima(lowered, connectivity=neighbours), connectivity=neighbours).max()
-    parts = split_object(mask, split_px, neighbours)
+    parts = split_object(mask, necks(split_px), neighbours)
     assert parts.max() == max(1, wanted)
     np.testing.assert_array_equal(parts != 0, mask)
     for part in range(1, parts.max() + 1):  # each is one piece
@@ -90,9 +96,9 @@ def test_a_small_part_stays_with_the_one_beside_it() -> None:
     mask = discs(16)
     mask[12, 2 + 10 + 16 + 10 :] = True
     mask[10:15, -2:] = True
-    assert split_object(mask, 0.3).max() == 3
-    assert split_object(mask, 0.3, min_area_px=20).max() == 2
-    assert split_object(mask, 0.3, min_area_px=500).max() == 1
+    assert split_object(mask, necks(0.3)).max() == 3
+    assert split_object(mask, necks(0.3), min_area_px=20).max() == 2
+    assert split_object(mask, necks(0.3), min_area_px=500).max() == 1
 
 
 def test_numbers_are_consecutive_in_scanning_order() -> None:
@@ -109,7 +115,7 @@ def test_boxes_that_are_too_large_stay_whole(
     mask = np.zeros((60, 90), bool)
     mask[:25, :41] = discs(16)  # 37 px wide
     mask[30:49, 3:31] = discs(9, radius_px=7)
-    wanted = split_labels(label(mask, connectivity=1), 1)
+    wanted = split_labels(label(mask, connectivity=1), necks(1))
     assert (wanted[:25] == 1).sum() == mask[:25].sum()
     made = labelled(tmp_path, mask[None] * np.uint8(255), split_px=1)
     found = np.asarray(read_array(tmp_path / "p.ome.zarr", "labels/instances/0"))
@@ -120,28 +126,45 @@ def test_boxes_that_are_too_large_stay_whole(
     assert "1 objects of more than 30 px" in caplog.text
 
 
-def labelled(folder: Path, stored_KYX: np.ndarray, **how: Any) -> dict[str, Any]:
-    """Label a foreground in small shards."""
+def labelled(
+    folder: Path, stored_KYX: np.ndarray, heads_HYX: np.ndarray | None = None, **how: Any
+) -> dict[str, Any]:
+    """Label a stored foreground."""
     store = folder / "p.ome.zarr"
     write_group(store, "", ome_image("p", ("c", "y", "x"), {"foreground": [1, 1, 1]}, unit=None))
-    layout = Layout(stored_KYX.shape, str(stored_KYX.dtype), ("c", "y", "x"), 1024)
-    array = open_array(store, "foreground", layout, decided_by={"of": stored_KYX.tobytes().hex()})
-    for index in array.missing():
-        array.write(index, stored_KYX[array.region(index)])
+    for name, stored in (("foreground", stored_KYX), ("heads", heads_HYX)):
+        if stored is None:
+            continue
+        layout = Layout(stored.shape, str(stored.dtype), ("c", "y", "x"), 1024)
+        array = open_array(store, name, layout, decided_by={"of": stored.tobytes().hex()})
+        for index in array.missing():
+            array.write(index, stored[array.region(index)])
     thresholds = dict.fromkeys("abc"[: len(stored_KYX)], 0.5)
+    threads = how.pop("threads", 2)
     labelling = {"min_area_px": 5, "fill_holes": True, "connectivity": 1, **how}
     _, made = label_store(
-        store, thresholds, labelling, table=folder / "o.parquet", threads=2, decided_by={}
+        store,
+        thresholds,
+        labelling,
+        table=folder / "o.parquet",
+        threads=threads,
+        decided_by={},
     )
     assert not (store / "unsplit").exists()
     return made
+
+
+def in_blocks_of(side_px: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let labels be written in shards of this side."""
+    small = partial(Layout, shard_px=side_px, chunk_px=side_px // 2)
+    monkeypatch.setattr("unetflow.instances.labelled_store.Layout", small)
 
 
 @pytest.mark.parametrize("connectivity", [1, 2])
 def test_a_store_is_labelled_as_the_whole(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connectivity: int
 ) -> None:
-    monkeypatch.setattr("unetflow.store.shards.SHARD_PX", 64)
+    in_blocks_of(64, monkeypatch)
     stored = blobs((200, 170), 3)[None] * np.uint8(255)
     how: dict[str, Any] = {"split_px": 0.9, "connectivity": connectivity}
     made = labelled(tmp_path, stored, **how)

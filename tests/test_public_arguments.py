@@ -295,6 +295,16 @@ OPTIONS: dict[str, tuple[Function, tuple[Any, ...], str]] = {
         (*NO_NUMBER[1:], 0, -1),
         "split_px is .*: must be (one number|above 0)",
     ),
+    "split_logits": (
+        lambda given: label_instances(FOREGROUND, separate="valleys", split_logits=given),
+        (*NO_NUMBER[1:], 0, -1),
+        "split_logits is .*: must be (one number|above 0)",
+    ),
+    "seed_threshold": (
+        lambda given: label_instances(FOREGROUND, separate="seeds", seed_threshold=given),
+        (*NO_NUMBER[1:], -1, 1),
+        "seed_threshold is .*: must be (one number|at least 0)",
+    ),
     "fill_holes": (
         lambda given: label_instances(FOREGROUND, fill_holes=given),
         ("no", None, 2),

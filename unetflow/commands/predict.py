@@ -5,7 +5,7 @@ unetflow predict model.safetensors image.svs out.ome.zarr
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from unetflow.images.slide import Slide
 from unetflow.images.sources import Chosen, raw_digest, split_dataset
 from unetflow.images.units import shown
 from unetflow.instances.labelled_store import label_store
+from unetflow.instances.separation import labelling_of
 from unetflow.networks import module_of
 from unetflow.networks.model_file import ModelDescription
 from unetflow.predict.ensemble import Ensemble
@@ -65,6 +66,9 @@ class InstanceOptions:
     fill_holes: bool = False
     split_px: float | None = None  # None: clumps are not taken apart
     max_hole_px: int | None = None  # None: any hole is filled
+    separate: str = "necks"  # how they are: `unetflow.instances.separation`
+    split_logits: float | None = None
+    seed_threshold: float | None = None
 
 
 def segment_file(
@@ -224,13 +228,7 @@ def _write_instances(
     _, made = label_store(
         output,
         dict.fromkeys(description["classes"], instances.threshold),
-        {
-            "min_area_px": instances.min_area_px,
-            "fill_holes": instances.fill_holes,
-            "connectivity": 1,
-            "split_px": instances.split_px,
-            **({} if instances.max_hole_px is None else {"max_hole_px": instances.max_hole_px}),
-        },
+        labelling_of({**asdict(instances), "connectivity": 1}),
         table=output / "objects.parquet",
         threads=threads,
         decided_by={
@@ -289,6 +287,9 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
             options.fill_holes,
             options.split_px,
             options.max_hole_px,
+            options.separate,
+            options.split_logits,
+            options.seed_threshold,
         ),
         smooth_px=options.smooth_px,
         options=PredictOptions(

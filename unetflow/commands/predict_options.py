@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from unetflow.engine.devices import cores
 from unetflow.images.units import problem_of
+from unetflow.instances.separation import DEFAULTS, HEADS, METHODS
 
 
 def parser_of(prog: str, description: str) -> argparse.ArgumentParser:
@@ -69,7 +70,16 @@ def _add_options_of_instances(parser: argparse.ArgumentParser) -> None:
     add("--min-area-px", type=count, default=0, help="smaller instances are left out")
     add("--fill-holes", action="store_true")
     add("--max-hole-px", type=_in_range(int, 1, math.inf), help="larger holes stay ground")
-    add("--split-px", type=size, help="take clumps apart at necks this much thinner")
+    methods = [name for name in METHODS if name not in HEADS]
+    add("--separate", choices=methods, default="necks", help="how clumps are taken apart")
+    add("--split-px", type=size, help="necks: where they are this much thinner (default: nowhere)")
+    add("--split-logits", type=size, help=f"valleys: this much lower (default {_usual('valleys')})")
+    share = _in_range(float, 0, 0.999)
+    add("--seed-threshold", type=share, help=f"seeds: above this (default {_usual('seeds')})")
+
+
+def _usual(method: str) -> str:
+    return f"{DEFAULTS[method]:g}"
 
 
 def _mpp(text: str) -> float:

@@ -17,6 +17,10 @@ class Labelling(TypedDict, total=False):
     connectivity: int
     split_px: float | None
     max_hole_px: int  # left out where any hole is filled
+    separate: str
+    split_logits: float
+    seed_threshold: float
+    border_threshold: float
 
 
 class Labeller(Protocol):

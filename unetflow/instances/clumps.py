@@ -1,16 +1,16 @@
-"""Clumped objects taken apart where they are thin: watershed on the distance transform.
+"""Clumped objects taken apart: watershed on a landscape, of `unetflow.instances.landscapes`.
 
-An object is flooded from its innermost pixels outwards. Two basins that meet become one unless
-both are at least `split_px` deeper inside than the place where they meet (the *dynamics* of
-Grimaud 1992, as in h-maxima): two discs of radius 10 px that share a neck of half the width 6 px
-are two objects up to `split_px` 4. Parts that are too small for an object stay with the one beside
-them. Each object is looked at alone, in its box, so that the result
-does not depend on how an image is cut into blocks.
+An object is flooded from its highest pixels downwards. Two basins that meet become one unless
+both rise by at least a number above the place where they meet (the *dynamics* of Grimaud 1992, as
+in h-maxima). On the distance to the edge two discs of radius 10 px that share a neck of half the
+width 6 px are two objects up to a number of 4. Parts that are too small for an object stay with the
+one beside them. Each object is looked at alone, in its box, so that the result does not depend on
+how an image is cut into blocks.
 """
 
 import heapq
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -22,33 +22,48 @@ from unetflow.components.pieces_of_block import Sums, labelled_components, no_su
 from unetflow.components.runs import root_of
 from unetflow.engine.compiled import compiled
 from unetflow.engine.each import in_order
+from unetflow.instances.landscapes import has_no_seed, heights_of, rise_of
+from unetflow.instances.separation import Separation
 from unetflow.store.pixels import ImageLike
+from unetflow.store.probabilities import as_probability
 from unetflow.tiles.regions import Region, common, shard_region, within
 
 log = logging.getLogger(__name__)
 
 
 MOST_PX = 2048  # side of the box of an object that is looked at: larger ones stay as they are
+How = tuple[Separation, int, int]
+"""How objects are taken apart: method, connectivity and smallest area [px]."""
 
 
 def split_object(
-    mask: np.ndarray, split_px: float, connectivity: int = 1, min_area_px: int = 0
+    mask: np.ndarray,
+    separation: Separation,
+    connectivity: int = 1,
+    min_area_px: int = 0,
+    *,
+    foreground: np.ndarray | None = None,
+    head: np.ndarray | None = None,
 ) -> np.ndarray:
     """The parts of one object, 1 to n in scanning order of their first pixels: int32.
 
     `mask` (bool, any number of axes) holds the object alone; outside it is background.
     `connectivity` as of `unetflow.instances.label_instances`. A part under `min_area_px` becomes
-    one with the part beside it that it shares most of its border with, the smallest first.
+    one with the part beside it that it shares most of its border with, the smallest first. Of
+    `foreground` and `head` (float32, as `mask`) those are needed that the method looks at; seeds
+    leave an object out that has none.
     """
-    if min(mask.shape) + 1 <= 2 * split_px:  # nowhere deeper than half the box
-        return mask.astype(np.int32)
+    if separation.method == "necks" and min(mask.shape) + 1 <= 2 * separation.number:
+        return mask.astype(np.int32)  # nowhere deeper than half the box
+    if has_no_seed(separation, mask, foreground):
+        return np.zeros(mask.shape, np.int32)
     padded = np.pad(mask, 1)
-    depth = ndimage.distance_transform_edt(padded)
+    heights = heights_of(separation, mask, foreground, head)
     strides = np.array(padded.strides) // padded.itemsize
     offsets = _steps(mask.ndim, connectivity) @ strides
     inside = np.flatnonzero(padded)
-    order = inside[np.argsort(-depth.ravel()[inside], kind="stable")]
-    parts = _flood(depth.ravel(), order, offsets, split_px)
+    order = inside[np.argsort(-heights.ravel()[inside], kind="stable")]
+    parts = _flood(heights.ravel(), order, offsets, rise_of(separation))
     areas_px = np.bincount(parts)
     if areas_px[1:].min() < min_area_px and len(areas_px) > 2:
         parts = _in_scanning_order(_with_neighbours(parts, inside, offsets, min_area_px))
@@ -99,16 +114,31 @@ def _in_scanning_order(parts: np.ndarray) -> np.ndarray:
 
 
 def split_labels(
-    labels: np.ndarray, split_px: float, connectivity: int = 1, min_area_px: int = 0
+    labels: np.ndarray,
+    separation: Separation,
+    connectivity: int = 1,
+    min_area_px: int = 0,
+    *,
+    foreground: np.ndarray | None = None,
+    head: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Labels with every object taken apart; new numbers in scanning order: int64."""
+    """Labels with every object taken apart; new numbers in scanning order: int64.
+
+    `foreground` and `head` as of `split_object`, of the whole image.
+    """
     parts, total = np.zeros(labels.shape, np.int64), 0
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
         mask = labels[box] == number
-        found = _parts(mask, split_px, connectivity, min_area_px)
-        parts[box][mask] = found[mask] + total
+        found = _parts(
+            mask,
+            (separation, connectivity, min_area_px),
+            None if foreground is None else foreground[box],
+            None if head is None else head[box],
+        )
+        own = found != 0
+        parts[box][own] = found[own] + total
         total += int(found.max())
     return _in_scanning_order(parts)
 
@@ -120,23 +150,66 @@ def _steps(axes: int, connectivity: int) -> np.ndarray:
     return steps[np.any(steps != 0, axis=1)]
 
 
-def _parts(mask: np.ndarray, split_px: float, connectivity: int, min_area_px: int) -> np.ndarray:
+def _parts(
+    mask: np.ndarray, how: How, foreground: np.ndarray | None, head: np.ndarray | None
+) -> np.ndarray:
     """As `split_object`, but an object in too large a box stays whole."""
     if max(mask.shape) > MOST_PX:
         return mask.astype(np.int32)
-    return split_object(mask, split_px, connectivity, min_area_px)
+    return split_object(mask, *how, foreground=foreground, head=head)
+
+
+@dataclass(frozen=True, slots=True)
+class Clumps:
+    """The objects of an image (Y, X) that are to be taken apart, and what is looked at for it."""
+
+    labels: ImageLike  # of the objects (Y, X), of one class after the other
+    boxes: np.ndarray  # of the objects 1, 2, ...: top, left, bottom, right; (N, 4)
+    ends: np.ndarray  # numbers of the last objects of each class
+    foreground_KYX: ImageLike  # as it is stored, a plane for each class
+    head_HYX: ImageLike | None  # as it is stored
+    how: How
+
+    def parts_of(
+        self, objects: np.ndarray, *, lit: bool = False
+    ) -> Iterator[tuple[int, Region, np.ndarray, np.ndarray | None]]:
+        """Of each of these objects its number, its box, its parts there and its foreground.
+
+        The foreground is as it is stored; where nothing needs it and it is not to be `lit`, None.
+        """
+        window, seen_YX = _window(self.labels, self.boxes[objects - 1])
+        separation = self.how[0]
+        light_KYX = head_YX = None
+        if lit or separation.looks_at_foreground:
+            light_KYX = np.asarray(self.foreground_KYX[(slice(None), *window)])
+        if separation.head:
+            assert self.head_HYX is not None
+            head_YX = np.asarray(self.head_HYX[(slice(0, 1), *window)])[0]
+        for number in objects.tolist():
+            box = _box(self.boxes, number)
+            inner = within(box, window)
+            light_YX = None if light_KYX is None else light_KYX[self.class_of(number)][inner]
+            seen = light_YX if separation.looks_at_foreground else None
+            beside = None if head_YX is None else head_YX[inner]
+            parts = _parts(
+                seen_YX[inner] == number,
+                self.how,
+                None if seen is None else as_probability(seen),
+                None if beside is None else as_probability(beside),
+            )
+            yield number, box, parts, light_YX
+
+    def class_of(self, number: int) -> int:
+        """The place of an object's class."""
+        return int(np.searchsorted(self.ends, number))
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The parts of all objects of an image (Y, X) that is labelled already, block by block."""
 
-    labels: ImageLike  # of the objects (Y, X)
+    clumps: Clumps
     block: Sequence[int]
-    boxes: np.ndarray  # of the objects 1, 2, ...: top, left, bottom, right; (N, 4)
-    split_px: float
-    connectivity: int
-    min_area_px: int
     sums: list[Sums]  # of the parts, by class, in scanning order of their first pixels
     counts: np.ndarray  # parts of each object, (N + 1,) as there is none with number 0
     starts: np.ndarray  # where they begin in `numbers`
@@ -144,16 +217,14 @@ class Parts:
 
     def draw(self, index: Sequence[int]) -> np.ndarray:
         """Numbers of the parts (uint32) in a block."""
-        region = shard_region(index, self.labels.shape, self.block)
-        labels_YX = np.asarray(self.labels[region])
-        drawn_YX = self.numbers[self.starts[labels_YX]]
+        region = shard_region(index, self.clumps.labels.shape, self.block)
+        labels_YX = np.asarray(self.clumps.labels[region])
+        firsts = np.zeros(len(self.counts), np.uint32)  # of each object, 0 of those left out
+        firsts[self.counts > 0] = self.numbers[self.starts[self.counts > 0]]
+        drawn_YX = firsts[labels_YX]
         objects = np.unique(labels_YX)
-        objects = objects[self.counts[objects] > 1]
-        window, seen_YX = _window(self.labels, self.boxes[objects - 1])
-        for number in objects:
-            box = _box(self.boxes, number)
-            mask = seen_YX[within(box, window)] == number
-            parts = _parts(mask, self.split_px, self.connectivity, self.min_area_px)
+        apart = objects[self.counts[objects] > 1]
+        for number, box, parts, _ in self.clumps.parts_of(apart):
             shared = common(box, region)
             parts = parts[within(shared, box)]
             own = parts != 0
@@ -168,9 +239,11 @@ def find_parts(
     foreground_KYX: ImageLike,
     classes: Sequence[Sums],
     block: Sequence[int],
-    split_px: float,
+    separation: Separation,
     connectivity: int = 1,
     min_area_px: int = 0,
+    *,
+    head_HYX: ImageLike | None = None,
     threads: int = 1,
 ) -> Parts:
     """Take the objects of an image apart; as `split_labels`, but class after class.
@@ -184,9 +257,10 @@ def find_parts(
     if too_large.any():
         log.warning("%d objects of more than %d px are not taken apart", too_large.sum(), MOST_PX)
 
-    how = (split_px, connectivity, min_area_px)
-    take_apart = partial(_take_apart, labels, foreground_KYX, ends, boxes, how)
+    how = (separation, connectivity, min_area_px)
+    clumps = Clumps(labels, boxes, ends, foreground_KYX, head_HYX, how)
     groups = [of[~too_large[of - 1]] for of in _by_block(boxes, labels.shape, block)]
+    take_apart = partial(_take_apart, clumps)
     done = list(in_order(take_apart, groups, threads=threads, ahead=len(groups)))
     # those that stay as they are have the sums that they had: nothing of their size is read
     groups.append(1 + np.flatnonzero(too_large))
@@ -204,12 +278,8 @@ def find_parts(
     numbers[1 + by_first] = np.arange(1, len(of_part) + 1)
     counts = np.concatenate([[1], counts[np.argsort(objects)]])
     return Parts(
-        labels=labels,
+        clumps=clumps,
         block=block,
-        boxes=boxes,
-        split_px=split_px,
-        connectivity=connectivity,
-        min_area_px=min_area_px,
         sums=[
             Sums(*(values[by_first][of_class[by_first] == k] for values in sums))
             for k in range(len(classes))
@@ -220,25 +290,13 @@ def find_parts(
     )
 
 
-def _take_apart(
-    labels: ImageLike,
-    foreground_KYX: ImageLike,
-    ends: np.ndarray,
-    boxes: np.ndarray,
-    how: tuple[float, int, int],
-    objects: np.ndarray,
-) -> tuple[np.ndarray, Sums]:
+def _take_apart(clumps: Clumps, objects: np.ndarray) -> tuple[np.ndarray, Sums]:
     """How many parts each of these objects has, and the sums of the parts."""
-    window, seen_YX = _window(labels, boxes[objects - 1])
-    light_KYX = np.asarray(foreground_KYX[(slice(None), *window)])
-    found = [no_sums(len(labels.shape))]
-    for number in objects:
-        box = _box(boxes, number)
-        mask = seen_YX[within(box, window)] == number
-        light_YX = light_KYX[int(np.searchsorted(ends, number))][within(box, window)]
-        parts = _parts(mask, *how)
+    shape = clumps.labels.shape
+    found = [no_sums(len(shape))]
+    for _, box, parts, light_YX in clumps.parts_of(objects, lit=True):
         origin = (box[0].start, box[1].start)
-        found.append(sums_of(labelled_components(parts), light_YX, origin, labels.shape))
+        found.append(sums_of(labelled_components(parts), light_YX, origin, shape))
     return np.array([len(of.first) for of in found[1:]], np.int64), _in_a_row(found)
 
 
@@ -270,24 +328,24 @@ def _in_a_row(sums: Sequence[Sums]) -> Sums:
 
 @compiled
 def _flood(
-    depth: NDArray[np.float64], order: NDArray[np.int64], offsets: NDArray[np.int64], split: float
+    height: NDArray[np.float64], order: NDArray[np.int64], offsets: NDArray[np.int64], rise: float
 ) -> NDArray[np.int32]:
-    """Basins of the pixels in `order`, deepest first, numbered in scanning order."""
-    basins = np.zeros(len(depth), np.int32)
+    """Basins of the pixels in `order`, highest first, numbered in scanning order."""
+    basins = np.zeros(len(height), np.int32)
     parent = np.zeros(len(order) + 1, np.int32)
     peak = np.zeros(len(order) + 1)
     count = 0
     for pixel in order:
-        here = depth[pixel]
-        own, steepest, deepest = 0, -1.0, 0
+        here = height[pixel]
+        own, steepest, highest = 0, -np.inf, 0
         for offset in offsets:
             if basins[pixel + offset] == 0:
                 continue
             root = root_of(parent, basins[pixel + offset])
-            if depth[pixel + offset] > steepest:
-                steepest, own = depth[pixel + offset], root
-            if deepest == 0 or (peak[root], -root) > (peak[deepest], -deepest):
-                deepest = root
+            if height[pixel + offset] > steepest:
+                steepest, own = height[pixel + offset], root
+            if highest == 0 or (peak[root], -root) > (peak[highest], -highest):
+                highest = root
         if own == 0:
             count += 1
             parent[count], peak[count], own = count, here, count
@@ -295,8 +353,8 @@ def _flood(
             for offset in offsets:
                 if basins[pixel + offset] != 0:
                     root = root_of(parent, basins[pixel + offset])
-                    if root != deepest and peak[root] - here < split:
-                        parent[root], own = deepest, deepest  # this pixel is what joins them
+                    if root != highest and peak[root] - here < rise:
+                        parent[root], own = highest, highest  # this pixel is what joins them
         basins[pixel] = own
     numbers = np.zeros(count + 1, np.int32)
     following = 0

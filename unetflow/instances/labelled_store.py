@@ -13,11 +13,12 @@ from unetflow.components.pieces_of_block import Labelling, Sums
 from unetflow.engine.each import for_each
 from unetflow.errors import StoreError
 from unetflow.instances.clumps import find_parts
+from unetflow.instances.separation import Separation
 from unetflow.instances.table import write_objects
 from unetflow.labels.encoding import UINT32_MAX
 from unetflow.store.arrays import StoredArray
 from unetflow.store.foreground import as_probability
-from unetflow.store.names import FOREGROUND, INSTANCES, UNSPLIT, of_labels
+from unetflow.store.names import FOREGROUND, HEADS, INSTANCES, UNSPLIT, of_labels
 from unetflow.store.ome import pixel_size, write_labels
 from unetflow.store.pyramid import every_second, level_shapes, write_coarser
 from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array, read_array
@@ -44,7 +45,7 @@ def label_store(
     block, to the same numbers. The table is written as Parquet, to the path
     `table`, and as CSV beside it; its columns are `unetflow.instances.table.COLUMNS`.
     """
-    foreground = read_array(store, foreground_array)
+    foreground, heads = read_array(store, foreground_array), _heads(store, labelling)
     size = pixel_size(store)
     layout = Layout(foreground.shape[1:], "uint32", ("y", "x"))
     levels = len(level_shapes(layout.shape))
@@ -52,7 +53,7 @@ def label_store(
     decided_by = {**decided_by, "parameters": {"thresholds": dict(thresholds), **labelling}}
     array = open_array(store, of_labels(INSTANCES), layout, decided_by=decided_by)
     unsplit = partial(open_array, store, UNSPLIT, layout, decided_by=decided_by)
-    sums, made = _label(foreground, array, unsplit, thresholds, labelling, threads=threads)
+    sums, made = _label(foreground, array, unsplit, heads, thresholds, labelling, threads=threads)
     clear(Path(store) / UNSPLIT)
     write_coarser(
         store,
@@ -74,6 +75,7 @@ def _label(
     foreground: StoredArray,
     array: ShardedArray,
     unsplit: Callable[[], ShardedArray],
+    heads: StoredArray | None,
     thresholds: Mapping[str, float],
     labelling: Mapping[str, Any],
     *,
@@ -81,31 +83,47 @@ def _label(
 ) -> tuple[list[Sums], dict[str, dict[str, Any]]]:
     """Write the array; the sums of its objects, class by class, and what is said of each class.
 
-    `unsplit` opens the array of what is to be taken apart.
+    `unsplit` opens the array of what is to be taken apart, `heads` (H, Y, X) are
+    needed by some methods.
     """
-    simply = {name: value for name, value in labelling.items() if name != "split_px"}
+    simply = {name: labelling[name] for name in Labelling._fields if name in labelling}
     classes = _Classes(foreground, list(thresholds.values()), array.array.shards)
     sums = classes.find(Labelling(**simply), threads)
     made = _described(thresholds, sums)
     first_ids = [of["first_id"] for of in made.values()]
-    split_px = labelling.get("split_px")
-    whole = array if split_px is None else unsplit()
+    separation = Separation.of(labelling)
+    whole = array if separation is None else unsplit()
     _write(whole, lambda index: _draw(classes, first_ids, whole.region(index)), threads)
-    if split_px is None:
+    if separation is None:
         return sums, made
     parts = find_parts(
         whole.array,
         foreground,
         sums,
         array.array.shards,
-        split_px,
+        separation,
         labelling["connectivity"],
         labelling["min_area_px"],
-        threads,
+        head_HYX=heads,
+        threads=threads,
     )
     made = _described(thresholds, parts.sums)
     _write(array, parts.draw, threads)
     return parts.sums, made
+
+
+def _heads(store: str | Path, labelling: Mapping[str, Any]) -> StoredArray | None:
+    """The heads of a store (H, Y, X), None where none is needed. Raises StoreError."""
+    separation = Separation.of(labelling)
+    if separation is None or separation.head is None:
+        return None
+    if not (Path(store) / HEADS).exists():
+        raise StoreError(
+            f"{store}: has no array {HEADS}, as its network has no head, but separate is "
+            f"{separation.method!r}, which needs one. Train with `head: {separation.method}`, or "
+            "choose necks, valleys or seeds."
+        )
+    return read_array(store, HEADS)
 
 
 class _Classes:

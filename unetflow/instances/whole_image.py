@@ -1,13 +1,10 @@
 """Instances of a foreground in memory: threshold, label, clean, take clumps apart."""
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from unetflow.arguments import (
     flag_of,
-    number_of,
     probabilities_of,
     threshold_of,
     whole_number_of,
@@ -16,6 +13,7 @@ from unetflow.components.objects_of_image import label_image
 from unetflow.components.pieces_of_block import Labelling
 from unetflow.errors import StoreError
 from unetflow.instances.clumps import split_labels
+from unetflow.instances.separation import Separation
 from unetflow.labels.encoding import UINT32_MAX
 
 
@@ -28,6 +26,11 @@ def label_instances(
     connectivity: int = 1,
     split_px: float | None = None,
     max_hole_px: int | None = None,
+    separate: str = "necks",
+    split_logits: float | None = None,
+    seed_threshold: float | None = None,
+    border_threshold: float | None = None,
+    head: ArrayLike | None = None,
 ) -> np.ndarray:
     """Number the connected components of foreground > threshold: uint32, 0 background.
 
@@ -37,9 +40,17 @@ def label_instances(
     One to three axes. `connectivity` 1 joins pixels by their edges, as many axes as there are also
     by their corners. Holes (background that does not reach the border, by edges) are filled
     before, if they have `max_hole_px` pixels or fewer, components under `min_area_px` removed
-    after. Then clumps are taken apart where they are `split_px` thinner than on both sides
-    (`unetflow.instances.clumps`), into parts of `min_area_px` or more.
+    after. Then clumps are taken apart, into parts of `min_area_px` or more, by the method that
+    `separate` names (`unetflow.instances.landscapes`):
 
+    * "necks": where they are `split_px` thinner than on both sides; without it nowhere
+    * "valleys": where logit of foreground + distance to the edge is `split_logits` lower
+    * "seeds": into one part for each piece above `seed_threshold`; objects without one are left out
+    * "border": into one part for each piece where `head` is at most `border_threshold`
+    * "distance": where the distance in `head` is `split_px` lower
+    * "none": nowhere
+
+    `head` is what a network with such a head says, in [0, 1], of the shape of foreground.
     Numbers are consecutive in scanning order. Raises ValueError for more axes, for foreground that
     is neither floats in [0, 1] nor booleans, for thresholds out of [0, 1] and for options that are
     not possible, StoreError for more instances than uint32 holds.
@@ -62,16 +73,54 @@ def label_instances(
             f"connectivity is {connectivity}: must be 1, to join pixels by their edges, or up to "
             f"{probability.ndim}, the number of axes, by their corners too."
         )
-    if split_px is not None and not 0 < number_of(split_px, "split_px") < math.inf:
-        raise ValueError(f"split_px is {split_px}: must be above 0, or None to split nothing.")
+    separation = Separation.of(
+        {
+            "separate": separate,
+            "split_px": split_px,
+            "split_logits": split_logits,
+            "seed_threshold": seed_threshold,
+            "border_threshold": border_threshold,
+        }
+    )
+    head_values = _head_of(head, separation, probability.shape)
     mask = probability.astype(np.float64) > threshold_of(threshold)  # as the metrics binarise
     if max_hole_px is not None:
         max_hole_px = whole_number_of(max_hole_px, "max_hole_px", least=1)
     how = Labelling(min_area_px, flag_of(fill_holes, "fill_holes"), connectivity, max_hole_px)
     labels = label_image(mask, how)
-    if split_px is None:
+    if separation is None:
         return labels
-    parts = split_labels(labels, split_px, connectivity, min_area_px)
+    parts = split_labels(
+        labels,
+        separation,
+        connectivity,
+        min_area_px,
+        foreground=probability.astype(np.float32),  # as of a store
+        head=head_values,
+    )
     if parts.max(initial=0) > UINT32_MAX:
         raise StoreError(f"{parts.max()} instances do not fit uint32: raise min_area_px")
     return parts.astype(np.uint32)
+
+
+def _head_of(
+    head: ArrayLike | None, separation: Separation | None, shape: tuple[int, ...]
+) -> np.ndarray | None:
+    """The head's values as float32, None where the method needs none. Raises ValueError."""
+    if separation is None or separation.head is None:
+        return None
+    if head is None:
+        raise ValueError(
+            f"separate is {separation.method!r}, but there is no head: hand in what a network with "
+            f"a {separation.method} head says (array `heads` of its store), or choose necks, "
+            "valleys or seeds, which need none."
+        )
+    values = probabilities_of(head, "head", f"{separation.method} head")
+    if values.shape != shape:
+        raise ValueError(
+            f"head has shape {values.shape}: must be that of the foreground, {shape}. Of a store's "
+            "`heads` take one plane, heads[0]."
+        )
+    if values.dtype.kind in "iu":
+        raise ValueError(f"head has dtype {values.dtype}: must be floats in [0, 1]; divide by 255.")
+    return values.astype(np.float32)

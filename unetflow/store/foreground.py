@@ -7,6 +7,8 @@ import numpy as np
 
 from unetflow.store.arrays import Key, read_array, read_lazily
 from unetflow.store.names import FOREGROUND
+from unetflow.store.probabilities import as_probability as as_probability  # found here, too
+from unetflow.store.probabilities import as_stored as as_stored
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -23,17 +25,3 @@ def read_foreground(store: str | Path, region: Key = (), *, array: str = FOREGRO
 def read_foreground_lazily(store: str | Path, array: str = FOREGROUND) -> "da.Array":
     """As `read_foreground`, as a Dask array whose chunks are the shards."""
     return read_lazily(store, array).map_blocks(as_probability, dtype=np.float32)
-
-
-def as_probability(stored: np.ndarray) -> np.ndarray:
-    """Stored foreground as float32 in [0, 1]."""
-    scale = np.float32(255 if stored.dtype == np.uint8 else 1)
-    return stored.astype(np.float32) / scale
-
-
-def as_stored(probabilities: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Probabilities as they are stored, bytes to the nearest."""
-    if dtype == np.uint8:
-        probabilities = probabilities * 255
-        np.rint(probabilities, out=probabilities)
-    return probabilities.astype(dtype)

@@ -3,10 +3,12 @@
 0, 1, ...                  the pixels of a prepared image (C, Y, X), finest first
 labels/truth/0, 1, ...     (Y, X), and so labels/ignore, labels/class and labels/instances
 foreground, foreground_1   (K, Y, X), and so refined, where the foreground is
+heads                      (H, Y, X), beside the foreground of a network that has a head
 tissue                     a byte per cell
 """
 
 FOREGROUND, REFINED = "foreground", "refined"
+HEADS = "heads"  # what else a network says, beside the foreground
 TISSUE = "tissue"
 UNSPLIT = "unsplit"  # instances, there until the clumps are taken apart
 

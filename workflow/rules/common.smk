@@ -14,6 +14,7 @@ from snakemake.logging import logger
 from unetflow import networks
 from unetflow.errors import UnetflowError
 from unetflow.images.sources import split_dataset
+from unetflow.instances.separation import labelling_of
 from unetflow.jobs.failures import farewell, forget_failures
 from unetflow.jobs.makings import Makings, making_of
 from unetflow.jobs.resources import (
@@ -51,11 +52,7 @@ except UnetflowError as error:
 
 LOGS = Path(RESULTS) / "logs"
 MAKINGS = Makings(RESULTS, SOURCES)
-LABELLING = {
-    key: value
-    for key, value in SETTINGS.config["instances"].items()
-    if key != "threshold" and (key, value) != ("max_hole_px", None)
-}
+LABELLING = labelling_of(SETTINGS.config["instances"])
 REFINE = SETTINGS.config["refine"]
 # What thresholds, instances and scores are of: an array, and the folder of its receipts
 FOREGROUND = "refined" if any(part is not None for part in REFINE.values()) else "foreground"
