@@ -26,6 +26,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/predict.smk"
 include: "workflow/rules/refine.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/pictures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/export.smk"
 

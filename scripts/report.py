@@ -9,6 +9,7 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
         config=snakemake.params.config,
         runs=snakemake.params.runs,
         receipts=snakemake.params.receipts,
+        pictures=snakemake.params.pictures,
         scores=snakemake.input.table,
         stacks=snakemake.input.stacks,
         integrity=snakemake.input.integrity,

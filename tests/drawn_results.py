@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from unetflow.evaluate.tables import COLUMNS, STACK_COLUMNS
+from unetflow.labels.dataset import Dataset
 from unetflow.provenance.receipts import write_receipt
-from unetflow.provenance.shard_lists import write_shard_list
-from unetflow.report.handed import RunFiles
+from unetflow.provenance.shard_lists import Stored, write_shard_list
+from unetflow.report.handed import PicturesFile, RunFiles
 from unetflow.stages.integrity import INTEGRITY_COLUMNS
+from unetflow.stages.pictures import draw_pictures
 from unetflow.store.ome import PixelSize, ome_image, write_group, write_labels
 from unetflow.store.shards import Layout, open_array
 from unetflow.train.recipes import PRESETS
@@ -120,13 +122,19 @@ def draw_tested(results: Path, image: str) -> None:
     foreground = (predicted[None] * 255).astype(np.uint8)
     write_pixels(run / f"{image}.ome.zarr", "foreground", foreground, write_px=512)
     write_pixels(run / f"{image}.ome.zarr", "labels/instances/0", predicted)
-    made = {"threshold": 0.5, "instances": 1, "first_id": 1}
+    area_px = int(np.count_nonzero(predicted))
+    made = {"threshold": 0.5, "instances": 1, "first_id": 1, "area_px": area_px}
     warnings = ["no object in this image"] if image == "c" else []
     labels = [f"labels/{name}/0" for name in ("truth", "ignore")]
     for receipt, store, arrays, content in (
         (f"images/{image}.json", f"images/{image}", ["0"], {}),
         (f"truth/{image}.json", f"images/{image}", labels, {"warnings": warnings}),
-        (f"{FOLDER}/foreground/{image}.json", f"{FOLDER}/{image}", ["foreground"], {}),
+        (
+            f"{FOLDER}/foreground/{image}.json",
+            f"{FOLDER}/{image}",
+            ["foreground"],
+            {"warnings": []},
+        ),
         (
             f"{FOLDER}/instances/{image}.json",
             f"{FOLDER}/{image}",
@@ -136,6 +144,26 @@ def draw_tested(results: Path, image: str) -> None:
     ):
         shards = write_shard_list(results / receipt, results / f"{store}.ome.zarr", arrays)
         write_receipt(results / receipt, {**content, "shards": shards})
+
+
+def draw_gallery(results: Path, image: str, *, annotated: bool = True) -> None:
+    """The pictures of a test image, or as of one that is only segmented."""
+    stored = [
+        Stored(f"{results}/images/{image}.ome.zarr", f"{results}/images/{image}.json"),
+        Stored(
+            f"{results}/{FOLDER}/{image}.ome.zarr", f"{results}/{FOLDER}/instances/{image}.json"
+        ),
+    ]
+    draw_pictures(
+        image=stored[0].store,
+        prediction=stored[1].store,
+        foreground=results / FOLDER / f"foreground/{image}.json",
+        instances=results / FOLDER / f"instances/{image}.json",
+        annotated=annotated,
+        stored=stored,
+        dataset=Dataset(kind="instances", classes=("cell",)),
+        receipt=results / "pictures/net/fold0" / f"{image}.json",
+    )
 
 
 def draw_weights(results: Path) -> None:
@@ -192,6 +220,7 @@ def write_results(folder: Path) -> None:
     """What a pipeline of one experiment with three test images leaves behind."""
     for image in SIZES:
         draw_tested(folder, image)
+        draw_gallery(folder, image)
     (folder / "evaluation").mkdir()
     table_of_scores().to_csv(folder / "evaluation/metrics.csv", index=False)
     table_of_data().to_csv(folder / "integrity.csv", index=False)
@@ -243,6 +272,21 @@ def files_of_run(folder: Path, experiment: str = "net", fold: str = "0") -> RunF
         },
         "weights": None,
     }
+
+
+def pictures_of(folder: Path, experiment: str = "net", fold: str = "0") -> list[PicturesFile]:
+    """What was drawn of the images of a run."""
+    drawn = folder / "pictures" / experiment / f"fold{fold}"
+    return [
+        {
+            "experiment": experiment,
+            "fold": fold,
+            "image": image,
+            "split": "test",
+            "pictures": str(drawn / f"{image}.json"),
+        }
+        for image in SIZES
+    ]
 
 
 def receipts_of_stages(folder: Path, runs: Sequence[RunFiles]) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from unetflow.report.score_lines import summarise
 from unetflow.report.sections.verdict import Verdict, share, still_falling, verdict
 
 IMAGES = ("a", "b", "c", "d", "e", "f")
+ERRORS = {"merged": 1, "split": 0, "misshapen": 0, "missed": 2, "spurious": 11}  # of 10, and 20
 FALLING = np.linspace(1, 0.1, 50)
 LEVEL = np.full(50, 0.3)
 MODEL: Any = {"classes": ["cell"]}
@@ -23,18 +24,19 @@ MODEL: Any = {"classes": ["cell"]}
 def table(
     experiment: str, seg: float, otsu: float, group: str = "", found: int = 9
 ) -> pd.DataFrame:
-    """SEG of the network and of Otsu, a little other in each image, and found objects of 10."""
+    """SEG of the network and of Otsu, a little other in each image, and the objects of `ERRORS`."""
     rows = []
-    for number, image in enumerate(IMAGES):
+    for place, image in enumerate(IMAGES):
         shared = {"experiment": experiment, "fold": "0", "image": image, "class": "cell"}
         shared |= {"split": "test", "group": group}
         for metric, variant, chosen, value in (
-            ("seg", "", "instances", seg + 0.01 * number),
-            ("seg", "", "otsu", otsu + 0.02 * number),
-            ("ap", "iou 0.5", "instances", 0.9),
+            ("seg", "", "instances", seg + 0.01 * place),
+            ("seg", "", "otsu", otsu + 0.02 * place),
+            *(("object_errors", kind, "instances", number) for kind, number in ERRORS.items()),
         ):
             method = "otsu" if chosen == "otsu" else "network"
-            numbers = {"value": value, "objects": 10, "ab": found, "a": 10, "b": 20}
+            objects = 20 if variant == "spurious" else 10
+            numbers = {"value": value, "objects": objects, "a": value}
             names = {"metric": metric, "variant": variant, "chosen": chosen, "method": method}
             rows.append({**shared, **names, **numbers, "threshold": 0.5})
     return pd.DataFrame(rows, columns=list(COLUMNS)).fillna({"group": ""})
@@ -63,8 +65,8 @@ def texts(found: Verdict) -> list[str]:
 def test_worse_than_otsu_with_a_falling_loss_has_not_converged() -> None:
     found = verdict_of({"net": table("net", 0.3, 0.6)}, FALLING)
     assert texts(found)[0] == (
-        "Finds 54 of 60 annotated objects of class cell (IoU at least 0.5); 55 of 100 that it "
-        "shows match none."
+        "Finds 42 of 60 annotated objects; of all 60, 6 merged, 12 missed; 55 of 100 predicted "
+        "ones are spurious."
     )
     assert texts(found)[1].startswith(
         "Worse than Otsu's threshold, which learns nothing, by 0.325 in SEG (stored instances) "
@@ -76,7 +78,8 @@ def test_worse_than_otsu_with_a_falling_loss_has_not_converged() -> None:
 
 def test_worse_than_otsu_with_a_level_loss_does_not_blame_the_training() -> None:
     found = verdict_of({"net": table("net", 0.3, 0.6)}, LEVEL)
-    assert "its loss is level" in texts(found)[1]
+    assert "the loss is level in its last fifth" in texts(found)[1]
+    assert "(net, fold 0: by 0% in 50 steps)" in texts(found)[1]
     assert "converged" not in " ".join(texts(found))
 
 
@@ -119,7 +122,7 @@ def test_experiments_are_compared_image_by_image() -> None:
     spread = {image: 0.1 * number for number, image in enumerate(IMAGES)}
     first["value"] += first["image"].map(spread)
     second = first.assign(experiment="two", value=first["value"] + 0.02)
-    (compared, _) = verdict_of({"one": first, "two": second}, LEVEL).compared
+    (compared,) = verdict_of({"one": first, "two": second}, LEVEL).compared
     assert (compared.name, compared.reference) == ("two", "one")
     assert (compared.difference.text, compared.difference.better) == ("+0.020", True)
     assert compared.difference.interval == "+0.020 to +0.020"

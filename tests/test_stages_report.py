@@ -18,6 +18,7 @@ from conftest import ROOT
 from drawn_results import (
     draw_weights,
     files_of_run,
+    pictures_of,
     receipts_of_stages,
     table_of_scores,
     write_results,
@@ -61,6 +62,12 @@ def write(
         config=config,
         runs=runs,
         receipts=receipts_of_stages(results, runs),
+        pictures=[
+            of
+            for run in runs
+            for of in pictures_of(results, run["experiment"], run["fold"])
+            if Path(of["pictures"]).exists()
+        ],
         scores=results / "evaluation/metrics.csv",
         stacks=results / "evaluation/stacks.csv",
         integrity=results / "integrity.csv",
@@ -169,7 +176,8 @@ def test_overlays_go_from_worst_to_best_with_scale_bars(page: str) -> None:
     assert "Number 1 of 3" in captions[0]
     assert "IoU, object pixels undefined" in captions[0]
     assert "<strong>a</strong>, 40 \u00d7 50 px at 0.5 µm/px." in captions[1]
-    assert re.findall(r'class="bar"[^>]*>([^<]+)<', page) == ["0.02 µm", "5 µm"]
+    of_crops = page[page.index('<section id="overlays">') :]
+    assert re.findall(r'class="bar"[^>]*>([^<]+)<', of_crops) == ["0.02 µm", "5 µm"]
 
 
 @pytest.mark.slow

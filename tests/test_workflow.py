@@ -110,7 +110,7 @@ def test_an_edit_in_a_metrics_module_reruns_no_training_and_no_inference(
     with changed(path, before.replace("2 * self.ab", "2.0 * self.ab")):
         jobs = finished.snakemake("-n").planned()
     # Instances follow the calibration; with equal thresholds their job ends at once.
-    after = {"calibrate", "instances", "segmented", "evaluate", "collect", "report"}
+    after = {"calibrate", "instances", "segmented", "evaluate", "collect", "pictures", "report"}
     assert set(jobs) == after | {"export_geojson", "export_labels", "export_overlay"}
 
 

@@ -16,7 +16,7 @@ from unetflow.provenance.receipts import BUNDLES
 RULES = (
     *("draw_demo", "prepare_image", "prepare_truth", "integrity", "weights", "statistics", "train"),
     *("predict", "predict_begin", "predict_part", "refine", "calibrate", "instances"),
-    *("segmented", "evaluate", "evaluate_stack", "collect", "report"),
+    *("segmented", "evaluate", "evaluate_stack", "collect", "pictures", "report"),
     *("export_geojson", "export_labels", "export_overlay", "export_stack"),
 )
 WORD = r"[A-Za-z0-9][A-Za-z0-9_-]*"  # of an experiment, a weighting, a bundle
@@ -35,6 +35,7 @@ FILES = [
         rf"(statistics|calibration)/{RUN}{RECEIPT}",
         rf"models/{RUN}/(model\.safetensors|training\.csv|patches\.npz|model{RECEIPT})",
         rf"models/{RUN}/checkpoints/\w+\.pt",
+        rf"pictures/{RUN}/{ONE}{RECEIPT}",
         rf"evaluation/{RUN}/(stacks/)?{ONE}(\.csv|{RECEIPT})",
         r"evaluation/(metrics|summary|stacks)(\.csv|\.run\.json)",
         rf"exports/{RUN}/{NAMED}\.(geojson\.gz|labels\.tif|overlay\.ome\.tif|stack\.tif)",

@@ -17,6 +17,16 @@ class ImageFiles(TypedDict):
     parts: list[str]  # of the jobs that shared its foreground; none where one did it
 
 
+class PicturesFile(TypedDict):
+    """What was drawn of an image in one run."""
+
+    experiment: str
+    fold: str
+    image: str
+    split: str  # test or predict
+    pictures: str
+
+
 class WeightFiles(TypedDict):
     """A weight map and its training image."""
 

@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from unetflow.evaluate.catalogue import OBJECT_ERRORS, STORED
-from unetflow.metrics.object_errors import ERRORS
+from unetflow.evaluate.catalogue import OBJECT_ERRORS, SCORES, STORED
 from unetflow.report.score_lines import Line
+
+ERRORS = tuple(score.variant for score in SCORES if score.metric == OBJECT_ERRORS)
+"""As `unetflow.metrics.object_errors` has them, which is not imported here: an edit of a metric
+makes no report anew, but for its numbers."""
 
 
 @dataclass(frozen=True, slots=True)

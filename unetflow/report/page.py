@@ -1,18 +1,22 @@
 """The page: its sections, put into one HTML file that needs no network."""
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup
 
 from unetflow import colours
 from unetflow.evaluate.catalogue import SCORES
 from unetflow.provenance.schemas import RunRecordContent
 from unetflow.report.figures.inline import numbered_figures
-from unetflow.report.handed import Config
+from unetflow.report.handed import Config, PicturesFile
 from unetflow.report.run_results import Run, truth_warnings
 from unetflow.report.score_lines import Line
 from unetflow.report.sections.data import data
+from unetflow.report.sections.gallery import FAR, MOSTLY, gallery
 from unetflow.report.sections.networks import networks
 from unetflow.report.sections.overlays import overlays
 from unetflow.report.sections.performance import performance
@@ -26,10 +30,11 @@ from unetflow.report.stacks import describe_stacks
 
 SECTIONS = (
     ("verdict", "How good is it?"),
+    ("gallery", "Where is it wrong?"),
     ("scores", "All scores"),
     ("networks", "Networks"),
     ("stacks", "Stacks"),
-    ("overlays", "Images"),
+    ("overlays", "Crops"),
     ("thresholds", "Thresholds"),
     ("training", "Training"),
     ("seams", "Borders of tiles"),
@@ -50,16 +55,18 @@ def render_page(
     images: pd.DataFrame,
     stacks: pd.DataFrame,
     records: Mapping[str, Sequence[RunRecordContent]],
+    pictures: Sequence[PicturesFile],
 ) -> str:
     """The report of all runs as HTML.
 
     `lines` are those of each experiment over all its folds, `images` the table of integrity with
-    all cells as text, `stacks` that of stacks, `records` the run records of each stage. Of each
-    image that is shown one crop is read.
+    all cells as text, `stacks` that of stacks, `records` the run records of each stage,
+    `pictures` what was drawn of each image. Of each image in `overlays` one crop is read.
     """
     made = making(config)
     shown: dict[str, object] = {
         "verdict": verdict(runs, lines, config, truth_warnings(runs)),
+        "gallery": gallery(pictures, runs, lines, config, images),
         "provenance": provenance(runs, config, records),
         "performance": performance(records),
         "data": data(images),
@@ -72,8 +79,14 @@ def render_page(
         "seams": seams(runs),
     }
     sections = [(of, name) for of, name in SECTIONS if of not in OPTIONAL or shown[of]]
-    page: str = _page().render(
+    environment = _environment()
+    script = environment.get_template("script.html").render()
+    page: str = environment.get_template("page.html").render(
         **shown,
+        script=Markup(script),
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        mostly=MOSTLY,
+        far=FAR,
         title=config["report"]["title"],
         sections=sections,
         falling=FALLING,
@@ -83,8 +96,8 @@ def render_page(
     return page
 
 
-def _page() -> jinja2.Template:
-    """The template of the page, which includes those of the sections."""
+def _environment() -> jinja2.Environment:
+    """The templates: that of the page includes those of the sections."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("unetflow.report"),
         autoescape=True,
@@ -94,4 +107,4 @@ def _page() -> jinja2.Template:
     )
     environment.globals["colours"] = colours
     environment.filters["figure"] = numbered_figures()
-    return environment.get_template("page.html")
+    return environment

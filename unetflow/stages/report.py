@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from unetflow.evaluate.pooling import read_scores
-from unetflow.report.handed import Config, RunFiles
+from unetflow.report.handed import Config, PicturesFile, RunFiles
 from unetflow.report.object_counts import object_counts
 from unetflow.report.page import render_page
 from unetflow.report.run_history import records_by_stage
@@ -21,6 +21,7 @@ def write_report(
     config: Config,
     runs: Sequence[RunFiles],
     receipts: Mapping[str, Sequence[str | Path]],
+    pictures: Sequence[PicturesFile],
     scores: str | Path,
     stacks: str | Path,
     integrity: str | Path,
@@ -31,7 +32,8 @@ def write_report(
 
     `config` is the whole config with its defaults, `runs` names the files of each experiment and
     fold, `receipts` those of all jobs by stage, in the order of the pipeline: run records are read
-    beside them. `scores`, `stacks` and `integrity` are tables. No other file is looked at.
+    beside them. `pictures` are what was drawn of each image; `scores`, `stacks` and `integrity`
+    are tables. No other file is looked at.
     Raises StoreError for what is missing.
     """
     table = read_scores(scores)
@@ -44,6 +46,7 @@ def write_report(
         images=pd.read_csv(integrity, keep_default_na=False, dtype=str),
         stacks=read_stacks(stacks),
         records=records_by_stage(receipts),
+        pictures=pictures,
     )
     write_whole(html, page.encode())
     objects = [

@@ -205,6 +205,44 @@ def facts_of_segmented(wildcards):
     ]
 
 
+# Pictures
+
+
+def is_annotated(wildcards):
+    """Whether the image's objects are judged: it has a truth, and is not only segmented."""
+    image = SETTINGS.images[wildcards.image]
+    return image.truth is not None and image.split != "predict"
+
+
+def reads_of_pictures(wildcards):
+    """The stores that pictures of an image are drawn from."""
+    pairs = [PIXELS, INSTANCES, *([TRUTHS] if is_annotated(wildcards) else [])]
+    return reads(*pairs)(wildcards)
+
+
+def truths_in_pictures(wildcards):
+    """The receipt of the truths of a bundle, none where its images are only segmented."""
+    annotated = any(is_annotated(each) for each in each_of(wildcards))
+    return f"{RESULTS}/truth/{wildcards.bundle}.json" if annotated else []
+
+
+def pictures_of_images(wildcards):
+    """Of all images that are tested or only segmented their pictures, for the gallery."""
+    found = []
+    for name, fold, image in images_of_runs("test", "predict"):
+        pattern = "pictures/{experiment}/fold{fold}/{receipt}.json"
+        found.append(
+            {
+                "experiment": name,
+                "fold": str(fold),
+                "image": image,
+                "split": "predict" if SETTINGS.images[image].split == "predict" else "test",
+                "pictures": paths(pattern, [image], experiment=name, fold=fold)[0],
+            }
+        )
+    return found
+
+
 # Exports
 
 EXPORTS = {

@@ -11,6 +11,7 @@ rule report:
         models=run_paths("models/{experiment}/fold{fold}/model.json"),
         calibrations=run_paths("calibration/{experiment}/fold{fold}.json"),
         instances=image_paths("predictions/{experiment}/fold{fold}/instances/{bundle}.json", "test"),
+        pictures=image_paths("pictures/{experiment}/fold{fold}/{bundle}.json", "test", "predict"),
         unlike=unlike("report"),
     output:
         html=report(
@@ -34,6 +35,7 @@ rule report:
             config=config_of_report(),
             runs=files_of_runs,
             receipts=receipts_of_stages,
+            pictures=pictures_of_images,
             code=code("report", *report_templates()),
         ),
     script:

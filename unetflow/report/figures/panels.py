@@ -39,7 +39,7 @@ def overlay(
     `truth` and `instances` are labels, `interior` is nonzero where a pixel ought to be predicted
     (touching instances separated); ignored pixels are gray in truth and errors.
     """
-    image = _gray_or_rgb(image_CYX)
+    image = gray_or_rgb(image_CYX)
     behind = np.rint(image * GRAYS) / GRAYS
     truth = _coloured(behind, truth_YX)
     foreground = _ramped(foreground_YX)
@@ -67,7 +67,7 @@ def weight_panels(
 
     The weight is drawn with `RAMP` from 0 to its largest value in the crop.
     """
-    image = _gray_or_rgb(image_CYX)
+    image = gray_or_rgb(image_CYX)
     truth = _coloured(np.rint(image * GRAYS) / GRAYS, truth_YX)
     weight = _ramped(weight_YX / max(float(weight_YX.max()), 1e-12))
     return {"image": _png(image), "truth": _png(truth), "weight": _png(weight)}
@@ -78,7 +78,7 @@ def patch_panel(image_CHW: np.ndarray, target_HW: np.ndarray, weight_HW: np.ndar
 
     Target and weight lie in the middle of the image.
     """
-    drawn = np.rint(_gray_or_rgb(image_CHW) * GRAYS) / GRAYS
+    drawn = np.rint(gray_or_rgb(image_CHW) * GRAYS) / GRAYS
     margin = (image_CHW.shape[1] - target_HW.shape[0]) // 2
     middle = drawn[margin : margin + target_HW.shape[0], margin : margin + target_HW.shape[1]]
     middle[weight_HW == 0] = 0.5 * middle[weight_HW == 0] + 0.5 * rgb(IGNORED)
@@ -125,7 +125,7 @@ def scale_bar(width_px: int, um_per_px: float | None) -> tuple[float, str]:
     return length / step, f"{length:g} {unit}"
 
 
-def _gray_or_rgb(image_CYX: np.ndarray) -> np.ndarray:
+def gray_or_rgb(image_CYX: np.ndarray) -> np.ndarray:
     """RGB (Y, X, 3) in [0, 1]: three channels of bytes as they are, else the mean, stretched."""
     if len(image_CYX) == 3 and image_CYX.dtype == np.uint8:
         return np.moveaxis(image_CYX, 0, -1) / 255.0

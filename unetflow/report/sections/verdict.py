@@ -7,6 +7,7 @@ import pandas as pd
 
 from unetflow.report.handed import Config, Published
 from unetflow.report.kinds import Kind, by_kind, some
+from unetflow.report.object_counts import object_counts
 from unetflow.report.paired import Difference, difference
 from unetflow.report.run_results import Run
 from unetflow.report.score_lines import Line, headline_of, vanishing
@@ -67,9 +68,7 @@ def verdict(
 ) -> Verdict:
     """`lines` are those of each experiment over all its folds, `warnings` pairs (who, what)."""
     judged = [
-        _judged(
-            name, [run for run in runs if run.experiment == name], list(headline_of(of)), config
-        )
+        _judged(name, [run for run in runs if run.experiment == name], of, config)
         for name, of in lines.items()
     ]
     return Verdict(
@@ -81,15 +80,16 @@ def verdict(
     )
 
 
-def _judged(name: str, runs: Sequence[Run], lines: list[Line], config: Config) -> Judged:
+def _judged(name: str, runs: Sequence[Run], lines: Sequence[Line], config: Config) -> Judged:
+    main = list(headline_of(lines))
     scores = pd.concat([run.scores for run in runs])
     stored = scores[scores["chosen"] == "instances"]
     return Judged(
         name=name,
         images=scores["image"].nunique(),
         objects=_total(stored[stored["metric"] == "seg"], "objects") if len(stored) else None,
-        sentences=[*_found(stored), *_against_otsu(scores, lines, runs)],
-        cards=[Card(line, list(_published(name, line, config))) for line in lines],
+        sentences=[*_found(lines), *_against_otsu(scores, main, runs)],
+        cards=[Card(line, list(_published(name, line, config))) for line in main],
     )
 
 
@@ -97,17 +97,19 @@ def _total(rows: pd.DataFrame, column: str) -> int:
     return int(rows[column].astype(float).sum())
 
 
-def _found(stored: pd.DataFrame) -> Iterator[Sentence]:
-    """How many objects of each class are found, by AP at IoU 0.5 of the stored instances."""
-    matched = stored[(stored["metric"] == "ap") & (stored["variant"] == "iou 0.5")]
-    for name, rows in matched.groupby("class", sort=False):
-        found, truth, predicted = (_total(rows, column) for column in ("ab", "a", "b"))
-        if not truth:
-            yield Sentence(f"No object of class {name} is annotated in the test images.")
+def _found(lines: Sequence[Line]) -> Iterator[Sentence]:
+    """What became of the objects of each class: of the stored instances."""
+    for of in object_counts(lines):
+        which = f"of class {of.of_class}" if of.of_class else ""
+        if not of.annotated:
+            yield Sentence(f"No object {which} is annotated in the test images.".replace("  ", " "))
             continue
-        text = f"Finds {share(found, truth)} annotated objects of class {name} (IoU at least 0.5)"
-        if predicted:
-            text += f"; {share(predicted - found, predicted)} that it shows match none"
+        text = f"Finds {share(of.found, of.annotated)} annotated objects {which}".rstrip()
+        wrong = [f"{n} {kind}" for kind, n in of.errors.items() if n and kind != "spurious"]
+        if wrong:
+            text += f"; of all {of.annotated:,}, {', '.join(wrong)}"
+        if of.predicted:
+            text += f"; {share(of.errors['spurious'], of.predicted)} predicted ones are spurious"
         yield Sentence(f"{text}.")
 
 
@@ -142,7 +144,7 @@ def _against_otsu(
         by = f"by {found.text.lstrip('+-')} in {lines[0].name} ({_interval(found)})"
         if found.worse:
             worse = True
-            why = f"the training has not converged: {last}" if falling else "its loss is level"
+            why = f"the training has not converged: {last}" if falling else _level(runs)
             yield Sentence(
                 f"Worse than Otsu's threshold, which learns nothing, {by}; {why}.", False
             )
@@ -171,6 +173,19 @@ def _minus_otsu(scores: pd.DataFrame, line: Line) -> Difference | None:
         & (scores["variant"] == line.score.variant)
     ]
     return difference(line.score, line.rows, of_otsu)
+
+
+def _level(runs: Sequence[Run]) -> str:
+    """How far the loss fell, where it falls no longer."""
+    shares = []
+    for run in runs:
+        part = max(1, len(run.history) // PARTS)
+        first, last = (
+            run.history["loss"].iloc[:part].mean(),
+            run.history["loss"].iloc[-part:].mean(),
+        )
+        shares.append(f"{run.name}: by {1 - last / first:.0%} in {len(run.history)} steps")
+    return f"the loss is level in its last fifth, to which it fell from its first ({some(shares)})"
 
 
 def still_falling(history: pd.DataFrame) -> bool:

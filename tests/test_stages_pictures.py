@@ -1,0 +1,54 @@
+"""What is drawn of an image for the report: a thumbnail and its worst objects."""
+
+from pathlib import Path
+
+import pytest
+from drawn_results import FOLDER, draw_gallery, draw_tested
+
+from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.report.figures.thumbnails import THUMBNAIL_BYTES
+from unetflow.report.pictures import ImagePictures
+
+DRAWN = "pictures/net/fold0/a.json"
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    draw_tested(tmp_path, "a")
+    return tmp_path
+
+
+def test_an_image_that_is_found_has_no_wrong_object(results: Path) -> None:
+    draw_gallery(results, "a")
+    drawn = read_receipt(results / DRAWN, ImagePictures)
+    assert (drawn["size_px"], drawn["um_per_px"]) == ([40, 50], 0.5)
+    assert (drawn["objects"], drawn["area_px"]) == (1, 10 * 13)
+    assert (drawn["kinds"], drawn["worst"]) == ({"found": 1}, [])
+    assert len(drawn["thumbnail"]) <= THUMBNAIL_BYTES
+
+
+def test_a_missed_object_is_drawn_in_a_square_around_it(results: Path) -> None:
+    forget_instances(results)
+    draw_gallery(results, "a")
+    drawn = read_receipt(results / DRAWN, ImagePictures)
+    assert drawn["kinds"] == {"missed": 1}
+    (wrong,) = drawn["worst"]
+    # the image is smaller than the least square, so that the square is as large as it can be
+    assert (wrong["kind"], wrong["wrong_px"], wrong["side_px"]) == ("missed", 10 * 13, 40)
+    assert (wrong["top_px"], 0 <= wrong["left_px"] <= 10) == (0, True)
+    assert len(wrong["panels"]) == 3
+
+
+def test_without_a_truth_nothing_is_judged(results: Path) -> None:
+    forget_instances(results)
+    draw_gallery(results, "a", annotated=False)
+    drawn = read_receipt(results / DRAWN, ImagePictures)
+    assert (drawn["kinds"], drawn["worst"]) == ({}, [])
+
+
+def forget_instances(results: Path) -> None:
+    """The receipt says that there is none, as for an image where nothing was found."""
+    receipt = results / FOLDER / "instances/a.json"
+    content = read_receipt(receipt)
+    content["classes"]["cell"] |= {"instances": 0, "area_px": 0}
+    write_receipt(receipt, content)

@@ -1,0 +1,85 @@
+"""Small pictures of whole images and of objects, outlined by what became of each object.
+
+As WebP, since a thousand of them lie in one file. Shapes: (C, Y, X) of pixels, (Y, X) of labels.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image
+from skimage.segmentation import find_boundaries
+
+from unetflow.colours import KINDS, rgb
+from unetflow.report.figures.panels import gray_or_rgb
+
+THUMBNAIL_PX, THUMBNAIL_BYTES = 320, 12_000  # of the longer side; as text, as a page holds it
+OBJECT_PX = 112  # of a panel of an object
+TINT = 0.25  # of a colour inside its objects
+QUALITIES = (80, 65, 50, 35, 20)  # the first that is small enough is taken
+Kinds = Mapping[int, str]
+"""By id what became of the object."""
+Outlined = tuple[np.ndarray, Kinds]
+"""Labels (Y, X), and the kind of each; those without a kind are found."""
+
+
+def thumbnail(image_CYX: np.ndarray, outlined: Sequence[Outlined]) -> tuple[str, tuple[int, int]]:
+    """A picture of at most `THUMBNAIL_BYTES`, and its size [px].
+
+    Image and labels are of one shape, which may be larger than the picture.
+    """
+    longest_px = THUMBNAIL_PX
+    while True:
+        drawn = _drawn(image_CYX, outlined, longest_px)
+        for quality in QUALITIES:
+            uri = _webp(drawn, quality)
+            if len(uri) <= THUMBNAIL_BYTES:
+                return uri, drawn.shape[:2]
+        longest_px //= 2
+
+
+def object_panels(image_CYX: np.ndarray, truth: Outlined, result: Outlined) -> list[str]:
+    """A square of an image as it is, with the truth's objects, and with those of the result."""
+    panels = [_drawn(image_CYX, of, OBJECT_PX) for of in ([], [truth], [result])]
+    return [_webp(panel, QUALITIES[2]) for panel in panels]
+
+
+def _drawn(image_CYX: np.ndarray, outlined: Sequence[Outlined], longest_px: int) -> np.ndarray:
+    """RGB (Y, X, 3) in [0, 1] whose longer side is `longest_px`, smaller images enlarged."""
+    pixels = np.rint(gray_or_rgb(image_CYX) * 255).astype(np.uint8)
+    height, width = pixels.shape[:2]
+    factor = longest_px / max(height, width)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    small = Image.fromarray(pixels).resize(size, Image.Resampling.BOX)
+    drawn = np.asarray(small) / 255.0
+    for labels, kinds in outlined:
+        _outline(drawn, _nearest(labels, drawn.shape[:2]), kinds)
+    return drawn
+
+
+def _nearest(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    rows, columns = (
+        ((np.arange(size) + 0.5) * of / size).astype(int)
+        for size, of in zip(shape, labels.shape, strict=True)
+    )
+    return labels[np.ix_(rows, columns)]
+
+
+def _outline(drawn: np.ndarray, labels: np.ndarray, kinds: Kinds) -> None:
+    """Tint objects, with lines of two pixels around them: WebP has colours at half resolution."""
+    numbers, index = np.unique(labels, return_inverse=True)
+    of_kinds = [rgb(KINDS[kinds.get(int(number), "found")]) for number in numbers]
+    colours = np.array(of_kinds)[index.reshape(labels.shape)]
+    inside = labels != 0
+    edge = find_boundaries(labels, mode="inner")
+    edge |= find_boundaries(labels * ~edge, mode="inner") & inside
+    drawn[inside] = (1 - TINT) * drawn[inside] + TINT * colours[inside]
+    drawn[edge & inside] = colours[edge & inside]
+
+
+def _webp(drawn: np.ndarray, quality: int) -> str:
+    content = io.BytesIO()
+    pixels = np.rint(np.clip(drawn, 0, 1) * 255).astype(np.uint8)
+    Image.fromarray(pixels).save(content, format="webp", quality=quality, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"

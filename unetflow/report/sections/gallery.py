@@ -1,0 +1,154 @@
+"""All images at a glance, and the objects that are most wrong."""
+
+import heapq
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import pandas as pd
+
+from unetflow.provenance.receipts import read_receipt
+from unetflow.report.figures.panels import scale_bar
+from unetflow.report.handed import Config, PicturesFile
+from unetflow.report.pictures import ImagePictures, ObjectPicture
+from unetflow.report.run_results import Run
+from unetflow.report.score_lines import Line, headline_of
+
+WORST = 60  # objects of an experiment
+MOSTLY = 0.5  # share of the pixels
+FAR = 2.0  # times the share of objects in the images that the network learned from
+UNLIKE, FULL, EMPTY = "unlike the training images", "mostly foreground", "empty"
+NO_TRUTH = "no truth"
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """An image in one run."""
+
+    image: str
+    run: str
+    scored: bool
+    drawn: ImagePictures  # without its objects
+    bar: tuple[float, str]  # share of the thumbnail's width, and text
+    score: float | None
+    score_text: str
+    share: float  # of its pixels that are object
+    density: float  # objects per `density_unit`
+    density_unit: str
+    flags: list[str]
+
+    @property
+    def density_text(self) -> str:
+        digits = ",.0f" if self.density >= 100 else ".3g"
+        return f"{self.density:{digits}}/{self.density_unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class WrongObject:
+    image: str
+    drawn: ObjectPicture
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    tiles: list[Tile]  # lowest score first, those without one last
+    score: str  # what the tiles are sorted by
+    flags: dict[str, int]  # tiles that have each
+    worst: dict[str, list[WrongObject]]  # by experiment
+
+
+def gallery(
+    files: Sequence[PicturesFile],
+    runs: Sequence[Run],
+    lines: Mapping[str, Sequence[Line]],
+    config: Config,
+    images: pd.DataFrame,
+) -> Gallery:
+    """Of all images of split test and predict. `images` is the table of integrity as text."""
+    tiles: list[Tile] = []
+    worst: dict[str, list[WrongObject]] = {}
+    scores = {name: _scores(of) for name, of in lines.items()}
+    learned = _shares_learned(images)
+    for of in files:
+        drawn = cast(ImagePictures, read_receipt(of["pictures"]))
+        experiment = of["experiment"]
+        objects = [WrongObject(of["image"], each) for each in drawn.pop("worst")]  # type: ignore[misc]
+        worst[experiment] = heapq.nlargest(
+            WORST,
+            [*worst.get(experiment, []), *objects],
+            key=lambda wrong: wrong.drawn["wrong_px"],
+        )
+        line, values = scores.get(experiment, (None, {}))
+        share = learned.get(config["experiments"][experiment].get("dataset", ""))
+        tiles.append(_tile(of, drawn, line, values.get(of["image"]), share))
+    lower = next((line.score.lower_is_better for line, _ in scores.values() if line), False)
+    flags = [flag for tile in tiles for flag in tile.flags]
+    return Gallery(
+        tiles=sorted(tiles, key=lambda tile: _rank(tile, -1 if lower else 1)),
+        score=next((line.name for line, _ in scores.values() if line), "score"),
+        flags={flag: flags.count(flag) for flag in (UNLIKE, FULL, EMPTY) if flag in flags},
+        worst={name: of for name, of in worst.items() if of},
+    )
+
+
+def _rank(tile: Tile, way: int) -> tuple[float, str]:
+    known = tile.score is not None and not math.isnan(tile.score)
+    return (way * cast(float, tile.score) if known else math.inf, tile.image)
+
+
+def _scores(lines: Sequence[Line]) -> tuple[Line | None, dict[str, float]]:
+    """The first main score, and its value of each image."""
+    line = next(headline_of(lines), None)
+    if line is None:
+        return None, {}
+    return line, dict(zip(line.rows["image"], line.rows["value"].astype(float), strict=True))
+
+
+def _shares_learned(images: pd.DataFrame) -> dict[str, float]:
+    """By dataset the largest share of objects among annotated images outside the test split."""
+    annotated = images[~images["split"].isin(("test", "predict"))]
+    shares = pd.to_numeric(annotated["object_share"], errors="coerce")
+    largest = shares.groupby(annotated["dataset"]).max().dropna()
+    return {str(name): float(share) for name, share in largest.items()}
+
+
+def _tile(
+    of: PicturesFile,
+    drawn: ImagePictures,
+    line: Line | None,
+    score: float | None,
+    learned: float | None,
+) -> Tile:
+    height_px, width_px = drawn["size_px"]
+    area_px = height_px * width_px
+    share = drawn["area_px"] / area_px
+    um = drawn["um_per_px"]
+    per, unit = (area_px * um**2 / 1e6, "mm²") if um else (area_px / 1e6, "Mpx")
+    length, text = scale_bar(width_px, um)
+    return Tile(
+        image=of["image"],
+        run=f"{of['experiment']}, fold {of['fold']}",
+        scored=score is not None,
+        drawn=drawn,
+        bar=(length / width_px, text),
+        score=score,
+        score_text=f"{line.score.name} {line.score.text(score)}"
+        if line and score is not None
+        else NO_TRUTH
+        if of["split"] == "predict"
+        else "not scored",
+        share=share,
+        density=drawn["objects"] / per,
+        density_unit=unit,
+        flags=list(_flags(drawn, share, learned)),
+    )
+
+
+def _flags(drawn: ImagePictures, share: float, learned: float | None) -> Iterator[str]:
+    if drawn["warnings"] or (learned and share > FAR * learned):
+        yield UNLIKE
+    if share > MOSTLY and share > (learned or 0):
+        yield FULL
+    if not drawn["objects"]:
+        yield EMPTY

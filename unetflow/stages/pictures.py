@@ -1,0 +1,167 @@
+"""Rule pictures: of one image what the report shows of it."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from unetflow.labels.annotation import read_class_lazily
+from unetflow.labels.dataset import Dataset
+from unetflow.metrics.contingency import contingency
+from unetflow.metrics.object_errors import kinds_of_objects
+from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.provenance.records import RunRecord
+from unetflow.provenance.schemas import ForegroundReceipt, InstancesOfClass, InstancesReceipt
+from unetflow.provenance.shard_lists import Stored, unchanged
+from unetflow.report.figures.thumbnails import THUMBNAIL_PX, object_panels, thumbnail
+from unetflow.report.pictures import ImagePictures, ObjectPicture
+from unetflow.report.worst_objects import Box, Wrong, boxes, kind_of_ids, worst_first
+from unetflow.store.arrays import read_array, read_lazily
+from unetflow.store.instances import instances_of_class
+from unetflow.store.names import IGNORE, INSTANCES, TRUTH, of_labels
+from unetflow.store.ome import pixel_size
+from unetflow.store.pyramid import level_shapes
+from unetflow.tiles.regions import Region, shard_grid, shard_region
+
+log = logging.getLogger(__name__)
+WORST = 12  # objects of an image that are drawn
+AROUND = 2.2  # times its longer side is an object's square
+SQUARE_PX = (48, 512)  # least and greatest
+
+
+class _Judged(NamedTuple):
+    """What became of the objects of all classes."""
+
+    truth: dict[int, str]  # kind by id
+    predicted: dict[int, str]
+    counts: dict[str, int]
+    worst: list[tuple[str, Wrong]]  # with the name of the class
+
+
+def draw_pictures(
+    *,
+    image: str | Path,
+    prediction: str | Path,
+    foreground: str | Path,
+    instances: str | Path,
+    annotated: bool,
+    stored: Sequence[Stored],
+    dataset: Dataset,
+    receipt: str | Path,
+) -> None:
+    """Rule pictures: `unetflow.report.pictures.ImagePictures` of one image as JSON.
+
+    `foreground` and `instances` are receipts, `stored` all stores that are read. With a truth of
+    instances (`annotated`) outlines have the colours of what became of the objects, and the worst
+    are shown; without, all are drawn as found.
+    """
+    record = RunRecord(receipt)
+    made = read_receipt(instances, InstancesReceipt)["classes"]
+    with unchanged(*(Stored(*of) for of in stored)):
+        of_instances = annotated and dataset.kind == "instances"
+        judged = _judged(image, prediction, made, dataset) if of_instances else None
+        uri, size_px = _thumbnail(image, prediction, judged)
+        worst = list(_worst(image, prediction, judged)) if judged else []
+        shape = list(read_array(image, "0").shape[1:])
+        size_um = pixel_size(image).um
+    content: ImagePictures = {
+        "size_px": shape,
+        "um_per_px": size_um[-1] if size_um else None,
+        "thumbnail": uri,
+        "thumbnail_px": list(size_px),
+        "objects": sum(of["instances"] for of in made.values()),
+        "area_px": sum(of["area_px"] for of in made.values()),
+        "kinds": judged.counts if judged else {},
+        "warnings": read_receipt(foreground, ForegroundReceipt)["warnings"],
+        "worst": worst,
+    }
+    write_receipt(receipt, {**content, "shape": shape})
+    log.info("%s: %d of the wrong objects are drawn", receipt, len(worst))
+    record.write()
+
+
+def _judged(
+    image: str | Path, prediction: str | Path, made: dict[str, InstancesOfClass], dataset: Dataset
+) -> _Judged:
+    ignore = read_lazily(image, of_labels(IGNORE)) != 0
+    found = _Judged({}, {}, {}, [])
+    worst: list[tuple[str, Wrong]] = []
+    for number, name in enumerate(dataset.classes, start=1):
+        truth, _ = read_class_lazily(image, dataset.kind, len(dataset.classes), number)
+        ids = {"first_id": made[name]["first_id"], "instances": made[name]["instances"]}
+        labels = instances_of_class(read_lazily(prediction, of_labels(INSTANCES)), ids)
+        table = contingency(truth, labels, ignore=ignore)
+        kinds = kinds_of_objects(table)
+        found.truth.update(kind_of_ids(kinds.truth_ids, kinds.truth_kinds))
+        found.predicted.update(kind_of_ids(kinds.predicted_ids, kinds.predicted_kinds))
+        worst += [(name, wrong) for wrong in worst_first(table, kinds)[:WORST]]
+        spurious = kinds.predicted_kinds[kinds.predicted_kinds == "spurious"]
+        for kind in (*kinds.truth_kinds, *spurious):
+            found.counts[str(kind)] = found.counts.get(str(kind), 0) + 1
+    found.worst.extend(sorted(worst, key=lambda of: -of[1].wrong_px)[:WORST])
+    return found
+
+
+def _thumbnail(
+    image: str | Path, prediction: str | Path, judged: _Judged | None
+) -> tuple[str, tuple[int, int]]:
+    """Of the finest level that is not much larger than the picture."""
+    shapes = level_shapes(read_array(image, "0").shape[1:])
+    fits = [k for k, shape in enumerate(shapes) if max(shape) <= 4 * THUMBNAIL_PX]
+    level = fits[0] if fits else len(shapes) - 1
+    pixels = np.asarray(read_array(image, str(level))[...])
+    predicted = np.asarray(read_array(prediction, of_labels(INSTANCES, level))[...])
+    if judged is None:
+        return thumbnail(pixels, [(predicted, {})])
+    truth = np.asarray(read_array(image, of_labels(TRUTH, level))[...])
+    missed = {number for number, kind in judged.truth.items() if kind == "missed"}
+    only_missed = np.where(np.isin(truth, list(missed)), truth, 0)
+    return thumbnail(pixels, [(predicted, judged.predicted), (only_missed, judged.truth)])
+
+
+def _worst(image: str | Path, prediction: str | Path, judged: _Judged) -> Iterator[ObjectPicture]:
+    of_truth = [wrong.id for _, wrong in judged.worst if wrong.of_truth]
+    of_result = [wrong.id for _, wrong in judged.worst if not wrong.of_truth]
+    truth = boxes(_blocks(image, of_labels(TRUTH)), of_truth) if of_truth else {}
+    result = boxes(_blocks(prediction, of_labels(INSTANCES)), of_result) if of_result else {}
+    for name, wrong in judged.worst:
+        box = (truth if wrong.of_truth else result)[wrong.id]
+        region = _square(box, read_array(image, "0").shape[1:])
+        yield {
+            "of_class": name,
+            "kind": wrong.kind,
+            "wrong_px": wrong.wrong_px,
+            "top_px": region[0].start,
+            "left_px": region[1].start,
+            "side_px": region[0].stop - region[0].start,
+            "panels": object_panels(
+                np.asarray(read_array(image, "0")[(slice(None), *region)]),
+                (_labels(image, TRUTH, region), judged.truth),
+                (_labels(prediction, INSTANCES, region), judged.predicted),
+            ),
+        }
+
+
+def _labels(store: str | Path, name: str, region: Region) -> np.ndarray:
+    return np.asarray(read_array(store, of_labels(name))[tuple(region)])
+
+
+def _blocks(store: str | Path, name: str) -> Iterator[tuple[Region, np.ndarray]]:
+    array = read_array(store, name)
+    for index in shard_grid(array.shape, array.shards):
+        region = shard_region(index, array.shape, array.shards)
+        yield region, np.asarray(array[tuple(region)])
+
+
+def _square(box: Box, shape: Sequence[int]) -> Region:
+    """Around a box, moved into the image; smaller only where the image is."""
+    top, left, bottom, right = box
+    least, most = SQUARE_PX
+    side = min(max(least, round(AROUND * max(bottom - top, right - left))), most, *shape)
+    starts = (
+        max(0, min((begin + end - side) // 2, size - side))
+        for begin, end, size in zip((top, left), (bottom, right), shape, strict=True)
+    )
+    return tuple(slice(start, start + side) for start in starts)
