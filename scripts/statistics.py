@@ -15,4 +15,5 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
             classes=tuple(snakemake.params.classes),
         ),
         percentiles=snakemake.params.percentiles,
+        scale=snakemake.params.scale,
     )

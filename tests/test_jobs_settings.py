@@ -60,6 +60,8 @@ def test_what_no_file_holds_is_no_ignore_value(config: dict[str, Any], value: ob
         ({"truth": "interior", "label_value": 1, "ignore_value": 1}, "label_value: 1 is the ig"),
         ({"truth": "instances", "ring_px": 9}, "ring_px: is of use with unannotated: ignore alone"),
         ({"truth": "instances", "unannotated": "ignore"}, "ring_px: is missing"),
+        ({"truth": "instances", "intensity": "local"}, "intensity_px: is the side of the surr"),
+        ({"truth": "instances", "intensity_px": 64}, "intensity_px: is the side of the surround"),
         (
             {"truth": "interior", "unannotated": "ignore", "ring_px": 9},
             "unannotated: ignore is for",

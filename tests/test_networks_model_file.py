@@ -135,6 +135,10 @@ def test_models_of_older_versions_are_read_and_that_is_said(
             {"intensity": {"mean": [1.0], "deviation": [0.0]}},
             "its intensity must be a finite mean and a deviation above 0",
         ),
+        (
+            {"intensity": {"mean": [1.0], "deviation": [1.0], "scale": "local", "px": 0}},
+            "its intensity must be a finite mean and a deviation above 0",
+        ),
         ({"network": {"depth": 1}}, "its network must be a name with options"),
         ({"network": {"name": "unet", "depht": 1}}, "has no option 'depht'; did you mean 'depth'"),
         ({"network": {"name": "unet", "depth": 2}}, r"its weights are not those .* 25 of 26"),

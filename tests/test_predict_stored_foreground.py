@@ -42,6 +42,24 @@ def test_the_stored_foreground_is_that_of_the_whole_array(job: dict[str, Any]) -
     assert np.abs(read_foreground(job["store"]) - wanted[1:]).max() < 0.5 / 255 + 1e-5
 
 
+@pytest.mark.parametrize("scale", [{"scale": "log"}, {"scale": "local", "px": 48}])
+def test_a_network_that_sees_pixels_otherwise_has_no_seams_either(
+    tmp_path: Path, scale: dict[str, Any]
+) -> None:
+    job = job_in(tmp_path, 300, 530)
+    path = job["models"][0]
+    network, description = load_model(path)
+    description["intensity"] |= scale
+    save_model(path, network, description)
+    predict(**job | {"dtype": "float32"})
+    pixels = np.asarray(read_array(job["image"], "0")[:])
+    wanted = predict_array(network, Normalised(pixels, description["intensity"]), write_px=512)[1:]
+    np.testing.assert_allclose(read_foreground(job["store"]), wanted, atol=1e-5)
+    linear = description["intensity"] | {"scale": "linear"}
+    other = predict_array(network, Normalised(pixels, linear), write_px=512)[1:]
+    assert np.abs(other - wanted).max() > 1e-3
+
+
 @pytest.mark.slow
 def test_no_more_is_read_than_the_end_of_an_image_needs(tmp_path: Path) -> None:
     job = job_in(tmp_path, 300, 530)

@@ -1,5 +1,6 @@
 """What looks wrong in the data is said before anything is trained."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,34 @@ def test_what_preparation_found_odd_in_a_truth_is_shown(check: Any) -> None:
 
 def test_few_objects_of_instances_are_nothing_odd(check: Any) -> None:
     assert check(a=("train", image("x"), truth(object_px=40))).loc["a", "problems"] == ""
+
+
+@pytest.mark.parametrize(
+    ("object_px", "mpp", "wanted"),
+    [
+        (7 * 7854, 0.19, "objects are 100 px wide .* try mpp: 0.475 in the dataset, which also"),
+        (7 * 78.54, 0.5, "objects are 10 px wide .* try mpp: 0.125 .*, where the files have that"),
+        (
+            7 * 7854,
+            None,
+            r"try 2\.5 times the mpp of the images .*output of 400 px as they are, 160",
+        ),
+        (7 * 1257, 0.5, None),
+    ],
+)
+def test_a_resolution_that_suits_the_objects_is_proposed(
+    check: Any,
+    object_px: float,
+    mpp: float | None,
+    wanted: str | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    levels = [{"shape": [1, 100, 200], "mpp": mpp, "digest": "x"}]
+    of = truth(object_px=int(object_px))
+    given = {name: ("train", image(name, levels=levels), of) for name in "abc"}
+    row = check(**given, e=("train", image("e", levels=levels), truth(instances=0))).loc["a"]
+    assert float(row["diameter_px"]) == pytest.approx((4 * object_px / 7 / 3.14159) ** 0.5, abs=0.1)
+    assert row["problems"].count("px wide") == 0
+    said = [line for line in caplog.messages if line.startswith("dataset d: objects are")]
+    assert len(said) == (wanted is not None)
+    assert wanted is None or re.search(wanted, said[0])

@@ -189,6 +189,38 @@ def test_percentiles_are_those_of_all_pixels(tmp_path: Path) -> None:
         )
 
 
+def test_statistics_may_be_of_logarithms_or_for_surroundings(tmp_path: Path) -> None:
+    store = prepare(tmp_path)
+    truth(tmp_path, np.eye(*PIXELS.shape, dtype=np.uint8))
+    receipt = tmp_path / "s.json"
+    job: dict[str, Any] = {"dataset": CELLS, "images": [store], "stored": [], "receipt": receipt}
+    write_statistics(**job, percentiles=None, scale={"scale": "log"})
+    intensity = read_receipt(receipt)["intensity"]
+    assert intensity["scale"] == "log"
+    assert intensity["mean"] == [pytest.approx(np.log1p(PIXELS.astype(float)).mean(), rel=1e-6)]
+    write_statistics(**job, percentiles=(2, 98), scale={"scale": "log"})
+    low, high = np.log1p(np.percentile(PIXELS, [2, 98], method="inverted_cdf").astype(float))
+    assert read_receipt(receipt)["intensity"]["mean"] == [pytest.approx((low + high) / 2)]
+    write_statistics(**job, percentiles=None, scale={"scale": "local", "px": 48})
+    intensity = read_receipt(receipt)["intensity"]
+    assert (intensity["scale"], intensity["px"]) == ("local", 48)
+    assert intensity["mean"] == [pytest.approx(PIXELS.mean())]
+
+
+def test_there_is_no_logarithm_of_what_is_below_0(tmp_path: Path) -> None:
+    store = prepare(tmp_path, np.arange(-5, 395, dtype=np.int16).reshape(20, 20))
+    truth(tmp_path, np.eye(20, dtype=np.uint8))
+    with pytest.raises(ModelError, match="a pixel of the training images is -5, but intensity: lo"):
+        write_statistics(
+            stored=[],
+            dataset=CELLS,
+            images=[store],
+            receipt=tmp_path / "s.json",
+            percentiles=None,
+            scale={"scale": "log"},
+        )
+
+
 @pytest.mark.parametrize("hot", [1e5, 1e17])
 def test_one_hot_pixel_decides_no_normalisation(tmp_path: Path, hot: float) -> None:
     pixels = np.random.default_rng(3).random((200, 300)).astype(np.float32)

@@ -123,6 +123,12 @@ def _dataset_problems(config: Config) -> list[str]:
                 "value of what nobody annotated, or null"
             )
         problems += _annotation_problems(f"config: datasets.{name}", dataset)
+        if (dataset["intensity"] == "local") != (dataset["intensity_px"] is not None):
+            problems.append(
+                f"config: datasets.{name}.intensity_px: is the side of the surroundings that "
+                "intensity: local compares a pixel with, two to four objects wide; set both or "
+                "neither"
+            )
         low, high = dataset["percentiles"] or (0, 100)
         if not low < high or high <= 1:
             problems.append(

@@ -29,7 +29,7 @@ class ModelDescription(TypedDict):
     network: dict[str, Any]  # its name and options: of each network others
     channels: int
     classes: list[str]  # without background
-    intensity: dict[str, list[float]]  # mean and deviation of each channel
+    intensity: dict[str, Any]  # as `unetflow.store.pixels.Intensity`
     truth: NotRequired[str]  # the kind of the dataset
     mpp: NotRequired[float | None]
     recipe: NotRequired[dict[str, Any]]
@@ -50,7 +50,8 @@ def checked_description(content: Mapping[str, Any]) -> ModelDescription:
         rule, holds = _RULES[key]
         if not holds(value):
             raise ValueError(f"its {key} must be {rule}, not {value!r}")
-    for name, values in content["intensity"].items():
+    for name in ("mean", "deviation"):
+        values = content["intensity"][name]
         if len(values) != content["channels"]:
             raise ValueError(
                 f"its intensity has {len(values)} values of {name}, but there are "
@@ -68,11 +69,15 @@ def _are_numbers(values: object) -> bool:
 
 
 def _is_intensity(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    scale = {key: value[key] for key in value if key not in ("mean", "deviation")}
+    px = scale.get("px")
+    is_local = scale == {"scale": "local", "px": px} and type(px) is int and px > 0
     return (
-        isinstance(value, dict)
-        and value.keys() == {"mean", "deviation"}
-        and all(map(_are_numbers, value.values()))
+        all(_are_numbers(value.get(name)) for name in ("mean", "deviation"))
         and all(deviation > 0 for deviation in value["deviation"])
+        and (is_local or scale in ({}, {"scale": "log"}))
     )
 
 

@@ -12,7 +12,7 @@ from unetflow.errors import ModelError, SlideError
 from unetflow.predict.forward import as_batch, cut
 from unetflow.predict.runners import Runner
 from unetflow.store.foreground import as_stored
-from unetflow.store.pixels import ImageLike, normalised
+from unetflow.store.pixels import ImageLike, Intensity, Normalised, is_local, normalised
 from unetflow.store.tissue_mask import Tissue
 from unetflow.tiles.grid import Tile
 from unetflow.tiles.mirror import read_mirrored
@@ -25,7 +25,7 @@ class PredictedImage:
     """An image whose foreground is computed where it is asked for."""
 
     image: ImageLike
-    intensities: Sequence[dict[str, list[float]]]  # of the training of each network
+    intensities: Sequence[Intensity]  # of the training of each network
     tissue: Tissue | None
     tiling: Tiling
     run: Runner
@@ -52,7 +52,7 @@ class PredictedImage:
         if self.trimmed and self.tiling.geometry.seamless:
             tile = self.tiling.trimmed(tile)
         stored_CHW = _finite(read_mirrored(self.image, tile.read), tile.write)
-        inputs = [as_batch(normalised(stored_CHW, of)) for of in self.intensities]
+        inputs = [as_batch(self._normalised(stored_CHW, tile, of)) for of in self.intensities]
         objects: np.ndarray = cut(self.run(inputs), tile)[1:].numpy()
         if not np.isfinite(objects).all():  # stored, they would be background
             rows, columns = tile.write
@@ -63,6 +63,12 @@ class PredictedImage:
                 "anew."
             )
         return objects
+
+    def _normalised(self, stored_CHW: np.ndarray, tile: Tile, intensity: Intensity) -> np.ndarray:
+        """A padded tile as a network sees it; its surroundings are read where they count."""
+        if is_local(intensity):
+            return read_mirrored(Normalised(self.image, intensity), tile.read)
+        return normalised(stored_CHW, intensity)
 
 
 def _finite(pixels_CYX: np.ndarray, region: Region) -> np.ndarray:

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from unetflow.errors import ModelError
 from unetflow.images.asked import SHEET, Door
 from unetflow.images.units import shown
 from unetflow.networks.model_file import ModelDescription
+from unetflow.store.pixels import LOG, logarithms
 
 FAR = 3.0  # deviations of the training pixels that an image's mean may be off theirs
 EXTREME = 1000.0  # of a single pixel: next to it a network sees nothing else
@@ -53,6 +56,10 @@ def other_intensities(
 ) -> list[str]:
     """Warnings where an image's gray values, or any of them, are far from those of the training."""
     of = description["intensity"]
+    if of.get("scale") == LOG:
+        mean_C, lowest_C, highest_C = (
+            logarithms(np.array(values)).tolist() for values in (mean_C, lowest_C, highest_C)
+        )
     warnings = []
     for channel, (mean, lowest, highest, trained, deviation) in enumerate(
         zip(mean_C, lowest_C, highest_C, of["mean"], of["deviation"], strict=True)

@@ -4,6 +4,7 @@ Everything comes from the receipts of preparation: no pixel is read again.
 """
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ INTEGRITY_COLUMNS = (
     "unreadable_places",
     "tissue_share",
     "instances",
+    "diameter_px",
     "object_share",
     "class_shares",
     "ignored_share",
@@ -43,6 +45,9 @@ INTEGRITY_COLUMNS = (
     "problems",
 )
 SUSPICIOUS_SHARE = 0.4  # interiors of EM cover some 80 % of an image, membranes 20 %
+SUITED_PX = (25, 60)  # diameters of objects that networks of few poolings see whole and in detail
+AIMED_PX = 40
+LEAST_OBJECTS = 4  # that a tile should show side by side
 NM_BELOW = 0.05  # [um/px] what is finer is shown in nm
 Traits = dict[str, str | float | None]
 """What an image should share with the others of its dataset."""
@@ -98,6 +103,8 @@ def write_integrity(
         rows.append({**_describe(fact, image, truth), "problems": "; ".join(found)})
     frame = pd.DataFrame(rows, columns=list(INTEGRITY_COLUMNS))
     write_whole(table, frame.to_csv(index=False, lineterminator="\n").encode())
+    for line in _resolutions(frame):
+        log.warning(line)
     log.info("%s: %d of %d images look odd", table, (frame["problems"] != "").sum(), len(frame))
     record.write()
 
@@ -126,6 +133,7 @@ def _describe(fact: Fact, image: ImageReceipt, truth: TruthReceipt | None) -> Ce
     if truth is not None:
         row |= {
             "instances": truth["instances"],
+            "diameter_px": _diameter_px(truth),
             "object_share": round(truth["object_px"] / area_px, 4),
             "class_shares": ", ".join(
                 f"{name} {count / area_px:.4f}" for name, count in truth["class_px"].items()
@@ -134,6 +142,39 @@ def _describe(fact: Fact, image: ImageReceipt, truth: TruthReceipt | None) -> Ce
             "touching_px": truth["touching_px"],
         }
     return row
+
+
+def _diameter_px(truth: TruthReceipt) -> float | None:
+    """Of a circle of the mean area of an image's objects."""
+    count = truth["instances"]
+    return round(math.sqrt(4 * truth["object_px"] / (math.pi * count)), 1) if count else None
+
+
+def _resolutions(frame: pd.DataFrame) -> Iterator[str]:
+    """Of each dataset whose objects are small or large what would suit networks better.
+
+    The range is a start and no law: what is larger than the context of a network falls apart, what
+    is smaller than a few pixels has no shape.
+    """
+    for dataset, rows in frame[frame["diameter_px"].notna()].groupby("dataset", sort=False):
+        diameter_px = float(rows["diameter_px"].astype(float).median())
+        if SUITED_PX[0] <= diameter_px <= SUITED_PX[1] or not diameter_px:
+            continue
+        factor = diameter_px / AIMED_PX
+        known = rows["mpp"].dropna().unique()
+        want = (
+            f"mpp: {float(known[0]) * factor:.3g} in the dataset"
+            if len(known) == 1
+            else f"{factor:.3g} times the mpp of the images (give theirs in the sheet's column mpp)"
+        )
+        few = "where the files have that detail; a network of few poolings is enough"
+        many = "which also takes less time"
+        yield (
+            f"dataset {dataset}: objects are {diameter_px:.0f} px wide (median over images), not "
+            f"{SUITED_PX[0]} to {SUITED_PX[1]} px: try {want}, {few if factor < 1 else many}. A "
+            f"tile should show {LEAST_OBJECTS} of them side by side: output of "
+            f"{LEAST_OBJECTS * diameter_px:.0f} px as they are, {LEAST_OBJECTS * AIMED_PX} px then."
+        )
 
 
 def _problems(fact: Fact, image: ImageReceipt, truth: TruthReceipt | None) -> Iterator[str]:

@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, NotRequired, TypedDict, TypeVar
 
 import numpy as np
 
@@ -17,11 +17,19 @@ from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.store.arrays import StoredArray
+from unetflow.store.pixels import LOG, logarithms
 from unetflow.store.shards import read_array
 from unetflow.tiles.regions import Region, shard_grid, shard_region
 
 Result = TypeVar("Result")
 MOST_OF_VARIANCE = 0.99  # that one pixel may make up: all others have a tenth of a deviation then
+
+
+class Scale(TypedDict):
+    """How a network sees pixels where that is not linear."""
+
+    scale: Literal["log", "local"]
+    px: NotRequired[int]  # side of the surroundings
 
 
 def write_statistics(
@@ -31,11 +39,14 @@ def write_statistics(
     receipt: str | Path,
     dataset: Dataset,
     percentiles: Sequence[float] | None,
+    scale: Scale | None = None,
 ) -> None:
     """Rule statistics: intensities per channel, pixels per class, of training images.
 
     Images are normalised by mean and deviation or, with `percentiles` (low, high) in percent, by
     the middle of those two values and half their difference, which few bright pixels do not move.
+    With the `scale` "log" these are of the pixels' logarithms; with "local" they are what an
+    image's own surroundings are compared with (`unetflow.store.surroundings`).
     Read shard by shard; pixels are counted after separating what touches, ignored ones left out.
     `stored` are the images' stores, with the receipts that tell of pixels and truth.
     Raises ModelError where the images differ in channels, show nothing, or lack a class, and where
@@ -47,7 +58,7 @@ def write_statistics(
         moments = Moments()
         pixels_of_class = np.zeros(len(dataset.classes) + 1, np.int64)
         for image in images:
-            for found in _of_blocks(read_array(image, "0"), Moments.of):
+            for found in _of_blocks(read_array(image, "0"), _moments_of(scale)):
                 moments.merge(found)
             pixels_of_class += _class_pixels(image, dataset)
         mean, deviation = moments.mean, moments.deviation
@@ -57,17 +68,43 @@ def write_statistics(
             _check_outliers(moments)
         else:
             low, high = _percentiles(images, moments, percentiles)
+            if _is_log(scale):
+                low, high = np.log1p(low), np.log1p(high)
             mean, deviation = (high + low) / 2, (high - low) / 2
     write_receipt(
         receipt,
         {
             "channels": len(mean),
-            "intensity": {"mean": mean.tolist(), "deviation": deviation.tolist()},
+            "intensity": {
+                "mean": mean.tolist(),
+                "deviation": deviation.tolist(),
+                **(scale or {}),
+            },
             "class_px": pixels_of_class.tolist(),
             "class_weights": _weights(pixels_of_class).tolist(),
         },
     )
     record.write()
+
+
+def _is_log(scale: Scale | None) -> bool:
+    return scale is not None and scale["scale"] == LOG
+
+
+def _moments_of(scale: Scale | None) -> Callable[[np.ndarray], Moments]:
+    """Moments of a block's pixels, or of their logarithms."""
+    if not _is_log(scale):
+        return Moments.of
+
+    def of_logarithms(block: np.ndarray) -> Moments:
+        if (lowest := block.min()) < 0:
+            raise ModelError(
+                f"a pixel of the training images is {lowest:g}, but intensity: log is of numbers "
+                "from 0 on. Set the dataset's intensity to linear or local."
+            )
+        return Moments.of(logarithms(block))
+
+    return of_logarithms
 
 
 def _check_channels(images: Sequence[str | Path]) -> None:

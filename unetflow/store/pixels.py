@@ -1,10 +1,16 @@
 """Images that are read by region, wherever their pixels lie."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
+from unetflow.store.surroundings import locally_normalised, with_surroundings
 from unetflow.tiles.regions import Region
+
+LOG, LOCAL = "log", "local"
+Intensity = Mapping[str, Any]
+"""`mean` and `deviation` of each channel; `scale` "log", or "local" with `px`, where not linear."""
 
 
 class ImageLike(Protocol):
@@ -17,24 +23,64 @@ class ImageLike(Protocol):
 
 
 class Normalised:
-    """An image (C, Y, X) that is read as (pixel - mean) / deviation of its channel, in float32."""
+    """An image (C, Y, X) that is read as a network sees it, in float32.
 
-    def __init__(self, image: ImageLike, intensity: dict[str, list[float]]) -> None:
+    That is (pixel - mean) / deviation of its channel, the logarithm of the pixel in its place where
+    `intensity` says so, or mean and deviation of its surroundings in theirs. Any region has the
+    bits that it has in the whole image.
+    """
+
+    def __init__(self, image: ImageLike, intensity: Intensity) -> None:
         self._image, self._intensity = image, intensity
         self.shape = image.shape
 
     def __getitem__(self, key: Region) -> np.ndarray:
-        return normalised(np.asarray(self._image[key]), self._intensity)
+        if not is_local(self._intensity):
+            return normalised(np.asarray(self._image[key]), self._intensity)
+        channels, *parts = key
+        region = tuple(
+            slice(*part.indices(size)[:2]) for part, size in zip(parts, self.shape[1:], strict=True)
+        )
+        px = self._intensity["px"]
+        read = with_surroundings(region, px, self.shape[1:])
+        mean, deviation = (
+            np.asarray(self._intensity[name], np.float64)[channels]
+            for name in ("mean", "deviation")
+        )
+        pixels = np.asarray(self._image[(channels, *read)])
+        return locally_normalised(pixels, read, region, px, mean, deviation)
 
 
-def normalised(pixels_CHW: np.ndarray, intensity: dict[str, list[float]]) -> np.ndarray:
-    """(pixel - mean) / deviation of its channel, in float32."""
+def is_local(intensity: Intensity) -> bool:
+    """Whether a pixel is normalised by its surroundings."""
+    return intensity.get("scale") == LOCAL
+
+
+def normalised(pixels_CHW: np.ndarray, intensity: Intensity) -> np.ndarray:
+    """(pixel - mean) / deviation of its channel, in float32; or the same of the logarithm.
+
+    Raises ValueError where surroundings are needed, which `Normalised` reads.
+    """
+    if is_local(intensity):
+        raise ValueError("pixels alone have no surroundings: read them through Normalised")
+    if intensity.get("scale") == LOG:
+        pixels_CHW = logarithms(pixels_CHW)
     mean_C11, deviation_C11 = (
         np.asarray(intensity[name], np.float32)[:, None, None] for name in ("mean", "deviation")
     )
     result: np.ndarray = np.subtract(pixels_CHW, mean_C11, dtype=np.float32)
     result /= deviation_C11
     return result
+
+
+def logarithms(pixels: np.ndarray) -> np.ndarray:
+    """log(1 + pixel) in float32; what is below 0 counts as 0."""
+    if pixels.dtype in (np.uint8, np.uint16):
+        table = np.log1p(np.arange(np.iinfo(pixels.dtype).max + 1)).astype(np.float32)
+        return np.asarray(table[pixels])
+    # in a row, where each pixel has the bits that it has among any others
+    above = np.maximum(np.ascontiguousarray(pixels, np.float64), 0)
+    return np.log1p(above).astype(np.float32)
 
 
 class Pixels(ImageLike, Protocol):

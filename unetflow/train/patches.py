@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -72,7 +72,7 @@ class Statistics(TypedDict):
     """Of the training images of a fold."""
 
     channels: int
-    intensity: dict[str, list[float]]  # mean and deviation of each channel
+    intensity: dict[str, Any]  # as `unetflow.store.pixels.Intensity`
     class_weights: list[float]  # w_c, background first
 
 

@@ -280,6 +280,14 @@ def wanted(wildcards):
     }
 
 
+def scale(wildcards):
+    """How networks see pixels: `unetflow.stages.statistics.Scale`, None for linear."""
+    intensity, px = (dataset(key)(wildcards) for key in ("intensity", "intensity_px"))
+    if intensity == "linear":
+        return None
+    return {"scale": intensity} | ({} if px is None else {"px": px})
+
+
 def annotated(wildcards):
     """How a truth is meant: arguments of `unetflow.stages.prepare_truth.prepare_truth`."""
     return {key: dataset(key)(wildcards) for key in ("label_value", "ring_px")}

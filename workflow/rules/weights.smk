@@ -58,6 +58,7 @@ rule statistics:
             kind=dataset("truth"),
             classes=dataset("classes"),
             percentiles=dataset("percentiles"),
+            scale=scale,
             code=code("statistics"),
         ),
     script:
