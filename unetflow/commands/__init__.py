@@ -1,4 +1,4 @@
-"""What people type: `unetflow predict | score | split | networks | verify | clean`.
+"""What people type: `unetflow init | predict | score | split | networks | verify | clean`.
 
 A command is a module of this package with a function `main`. It is imported when it is asked for:
 no library is loaded to say which commands there are.
@@ -15,6 +15,7 @@ from unetflow.engine.memory import keep_freed_memory
 from unetflow.errors import UnetflowError
 
 COMMANDS = {
+    "init": "write a sheet and a config for a folder of images and their truths",
     "predict": "segment one image: foreground, instances and a table of the objects",
     "score": "score a segmentation against its truth, with the challenges' own metrics",
     "split": "fill in the splits of a sheet: who trains, who validates, who tests",
