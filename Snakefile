@@ -29,6 +29,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/export.smk"
+include: "workflow/rules/outcome.smk"
 
 
 rule all:
@@ -38,3 +39,5 @@ rule all:
         "<results>/segmented.csv",
         segmented_receipts,
         exports,
+        "<results>/outcome.tsv",
+        "<results>/verdict.txt",

@@ -32,7 +32,7 @@ COMMAND = ("--resources", "gpu=1", "--nolock")  # SIGKILL leaves the folder lock
 # What is not the same each time: run records, logs and times of jobs, the cache of fingerprints,
 # checkpoints, which hold times, and what made the report, which shows times.
 OWN = ("logs", "benchmarks", "checkpoints")
-OWN_FILES = (".sources.json", ".made/report.json")
+OWN_FILES = (".sources.json", ".made/report.json", "outcome.jobs.tsv")
 
 
 def kill_pipeline(project: Project, kills: int, seed: int) -> bool:
@@ -148,6 +148,7 @@ def without_times(path: Path) -> bytes:
         return repr([row | {"elapsed_s": ""} for row in rows]).encode()
     if ".made" in path.parts:  # and how raw files look, which are drawn anew
         record = json.loads(path.read_text())
+        del record["attempts"]
         for source in record["sources"].values():
             del source["seen"]
         return json.dumps(record, sort_keys=True).encode()

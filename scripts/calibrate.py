@@ -1,6 +1,7 @@
 """Operating thresholds of one experiment and fold, from its validation images."""
 
 from unetflow.evaluate.scoring import Scoring
+from unetflow.jobs.left import those_left
 from unetflow.jobs.logs import job_log
 from unetflow.jobs.makings import recorded
 from unetflow.labels.dataset import Dataset
@@ -8,9 +9,11 @@ from unetflow.stages.calibrate import calibrate
 
 with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
     calibrate(
-        images=snakemake.params.images,
-        predictions=snakemake.params.predictions,
-        stored=snakemake.params.stored,
+        **those_left(
+            images=snakemake.params.images,
+            predictions=snakemake.params.predictions,
+            stored=snakemake.params.stored,
+        ),
         receipt=snakemake.output.receipt,
         dataset=Dataset(
             kind=snakemake.params.kind,

@@ -11,6 +11,8 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
     in_turn(
         write_instances,
         snakemake.params.images,
+        rule=snakemake.rule,
+        log=snakemake.log[0],
         output=snakemake.output.receipt,
         calibration=snakemake.input.calibration,
         making=Making(

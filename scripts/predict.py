@@ -12,8 +12,10 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
     in_turn(
         predict_store,
         snakemake.params.images,
+        rule=snakemake.rule,
+        log=snakemake.log[0],
         output=snakemake.output.receipt,
-        ensemble=Ensemble.load(snakemake.input.models, snakemake.resources.get("mem_mb")),
+        ensemble=Ensemble.load(snakemake.params.models, snakemake.resources.get("mem_mb")),
         options=PredictOptions(**snakemake.params.predict, share=snakemake.params.share),
         machine=Machine(
             threads=snakemake.threads,

@@ -9,6 +9,8 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
     in_turn(
         prepare_image,
         snakemake.params.images,
+        rule=snakemake.rule,
+        log=snakemake.log[0],
         output=snakemake.output.receipt,
         max_unreadable=snakemake.params.max_unreadable,
         threads=snakemake.threads,

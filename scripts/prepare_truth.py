@@ -10,6 +10,8 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
     in_turn(
         prepare_truth,
         snakemake.params.images,
+        rule=snakemake.rule,
+        log=snakemake.log[0],
         output=snakemake.output.receipt,
         dataset=Dataset(
             kind=snakemake.params.kind,

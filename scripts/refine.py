@@ -12,6 +12,8 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
     in_turn(
         refine_image,
         snakemake.params.images,
+        rule=snakemake.rule,
+        log=snakemake.log[0],
         output=snakemake.output.receipt,
         how=Refinement.of(snakemake.params.refine),
         threads=snakemake.threads,

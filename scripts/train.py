@@ -1,6 +1,7 @@
 """The network of one experiment and fold."""
 
 from unetflow.engine.machine import Machine
+from unetflow.jobs.left import those_left
 from unetflow.jobs.logs import job_log
 from unetflow.jobs.makings import recorded
 from unetflow.labels.dataset import Dataset
@@ -10,11 +11,14 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
     train_network(
         TrainingJob(
             inputs=TrainingInputs(
-                images=snakemake.params.images,
-                weights=snakemake.params.weights,
-                validation_images=snakemake.params.validation_images,
-                stored=snakemake.params.stored,
-                receipts=snakemake.params.receipts,
+                **those_left(
+                    images=snakemake.params.images,
+                    weights=snakemake.params.weights,
+                    validation_images=snakemake.params.validation_images,
+                    stored=snakemake.params.stored,
+                    receipts=snakemake.params.receipts,
+                    on_failed=snakemake.params.on_failed,
+                ),
                 statistics=snakemake.input.statistics,
                 pretrained=snakemake.params.pretrained,
             ),

@@ -9,6 +9,8 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
     in_turn(
         write_weights,
         snakemake.params.images,
+        rule=snakemake.rule,
+        log=snakemake.log[0],
         output=snakemake.output.receipt,
         kind=snakemake.params.kind,
         weighting=snakemake.params.weighting,

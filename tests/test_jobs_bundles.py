@@ -1,14 +1,15 @@
 """Images that share jobs: who is with whom, what fails, and whose receipts count."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from unetflow.errors import SlideError, StoreError
-from unetflow.jobs.bundles import bundles_of, in_turn
+from unetflow.jobs import bundles
+from unetflow.jobs.bundles import bundles_of
 from unetflow.jobs.failures import ImagesFailed
 from unetflow.jobs.resources import for_shards, pixels_of
 from unetflow.jobs.sheet import Image
@@ -26,9 +27,16 @@ def do(*, receipt: Path, side: int = 8) -> None:
     name = receipt.stem
     if name == "bad":
         raise SlideError(f"{name}.tif: cannot be opened")
+    if name == "full":
+        raise OSError(28, "No space left on device")
     if name == "bug":
         raise KeyError(name)
     write_receipt(receipt, {"shape": [1, side, side], "of": name})
+
+
+def in_turn(do: Callable[..., None], images: dict[str, dict[str, Any]], **how: Any) -> None:
+    log = Path("results/logs/prepare_image/a.log")
+    bundles.in_turn(do, images, rule="prepare_image", log=log, **how)
 
 
 def arguments(folder: Path, *names: str) -> dict[str, dict[str, Any]]:
@@ -98,27 +106,68 @@ def test_a_bundle_has_a_receipt_that_follows_from_those_of_its_images(tmp_path: 
     assert of_bundle.read_bytes() != before
 
 
-def test_one_bad_image_does_not_keep_the_others_from_being_done(
+def test_an_image_whose_file_is_at_fault_has_a_receipt_that_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     of_bundle = tmp_path / f"{AB}.json"
-    with (
-        caplog.at_level(logging.ERROR),
-        pytest.raises(ImagesFailed, match="1 of 3 images failed\nbad: bad.tif: cannot") as told,
-    ):
+    write_receipt(record_of(tmp_path / AB / "bad.json"), {"seconds": 9})
+    with caplog.at_level(logging.INFO):
         in_turn(do, arguments(tmp_path / AB, "a", "bad", "b"), output=of_bundle)
-    assert told.value.why == {"bad": "bad.tif: cannot be opened"}
+    assert "bad failed, and the others go on (results/logs/prepare_image/a.log)" in caplog.text
+    images = read_receipt(of_bundle)["images"]
+    assert [name for name, of in images.items() if of.get("failed")] == ["bad"]
+    failure = read_receipt(tmp_path / AB / "bad.json")["failed"]
+    assert failure["stage"] == "prepare_image"
+    assert failure["reason"] == "bad.tif: cannot be opened"
+    assert failure["log"] == "logs/prepare_image/a.log"
+    assert "--config retry=true" in failure["next"]
+    assert read_receipt(record_of(tmp_path / AB / "bad.json"))["failed"] is True
+    assert pixels_of(of_bundle) == 2 * 8**2
+    in_turn(do, arguments(tmp_path, "bad"), output=tmp_path / "bad.json")
+    assert read_receipt(tmp_path / "bad.json") == {"failed": failure}
+    assert pixels_of(tmp_path / "bad.json") == 0
+
+
+def test_stages_that_follow_pass_a_failure_on(tmp_path: Path) -> None:
+    def fail(**of: Any) -> None:
+        raise AssertionError(of)
+
+    in_turn(do, arguments(tmp_path / "images", "bad"), output=tmp_path / "images/bad.json")
+    failure = read_receipt(tmp_path / "images/bad.json")["failed"]
+    first, then = tmp_path / "images/bad.json", tmp_path / "foreground/bad.json"
+    objects = tmp_path / "objects/bad.parquet"
+    objects.parent.mkdir()
+    objects.touch()
+    images = {"bad": {"image_receipt": first, "receipt": then, "table": objects}}
+    bundles.in_turn(fail, images, rule="predict", log="logs/predict/bad.log", output=then)
+    assert read_receipt(then) == {"failed": failure, "skipped": "predict"}
+    assert not objects.exists()
+    table = tmp_path / "evaluation/bad.csv"
+    in_turn(
+        fail,
+        {"bad": {"stored": [["bad.zarr", first], ["bad.zarr", then]], "table": table}},
+        output=table,
+        made="table",
+        finish=lambda tables, output: write_receipt(output, {"rows": len(tables)}),
+    )
+    assert read_receipt(table) == {"rows": 0}
+
+
+def test_faults_of_the_machine_and_of_our_code_fail_the_job(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    of_bundle = tmp_path / f"{AB}.json"
+    with pytest.raises(
+        ImagesFailed, match="2 of 4 images failed\nfull: OSError.*\nbug: Key"
+    ) as told:
+        in_turn(do, arguments(tmp_path / AB, "bad", "full", "bug", "b"), output=of_bundle)
+    assert set(told.value.why) == {"full", "bug"}
     assert told.value.others == 2
-    assert "bad.tif" in caplog.text
     assert not of_bundle.exists()
-    assert len(list((tmp_path / "images").rglob("?.json"))) == 2
-    with pytest.raises(ImagesFailed, match="2 of 3 images failed\n.*\nbug: KeyError: 'bug' "):
-        in_turn(do, arguments(tmp_path / AB, "bad", "bug", "b"), output=of_bundle)
-
-
-def test_a_bundle_of_one_says_its_own_error_alone(tmp_path: Path) -> None:
-    with pytest.raises(ImagesFailed, match=r"^bad: bad\.tif: cannot be opened$"):
-        in_turn(do, arguments(tmp_path / AB, "bad"), output=tmp_path / f"{AB}.json")
+    assert len(list((tmp_path / "images").rglob("b*.json"))) == 3  # and the record of the bad one
+    with pytest.raises(KeyError, match="bug"):
+        in_turn(do, arguments(tmp_path, "bug"), output=tmp_path / "bug.json")
+    assert not (tmp_path / "bug.json").exists()
 
 
 class Stage:

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from unetflow.jobs.makings import LONG, Making, Makings, RawSource, making_of, recorded
+from unetflow.jobs.makings import (
+    LONG,
+    Making,
+    Makings,
+    RawSource,
+    has_failed,
+    is_readable,
+    making_of,
+    recorded,
+)
 from unetflow.jobs.sources import Sources
 
 
@@ -121,11 +130,21 @@ def test_inputs_output_stores_and_sources_count(
     assert "its output was changed" in caplog.text
 
 
-def test_a_job_that_breaks_off_leaves_no_record(done: Path) -> None:
+def test_a_job_that_breaks_off_leaves_no_record_but_of_its_attempts(done: Path) -> None:
     made = making(done)
+    Path(made["output"]).write_text("{}")
     with pytest.raises(OSError, match="disk"), recorded(made, []):
         raise OSError("disk")
-    assert not Path(made["record"]).exists()
+    assert json.loads(Path(made["record"]).read_text()) == {"attempts": 1}
+    assert differs(done, made)
+    with pytest.raises(OSError, match="disk"), recorded(made, []):
+        raise OSError("disk")
+    with recorded(made, []):
+        pass
+    assert json.loads(Path(made["record"]).read_text())["attempts"] == 3
+    with recorded(made, []):
+        pass
+    assert json.loads(Path(made["record"]).read_text())["attempts"] == 1
 
 
 def test_where_results_and_raw_files_lie_counts_nothing(tmp_path: Path) -> None:
@@ -149,3 +168,72 @@ def test_long_values_are_recorded_by_their_digest(done: Path) -> None:
     values = making(done, images=names)["values"]
     assert str(values["images"]).startswith("digest ")
     assert values != making(done, images=[*names, "m"])["values"]
+
+
+def test_a_value_that_matters_only_at_times_is_asked_about(
+    done: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = Makings(str(done / "r"), Sources(done / "cache.json"))
+    assert not plan.differs(making(done, mpp=1), {"mpp": lambda: True})
+    assert plan.differs(making(done, mpp=1), {"mpp": lambda: False})
+    assert plan.differs(making(done, mpp=2, code="d"), {"mpp": lambda: True})
+    assert "its code is another" in caplog.text
+
+    def unasked() -> bool:
+        raise AssertionError("it is the same")
+
+    assert not plan.differs(making(done), {"mpp": unasked})
+
+
+def test_a_raw_file_that_was_moved_with_the_same_bytes_changes_nothing(done: Path) -> None:
+    def moved(content: bytes) -> Making:
+        (done / "moved").mkdir(exist_ok=True)
+        (done / "moved" / "raw.tif").write_bytes(content)
+        made = making(done)
+        made["sources"]["a path"]["path"] = str(done / "moved" / "raw.tif")
+        return made
+
+    assert not differs(done, moved(b"pixels"))
+    assert differs(done, moved(b"PIXELS"))  # though the old one is still there
+    (done / "raw.tif").unlink()
+    assert not differs(done, moved(b"pixels"))
+
+
+def test_where_a_mask_of_tissue_lies_does_not_count_but_whether_there_is_one() -> None:
+    def values(tissue: str | None) -> dict[str, Any]:
+        given = {"images": {"a": {"wanted": {"tissue": tissue}}}}
+        return making_of("r", "r", [], given, output="o", sources={}, stores=[])["values"]
+
+    assert values("a/mask.npy") == values("b/mask.npy")
+    assert values("threshold") != values("a/mask.npy") != values(None) != values("threshold")
+
+
+def test_a_failed_image_need_not_have_a_store(done: Path) -> None:
+    made = making(done, stores=(str(done / "r" / "images" / "a.ome.zarr" / "0"),))
+    assert differs(done, made)
+    with recorded(made, []):
+        Path(made["output"]).write_text('{"failed": {}}')
+    assert not differs(done, made)
+    assert has_failed(made["output"])
+    with recorded(made, []):
+        Path(made["output"]).write_text('{"images": {"a": {"failed": true}, "b": {}}}')
+    assert not differs(done, made)
+    assert not has_failed(made["output"])  # it is asked of the images' own
+    own = Path(made["output"]).with_suffix("") / "a.json"
+    own.parent.mkdir()
+    own.write_text('{"failed": {}, "skipped": "predict"}')
+    assert not has_failed(made["output"])
+    own.write_text('{"failed": {}}')
+    assert has_failed(made["output"])
+
+
+@pytest.mark.parametrize(
+    ("content", "readable"),
+    [('{"unreadable": []}', True), ('{"unreadable": [1]}', False), ('{"failed": {}}', False)],
+)
+def test_an_image_without_unreadable_places_is_readable(
+    tmp_path: Path, content: str, readable: bool
+) -> None:
+    (tmp_path / "a.json").write_text(content)
+    assert is_readable(tmp_path / "a.json") is readable
+    assert not is_readable(tmp_path / "b.json")

@@ -555,3 +555,19 @@ def test_a_published_figure_needs_a_score_and_an_experiment(config: dict[str, An
         raised.value
     )
     assert "config: report.published[1]: there is no experiment net" in str(raised.value)
+
+
+@pytest.mark.parametrize(("given", "retry"), [("true", True), ("False", False), (True, True)])
+def test_retry_may_be_given_on_the_command_line(
+    config: dict[str, Any], given: object, retry: bool
+) -> None:
+    assert read(config | {"retry": given}).config["retry"] is retry
+    with pytest.raises(ConfigError, match="config: retry: 'yes' is not of type 'boolean'"):
+        read(config | {"retry": "yes"})
+
+
+def test_the_order_of_the_rows_changes_nothing(config: dict[str, Any]) -> None:
+    before = read(config)
+    header, *rows = Path("images.tsv").read_text().splitlines(True)
+    Path("images.tsv").write_text(header + "".join(reversed(rows)))
+    assert list(read(config).images) == list(before.images) == ["a", "b", "c"]

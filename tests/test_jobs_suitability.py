@@ -69,11 +69,11 @@ def test_all_images_that_do_not_suit_are_listed_with_the_way_out() -> None:
     with pytest.raises(ConfigError, match="^3 of 7 images would be refused after") as error:
         check(*rows)
     lines = str(error.value).splitlines()
-    assert lines[1].startswith("  - image rgb: has 3 channels, but the model was trained on 1.")
-    assert lines[2] == "  The same: image rgba"
-    assert lines[3].startswith(
+    assert lines[1].startswith(
         "  - image far: has 2 um/px, but the model was trained at 0.5 um/px."
     )
+    assert lines[2].startswith("  - image rgb: has 3 channels, but the model was trained on 1.")
+    assert lines[3] == "  The same: image rgba"
     assert "`0` takes the first, `0 1 2` red, green and blue" in lines[4]
 
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_prepared_is_a_note_with_its_reason() -> None:
     write("unknown", 1, None)
     write("short")
     rows = [{"image": "broken"}, {"image": "unknown"}, {"image": "short", "channels": "2"}]
-    broken, unknown, short = check(*rows, mpp=0.5)
+    broken, short, unknown = check(*rows, mpp=0.5)
     assert broken.startswith(
         "will not be prepared: image broken: broken.ome.tif: cannot be opened as an image "
         "(ValueError: it holds no image). Readable are"
@@ -122,16 +122,16 @@ def test_what_cannot_be_prepared_is_a_note_with_its_reason() -> None:
 
 def test_images_that_fail_alike_are_one_note_and_one_problem() -> None:
     rows = []
-    for k in range(30):
+    for k in range(10, 40):
         write(f"far{k}", 1, 2)
         Path(f"bad{k}.ome.tif").write_bytes(b"no image")
         rows.append({"image": f"bad{k}"})
     (note,) = check(*rows)
     assert note.endswith(
-        "  The same: " + ", ".join(f"image bad{k}" for k in range(1, 11)) + " and 19 more"
+        "  The same: " + ", ".join(f"image bad{k}" for k in range(11, 21)) + " and 19 more"
     )
     with pytest.raises(ConfigError, match="^30 of 33 images would be refused") as error:
-        check(*({"image": f"far{k}"} for k in range(30)))
+        check(*({"image": f"far{k}"} for k in range(10, 40)))
     assert len(str(error.value).splitlines()) == 4
 
 

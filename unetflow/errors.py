@@ -21,9 +21,17 @@ class LabelsError(UnetflowError):
     """A truth that does not fit its image or holds values without a meaning."""
 
 
+class ReplacedError(SlideError, LabelsError):
+    """A file that was replaced while it was read."""
+
+
 class StoreError(UnetflowError):
     """A Zarr store or a receipt that cannot be written, read or trusted."""
 
 
 class ModelError(UnetflowError):
     """A model that cannot be trained, loaded or applied as asked."""
+
+
+class UnsuitableError(ModelError):
+    """An image that a model cannot be applied to."""

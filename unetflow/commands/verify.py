@@ -15,6 +15,7 @@ from unetflow.engine.each import in_order
 from unetflow.errors import StoreError
 from unetflow.jobs.results import bundles_in, models_in, stores_told_of
 from unetflow.progress import progress
+from unetflow.provenance.failed import failure_of
 from unetflow.provenance.receipts import bundle_of, read_receipt
 from unetflow.provenance.shard_lists import Stored, faults_of
 from unetflow.store.files import digest_of_file
@@ -48,6 +49,8 @@ def verify(results: Path, *, quick: bool = False, threads: int = 4) -> tuple[int
 
 def _faults_of_store(stored: Stored, thoroughly: bool) -> list[Fault]:
     receipt = Path(stored.receipt)
+    if failure_of(receipt):
+        return []  # there need be no store
     try:
         return [(fault, bundle_of(receipt)) for fault in faults_of(stored, thoroughly=thoroughly)]
     except StoreError:

@@ -12,16 +12,21 @@ bundle, which is the one that Snakemake knows, is written last.
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from unetflow.jobs.failures import ImagesFailed, told
+from unetflow.jobs.faults import failure_by, is_of_file
 from unetflow.jobs.resources import shapes_of
 from unetflow.jobs.sheet import Image
+from unetflow.provenance.failed import Failure, failure_of, first_failure, write_failure
 from unetflow.provenance.receipts import BUNDLES, write_receipt
-from unetflow.provenance.records import record_of
+from unetflow.provenance.records import RunRecord, record_of
 from unetflow.provenance.shard_lists import list_of
 from unetflow.store.files import digest_of, digest_of_file
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
+
+RECEIPT = "receipt"
 
 
 def bundles_of(
@@ -65,58 +70,98 @@ def _runs(names: Sequence[str], most: int) -> Iterator[list[str]]:
 
 
 def write_bundle(receipts: Sequence[Path], output: Path) -> None:
-    """The receipt of a bundle, which follows from those of its images."""
-    images = {
-        image_of(receipt): {"digest": digest_of_file(receipt), "shape": shapes_of(receipt)[0]}
-        for receipt in receipts
-    }
+    """The receipt of a bundle, which follows from those of its images; some may have failed."""
+    images = {image_of(receipt): _in_bundle(receipt) for receipt in receipts}
     write_receipt(output, {"images": images})
+
+
+def _in_bundle(receipt: Path) -> dict[str, object]:
+    digest = digest_of_file(receipt)
+    if failure_of(receipt):
+        return {"digest": digest, "failed": True}
+    return {"digest": digest, "shape": shapes_of(receipt)[0]}
 
 
 def in_turn(
     do: Callable[..., None],
     images: Mapping[str, Mapping[str, object]],
     *,
+    rule: str,
+    log: str | Path,
     output: str | Path,
-    made: str = "receipt",
+    made: str = RECEIPT,
     finish: Callable[[Sequence[Path], Path], None] = write_bundle,
     **common: object,
 ) -> None:
     """Do each image of a bundle, then make the bundle's output of theirs.
 
     `images` are by name the arguments that each has for itself, among them `made`, its file;
-    `common` are those of all. One that fails does not keep the others from being done; ImagesFailed
-    follows, with the errors of all.
+    `common` are those of all. An image whose file is at fault gets a failed receipt, and so does
+    one of which an earlier stage failed: `unetflow.provenance.failed`; a table of such an image has
+    no rows. Another error does not keep the others from being done; ImagesFailed follows, with the
+    errors of all. `rule` and `log` are those of the job.
     """
     output = Path(output)
     files = [Path(str(of[made])) for of in images.values()]
     folder = output.parent / image_of(output)
-    if files != [output] and {file.parent for file in files} != {folder}:
+    alone = files == [output]  # its own bundle
+    if not alone and {file.parent for file in files} != {folder}:
         raise ValueError(f"{output} is not what the bundle of {', '.join(map(str, files))} makes")
     _take_over(files, output)
-    if files == [output]:  # its own bundle
-        (alone,) = images.values()
-        do(**alone, **common)
-    else:
-        _do_all(do, images, common)
-        finish(files, output)
-
-
-def _do_all(
-    do: Callable[..., None],
-    images: Mapping[str, Mapping[str, object]],
-    common: Mapping[str, object],
-) -> None:
     why: dict[str, str] = {}
     for number, (name, of) in enumerate(images.items(), start=1):
-        log.info("%d of %d: %s", number, len(images), name)
+        if not alone:
+            logger.info("%d of %d: %s", number, len(images), name)
+        if failure := first_failure(_receipts_of(of)):
+            logger.info("%s: is skipped, because %s failed", name, failure["stage"])
+            if made == RECEIPT:
+                _leave(of, failure, skipped=rule)
+            else:
+                finish([], Path(str(of[made])))
+            continue
+        record = RunRecord(str(of[made]))
         try:
             do(**of, **common)
         except Exception as error:  # nothing of it is kept: its frames hold arrays
-            log.exception("%s: %s", name, error)
-            why[name] = told(error)
+            is_result = made == RECEIPT and is_of_file(error, of)
+            if alone and not is_result:
+                raise
+            logger.exception("%s: %s", name, error)
+            if is_result:
+                logger.warning("%s failed, and the others go on (%s)", name, log)
+                _leave(of, failure_by(error, rule, log))
+                record.write(failed=True)
+            else:
+                why[name] = told(error)
     if why:
         raise ImagesFailed(why, len(images) - len(why))
+    if not alone:
+        finish(files, output)
+
+
+def _leave(of: Mapping[str, object], failure: Failure, *, skipped: str | None = None) -> None:
+    """A failed receipt in place of what the job of an image left before."""
+    receipt = Path(str(of[RECEIPT]))
+    _forget(receipt)
+    if "table" in of:  # of objects
+        for suffix in (".parquet", ".csv"):
+            Path(str(of["table"])).with_suffix(suffix).unlink(missing_ok=True)
+    write_failure(receipt, failure, skipped=skipped)
+
+
+def _receipts_of(of: Mapping[str, object]) -> Iterator[str | Path]:
+    """The receipts that the job of an image reads."""
+    for key, value in of.items():
+        if key.endswith(f"_{RECEIPT}"):
+            yield str(value)
+    stored = of.get("stored", [])
+    yield from (receipt for _, receipt in cast("Sequence[tuple[str, str]]", stored))
+
+
+def _forget(receipt: Path) -> None:
+    """Remove a receipt and what lies beside it."""
+    for left_over in (receipt, record_of(receipt), list_of(receipt)):
+        left_over.unlink(missing_ok=True)
 
 
 def _take_over(files: Sequence[Path], output: Path) -> None:
@@ -132,8 +177,7 @@ def _take_over(files: Sequence[Path], output: Path) -> None:
         if of_mine:
             left |= {*of_mine, folder.with_name(f"{folder.name}.{ending}")}
     for file in left - set(files):
-        for left_over in (file, record_of(file), list_of(file)):
-            left_over.unlink(missing_ok=True)
+        _forget(file)
 
 
 def image_of(file: Path) -> str:

@@ -82,6 +82,7 @@ class Config(TypedDict):
     images: str
     data_dir: str
     require_gpu: bool
+    retry: bool
     demo: NotRequired[dict[str, int]]
     datasets: dict[str, DatasetConfig]
     weighting: dict[str, dict[str, float]]

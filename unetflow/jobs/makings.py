@@ -10,13 +10,15 @@ turns out to be the same.
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypedDict
 
-from unetflow.images.sources import files_of, seen
+from unetflow.images.sources import files_of, seen, split_dataset
 from unetflow.jobs.sources import Sources
+from unetflow.provenance.failed import KEY
 from unetflow.store.files import write_whole
 
 log = logging.getLogger(__name__)
@@ -25,6 +27,8 @@ FOLDER = ".made"
 LONG = 2000  # characters of a value that is recorded by its digest
 SMALL_BYTES = 2**20  # of a file that is read at each plan
 PLACES = ("path",)  # keys that say where a file lies: what it holds counts
+MASKS = ("tissue",)  # keys that do, or say how what the file would hold is found
+FOUND = (None, "threshold")
 
 
 class RawSource(TypedDict):
@@ -76,7 +80,11 @@ def _plain(value: object, folder: str) -> Any:
     if isinstance(value, str):
         return value.removeprefix(folder)
     if isinstance(value, Mapping):
-        return {str(k): _plain(v, folder) for k, v in value.items() if k not in PLACES}
+        return {
+            str(k): "a file" if k in MASKS and v not in FOUND else _plain(v, folder)
+            for k, v in value.items()
+            if k not in PLACES
+        }
     if isinstance(value, Sequence):
         return [_plain(each, folder) for each in value]
     return value
@@ -91,13 +99,15 @@ def _short(value: Any) -> Any:
 
 @contextmanager
 def recorded(making: Making, inputs: Iterable[str]) -> Iterator[None]:
-    """Record what made the outputs of a job that ends well; one that breaks off has no record."""
+    """Record what made the outputs of a job that ends well; of one that breaks off, that it did."""
     record = Path(making["record"])
-    record.unlink(missing_ok=True)
+    attempts = _attempts(record) + 1
+    write_whole(record, json.dumps({"attempts": attempts}).encode())
     looked = {name: _look(source) for name, source in making["sources"].items()}
     raw = {source["path"] for source in making["sources"].values()}
     files = [file for file in dict.fromkeys(inputs) if file not in raw and Path(file).is_file()]
     content: dict[str, object] = {
+        "attempts": attempts,
         "values": making["values"],
         "inputs": {
             file.removeprefix(f"{making['results']}/"): _digest(Path(file)) for file in files
@@ -108,6 +118,12 @@ def recorded(making: Making, inputs: Iterable[str]) -> Iterator[None]:
     content["output"] = _digest_of_small(Path(making["output"]))
     record.parent.mkdir(parents=True, exist_ok=True)
     write_whole(record, json.dumps(content, indent=1, sort_keys=True).encode())
+
+
+def _attempts(record: Path) -> int:
+    """How often the job was tried since it last ended well."""
+    before = _content(record)
+    return 0 if "values" in before else int(before.get("attempts", 0))
 
 
 def _look(source: RawSource) -> dict[str, object]:
@@ -129,11 +145,17 @@ class Makings:
         self._digests: dict[str, str] = {}  # of inputs, which many jobs share
         self._told: set[tuple[str, str]] = set()
 
-    def differs(self, making: Making) -> bool:
-        """Whether a job is to run again though its output is there; each kind is told once."""
+    def differs(
+        self, making: Making, harmless: Mapping[str, Callable[[], bool]] = MappingProxyType({})
+    ) -> bool:
+        """Whether a job is to run again though its output is there; each kind is told once.
+
+        `harmless` says by the name of a value whether another one would change nothing; it is
+        asked only where that value differs.
+        """
         if not Path(making["output"]).exists():
             return False  # it runs anyway
-        difference = self._difference(making)
+        difference = self._difference(making, harmless)
         if difference is None:
             return False
         kind, text = difference
@@ -142,7 +164,9 @@ class Makings:
             log.warning("%s runs again: %s (%s)", making["rule"], text, making["output"])
         return True
 
-    def _difference(self, making: Making) -> tuple[str, str] | None:
+    def _difference(
+        self, making: Making, harmless: Mapping[str, Callable[[], bool]]
+    ) -> tuple[str, str] | None:
         """Of what kind the first difference is, and which."""
         try:
             record = json.loads(Path(making["record"]).read_text())
@@ -150,8 +174,12 @@ class Makings:
             made = record["output"]
         except (OSError, ValueError, KeyError, TypeError):
             return "record", "no record says what made its output"
-        if before != making["values"]:
-            return _first_difference(before, making["values"])
+        values = making["values"]
+        if before != values:
+            same = {name for name in values if before.get(name) == values[name]}
+            same |= {name for name in harmless if name not in same and harmless[name]()}
+            if {*before, *values} - same:
+                return _first_difference(_without(before, same), _without(values, same))
         for file, digest in inputs.items():
             now = self._digest_now(file)
             if now is not None and now != digest:
@@ -159,7 +187,7 @@ class Makings:
         if made is not None and made != _digest_of_small(Path(making["output"])):
             return "output", "its output was changed"
         for store in making["stores"]:
-            if not (Path(store) / "zarr.json").exists():
+            if not (Path(store) / "zarr.json").exists() and not _may_lack(making, store):
                 return "store", f"{store} is gone"
         for name, source in making["sources"].items():
             if name not in looked or self._is_other(source, looked[name]):
@@ -185,7 +213,10 @@ class Makings:
         path, time, plane = source["path"], source["time"], source["plane"]
         try:
             named = looked["files"]
-            there = [Path(n) for n in named] if named else files_of(path, time=time, plane=plane)
+            moved = bool(named) and named[0] != str(split_dataset(path)[0])
+            there = [Path(n) for n in named or ()]
+            if not named or moved:
+                there = files_of(path, time=time, plane=plane)
             if seen(there) == looked["seen"]:
                 return False
             receipt = json.loads(Path(source["receipt"]).read_text())
@@ -193,6 +224,42 @@ class Makings:
             return bool(now != receipt["sources"][source["key"]])
         except (OSError, ValueError, KeyError, TypeError):
             return True
+
+
+def has_failed(output: str | Path) -> bool:
+    """Whether a stage itself failed on an image: that of a receipt, or one of a bundle's."""
+    path = Path(output)
+    receipts = [path, *path.with_suffix("").glob("*.json")] if path.suffix == ".json" else []
+    return any(_content(receipt).keys() & {KEY, "skipped"} == {KEY} for receipt in receipts)
+
+
+def _may_lack(making: Making, store: str) -> bool:
+    """Whether the image of a store failed, so that there need be none."""
+    parts = Path(store.removeprefix(f"{making['results']}/")).parts
+    image = next(part.partition(".")[0] for part in parts if part.endswith(".zarr"))
+    content = _content(Path(making["output"]))
+    return KEY in content.get("images", {}).get(image, content)
+
+
+def _content(receipt: Path) -> dict[str, Any]:
+    """Of a small JSON file, nothing where it is none."""
+    try:
+        content = json.loads(receipt.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def is_readable(receipt: str | Path) -> bool:
+    """Whether an image was prepared, and no place of it was unreadable."""
+    try:
+        return bool(json.loads(Path(receipt).read_text())["unreadable"] == [])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _without(values: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, str]:

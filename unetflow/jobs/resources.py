@@ -21,6 +21,7 @@ FLOAT_BYTES = 4
 PIECE_PX = 256  # as `unetflow.refine.refinement`
 SHARE_OF_TILES = 0.78  # of a job's memory: a little less than they may take
 SHARD_PX = 1024  # as `unetflow.store.shards`, which takes half a second to load
+IN_MEMORY_PX = 1024  # as `unetflow.evaluate.image_scores`
 # of NVIDIA, AMD, and either under WSL
 GPU_FILES = ("dev/nvidia[0-9]*", "proc/driver/nvidia/gpus/*", "dev/kfd", "dev/dxg")
 
@@ -31,6 +32,7 @@ class _Sizes(TypedDict, total=False):
     shape: list[int]
     levels: "list[_Sizes]"
     images: "dict[str, _Sizes]"
+    failed: bool
 
 
 def growing(
@@ -139,6 +141,12 @@ def has_gpu(root: Path = Path("/")) -> bool:
     return sys.platform == "darwin" or any(any(root.glob(name)) for name in GPU_FILES)
 
 
+def are_in_memory(receipts: Iterable[str | Path]) -> bool:
+    """Whether images are there, and so small that their membranes are scored whole."""
+    shapes = [shapes_of(receipt) for receipt in receipts]
+    return all(of and max(of[0][-2:]) <= IN_MEMORY_PX for of in shapes)
+
+
 def pixels_of(receipt: str | Path) -> int:
     """Of all images that a receipt tells of; 0 where there is none yet."""
     return sum(math.prod(shape[-2:]) for shape in shapes_of(receipt))
@@ -155,6 +163,7 @@ def shapes_of(receipt: str | Path) -> list[list[int]]:
 
 def _shapes(content: _Sizes) -> list[list[int]]:
     if "images" in content:
-        return [shape for each in content["images"].values() for shape in _shapes(each)]
+        there = (each for each in content["images"].values() if "failed" not in each)
+        return [shape for each in there for shape in _shapes(each)]
     shape = content["levels"][0]["shape"] if "levels" in content else content["shape"]
     return [[int(size) for size in shape]]

@@ -129,6 +129,8 @@ def _checked(config: Mapping[str, object], schemas: Path) -> tuple[Config, list[
     given = copy.deepcopy(dict(config))
     notes, problems = rename_old_keys(given)
     _raise_if(problems)
+    if isinstance(retry := given.get("retry"), str):  # as --config hands it on
+        given["retry"] = {"true": True, "false": False}.get(retry.lower(), retry)
     complete = with_defaults(given, schema)
     _raise_if([*no_numbers("config", complete)])  # which the schema's limits let pass
     _raise_if([in_words("config", error) for error in schema_errors(complete, schema)])

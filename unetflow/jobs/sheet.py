@@ -50,7 +50,10 @@ class Table(NamedTuple):
 
 
 def read_sheet(sheet: Path, schema: Schema, data_dir: str) -> tuple[dict[str, Image], list[str]]:
-    """The images of a sheet by name, `{data}` in their paths replaced, and the problems found."""
+    """The images of a sheet by name, `{data}` in their paths replaced, and the problems found.
+
+    In the order of their names: that of the rows changes nothing.
+    """
     try:
         table = read_table(sheet, schema["required"])
     except ConfigError as error:
@@ -73,7 +76,7 @@ def read_sheet(sheet: Path, schema: Schema, data_dir: str) -> tuple[dict[str, Im
     problems = [f"{sheet} {_of_lines(lines)}: {problem}" for problem, lines in lines_of.items()]
     if unknown:  # what its cells would say is missing, and is no problem of its own
         return {}, [f"{sheet}: {each}" for each in unknown] + problems
-    return images, problems
+    return dict(sorted(images.items())), problems
 
 
 def read_table(sheet: Path, required: Sequence[str]) -> Table:

@@ -17,6 +17,7 @@ RULES = (
     *("draw_demo", "prepare_image", "prepare_truth", "integrity", "weights", "statistics", "train"),
     *("predict", "predict_begin", "predict_part", "refine", "calibrate", "instances"),
     *("segmented", "evaluate", "evaluate_stack", "collect", "pictures", "report"),
+    *("outcome", "verdict"),
     *("export_geojson", "export_labels", "export_overlay", "export_stack"),
 )
 WORD = r"[A-Za-z0-9][A-Za-z0-9_-]*"  # of an experiment, a weighting, a bundle
@@ -40,6 +41,7 @@ FILES = [
         r"evaluation/(metrics|summary|stacks)(\.csv|\.run\.json)",
         rf"exports/{RUN}/{NAMED}\.(geojson\.gz|labels\.tif|overlay\.ome\.tif|stack\.tif)",
         r"report/(index\.html|headline\.txt)",
+        r"outcome(\.jobs)?\.tsv|verdict\.txt",
         r"(integrity|segmented)(\.csv|\.run\.json)|\.sources\.json",
         rf"logs/{RULE}(/.+)?(\.log|\.failed\.json)",
         rf"benchmarks/{RULE}(/.+)?\.tsv",

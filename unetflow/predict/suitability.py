@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unetflow.errors import ModelError
+from unetflow.errors import UnsuitableError
 from unetflow.images.asked import SHEET, Door
 from unetflow.images.units import shown
 from unetflow.networks.model_file import ModelDescription
@@ -28,7 +28,7 @@ def check_image(
     check_channels(description, channels, image, door=door)
     trained = description.get("mpp")
     if trained and mpp and abs(mpp / trained - 1) > TOLERANCE:
-        raise ModelError(
+        raise UnsuitableError(
             f"{image}: has {shown(mpp)}, but the model was trained at {shown(trained)}. Leave "
             f"{door('level')} out"
             + (f" and set the dataset's mpp to {trained:.4g}" if door is SHEET else "")
@@ -41,7 +41,7 @@ def check_channels(
 ) -> None:
     """Refuse an image with other channels than the model was trained on."""
     if channels != description["channels"]:
-        raise ModelError(
+        raise UnsuitableError(
             f"{image}: has {channels} channels, but the model was trained on "
             f"{description['channels']}. Choose that many by {door('channels')}, such as "
             f"{' '.join(map(str, range(description['channels'])))}."

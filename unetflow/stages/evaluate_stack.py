@@ -9,7 +9,7 @@ import pandas as pd
 from unetflow.evaluate.choosing import chosen_thresholds
 from unetflow.evaluate.image_scores import Truth
 from unetflow.evaluate.stack_scores import STACK_SCORES, StackScore
-from unetflow.evaluate.tables import STACK_COLUMNS, as_csv
+from unetflow.evaluate.tables import STACK_COLUMNS, as_csv, join_tables
 from unetflow.labels.dataset import Dataset
 from unetflow.metrics import CHALLENGE_THRESHOLDS, best_of_thresholds, scores_by_threshold
 from unetflow.provenance.receipts import read_receipt
@@ -37,11 +37,14 @@ def evaluate_stack(
 
     Beside each, the best of the challenge's 11 thresholds, stands the value at the threshold that
     the validation images chose for this score (none without validation images). Slices may differ
-    in size; one at a time is in memory. `stored` are all stores that are read, with the receipts
-    that tell of them, `facts` are the first three of `STACK_COLUMNS`; `foreground` is
-    the array that is scored.
+    in size; one at a time is in memory. Without any the table has no rows. `stored` are all stores
+    that are read, with the receipts that tell of them, `facts` are the first three of
+    `STACK_COLUMNS`; `foreground` is the array that is scored.
     """
     record = RunRecord(table)
+    if not images:  # all slices failed
+        join_tables([], table, STACK_COLUMNS)
+        return
     chosen = chosen_thresholds(read_receipt(calibration, Calibration)["thresholds"])
     every = sorted({*CHALLENGE_THRESHOLDS, *chosen.values()})
     with unchanged(*stored), dask.config.set(num_workers=threads):

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from unetflow.errors import SlideError
+from unetflow.errors import ReplacedError, SlideError
 from unetflow.images.ground import Coarse, Ground
 from unetflow.images.ingest import Copying
 from unetflow.images.intensities import Moments
@@ -89,7 +89,7 @@ def prepare_image(
     if has_changed(raw, content):
         for array in arrays:
             clear(array.path)
-        raise SlideError(replaced(path))
+        raise ReplacedError(replaced(path))
     for finer, coarser in itertools.pairwise(arrays[1:]):
         halve(finer, coarser, halved, threads)
     kept = ground.tissue if ground else tissue and find_tissue(tissue, _coarse(arrays), source)

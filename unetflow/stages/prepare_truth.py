@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from unetflow.engine.each import for_each
-from unetflow.errors import LabelsError
+from unetflow.errors import LabelsError, ReplacedError
 from unetflow.images.polygons import holds_polygons, read_polygons
 from unetflow.images.slide import Slide
 from unetflow.images.sources import RawFile, chosen_of, content_of, has_changed, replaced
@@ -79,7 +79,7 @@ def prepare_truth(
     if has_changed(raw, source):
         for array in itertools.chain(*arrays.values()):
             clear(array.path)
-        raise LabelsError(replaced(raw["path"]))
+        raise ReplacedError(replaced(raw["path"]))
     for finer, coarser in itertools.chain(*(itertools.pairwise(a) for a in arrays.values())):
         halve(finer, coarser, every_second)
     pixels = Stored(store, image_receipt, ["0", *([TISSUE] if image["tissue"] else [])])

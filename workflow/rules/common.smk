@@ -16,8 +16,9 @@ from unetflow.errors import UnetflowError
 from unetflow.images.sources import split_dataset
 from unetflow.instances.separation import labelling_of
 from unetflow.jobs.failures import farewell, forget_failures
-from unetflow.jobs.makings import Makings, making_of
+from unetflow.jobs.makings import Makings, has_failed, is_readable, making_of
 from unetflow.jobs.resources import (
+    are_in_memory,
     for_shards,
     gpus,
     growing,
@@ -32,6 +33,7 @@ from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.jobs.stopping import stop_at_signals
 from unetflow.jobs.suitability import check_images
 from unetflow.provenance.code_digest import code_digest
+from unetflow.provenance.failed import first_failure
 from unetflow.tiles.regions import squares
 
 BASE = Path(str(workflow.current_basedir)).parents[1]
@@ -52,6 +54,7 @@ except UnetflowError as error:
 
 LOGS = Path(RESULTS) / "logs"
 MAKINGS = Makings(RESULTS, SOURCES)
+RETRY = SETTINGS.config["retry"]
 LABELLING = labelling_of(SETTINGS.config["instances"])
 REFINE = SETTINGS.config["refine"]
 # What thresholds, instances and scores are of: an array, and the folder of its receipts
@@ -91,19 +94,27 @@ def code(rule, *others):
 # What made each output: `unetflow.jobs.makings`. Params are named once, by `made_by`
 
 MAKING_OF = {}
+HARMLESS_OF = {}
 
 
-def made_by(job, /, *, sources=None, stores=None, **params):
+def made_by(job, /, *, sources=None, stores=None, harmless=None, without_effect=None, **params):
     """The params of a job, and `making`, which has all of them by name for its record.
 
     `sources` and `stores` are functions of wildcards: the raw files that a job reads, and the
-    stores that its receipts speak of.
+    stores that its receipts speak of. `harmless` has by name functions of wildcards: whether
+    another value of that param changes nothing of what is there. `without_effect` are params that
+    never do, and are in no record. Snakemake itself compares `values` alone, which says where no
+    file lies.
     """
 
     def value(param, wildcards):
         if callable(param):
             return param(wildcards)
         return apply_wildcards(param, wildcards) if isinstance(param, str) else param
+
+    def of_job(param):
+        # what asks for the output is no reason to run again
+        return lambda wildcards, output: value(param, wildcards)
 
     known = {}
 
@@ -124,8 +135,13 @@ def made_by(job, /, *, sources=None, stores=None, **params):
             stores=stores(wildcards) if stores else [],
         )
 
-    MAKING_OF[job] = making
-    return {**params, "making": making}
+    def values(wildcards):
+        made = making(wildcards)["values"]
+        return {name: of for name, of in made.items() if name not in HARMLESS_OF[job]}
+
+    MAKING_OF[job], HARMLESS_OF[job] = making, harmless or {}
+    given = params | (without_effect or {}) | {"making": making}
+    return {name: of_job(param) for name, param in given.items()} | {"values": values}
 
 
 def unlike(job):
@@ -134,7 +150,8 @@ def unlike(job):
     def none(wildcards):
         if workflow.is_main_process:
             making = MAKING_OF[job](wildcards)
-            if MAKINGS.differs(making):
+            harmless = {name: partial(of, wildcards) for name, of in HARMLESS_OF[job].items()}
+            if MAKINGS.differs(making, harmless) or (RETRY and has_failed(making["output"])):
                 workflow.dag.forcefiles.add(making["output"])
         return []
 
@@ -346,6 +363,29 @@ def peaks_of_truths(wildcards):
         yield SOURCES.peak_bytes(image.truth, image.chosen)
 
 
+def all_readable(wildcards):
+    """Whether no place of the prepared images is unreadable: the limit does not matter then."""
+    receipts = paths("images/{receipt}.json", SETTINGS.bundles[wildcards.bundle])
+    return all(is_readable(receipt) for receipt in receipts)
+
+
+def truths_in_memory(wildcards):
+    """Whether membranes of all images of the bundle are scored whole, or none: no regions count."""
+    return no_regions(wildcards, [each.image for each in each_of(wildcards)])
+
+
+def judged_in_memory(wildcards):
+    """The same of the images that thresholds are chosen on."""
+    pairs = SETTINGS.judged(wildcards.experiment, wildcards.fold)
+    return no_regions(wildcards, [image for image, _ in pairs])
+
+
+def no_regions(wildcards, images):
+    """Whether these images are not scored by regions."""
+    truths = paths("truth/{receipt}.json", images)
+    return dataset("truth")(wildcards) == "classes" or are_in_memory(truths)
+
+
 def tissue_mask(wildcards):
     """The image's mask of tissue as input, if it has one."""
     return raw_file("tissue")(wildcards) if SETTINGS.images[wildcards.image].tissue else None
@@ -458,8 +498,9 @@ def predict_params(share, receipt):
             store="predictions/{experiment}/fold{fold}/{image}.ome.zarr",
             receipt=f"predictions/{{experiment}}/fold{{fold}}/{receipt}",
         ),
+        "models": models,
         "predict": PREDICT,
-        "require_gpu": SETTINGS.config["require_gpu"],
+        "without_effect": {"require_gpu": SETTINGS.config["require_gpu"]},
         "share": share,
         "code": network_code("predict"),
     }

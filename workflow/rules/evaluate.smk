@@ -35,6 +35,7 @@ rule evaluate:
             classes=dataset("classes"),
             thresholds=SETTINGS.config["evaluate"]["thresholds"],
             regions_px=SETTINGS.config["evaluate"]["regions_px"],
+            harmless={"regions_px": truths_in_memory},
             labelling=LABELLING,
             foreground=FOREGROUND,
             code=code("evaluate"),

@@ -67,6 +67,11 @@ def models(wildcards):
     return [f"{RESULTS}/models/{name}/fold{each}/model.safetensors" for each in folds]
 
 
+def model_receipts(wildcards):
+    """Their receipts, which name the digests: the time of a large file does not count."""
+    return [path.replace("model.safetensors", "model.json") for path in models(wildcards)]
+
+
 def shares_of_bundle(wildcards):
     """Receipts of the parts that images are predicted in, none where one job does them."""
     parts = parts_of(wildcards)
@@ -103,8 +108,14 @@ def training_receipts(wildcards):
 
 
 def pretrained(wildcards):
-    """The model file that the experiment starts from, if it names one."""
-    return experiment("pretrained")(wildcards) or []
+    """The model file that the experiment starts from, if it names one.
+
+    Its time does not count. Of one that this config trains it is the receipt.
+    """
+    path = experiment("pretrained")(wildcards)
+    if path and path.startswith(f"{RESULTS}/models/"):
+        return path.replace("model.safetensors", "model.json")
+    return ancient(path) if path else []
 
 
 def slices_of(pattern, roles=("test",)):
@@ -115,6 +126,16 @@ def slices_of(pattern, roles=("test",)):
         return paths(pattern, stacks[wildcards.stack], **run_of(wildcards))
 
     return slices
+
+
+def none_failed(*roles):
+    """Function of wildcards: whether no image or truth of these roles in the fold failed."""
+
+    def none(wildcards):
+        of = images_of("images/{receipt}.json", *roles), images_of("truth/{receipt}.json", *roles)
+        return first_failure(chain.from_iterable(each(wildcards) for each in of)) is None
+
+    return none
 
 
 # Everything that is run, for the aggregates
@@ -202,6 +223,47 @@ def facts_of_segmented(wildcards):
         {"experiment": name, "fold": fold, "image": image}
         | {key: paths(of, [image], experiment=name, fold=fold)[0] for key, of in patterns.items()}
         for name, fold, image in only_segmented()
+    ]
+
+
+def stages_of(name, fold, *, segmented):
+    """Jobs of an image in a run, and the folders of their receipts; not all are segmented."""
+    folder = f"predictions/{name}/fold{fold}"
+    rules = {"predict": "foreground"}
+    if FOREGROUND == "refined":
+        rules["refine"] = "refined"
+    if segmented:
+        rules["instances"] = "instances"
+    return [(f"{rule}/{name}/{fold}", f"{folder}/{of}") for rule, of in rules.items()]
+
+
+def makers_of_images(wildcards):
+    """Of each image of the sheet what its jobs leave: `unetflow.stages.outcome.Made`."""
+    made = {name: [("prepare_image", "images")] for name in SETTINGS.images}
+    for image in SETTINGS.images.values():
+        if image.truth:
+            made[image.name].append(("prepare_truth", "truth"))
+    for name, fold, image in images_of_runs("validation"):
+        made[image] += stages_of(name, fold, segmented=False)
+    for name, fold, image in images_of_runs("test", "predict"):
+        made[image] += stages_of(name, fold, segmented=True)
+    return [
+        {
+            "image": image.name,
+            "dataset": image.dataset,
+            "split": image.split,
+            "receipts": [
+                path
+                for _, folder in made[image.name]
+                for path in paths(f"{folder}/{{receipt}}.json", [image.name])
+            ],
+            "makings": [
+                path
+                for job, _ in made[image.name]
+                for path in paths(f".made/{job}/{{bundle}}.json", [image.name])
+            ],
+        }
+        for image in SETTINGS.images.values()
     ]
 
 

@@ -4,7 +4,7 @@
 rule predict:
     input:
         images="<results>/images/{bundle}.json",
-        models=models,
+        models=model_receipts,
         shares=shares_of_bundle,
         unlike=unlike("predict"),
     output:
@@ -36,7 +36,7 @@ rule predict:
 use rule predict as predict_begin with:
     input:
         images="<results>/images/{bundle}.json",
-        models=models,
+        models=model_receipts,
         unlike=unlike("predict_begin"),
     output:
         receipt="<results>/predictions/{experiment}/fold{fold}/parts/{bundle}.begun.json",
@@ -58,7 +58,7 @@ use rule predict as predict_begin with:
 use rule predict as predict_part with:
     input:
         images="<results>/images/{bundle}.json",
-        models=models,
+        models=model_receipts,
         begun="<results>/predictions/{experiment}/fold{fold}/parts/{bundle}.begun.json",
         unlike=unlike("predict_part"),
     output:
@@ -107,6 +107,7 @@ rule calibrate:
             classes=dataset("classes"),
             thresholds=SETTINGS.config["calibrate"]["thresholds"],
             regions_px=SETTINGS.config["evaluate"]["regions_px"],
+            harmless={"regions_px": judged_in_memory},
             labelling=LABELLING,
             foreground=FOREGROUND,
             code=code("calibrate"),

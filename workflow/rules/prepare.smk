@@ -59,6 +59,7 @@ rule prepare_image:
             sources=raw_sources("images/{receipt}.json", "path", "tissue"),
             stores=stores_of("images/{image}.ome.zarr/0"),
             max_unreadable=SETTINGS.config["prepare"]["max_unreadable"],
+            harmless={"max_unreadable": all_readable},
             code=code("prepare_image"),
         ),
     script:

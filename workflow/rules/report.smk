@@ -4,6 +4,7 @@
 rule report:
     input:
         integrity="<results>/integrity.csv",
+        outcome="<results>/outcome.tsv",
         table="<results>/evaluation/metrics.csv",
         stacks="<results>/evaluation/stacks.csv",
         histories=run_paths("models/{experiment}/fold{fold}/training.csv"),

@@ -2,10 +2,11 @@
 
 
 def config_of_report():
-    """The whole config; the report's title is the name of its file where it has none."""
+    """The config but `retry`; the report's title is the name of its file where it has none."""
     of = SETTINGS.config["report"]
     name = "unetflow demo" if "demo" in SETTINGS.config else Path(workflow.configfiles[-1]).stem
-    return {**SETTINGS.config, "report": {**of, "title": of["title"] or name}}
+    whole = {key: value for key, value in SETTINGS.config.items() if key != "retry"}
+    return {**whole, "report": {**of, "title": of["title"] or name}}
 
 
 def files_of_runs(wildcards):

@@ -39,10 +39,14 @@ rule train:
             kind=dataset("truth"),
             classes=dataset("classes"),
             mpp=dataset("mpp"),
-            checkpoint_s=SETTINGS.config["train"]["checkpoint_s"],
-            processes=SETTINGS.config["train"]["gpus"],
-            require_gpu=SETTINGS.config["require_gpu"],
+            on_failed=SETTINGS.config["prepare"]["on_failed_training_image"],
+            harmless={"on_failed": none_failed("train", "validation")},
             code=network_code("train"),
+            without_effect={
+                "checkpoint_s": SETTINGS.config["train"]["checkpoint_s"],
+                "processes": SETTINGS.config["train"]["gpus"],
+                "require_gpu": SETTINGS.config["require_gpu"],
+            },
         ),
     script:
         "../../scripts/train.py"

@@ -59,6 +59,8 @@ rule statistics:
             classes=dataset("classes"),
             percentiles=dataset("percentiles"),
             scale=scale,
+            on_failed=SETTINGS.config["prepare"]["on_failed_training_image"],
+            harmless={"on_failed": none_failed("train")},
             code=code("statistics"),
         ),
     script:
