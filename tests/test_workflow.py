@@ -81,9 +81,25 @@ def test_a_second_run_has_nothing_to_do(finished: Project) -> None:
     assert "Nothing to be done" in finished.snakemake().text
 
 
-def test_a_touched_raw_image_reruns_nothing(finished: Project) -> None:
+def test_touched_files_and_the_order_of_the_rows_rerun_nothing(finished: Project) -> None:
     (finished.demo_data / "train_00.tif").touch()
-    assert finished.snakemake("-n").planned() == {}
+    (finished.results / "models/unet/fold0/model.safetensors").touch()
+    sheet = finished.folder / "config" / "images.tsv"
+    header, *rows = sheet.read_text().splitlines(True)
+    with changed(sheet, header + "".join(reversed(rows))):
+        assert finished.snakemake("-n").planned() == {}
+
+
+def test_keys_without_effect_on_content_write_the_report_alone(finished: Project) -> None:
+    config = finished.config()
+    config |= {"require_gpu": True, "retry": True}
+    config["train"] = {"gpus": 2, "checkpoint_s": 9}
+    config["prepare"]["max_unreadable"] = 0.5
+    config["evaluate"]["regions_px"] = 512  # of images that are small
+    config["prepare"]["on_failed_training_image"] = "leave_out"
+    with changed(finished.config_path, yaml.safe_dump(config)):
+        jobs = finished.snakemake("-n").planned()
+    assert jobs == {"outcome": 1, "report": 1, "verdict": 1}
 
 
 def test_a_fresh_clone_and_a_comment_rerun_nothing(finished: Project) -> None:
@@ -98,7 +114,7 @@ def test_other_thresholds_rerun_evaluation_and_report_only(finished: Project) ->
     config["evaluate"]["thresholds"] = [0.4]
     with changed(finished.config_path, yaml.safe_dump(config)):
         jobs = finished.snakemake("-n").planned()
-    assert jobs == {"evaluate": 2, "collect": 1, "report": 1}
+    assert jobs == {"evaluate": 2, "collect": 1, "outcome": 1, "report": 1, "verdict": 1}
 
 
 def test_an_edit_in_a_metrics_module_reruns_no_training_and_no_inference(
@@ -111,6 +127,7 @@ def test_an_edit_in_a_metrics_module_reruns_no_training_and_no_inference(
         jobs = finished.snakemake("-n").planned()
     # Instances follow the calibration; with equal thresholds their job ends at once.
     after = {"calibrate", "instances", "segmented", "evaluate", "collect", "pictures", "report"}
+    after |= {"outcome", "verdict"}
     assert set(jobs) == after | {"export_geojson", "export_labels", "export_overlay"}
 
 

@@ -79,7 +79,7 @@ def test_two_bad_images_of_ten_cost_two_results(tmp_path: Path, images_per_job: 
 
     data = project.folder / "raw"
     (data / "cut_off.whole").replace(data / "cut_off.tif")
-    own = {"prepare_image": 1, "predict": 1, "instances": 1}
+    own = {"prepare_image": 1, "predict": 1, "instances": 1, "pictures": 1}
     exported = 1 if images_per_job == 1 else len(BAD) + 4  # of all images of its bundles
     planned = project.snakemake("-n", *of_case).planned()
     assert {rule: count for rule, count in planned.items() if rule != "export_labels"} == (

@@ -15,6 +15,7 @@ from pipeline import Project, changed
 pytestmark = pytest.mark.more
 
 AFTER_TRAINING = {"predict", "calibrate", "instances", "segmented", "evaluate", "collect", "report"}
+AFTER_TRAINING |= {"outcome", "pictures", "verdict"}
 AFTER_TRAINING |= {"pictures"}
 EXPORTS = {"export_geojson", "export_labels", "export_overlay"}
 

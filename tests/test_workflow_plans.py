@@ -113,7 +113,7 @@ def test_another_image_to_be_segmented_trains_nothing_and_hides_no_other_change(
         jobs = finished.snakemake("-n").planned()
     own = {"prepare_image": 1, "predict": 1, "instances": 1, "pictures": 1}
     own |= {"export_geojson": 1, "export_labels": 1, "export_overlay": 1}
-    tables = {"integrity": 1, "segmented": 1, "report": 1}
+    tables = {"integrity": 1, "segmented": 1, "outcome": 1, "report": 1, "verdict": 1}
     assert jobs == own | tables | {"evaluate": 2, "collect": 1}
 
 
