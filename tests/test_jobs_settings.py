@@ -76,6 +76,13 @@ def test_keys_of_a_truth_go_together(
         read(config)
 
 
+def test_colours_are_varied_of_linear_intensities_alone(config: dict[str, Any]) -> None:
+    config["datasets"]["cells"]["intensity"] = "log"
+    config["experiments"]["unet"]["recipe"] = {"tile_px": 300, "augmentation": {"hue": 0.1}}
+    with pytest.raises(ConfigError, match=r"augmentation: hue is of colours, which intensity: log"):
+        read(config)
+
+
 def test_defaults_are_filled_in_and_paths_resolved(config: dict[str, Any]) -> None:
     settings = read(config)
     assert settings.config["predict"]["write_px"] is None

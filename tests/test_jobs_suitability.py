@@ -32,7 +32,10 @@ def write(name: str, channels: int = 1, mpp: float | None = 0.5) -> None:
 
 
 def check(
-    *rows: dict[str, str], mpp: float | None = None, pretrained: str | None = None
+    *rows: dict[str, str],
+    mpp: float | None = None,
+    pretrained: str | None = None,
+    recipe: dict[str, Any] | None = None,
 ) -> list[str]:
     """Check a sheet with three images of one channel and 0.5 um/px to learn from, and `rows`."""
     tifffile.imwrite("t.tif", np.zeros((64, 64), np.uint8))
@@ -48,7 +51,7 @@ def check(
     experiment = {
         "dataset": "cells",
         "network": network,
-        "recipe": {"tile_px": 300},
+        "recipe": {"tile_px": 300, **(recipe or {})},
         "pretrained": pretrained,
     }
     config = {
@@ -188,3 +191,10 @@ def test_no_file_is_opened_again_until_it_or_its_row_changes(
 
 def test_what_is_not_looked_at_closely_would_suit() -> None:
     assert NEAR <= TOLERANCE
+
+
+def test_colours_are_varied_of_red_green_and_blue_alone() -> None:
+    with pytest.raises(
+        ConfigError, match=r"experiments.one.*: stain, hue varies red, green and blue, .* have 1 ch"
+    ):
+        check(recipe={"augmentation": {"stain": 0.1, "hue": 0.02}})

@@ -202,6 +202,7 @@ def _experiment_problems(settings: "Settings", name: str, *, whole: bool) -> lis
     if not problems and whole:
         problems += _training_problems(settings, name, where)
     geometry = networks.geometry_of(**experiment["network"])
+    problems += _colour_problems(settings, name, where)
     try:
         tile_px = settings.recipe(name).tile_px
         for axis in range(len(geometry.axes)):
@@ -221,6 +222,21 @@ def _experiment_problems(settings: "Settings", name: str, *, whole: bool) -> lis
             f"a shard holds whole tiles: set it to {math.lcm(512, write_px)}, or write_px to 512"
         )
     return problems
+
+
+def _colour_problems(settings: "Settings", name: str, where: str) -> list[str]:
+    """Colours that are to be varied where a network sees no linear red, green and blue."""
+    try:
+        varied = settings.recipe(name).augmentation.of_colour
+    except ConfigError:  # which is told of the tile
+        return []
+    dataset = settings.config["datasets"].get(settings.config["experiments"][name]["dataset"])
+    if not varied or dataset is None or dataset["intensity"] == "linear":
+        return []
+    return [
+        f"{where}.recipe.augmentation: {', '.join(varied)} is of colours, which intensity: "
+        f"{dataset['intensity']} of the dataset takes away; take one of them out"
+    ]
 
 
 def _training_problems(settings: "Settings", name: str, where: str) -> list[str]:

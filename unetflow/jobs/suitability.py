@@ -55,8 +55,25 @@ def check_images(settings: Settings, sources: Sources) -> list[str]:
             + "\nIn the sheet's channels column `0` takes the first, `0 1 2` red, green and blue. "
             "Or take these images out of the sheet, or into a dataset of their own."
         )
+    _check_colours(settings, channels)
     _check_pretrained(settings, channels)
     return [f"will not be prepared: {each}" for each in in_groups(unreadable)]
+
+
+def _check_colours(settings: Settings, channels: Mapping[str, int]) -> None:
+    """Raise ConfigError where colours are to be varied of images that are not RGB."""
+    problems = []
+    for name, experiment in settings.config["experiments"].items():
+        varied = settings.recipe(name).augmentation.of_colour
+        count = channels.get(experiment["dataset"], 3)
+        if varied and count != 3:
+            problems.append(
+                f"\n  - config: experiments.{name}.recipe.augmentation: {', '.join(varied)} varies "
+                f"red, green and blue, but the images have {count} channels; take it "
+                "out, or choose the three in the sheet's channels column"
+            )
+    if problems:
+        raise ConfigError("colours cannot be varied:" + "".join(problems))
 
 
 def _check_pretrained(settings: Settings, channels: Mapping[str, int]) -> None:

@@ -5,6 +5,7 @@ undisturbed run would have drawn. Images are held in memory where they fit, else
 patch; the patches are the same. Shape suffixes: B batch, C channels, H W of a patch, Y X.
 """
 
+import dataclasses
 import hashlib
 import logging
 import time
@@ -19,12 +20,14 @@ import torch
 from torch import Tensor
 
 from unetflow.engine.memory import available_bytes
+from unetflow.errors import ModelError
 from unetflow.labels.annotation import Annotation
 from unetflow.store.pixels import ImageLike, Normalised
 from unetflow.store.shards import read_array
 from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.regions import Region
 from unetflow.train.augment import draw_coordinates, mirrored, sample, vary_gray
+from unetflow.train.colour import Colours, vary_colour
 from unetflow.train.recipes import Augmentation
 
 log = logging.getLogger(__name__)
@@ -44,6 +47,7 @@ class TrainingImage:
     image_CYX: ImageLike  # float32, normalised
     labels: Callable[[Region], Labels]  # class: 0 background, 1 to K; weight: 0 on ignored pixels
     objects_N2: np.ndarray  # (row, column) [px] of places in objects, for patches centred on them
+    colours: Colours | None = None  # of red, green and blue
 
     @property
     def shape_YX(self) -> tuple[int, int]:
@@ -54,8 +58,10 @@ class TrainingImage:
         everywhere = tuple(slice(0, n) for n in self.shape_YX)
         image_CYX = np.asarray(self.image_CYX[(slice(None), *everywhere)])
         target_YX, weight_YX = self.labels(everywhere)
-        return TrainingImage(
-            image_CYX, lambda region: (target_YX[region], weight_YX[region]), self.objects_N2
+        return dataclasses.replace(
+            self,
+            image_CYX=image_CYX,
+            labels=lambda region: (target_YX[region], weight_YX[region]),
         )
 
 
@@ -102,8 +108,13 @@ def open_image(
         weight_HW[np.asarray(truth.ignore[region]) != 0] = 0
         return target_HW, weight_HW
 
-    pixels_CYX = Normalised(read_array(image, "0"), statistics["intensity"])
-    return TrainingImage(pixels_CYX, labels, truth.places_of_objects(COARSE_PX))
+    stored = read_array(image, "0")
+    return TrainingImage(
+        Normalised(stored, statistics["intensity"]),
+        labels,
+        truth.places_of_objects(COARSE_PX),
+        Colours.of(statistics["intensity"], stored.dtype),
+    )
 
 
 def hold(images: Sequence[TrainingImage], processes: int = 1) -> list[TrainingImage]:
@@ -171,6 +182,13 @@ def draw_patch(
     region, inner_2HW = _within(inner_2HW, chosen.shape_YX)
     target_HW, weight_HW = chosen.labels(region)
     target, weight = _labels_at(inner_2HW, target_HW, weight_HW)
+    if varied := augmentation.of_colour:
+        if chosen.colours is None:
+            raise ModelError(
+                f"recipe.augmentation: {', '.join(varied)} is of colours, but an image is not of "
+                "three channels that are read as they are (intensity: linear). Take it out."
+            )
+        image_CHW = vary_colour(image_CHW, chosen.colours, augmentation, random)
     return vary_gray(image_CHW, augmentation, random), target, weight
 
 

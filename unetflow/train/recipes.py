@@ -23,6 +23,14 @@ class Augmentation:
     blur_px: float = 0.0  # largest deviation of a Gaussian, evenly between 0 and this
     noise: float = 0.0  # deviation of Gaussian noise, in deviations of the image
     foreground: float = 0.0  # share of the patches that are centred on an object
+    stain: float = 0.0  # of RGB: amounts of stain times 1 +- this, and +- this, evenly
+    hue: float = 0.0  # of RGB: largest turn of the colours, evenly to both sides; 1 is once around
+    saturation: float = 0.0  # of RGB: deviation of the factor's logarithm
+
+    @property
+    def of_colour(self) -> list[str]:
+        """What is varied and needs red, green and blue."""
+        return [name for name in ("stain", "hue", "saturation") if getattr(self, name) > 0]
 
 
 @dataclass(frozen=True, slots=True)
