@@ -1,15 +1,12 @@
 """The page of all that was run: its numbers, its pictures, and nothing that was left over."""
 
 import ast
-import json
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -35,7 +32,6 @@ from unetflow.report.run_results import open_run
 from unetflow.report.score_lines import vanishing
 from unetflow.stages.report import write_report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CONFIG: Config = {
     "experiments": {"net": {"dataset": "cells", "recipe": {"preset": "default"}}},
     "report": {"title": "Cells & walls", "overlays": 2},
@@ -448,97 +444,3 @@ def texts_in(path: Path) -> list[str]:
     """Constants of a module that are text; of f-strings the parts between the fields."""
     constants = [of for of in ast.walk(ast.parse(path.read_text())) if isinstance(of, ast.Constant)]
     return [constant.value for constant in constants if isinstance(constant.value, str)]
-
-
-# In a real browser
-
-INSPECT = """<iframe width="390" height="800" src="{page}"></iframe><script>
-const refused = [];
-onload = () => {{
-  const page = document.querySelector("iframe").contentDocument;
-  document.body.textContent = JSON.stringify({{
-    images: [...page.images].map(image => [image.naturalWidth, image.naturalHeight]),
-    plots: [...page.querySelectorAll("svg.plot")].map(svg => svg.getBoundingClientRect().width),
-    bars: [...page.querySelectorAll(".bar")].map(bar => bar.getBoundingClientRect().width),
-    overflow_px: page.documentElement.scrollWidth - page.documentElement.clientWidth,
-    loaded: page.defaultView.performance.getEntriesByType("resource").map(entry => entry.name),
-  }});
-}};
-</script>"""
-
-
-class Found(TypedDict):
-    """What a browser says of a page."""
-
-    images: list[list[int]]  # natural width and height [px]
-    plots: list[float]  # widths [px], as the next
-    bars: list[float]
-    overflow_px: int
-    loaded: list[str]
-    complaints: list[str]
-    requests: list[str]
-
-
-def browse(page: Path, folder: Path) -> Found:
-    """What a phone-sized headless Chromium finds in a page, its requests and complaints."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium on PATH: the report is not opened in a real browser")
-    inspect, log = folder / "inspect.html", folder / "net.json"
-    inspect.write_text(INSPECT.format(page=page.as_uri()))
-    flags = (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--allow-file-access-from-files",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-        f"--user-data-dir={folder / 'profile'}",
-        f"--log-net-log={log}",
-        "--enable-logging=stderr",
-        "--dump-dom",
-    )
-    done = subprocess.run(
-        [CHROMIUM, *flags, inspect.as_uri()], capture_output=True, text=True, timeout=120
-    )
-    match = re.search(r"<body>(.*)</body>", done.stdout, re.DOTALL)
-    assert match, done.stderr
-    found: Found = json.loads(unescape(match[1]))
-    found["complaints"] = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    # what the browser asks for itself (its clock, its updates) has no page as initiator
-    found["requests"] = [
-        event["params"]["url"]
-        for event in json.loads(log.read_text())["events"]
-        if event.get("params", {}).get("initiator", "not an origin") != "not an origin"
-    ]
-    return found
-
-
-@pytest.mark.more
-def test_a_browser_shows_all_figures_and_asks_for_nothing(
-    results: Path, page: str, tmp_path: Path
-) -> None:
-    found = browse(results / "report/index.html", tmp_path)
-    assert found["images"] == [[60, 60]] * 8 + [[32, 32]] * 4 + [[50, 40]] * 4
-    assert len(found["plots"]) == page.count("<svg") > 4
-    assert min(found["plots"]) > 300  # readable on a phone of 390 px
-    assert min(found["bars"]) > 5
-    assert found["overflow_px"] == 0
-    assert found["loaded"] == found["requests"] == found["complaints"] == []
-    assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?(?:https?:)?//""", page)
-    assert "<script" not in page
-
-
-@pytest.mark.more
-def test_the_browser_test_sees_a_request_and_a_refusal(tmp_path: Path) -> None:
-    outside = tmp_path / "outside.html"
-    outside.write_text('<img src="http://example.invalid/a.png">')
-    assert browse(outside, tmp_path)["requests"] == ["http://example.invalid/a.png"]
-    policy = "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'\">"
-    outside.write_text(policy + '<img src="http://example.invalid/a.png">')
-    found = browse(outside, tmp_path)
-    assert found["requests"] == []
-    assert "Content Security Policy" in found["complaints"][0]
