@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 
 from unetflow.jobs.schemas import read_schema
+from unetflow.provenance.code_digest import WITHOUT_EFFECT, modules_behind
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 rerun_changes: Any = importlib.import_module("rerun_changes")
@@ -18,7 +19,8 @@ KEYS = list(rerun_changes.keys_of(read_schema(ROOT / "workflow/schemas/config.sc
 
 
 def test_each_key_has_another_value_to_be_measured_with() -> None:
-    assert sorted(rerun_changes.VALUES) == sorted(KEYS), "put the key into rerun_changes.VALUES"
+    how = "put it into benchmarks/rerun_changes.py, then: python benchmarks/reruns.py . --page"
+    assert {*KEYS} ^ {*rerun_changes.VALUES} == set(), how
 
 
 def test_each_change_has_a_row_in_the_page() -> None:
@@ -26,7 +28,19 @@ def test_each_change_has_a_row_in_the_page() -> None:
     missing = [
         change.name for change in rerun_changes.changes() if f"| {change.name} |" not in text
     ]
-    assert not missing, "run python benchmarks/reruns.py FOLDER --page"
+    assert not missing, "python benchmarks/reruns.py . --page"
+
+
+def test_the_page_names_the_modules_without_effect() -> None:
+    text = (ROOT / "docs" / "reruns.md").read_text()
+    names = {module.removeprefix("unetflow.") for module in WITHOUT_EFFECT}
+    assert {name for name in names if f"`{name}`" not in text} == set()
+
+
+@pytest.mark.parametrize("module", sorted(WITHOUT_EFFECT))
+def test_modules_without_effect_are_behind_no_rule(module: str) -> None:
+    for script in sorted((ROOT / "scripts").glob("*.py")):
+        assert not [name for name in modules_behind(script) if f"{name}.".startswith(f"{module}.")]
 
 
 def test_keys_of_free_names_are_stars_and_parts_are_joined() -> None:
