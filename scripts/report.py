@@ -14,6 +14,7 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
         scores=snakemake.input.table,
         stacks=snakemake.input.stacks,
         integrity=snakemake.input.integrity,
+        outcome=snakemake.input.outcome,
         html=snakemake.output.html,
         headline=snakemake.output.headline,
     )

@@ -13,6 +13,7 @@ from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.shard_lists import Stored, write_shard_list
 from unetflow.report.handed import PicturesFile, RunFiles
 from unetflow.stages.integrity import INTEGRITY_COLUMNS
+from unetflow.stages.outcome import COLUMNS as OUTCOME_COLUMNS
 from unetflow.stages.pictures import draw_pictures
 from unetflow.store.ome import PixelSize, ome_image, write_group, write_labels
 from unetflow.store.shards import Layout, open_array
@@ -76,6 +77,13 @@ def table_of_data() -> pd.DataFrame:
     ]
     rows[2]["problems"] = "the same pixels as x of split train"
     return pd.DataFrame(rows, columns=list(INTEGRITY_COLUMNS))
+
+
+def table_of_outcome() -> pd.DataFrame:
+    rows = [
+        {"image": image, "dataset": "cells", "split": "test", "state": "done"} for image in SIZES
+    ]
+    return pd.DataFrame(rows, columns=list(OUTCOME_COLUMNS))
 
 
 def table_of_stacks() -> pd.DataFrame:
@@ -224,6 +232,7 @@ def write_results(folder: Path) -> None:
     (folder / "evaluation").mkdir()
     table_of_scores().to_csv(folder / "evaluation/metrics.csv", index=False)
     table_of_data().to_csv(folder / "integrity.csv", index=False)
+    table_of_outcome().to_csv(folder / "outcome.tsv", sep="\t", index=False)
     table_of_stacks().to_csv(folder / "evaluation/stacks.csv", index=False)
     thresholds = [{"class": "cell", "metric": "iou", "variant": "", "threshold": 0.5, "value": 0.7}]
     instances = {"cell": {"threshold": 0.5, "by": "seg"}}

@@ -67,6 +67,7 @@ def write(
         scores=results / "evaluation/metrics.csv",
         stacks=results / "evaluation/stacks.csv",
         integrity=results / "integrity.csv",
+        outcome=results / "outcome.tsv",
         html=html,
         headline=html.with_name("headline.txt"),
     )
@@ -254,6 +255,7 @@ def test_experiments_that_differ_by_their_seed_stand_together(
     ).to_csv(tmp_path / "evaluation/metrics.csv", index=False)
     shutil.copy(results / "evaluation/stacks.csv", tmp_path / "evaluation")
     shutil.copy(results / "integrity.csv", tmp_path)
+    shutil.copy(results / "outcome.tsv", tmp_path)
     experiments: dict[str, ExperimentConfig] = {
         "net-1": {"dataset": "cells", "weighting": "paper", "recipe": {"seed": 1, "steps": 9}},
         "net-2": {"dataset": "cells", "weighting": "paper", "recipe": {"seed": 2, "steps": 9}},
@@ -289,6 +291,32 @@ def test_the_data_and_what_is_odd_in_them_are_shown(page: str) -> None:
     assert ["the same pixels as x of split train", "1", "c"] in rows_of(page, "data")
     rows = {row[0]: row[1:] for row in rows_of(page, "data")}
     assert rows["b"][:4] == ["cells", "test", "", "530"]
+
+
+def test_images_without_a_result_are_told_by_reason(results: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder)
+    table = pd.read_csv(folder / "outcome.tsv", sep="\t", dtype=str, keep_default_na=False)
+    told = {"stage": "prepare_image", "log": "logs/x.log", "next": "Mend it.", "state": "failed"}
+    for name in ("x", "y", "z"):
+        reason = f"{name}.tif: cannot be opened" if name < "z" else "z.tif: has 3 channels"
+        row = {"image": name, "dataset": "cells", "split": "test", "reason": reason, **told}
+        table = pd.concat([table, pd.DataFrame([row])])
+    table.to_csv(folder / "outcome.tsv", sep="\t", index=False)
+    page = write(folder, tmp_path / "index.html").read_text()
+    rows = rows_of(page, "outcome")[1:]
+    assert [row[:5] for row in rows] == [
+        ["failed", "prepare_image", "2", "x, y", "x.tif: cannot be opened"],
+        ["failed", "prepare_image", "1", "z", "z.tif: has 3 channels"],
+    ]
+    assert '<a href="#outcome">3 of 6 images</a> have no result.' in page
+
+
+def test_what_was_not_measured_is_said(page: str) -> None:
+    text = unescape(page[page.index("What was not measured") :])
+    assert "One seed alone in net" in text
+    assert "One split alone in net" in text
+    assert "No validation images" not in text  # there are two
 
 
 def test_stacks_stand_at_both_thresholds(page: str) -> None:

@@ -18,6 +18,7 @@ from unetflow.report.score_lines import Line
 from unetflow.report.sections.data import data
 from unetflow.report.sections.gallery import FAR, MOSTLY, gallery
 from unetflow.report.sections.networks import networks
+from unetflow.report.sections.outcome import outcome
 from unetflow.report.sections.overlays import overlays
 from unetflow.report.sections.performance import performance
 from unetflow.report.sections.provenance import making, provenance
@@ -32,6 +33,7 @@ SECTIONS = (
     ("verdict", "How good is it?"),
     ("gallery", "Where is it wrong?"),
     ("scores", "All scores"),
+    ("outcome", "What became of the images"),
     ("networks", "Networks"),
     ("stacks", "Stacks"),
     ("overlays", "Crops"),
@@ -56,17 +58,20 @@ def render_page(
     stacks: pd.DataFrame,
     records: Mapping[str, Sequence[RunRecordContent]],
     pictures: Sequence[PicturesFile],
+    outcomes: pd.DataFrame,
 ) -> str:
     """The report of all runs as HTML.
 
     `lines` are those of each experiment over all its folds, `images` the table of integrity with
     all cells as text, `stacks` that of stacks, `records` the run records of each stage,
-    `pictures` what was drawn of each image. Of each image in `overlays` one crop is read.
+    `pictures` what was drawn of each image, `outcomes` what became of each as text. Of each image
+    in `overlays` one crop is read.
     """
     made = making(config)
     shown: dict[str, object] = {
         "verdict": verdict(runs, lines, config, truth_warnings(runs)),
         "gallery": gallery(pictures, runs, lines, config, images),
+        "outcome": outcome(outcomes, runs, pictures, made),
         "provenance": provenance(runs, config, records),
         "performance": performance(records),
         "data": data(images),

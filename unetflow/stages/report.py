@@ -25,6 +25,7 @@ def write_report(
     scores: str | Path,
     stacks: str | Path,
     integrity: str | Path,
+    outcome: str | Path,
     html: str | Path,
     headline: str | Path,
 ) -> None:
@@ -32,8 +33,8 @@ def write_report(
 
     `config` is the whole config with its defaults, `runs` names the files of each experiment and
     fold, `receipts` those of all jobs by stage, in the order of the pipeline: run records are read
-    beside them. `pictures` are what was drawn of each image; `scores`, `stacks` and `integrity`
-    are tables. No other file is looked at.
+    beside them. `pictures` are what was drawn of each image; `scores`, `stacks`, `integrity`
+    and `outcome` are tables. No other file is looked at.
     Raises StoreError for what is missing.
     """
     table = read_scores(scores)
@@ -47,6 +48,7 @@ def write_report(
         stacks=read_stacks(stacks),
         records=records_by_stage(receipts),
         pictures=pictures,
+        outcomes=pd.read_csv(outcome, sep="\t", keep_default_na=False, dtype=str),
     )
     write_whole(html, page.encode())
     objects = [
