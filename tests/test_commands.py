@@ -24,6 +24,7 @@ MODULES = {"predict": "unetflow.predict", "score": "unetflow.metrics", "split": 
 WRONG = {  # arguments that a command can only refuse
     "init": ["none.folder"],
     "check": ["none.yaml"],
+    "run": ["none.yaml"],
     "predict": ["none.safetensors", "none.tif", "out.ome.zarr"],
     "score": ["none.tif", "none.tif"],
     "split": ["none.tsv", "out.tsv", "--folds", "3"],
@@ -82,8 +83,8 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
         (["splits"], "there is no command 'splits'; did you mean 'split'?"),
         (
             ["train", "--help"],
-            "no command 'train'; there are: init, check, predict, score, split, networks, verify, "
-            "clean",
+            "no command 'train'; there are: init, check, run, predict, score, split, networks, "
+            "verify, clean",
         ),
         (["--vers"], "the following arguments are required: COMMAND"),
         ([], "the following arguments are required: COMMAND"),

@@ -1,4 +1,4 @@
-"""What people type: `unetflow init | check | predict | score | split | networks | verify | clean`.
+"""What people type: `unetflow init | check | run | predict | score | split | networks | verify | clean`.
 
 A command is a module of this package with a function `main`. It is imported when it is asked for:
 no library is loaded to say which commands there are.
@@ -17,6 +17,7 @@ from unetflow.errors import UnetflowError
 COMMANDS = {
     "init": "write a sheet and a config for a folder of images and their truths",
     "check": "say what can be known of a case before hours of training",
+    "run": "run the pipeline, with a line for each stage",
     "predict": "segment one image: foreground, instances and a table of the objects",
     "score": "score a segmentation against its truth, with the challenges' own metrics",
     "split": "fill in the splits of a sheet: who trains, who validates, who tests",

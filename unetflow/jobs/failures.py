@@ -15,6 +15,9 @@ from unetflow.store.files import write_whole
 
 MOST_NAMES = 10  # of images with the same error
 ENDING = ".failed.json"
+STOPPED, INCOMPLETE = "What stopped, and why:", "Not everything is done."
+ENDINGS = (STOPPED, INCOMPLETE)
+"""How the last words of a run begin."""
 GO_ON = "what is finished stays, and a training goes on from its last checkpoint"
 
 
@@ -71,8 +74,8 @@ def farewell(logs: Path, arguments: Sequence[str]) -> str:
         waiting += note["others"]
     again = f"run the same command again: {GO_ON}.\n  {shlex.join(['snakemake', *arguments])}"
     if not why:
-        return f"Not everything is done. To go on {again}"
-    parts = ["What stopped, and why:", *in_groups(why, log_of)]
+        return f"{INCOMPLETE} To go on {again}"
+    parts = [STOPPED, *in_groups(why, log_of)]
     if waiting:
         parts.append(
             f"{waiting} images that share jobs with these wait for them; with images_per_job: 1 in "

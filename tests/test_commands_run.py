@@ -1,0 +1,137 @@
+"""The pipeline by one command: a line a stage, and what stopped, once."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pipeline import Project
+
+from unetflow.commands import MENDABLE, run
+from unetflow.commands.run import Stages
+
+PRINTED = """\
+Building DAG of jobs...
+Job stats:
+job              count
+-------------  -------
+all                  1
+prepare_image        2
+train                1
+total                4
+
+[Mon Nov 30 01:00:00 2026]
+rule prepare_image:
+Finished jobid: 3 (Rule: prepare_image)
+1 of 4 steps (25%) done
+Finished jobid: 2 (Rule: prepare_image)
+Finished jobid: 1 (Rule: train)
+Complete log(s): /project/.snakemake/log/a.log
+"""
+FAKE = """\
+#!{python}
+import signal, sys, time
+print("Job stats:\\ntrain 1\\ntotal 1", *sys.argv[1:], sep="\\n", flush=True)
+if "wait" in sys.argv:
+    def stop(number, frame):
+        print("Not everything is done. To go on run the same command again", flush=True)
+        sys.exit(1)
+    signal.signal(signal.SIGINT, stop)
+    time.sleep(60)
+if "fail" in sys.argv:
+    print("much", "What stopped, and why:", "train: no", sep="\\n")
+    sys.exit(1)
+"""
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project's folder with a program `snakemake` that only says how it was called."""
+    monkeypatch.chdir(tmp_path)
+    program = tmp_path / "bin" / "snakemake"
+    program.parent.mkdir()
+    program.write_text(FAKE.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    Path("Snakefile").touch()
+    Path("case.yaml").touch()
+    return tmp_path
+
+
+def test_a_stage_is_a_line_when_all_its_jobs_are_done() -> None:
+    stages = Stages()
+    said = [line for printed in PRINTED.splitlines() for line in stages.take(printed, 75)]
+    assert said == [
+        "3 jobs in 2 stages",
+        "0:01:15  prepare_image: 2 jobs; 2 of 3 jobs done",
+        "0:01:15  train: 1 job; 3 of 3 jobs done",
+    ]
+    assert stages.log == "/project/.snakemake/log/a.log"
+
+
+def test_it_runs_snakemake_and_says_how(fake: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("run", ["case.yaml", "--cores", "3", "--", "--notemp"]) == 0
+    said = capfd.readouterr().out
+    assert said.splitlines() == [
+        "snakemake --cores 3 --resources gpu=1 --configfile case.yaml --notemp",
+        "1 jobs in 1 stages",
+    ]
+
+
+def test_jobs_of_slurm_are_those_of_the_profile(
+    fake: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run("run", ["case.yaml", "--slurm"]) == 0
+    first = capfd.readouterr().out.splitlines()[0]
+    assert first == "snakemake --profile profiles/slurm --configfile case.yaml"
+
+
+def test_what_stopped_is_told_once(fake: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("run", ["case.yaml", "--", "fail"]) == MENDABLE
+    assert capfd.readouterr().err.splitlines() == ["What stopped, and why:", "train: no"]
+
+
+def test_ctrl_c_lets_snakemake_end_its_jobs(fake: Path) -> None:
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from unetflow.commands import main; sys.exit(main())",
+            "run",
+            "case.yaml",
+            "--",
+            "wait",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    while "stages" not in process.stdout.readline():
+        pass
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.startswith("Not everything is done.")
+
+
+def test_outside_a_project_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("run", ["case.yaml"]) == MENDABLE
+    assert "in the project's folder" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_finished_case_is_up_to_date(
+    finished: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(finished.folder)
+    monkeypatch.setenv("PATH", finished.path)
+    monkeypatch.setenv("PYTHONPATH", str(finished.folder))
+    assert run("run", ["config/config.yaml", "--cores", "2"]) == 0
+    assert "nothing to be done" in capfd.readouterr().out
