@@ -189,6 +189,18 @@ def test_training_lowers_the_loss_and_keeps_the_best_weights(tmp_path: Path) -> 
     assert description["network"]["num_classes"] == 2
 
 
+def test_a_training_that_still_improves_at_its_end_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = job_in(tmp_path, steps=20)
+    scores = iter([0.2, 0.5, 0.6, 0.65])
+    monkeypatch.setattr("unetflow.train.loop.validation_scores", lambda sums: (1.0, next(scores)))
+    train(**job)
+    assert read_receipt(job["receipt"])["rising_by"] == 0.05
+    assert "still rising at the end: in the last 25 % of the steps" in caplog.text
+    assert "rose by 0.050. More steps than 20 may help." in caplog.text
+
+
 def test_a_finished_checkpoint_ends_in_a_moment_and_another_recipe_starts_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -548,6 +560,7 @@ def test_early_stopping_ends_the_training_and_a_rerun_adds_nothing(
     train(**job)
     receipt = read_receipt(job["receipt"])
     assert (receipt["steps"], receipt["best"]["step"]) == (20, 10)
+    assert receipt["rising_by"] is None
     before = job["model"].read_bytes()
     monkeypatch.setattr("unetflow.train.loop.combined_loss", None)  # no step may be done
     train(**job)

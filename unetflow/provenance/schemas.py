@@ -1,6 +1,6 @@
 """What receipts hold. Types alone, which a checker reads: nothing here can change a result."""
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from unetflow.evaluate.choosing import ChosenThreshold, InstanceThreshold
@@ -159,6 +159,7 @@ class ModelReceipt(TypedDict):
     training_images: int
     validation_images: int
     best: BestStep
+    rising_by: NotRequired[float | None]  # IoU in the last quarter of the steps; None: not so
 
 
 class MachineRecord(TypedDict, total=False):

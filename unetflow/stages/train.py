@@ -29,11 +29,14 @@ from unetflow.store.files import digest_of, digest_of_file, write_whole
 from unetflow.store.locks import locked
 from unetflow.store.shards import read_array
 from unetflow.train.checkpoints import Checkpoint
-from unetflow.train.history import as_csv
+from unetflow.train.history import LATE, as_csv, rising_by
 from unetflow.train.loop import TrainingRun
 from unetflow.train.patches import Batches, Drawing, Statistics, TrainingImage, hold, open_image
 from unetflow.train.recipes import Recipe, recipe_from
 from unetflow.train.torchrun import launch, processes_here, train_together
+
+log = logging.getLogger(__name__)
+
 
 PATCHES_SHOWN = 8
 
@@ -265,8 +268,23 @@ def _write_model(job: TrainingJob, run: TrainingRun, description: ModelDescripti
         "digest": digest_of_file(model),
         "parameters": _parameters(trained),
         "multiply_adds_per_px": multiply_adds_per_px(trained),
+        "rising_by": _rising_by(run),
     }
     write_receipt(job.outputs.receipt, {**description, **summary, **facts})
+
+
+def _rising_by(run: TrainingRun) -> float | None:
+    """By how much the validation's score still rose at the end, which is said in the log."""
+    rising = rising_by(run.history)
+    if rising is not None:
+        log.warning(
+            "still rising at the end: in the last %.0f %% of the steps the validation's IoU rose "
+            "by %.3f. More steps than %d may help.",
+            100 * LATE,
+            rising,
+            run.step,
+        )
+    return None if rising is None else round(rising, 6)
 
 
 def _parameters(network: Network) -> int:

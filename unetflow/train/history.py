@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from typing import TypedDict
 
@@ -19,7 +20,29 @@ class Row(TypedDict):
     validation_iou: float | None
 
 
+LATE = 0.25  # of the steps, at the end
+RISE = 0.005  # of IoU: less is within what two seeds differ by
 COLUMNS = tuple(Row.__annotations__)
+
+
+def rising_by(history: Sequence[Row]) -> float | None:
+    """By how much the validation's IoU was higher at the end than `LATE` of the steps before.
+
+    None where the last validation is not the best, or is better than the best one up to there by
+    less than `RISE`: more steps promise nothing then. Needs a validation in both parts.
+    """
+    scores = [
+        (row["step"], row["validation_iou"])
+        for row in history
+        if row["validation_iou"] is not None and not math.isnan(row["validation_iou"])
+    ]
+    if not scores:
+        return None
+    last, best = scores[-1]
+    before = [iou for step, iou in scores if step <= (1 - LATE) * last]
+    if not before or best < max(iou for _, iou in scores) or best < max(before) + RISE:
+        return None
+    return best - max(before)
 
 
 def as_csv(history: Sequence[Row]) -> bytes:
