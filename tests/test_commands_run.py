@@ -12,6 +12,10 @@ from pipeline import Project
 from unetflow.commands import MENDABLE, run
 from unetflow.commands.run import Stages
 
+COMMAND = (
+    *(sys.executable, "-c"),
+    "import sys; from unetflow.commands import main; sys.exit(main())",
+)
 PRINTED = """\
 Building DAG of jobs...
 Job stats:
@@ -95,15 +99,7 @@ def test_what_stopped_is_told_once(fake: Path, capfd: pytest.CaptureFixture[str]
 
 def test_ctrl_c_lets_snakemake_end_its_jobs(fake: Path) -> None:
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import sys; from unetflow.commands import main; sys.exit(main())",
-            "run",
-            "case.yaml",
-            "--",
-            "wait",
-        ],
+        [*COMMAND, "run", "case.yaml", "--", "wait"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -1,4 +1,4 @@
-"""What people type: `unetflow init | check | run | predict | score | split | networks | verify | clean`.
+"""What people type: `unetflow COMMAND ...`.
 
 A command is a module of this package with a function `main`. It is imported when it is asked for:
 no library is loaded to say which commands there are.
