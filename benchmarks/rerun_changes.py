@@ -43,6 +43,7 @@ VALUES: dict[str, Any] = {
     "experiments.*.weighting": None,
     "experiments.*.pretrained": "model.safetensors",
     "experiments.*.segment_with": "all",
+    "experiments.*.seeds": [1, 2],
     "experiments.*.network.name": "unet_padded",
     "experiments.*.recipe.preset": "paper",
     "experiments.*.recipe.tile_px": 108,

@@ -76,6 +76,36 @@ def test_keys_of_a_truth_go_together(
         read(config)
 
 
+def test_each_seed_is_an_experiment_of_its_own(config: dict[str, Any]) -> None:
+    once = read(copy.deepcopy(config))
+    config["experiments"]["unet"]["seeds"] = [3, 1]
+    settings = read(config)
+    assert list(settings.config["experiments"]) == ["unet-3", "unet-1"]
+    assert [settings.recipe(name).seed for name in settings.config["experiments"]] == [3, 1]
+    for name, seed in (("unet-3", 3), ("unet-1", 1)):
+        of, alone = settings.config["experiments"][name], once.config["experiments"]["unet"]
+        assert of == alone | {"recipe": alone["recipe"] | {"seed": seed}}
+        assert settings.images_of(name, 0, "train", "test") == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "more", "problem"),
+    [
+        ({"seed": 5}, {}, "unet.seeds: the recipe has a seed of its own"),
+        ({}, {"unet-1": {}}, "there would be two named unet-1, one of them of seeds"),
+    ],
+)
+def test_seeds_that_name_nothing_new_are_a_problem(
+    config: dict[str, Any], recipe: dict[str, Any], more: dict[str, Any], problem: str
+) -> None:
+    unet = config["experiments"]["unet"]
+    unet |= {"seeds": [1, 2], "recipe": {"tile_px": 300, **recipe}}
+    for name in more:
+        config["experiments"][name] = {key: unet[key] for key in ("dataset", "network", "recipe")}
+    with pytest.raises(ConfigError, match=problem):
+        read(config)
+
+
 def test_colours_are_varied_of_linear_intensities_alone(config: dict[str, Any]) -> None:
     config["datasets"]["cells"]["intensity"] = "log"
     config["experiments"]["unet"]["recipe"] = {"tile_px": 300, "augmentation": {"hue": 0.1}}

@@ -28,6 +28,7 @@ class ExperimentConfig(TypedDict):
     weighting: str | None
     pretrained: str | None
     segment_with: Literal["folds", "all", "ensemble"]
+    seeds: list[int] | None  # None once each has an experiment of its own: `unetflow.jobs.seeds`
     network: dict[str, Any]  # its name and options: each network has its own
     recipe: dict[str, Any]  # the preset and what is changed: `unetflow.train.recipes.Recipe`
 

@@ -16,6 +16,7 @@ from unetflow.jobs.config import Config
 from unetflow.jobs.old_keys import rename_old_keys
 from unetflow.jobs.problems import complete_networks, notes_of, problems_of
 from unetflow.jobs.schemas import in_words, no_numbers, read_schema, schema_errors, with_defaults
+from unetflow.jobs.seeds import expand_seeds
 from unetflow.jobs.sheet import Image, read_sheet, with_home
 from unetflow.train.recipes import Recipe, recipe_from
 
@@ -135,6 +136,7 @@ def _checked(config: Mapping[str, object], schemas: Path) -> tuple[Config, list[
     _raise_if([*no_numbers("config", complete)])  # which the schema's limits let pass
     _raise_if([in_words("config", error) for error in schema_errors(complete, schema)])
     checked = cast(Config, complete)
+    _raise_if(expand_seeds(checked))
     _raise_if(complete_networks(checked))
     for key in PATHS:
         checked[key] = with_home(checked[key])
