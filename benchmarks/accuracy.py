@@ -60,10 +60,10 @@ def run(config: Path, options: argparse.Namespace) -> None:
 
 def calibrated(results: Path) -> Iterator[dict[str, Any]]:
     """A row for each training: its seconds, and the best of each metric on validation images."""
-    for path in sorted(results.glob("calibration/*/fold*.json")):
+    for path in sorted(results.glob("calibration/*/fold?.json")):
         name, fold = path.parent.name, path.stem
         receipt = json.loads(path.read_text())
-        trained = json.loads((results / f"training/{name}/{fold}/model.run.json").read_text())
+        trained = json.loads((results / f"models/{name}/{fold}/model.run.json").read_text())
         best = {f"{of['metric']} {of['variant']}".strip(): of for of in receipt["thresholds"]}
         yield {
             "experiment": name,
@@ -75,13 +75,20 @@ def calibrated(results: Path) -> Iterator[dict[str, Any]]:
 
 
 def tested(results: Path) -> pd.DataFrame:
-    """Pooled scores of the test images, by experiment and metric."""
-    table = pd.read_csv(results / "evaluation/summary.csv")
-    table["score"] = table["metric"].str.cat(table["variant"].fillna(""), sep=" ").str.strip()
-    wanted = table[table["score"].isin(TESTED) & table["threshold"].isna()]
+    """Pooled scores of the test images' stored instances, by experiment and method."""
+    table = pd.read_csv(results / "evaluation/summary.csv").fillna({"variant": ""})
+    table["score"] = (table["metric"] + " " + table["variant"]).str.strip()
+    wanted = table[table["score"].isin(TESTED) & (table["reduce"] == "pooled")]
+    wanted = wanted[wanted["chosen"].isin(("instances", "otsu"))]
     return wanted.pivot_table(
         index=["experiment", "method"], columns="score", values="value", sort=False
     ).reset_index()
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """A table as a page of results has it."""
+    lines = [list(table.columns), ["---"] * len(table.columns), *table.round(3).values.tolist()]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def main() -> None:
@@ -101,9 +108,9 @@ def main() -> None:
     path.write_text(yaml.safe_dump(made, sort_keys=False))
     run(path, options)
     results = Path(made["results"])
-    print(pd.DataFrame(calibrated(results)).to_markdown(index=False))
+    print(as_markdown(pd.DataFrame(calibrated(results))))
     if options.test:
-        print(tested(results).round(3).to_markdown(index=False))
+        print(as_markdown(tested(results)))
 
 
 if __name__ == "__main__":
