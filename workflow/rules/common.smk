@@ -40,6 +40,9 @@ BASE = Path(str(workflow.current_basedir)).parents[1]
 
 # Threads share one arena of glibc from a job's start: `unetflow.engine.memory` has the reason.
 os.environ.setdefault("MALLOC_ARENA_MAX", "1")
+# Threads of OpenMP sleep while they wait, in place of spinning: benchmarks/results/spinning.md.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 try:
     SETTINGS = read_settings(config, BASE / "workflow" / "schemas", BASE)
