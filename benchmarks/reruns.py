@@ -85,7 +85,8 @@ def planned(project: Project, change: Change) -> str:
     change.do(project)
     done = project.snakemake("-n", *GPU, *change.arguments)
     if done.status:
-        return f"refused: {next(line for line in done.text.splitlines() if ' - ' in line).strip()}"
+        said = [line.strip() for line in done.text.splitlines() if line.startswith("  - ")]
+        return f"refused: {' '.join(said) or 'see what it says'}".replace("|", "/")
     return in_words(done.planned())
 
 
