@@ -157,8 +157,8 @@ def _setting(key: str, value: object) -> Callable[["Project"], None]:
             part = part[name]
         part[last] = value
         if key == "images":
-            shutil.copy(project.folder / config["images"], project.folder / str(value))
-            config["images"] = value
+            sheet = project.folder / "config" / "images.tsv"
+            shutil.copy(sheet, project.folder / str(value))
         if key == "data_dir":
             shutil.copytree(project.demo_data, project.folder / str(value))
         if key == "experiments.*.dataset":
