@@ -43,5 +43,6 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
             ),
             checkpoint_s=snakemake.params.checkpoint_s,
             code=snakemake.params.code,
+            head=snakemake.params.head,
         )
     )

@@ -12,10 +12,12 @@ import pytest
 import tifffile
 import torch
 from prepared import prepare
+from test_predict_heads import headed_job
 
 from unetflow.commands import MENDABLE, run
 from unetflow.commands.predict import ImageOptions, InstanceOptions, segment_file
 from unetflow.engine.machine import Machine
+from unetflow.errors import ModelError
 from unetflow.instances import label_instances
 from unetflow.networks import build
 from unetflow.networks.model_file import load_model, save_model
@@ -376,10 +378,25 @@ def asked_for(
     return asked["read"], asked["instances"], asked["options"], asked["machine"]
 
 
+def test_a_method_without_its_head_is_refused_before_anything_is_predicted(
+    tmp_path: Path,
+) -> None:
+    job = headed_job(tmp_path, "border")
+    arguments = [str(job["models"][0]), str(job["image"]), str(tmp_path / "o.ome.zarr")]
+    with pytest.raises(ModelError, match=r"has a border head, but --separate distance needs"):
+        segment_file(
+            *arguments,
+            instances=InstanceOptions(separate="distance"),
+            options=PredictOptions(),
+            machine=Machine(threads=1, gpu=False, require_gpu=False),
+        )
+    assert not (tmp_path / "o.ome.zarr").exists()
+
+
 def test_every_option_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of_image = "--level 1 --mpp 0.004 --scene b --time 3 --plane 2 --axes tzyx --channels 2 0"
     of_instances = "--threshold 0.25 --min-area-px 9 --fill-holes --max-hole-px 7 --split-px 1.5 "
-    of_instances += "--separate seeds --split-logits 2 --seed-threshold 0.8"
+    of_instances += "--separate seeds --split-logits 2 --seed-threshold 0.8 --border-threshold 0.3"
     of_foreground = (
         "--write-px 2048 --test-time-augmentation 8 --precision bf16 --threads 3 --cpu "
         "--require-gpu"
@@ -398,6 +415,7 @@ def test_every_option_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         separate="seeds",
         split_logits=2,
         seed_threshold=0.8,
+        border_threshold=0.3,
         max_hole_px=7,
     )
     assert options == PredictOptions(

@@ -608,3 +608,24 @@ def test_the_order_of_the_rows_changes_nothing(config: dict[str, Any]) -> None:
     header, *rows = Path("images.tsv").read_text().splitlines(True)
     Path("images.tsv").write_text(header + "".join(reversed(rows)))
     assert list(read(config).images) == list(before.images) == ["a", "b", "c"]
+
+
+def test_a_method_needs_the_head_of_its_name_in_every_experiment(config: dict[str, Any]) -> None:
+    config["instances"] = {"separate": "distance"}
+    wanted = r"separate: distance needs .* set experiments.unet.head to distance"
+    for head in (None, "border"):
+        config["experiments"]["unet"]["head"] = head
+        with pytest.raises(ConfigError, match=wanted):
+            read(config)
+    config["experiments"]["unet"]["head"] = "distance"
+    assert read(config).config["experiments"]["unet"]["head"] == "distance"
+    config["refine"] = {"smooth_px": 1}
+    with pytest.raises(ConfigError, match="separate: distance looks at a head, which refine"):
+        read(config)
+
+
+def test_a_head_is_learnt_of_objects(config: dict[str, Any]) -> None:
+    config["datasets"]["cells"] = {"truth": "classes"}
+    config["experiments"]["unet"]["head"] = "border"
+    with pytest.raises(ConfigError, match=r"experiments.unet.head: border is learnt of objects"):
+        read(config)

@@ -12,13 +12,14 @@ from typing import Any
 from unetflow.commands.predict_options import parser_of
 from unetflow.commands.source_pixels import SourcePixels
 from unetflow.engine.machine import Machine
-from unetflow.errors import SlideError, StoreError
+from unetflow.errors import ModelError, SlideError, StoreError
 from unetflow.images.asked import COMMAND
 from unetflow.images.resampling import Source, picked_channels, source_at
 from unetflow.images.slide import Slide
 from unetflow.images.sources import Chosen, raw_digest, split_dataset
 from unetflow.images.units import shown
 from unetflow.instances.labelled_store import label_store
+from unetflow.instances.separation import HEADS as HEADED
 from unetflow.instances.separation import labelling_of
 from unetflow.networks import module_of
 from unetflow.networks.model_file import ModelDescription
@@ -32,10 +33,10 @@ from unetflow.refine.refined_store import refine_store
 from unetflow.refine.refinement import Refinement
 from unetflow.store.files import digest_of
 from unetflow.store.foreground_levels import write_foreground_levels
-from unetflow.store.names import FOREGROUND, REFINED
+from unetflow.store.names import FOREGROUND, HEADS, REFINED
 from unetflow.store.ome import PixelSize
 from unetflow.store.pyramid import clear_levels
-from unetflow.store.shards import ShardedArray, clear
+from unetflow.store.shards import ShardedArray, clear, content_digest_of
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class InstanceOptions:
     separate: str = "necks"  # how they are: `unetflow.instances.separation`
     split_logits: float | None = None
     seed_threshold: float | None = None
+    border_threshold: float | None = None
 
 
 def segment_file(
@@ -91,6 +93,7 @@ def segment_file(
     """
     ensemble = Ensemble.load([model])
     (description,) = ensemble.descriptions
+    _check_head(description, instances, model)
     _check_output(image, Path(output))
     asked = {"model": str(model), "image": str(image), "mpp": read.mpp}
     pixels, foreground, size = _predicted(ensemble, image, output, read, options, machine, asked)
@@ -225,19 +228,33 @@ def _write_instances(
     threads: int,
 ) -> dict[str, dict[str, Any]]:
     """Instances and their table, of a foreground with this digest; what is said of each."""
+    decided_by = {"foreground": digest, "code": _code("instances/labelled_store.py", description)}
+    if instances.separate in HEADED:
+        decided_by["heads"] = content_digest_of(output, HEADS)
     _, made = label_store(
         output,
         dict.fromkeys(description["classes"], instances.threshold),
         labelling_of({**asdict(instances), "connectivity": 1}),
         table=output / "objects.parquet",
         threads=threads,
-        decided_by={
-            "foreground": digest,
-            "code": _code("instances/labelled_store.py", description),
-        },
+        decided_by=decided_by,
         foreground_array=array,
     )
     return made
+
+
+def _check_head(
+    description: ModelDescription, instances: InstanceOptions, model: str | Path
+) -> None:
+    """Refuse a method that needs a head which the network has not. Raises ModelError."""
+    heads = description.get("heads", [])
+    if instances.separate in HEADED and instances.separate not in heads:
+        has = f"a {heads[0]} head" if heads else "no head"
+        raise ModelError(
+            f"{model}: its network has {has}, but --separate {instances.separate} needs one of "
+            f"that name. Choose {' or '.join(['necks, valleys, seeds', *heads])}, or train with "
+            f"`head: {instances.separate}`."
+        )
 
 
 def _check_output(image: str | Path, output: Path) -> None:
@@ -290,6 +307,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
             options.separate,
             options.split_logits,
             options.seed_threshold,
+            options.border_threshold,
         ),
         smooth_px=options.smooth_px,
         options=PredictOptions(

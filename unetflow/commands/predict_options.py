@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from unetflow.engine.devices import cores
 from unetflow.images.units import problem_of
-from unetflow.instances.separation import DEFAULTS, HEADS, METHODS
+from unetflow.instances.separation import DEFAULTS, METHODS
 
 
 def parser_of(prog: str, description: str) -> argparse.ArgumentParser:
@@ -70,12 +70,12 @@ def _add_options_of_instances(parser: argparse.ArgumentParser) -> None:
     add("--min-area-px", type=count, default=0, help="smaller instances are left out")
     add("--fill-holes", action="store_true")
     add("--max-hole-px", type=_in_range(int, 1, math.inf), help="larger holes stay ground")
-    methods = [name for name in METHODS if name not in HEADS]
-    add("--separate", choices=methods, default="necks", help="how clumps are taken apart")
-    add("--split-px", type=size, help="necks: where they are this much thinner (default: nowhere)")
+    add("--separate", choices=METHODS, default="necks", help="how clumps are taken apart")
+    add("--split-px", type=size, help="necks: where they are this much thinner; distance: lower")
     add("--split-logits", type=size, help=f"valleys: this much lower (default {_usual('valleys')})")
     share = _in_range(float, 0, 0.999)
     add("--seed-threshold", type=share, help=f"seeds: above this (default {_usual('seeds')})")
+    add("--border-threshold", type=share, help=f"border: up to this (default {_usual('border')})")
 
 
 def _usual(method: str) -> str:

@@ -43,7 +43,7 @@ from unetflow.metrics import (
 )
 from unetflow.metrics.object_errors import ERRORS
 from unetflow.store.foreground import read_foreground_lazily
-from unetflow.store.names import FOREGROUND, IGNORE, of_labels
+from unetflow.store.names import FOREGROUND, HEADS, IGNORE, of_labels
 from unetflow.store.shards import read_lazily
 from unetflow.tiles.regions import Region, shard_grid, shard_region
 
@@ -75,6 +75,10 @@ class Truth:
     def foreground_of(self, prediction: str | Path, array: str = FOREGROUND) -> Array:
         """The class's foreground (Y, X) of a store of predictions, held as the truth is."""
         return self._hold(read_foreground_lazily(prediction, array)[self.number - 1])[0]
+
+    def head_of(self, prediction: str | Path) -> Array:
+        """What the network's head says (Y, X), of all classes, held as the truth is."""
+        return self._hold(read_foreground_lazily(prediction, HEADS)[0])[0]
 
     def regions(self, side_px: int | None) -> tuple[list[Region], str]:
         """What membranes are scored by, and its name: the whole image, or declared regions."""

@@ -69,6 +69,11 @@ class Separation:
         return self.method in OF_FOREGROUND
 
 
+def needs_head(labelling: Mapping[str, Any]) -> bool:
+    """Whether objects cannot be taken apart without what a head of the network says."""
+    return labelling.get("separate") in HEADS
+
+
 def labelling_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """Of the config's `instances` what has an effect on labels: no number of another method.
 
@@ -87,7 +92,7 @@ def labelling_of(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def without_head(labelling: Mapping[str, Any]) -> dict[str, Any]:
     """The same for a foreground that no head belongs to, such as Otsu's: nothing taken apart."""
-    if labelling.get("separate") not in HEADS:
+    if not needs_head(labelling):
         return dict(labelling)
     own = ("separate", *NUMBER.values())
     return {name: value for name, value in labelling.items() if name not in own}

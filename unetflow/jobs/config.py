@@ -29,6 +29,7 @@ class ExperimentConfig(TypedDict):
     pretrained: str | None
     segment_with: Literal["folds", "all", "ensemble"]
     seeds: list[int] | None  # None once each has an experiment of its own: `unetflow.jobs.seeds`
+    head: Literal["border", "distance"] | None
     network: dict[str, Any]  # its name and options: each network has its own
     recipe: dict[str, Any]  # the preset and what is changed: `unetflow.train.recipes.Recipe`
 
@@ -57,6 +58,10 @@ class CrfConfig(TypedDict):
 class RefineConfig(TypedDict):
     smooth_px: float | None
     crf: CrfConfig | None
+
+
+class InstancesConfig(TypedDict):
+    separate: Literal["necks", "valleys", "seeds", "border", "distance", "none"]
 
 
 class ExportConfig(TypedDict):
@@ -90,5 +95,6 @@ class Config(TypedDict):
     experiments: dict[str, ExperimentConfig]
     predict: PredictConfig
     refine: RefineConfig
+    instances: InstancesConfig
     export: ExportConfig
     report: ReportConfig

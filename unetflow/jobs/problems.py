@@ -15,6 +15,7 @@ from unetflow.jobs.schemas import meant
 from unetflow.jobs.sheet import Image
 from unetflow.jobs.sides import notes_of_sides, problems_of_sides
 from unetflow.jobs.sources import Sources, sources_cache
+from unetflow.store.heads import HEADS
 
 if TYPE_CHECKING:
     from unetflow.jobs.settings import Settings
@@ -209,6 +210,7 @@ def _experiment_problems(settings: "Settings", name: str, *, whole: bool) -> lis
             geometry.output_px(tile_px, axis)
     except (ConfigError, ValueError) as error:
         problems.append(f"{where}.recipe.tile_px: {error}")
+    problems += _head_problems(config, name, where)
     write_px, shard_px = config["predict"]["write_px"], config["predict"]["shard_px"]
     step_px = math.lcm(*geometry.step_px)
     if write_px is not None and write_px % step_px:
@@ -237,6 +239,30 @@ def _colour_problems(settings: "Settings", name: str, where: str) -> list[str]:
         f"{where}.recipe.augmentation: {', '.join(varied)} is of colours, which intensity: "
         f"{dataset['intensity']} of the dataset takes away; take one of them out"
     ]
+
+
+def _head_problems(config: Config, name: str, where: str) -> Iterator[str]:
+    """A head that nothing can be learnt for, and objects that need one which is not there."""
+    experiment, separate = config["experiments"][name], config["instances"]["separate"]
+    dataset = config["datasets"].get(experiment["dataset"])
+    if experiment["head"] and dataset and dataset["truth"] == "classes":
+        yield (
+            f"{where}.head: {experiment['head']} is learnt of objects, but truth of kind classes "
+            "has none; leave it out, or give a truth of kind instances"
+        )
+    if separate not in HEADS:
+        return
+    if experiment["head"] != separate:
+        yield (
+            f"config: instances.separate: {separate} needs what a network with such a head says; "
+            f"set experiments.{name}.head to {separate} (its network is trained anew), or choose "
+            "necks, valleys or seeds"
+        )
+    if any(part is not None for part in config["refine"].values()):
+        yield (
+            f"config: instances.separate: {separate} looks at a head, which refine leaves as it "
+            "is; leave refine out, or choose necks, valleys or seeds"
+        )
 
 
 def _training_problems(settings: "Settings", name: str, where: str) -> list[str]:

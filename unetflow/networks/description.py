@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NotRequired, TypedDict, cast
 
+HEADS = ("border", "distance")  # as `unetflow.store.heads` has them
+
 
 class Best(TypedDict):
     """The validation whose weights were kept; of a training without one its last step."""
@@ -30,6 +32,7 @@ class ModelDescription(TypedDict):
     channels: int
     classes: list[str]  # without background
     intensity: dict[str, Any]  # as `unetflow.store.pixels.Intensity`
+    heads: NotRequired[list[str]]  # beside the classes: the last of the network's outputs
     truth: NotRequired[str]  # the kind of the dataset
     mpp: NotRequired[float | None]
     recipe: NotRequired[dict[str, Any]]
@@ -98,6 +101,10 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "channels": ("a whole number above 0", lambda value: type(value) is int and value > 0),
     "classes": ("a list of different names", _are_names),
     "intensity": ("a finite mean and a deviation above 0 of each channel", _is_intensity),
+    "heads": (
+        f"a list of {' and '.join(HEADS)}",
+        lambda value: _are_names(value) and set(value) <= {*HEADS},
+    ),
     "truth": ("a kind of truth", lambda value: isinstance(value, str)),
     "mpp": (
         "null or a number of um/px above 0",

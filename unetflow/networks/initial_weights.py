@@ -39,7 +39,7 @@ def centre_filters(network: nn.Module) -> None:
 def start_from(
     path: str | Path, network: Network, description: ModelDescription, *, freeze: bool
 ) -> None:
-    """Take over the weights of a model file, all but the last layer where the classes differ.
+    """Take over the weights of a model file, all but the last layer where classes or heads differ.
 
     An encoder with a method `load_weights` takes files of others, too: of a backbone its weights.
     `freeze` keeps those of the encoder as they are. Raises ModelError where the network
@@ -60,8 +60,16 @@ def _start_from_model(path: str | Path, network: Network, description: ModelDesc
     given, of = load_model(path)
     check_network(path, description["network"], of["network"])
     weights = given.state_dict()
-    if of["classes"] != description["classes"]:
-        log.info("%s: other classes (%s): the last layer starts anew", path, of["classes"])
+    others = [
+        f"{what} ({theirs})"
+        for what, own, theirs in (
+            ("classes", description["classes"], of["classes"]),
+            ("heads", description.get("heads", []), of.get("heads", [])),
+        )
+        if own != theirs
+    ]
+    if others:
+        log.info("%s: other %s: the last layer starts anew", path, " and ".join(others))
         last = network.last_layer
         weights = {name: of for name, of in weights.items() if not name.startswith(last)}
     network.load_state_dict(weights, strict=False)

@@ -58,6 +58,7 @@ def load_model(path: str | Path) -> tuple[Network, ModelDescription]:
         unchecked = _check_digest(content, weights)
         description = checked_description(content)
         network = networks.build(**description["network"])
+        network.heads = tuple(description.get("heads", ()))
         _check_fit(network, weights)
         network.load_state_dict(weights)
     except FAULTS as error:

@@ -14,11 +14,18 @@ class Network(nn.Module):
     geometry: Geometry
     in_channels: int
     last_layer: str  # prefix of its weights in the state dict: with other classes they start anew
+    heads: tuple[str, ...] = ()  # what the last of its outputs say, of `unetflow.store.heads`
 
     @property
     def encoder(self) -> nn.Module:
         """The contracting path, which a training may keep as it is."""
         raise NotImplementedError
+
+
+def heads_of(network: nn.Module) -> tuple[str, ...]:
+    """The heads of a network, or of a module that knows of none."""
+    heads: tuple[str, ...] = getattr(network, "heads", ())
+    return heads
 
 
 def not_finite(network: nn.Module) -> str | None:

@@ -44,6 +44,8 @@ class Ensemble:
     ) -> None:
         if not models:
             raise ValueError("an ensemble of no model predicts nothing")
+        if any(of.get("heads") != models[0][1].get("heads") for _, of in models):
+            raise ModelError("the networks of an ensemble must have the same head, or none")
         self.networks = [network for network, _ in models]
         self.descriptions = [description for _, description in models]
         self.digests = list(digests)  # of the model files
@@ -70,6 +72,11 @@ class Ensemble:
     def classes(self) -> list[str]:
         """What is segmented, without background."""
         return list(self.descriptions[0]["classes"])
+
+    @property
+    def heads(self) -> list[str]:
+        """What the networks say beside the classes; in that all are alike."""
+        return list(self.descriptions[0].get("heads", []))
 
     def plan(
         self,

@@ -32,7 +32,7 @@ class PredictedImage:
     trimmed: bool  # tiles read no more than they need
 
     def block(self, region: Region, dtype: np.dtype) -> np.ndarray:
-        """A region (K, rows, columns) as it is stored, all classes together."""
+        """A region (K, rows, columns) as it is stored, all classes and heads together."""
         seamless, shape_YX = self.tiling.geometry.seamless, self.image.shape[1:]
         classes, rows, columns = region
         inside = rows, columns
@@ -48,7 +48,7 @@ class PredictedImage:
         return block
 
     def _objects(self, tile: Tile) -> np.ndarray:
-        """Probabilities (K, H, W) of a tile's write region, float32, without background."""
+        """Classes without background, then heads (K, H, W), of a tile's write region, float32."""
         if self.trimmed and self.tiling.geometry.seamless:
             tile = self.tiling.trimmed(tile)
         stored_CHW = _finite(read_mirrored(self.image, tile.read), tile.write)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from unetflow.errors import ModelError
-from unetflow.networks.network import Network
+from unetflow.networks.network import Network, heads_of
 from unetflow.predict.forward import tile_logits
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ AVERAGED = {1: ORIENTATIONS[:1], 7: ORIENTATIONS[:7], 8: ORIENTATIONS}
 
 class Runner(Protocol):
     """Probabilities (K, H, W), float32 on the CPU, of padded tiles (1, C, H, W), one a network.
+
+    What heads say comes behind the classes.
 
     May be called from several threads.
     """
@@ -58,7 +60,7 @@ def mean_probabilities(
 ) -> Tensor:
     """Probabilities (K, H, W) of a padded tile, averaged over networks, each with its input.
 
-    They are on the networks' device.
+    They are on the networks' device. What heads say, averaged too, comes behind the classes.
     """
     found = [
         _of_one_network(network, input_BCHW, orientations)
@@ -72,13 +74,27 @@ def _of_one_network(network: nn.Module, tile_BCHW: Tensor, orientations: Orienta
     total_KHW: Tensor | None = None
     for turns, flip in orientations:
         oriented = torch.rot90(tile_BCHW.flip(-2) if flip else tile_BCHW, turns, dims=(-2, -1))
-        probabilities = tile_logits(network, oriented).softmax(dim=1)[0]
+        probabilities = _probabilities(tile_logits(network, oriented), heads_of(network))[0]
         probabilities = torch.rot90(probabilities, -turns, dims=(-2, -1))
         probabilities = probabilities.flip(-2) if flip else probabilities
         total_KHW = probabilities if total_KHW is None else total_KHW + probabilities
     if total_KHW is None:
         raise ValueError("nothing to average over")
     return total_KHW / len(orientations) if len(orientations) > 1 else total_KHW
+
+
+def _probabilities(output_BKHW: Tensor, heads: tuple[str, ...]) -> Tensor:
+    """Of classes, and behind them what the heads say, in [0, 1] each."""
+    if not heads:
+        return output_BKHW.softmax(dim=1)
+    classes = output_BKHW.shape[1] - len(heads)
+    said = [
+        (output_BKHW[:, k].sigmoid() if name == "border" else output_BKHW[:, k].clamp(0, 1))[
+            :, None
+        ]
+        for k, name in enumerate(heads, start=classes)
+    ]
+    return torch.cat([output_BKHW[:, :classes].softmax(dim=1), *said], dim=1)
 
 
 def runner_for(

@@ -20,6 +20,7 @@ from unetflow.engine.machine import Machine
 from unetflow.engine.memory import keep_freed_memory
 from unetflow.errors import ModelError, StoreError
 from unetflow.predict.ensemble import READERS, Ensemble
+from unetflow.predict.filled_arrays import Filled, filled_with
 from unetflow.predict.plan import (
     BEGIN,
     END,
@@ -66,6 +67,7 @@ def write_foreground(
 ) -> ShardedArray:
     """Array `foreground` (K, Y, X) of a store: P(pixel belongs to an object), a plane per class.
 
+    Networks with heads fill array `heads` (J, Y, X) beside it, in the same pass.
     Of `pixels` (C, Y, X) as they are stored. Outside the tissue, if that is known, it is 0 and no
     network is run. Finished shards of the same making are kept. Tiles are smaller than wanted where
     memory is short. What is computed now, rather than kept, is added to `work`. Raises ModelError
@@ -77,9 +79,12 @@ def write_foreground(
     decided_by = {**decided_by, "parameters": options.parameters}
     joined = None
     if options.share not in (None, BEGIN):
-        joined = join_array(store, FOREGROUND, layout, decided_by=decided_by)
+        foreground = join_array(store, FOREGROUND, layout, decided_by=decided_by)
+        joined = filled_with(
+            foreground, len(ensemble.heads), store, layout, decided_by, joined=True
+        )
         if not _left_to_do(joined, store, options.share, machine):
-            return joined  # no device is needed, or was granted
+            return foreground  # no device is needed, or was granted
     keep_freed_memory()
     how, granted = _resolved(options, machine), use_threads(machine.threads)
     held_bytes = bytes_around(pixels, options.shard_px)
@@ -90,8 +95,16 @@ def write_foreground(
             Plan.read(begun), now, lambda plan: ensemble.fits(plan.tiling(ensemble.geometry), how)
         )
 
-    foreground = joined or _begun(store, layout, decided_by, now, can_go_on, size)
-    if missing := _of_share(foreground, options.share):
+    arrays = joined or filled_with(
+        _begun(store, layout, decided_by, now, can_go_on, size),
+        len(ensemble.heads),
+        store,
+        layout,
+        decided_by,
+        joined=False,
+    )
+    foreground = arrays.foreground
+    if missing := _of_share(arrays, options.share):
         if not can_go_on(foreground.chosen):
             raise ModelError(
                 f"{store}: was begun with {foreground.chosen}, this job has {now.stored}. Give all "
@@ -100,7 +113,7 @@ def write_foreground(
         plan = Plan.read(foreground.chosen)
         warn_of_another_machine(store, plan, now)
         started_s = time.monotonic()
-        _finish(foreground, missing, ensemble, pixels, tissue, plan, granted)
+        _finish(arrays, missing, ensemble, pixels, tissue, plan, granted)
         if work is not None:
             work.computing_s += time.monotonic() - started_s
             work.computed_px += sum(_pixels_of(foreground.region(index)) for index in missing)
@@ -108,16 +121,16 @@ def write_foreground(
 
 
 def _left_to_do(
-    foreground: ShardedArray, store: str | Path, share: Share | None, machine: Machine
+    arrays: Filled, store: str | Path, share: Share | None, machine: Machine
 ) -> list[Index]:
     """Shards of its share that a job has to do of an array that another has begun.
 
     Raises StoreError where they need a GPU and the job, which ends the array, has none.
     """
     if share == END:
-        foreground.drop_unusable()
-    missing = _of_share(foreground, share)
-    if missing and share == END and foreground.chosen["device"] != "cpu" and not machine.gpu:
+        arrays.drop_unusable()
+    missing = _of_share(arrays, share)
+    if missing and share == END and arrays.foreground.chosen["device"] != "cpu" and not machine.gpu:
         raise StoreError(
             f"{store}: {len(missing)} shards are missing or were damaged, and this job, which ends "
             "the image, has no GPU to do them. Delete the receipts of its parts, *of*.json in "
@@ -126,13 +139,13 @@ def _left_to_do(
     return missing
 
 
-def _of_share(foreground: ShardedArray, share: Share | None) -> list[Index]:
+def _of_share(arrays: Filled, share: Share | None) -> list[Index]:
     """Shards that this job has to do."""
     if share == BEGIN:
         return []
     number, of = (0, 1) if share in (None, END) else share
-    own = set(foreground.shards()[number::of])
-    return [index for index in foreground.missing() if index in own]
+    own = set(arrays.foreground.shards()[number::of])
+    return [index for index in arrays.missing() if index in own]
 
 
 def _resolved(options: PredictOptions, machine: Machine) -> Inference:
@@ -167,7 +180,7 @@ def _begun(
 
 
 def _finish(
-    foreground: ShardedArray,
+    arrays: Filled,
     missing: Sequence[Index],
     ensemble: Ensemble,
     pixels: Pixels,
@@ -180,6 +193,7 @@ def _finish(
     `READERS` workers more than tiles may be on their way together read or write meanwhile.
     """
     how, tiling = plan.inference, plan.tiling(ensemble.geometry)
+    foreground = arrays.foreground
     shard_px = foreground.array.shards[-1]
     held_bytes = bytes_around(pixels, shard_px)
     at_once = ensemble.tiles_at_once(tiling, how, granted // plan.threads, held_bytes)
@@ -193,8 +207,9 @@ def _finish(
 
     def finish_shard(index: Index) -> None:
         use_threads(plan.threads)  # each worker has a number of its own
-        region = foreground.region(index)
-        foreground.write(index, predicted.block(region, foreground.array.dtype))
+        _, *inside = foreground.region(index)
+        region = slice(0, arrays.planes), *inside
+        arrays.write(index, predicted.block(region, foreground.array.dtype))
 
     for_each(
         finish_shard,

@@ -8,7 +8,7 @@ import torch
 
 from unetflow.arguments import array_of, whole_number_of
 from unetflow.errors import ModelError
-from unetflow.networks.network import Network
+from unetflow.networks.network import Network, heads_of
 from unetflow.predict.forward import cut, read_tile, ready
 from unetflow.predict.runners import mean_probabilities, orientations_of
 from unetflow.store.pixels import ImageLike
@@ -62,7 +62,8 @@ def predict_array(
                 "spread. Replace them (numpy.nan_to_num)."
             )
         probabilities = mean_probabilities([inferring], [input_BCHW], orientations)
-        found_KHW = cut(probabilities.cpu(), tile).numpy()
+        classes = len(probabilities) - len(heads_of(network))
+        found_KHW = cut(probabilities[:classes].cpu(), tile).numpy()
         if not np.isfinite(found_KHW).all():
             raise ValueError(
                 f"the network gives NaN {_around(tile)}, of pixels that are numbers: they, or its "

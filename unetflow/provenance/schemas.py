@@ -88,6 +88,7 @@ class Calibration(TypedDict):
 class ForegroundReceipt(TypedDict):
     """Of a finished foreground."""
 
+    heads: NotRequired[str]  # digest, where the network has a head
     shape: list[int]  # (K, Y, X)
     dtype: str
     precision: str

@@ -15,6 +15,7 @@ from unetflow.evaluate.choosing import (
 )
 from unetflow.evaluate.image_scores import Truth, score_foreground
 from unetflow.evaluate.scoring import Row, Scoring
+from unetflow.instances.separation import needs_head
 from unetflow.instances.whole_image import label_instances
 from unetflow.labels.dataset import Dataset
 from unetflow.progress import progress
@@ -79,10 +80,12 @@ def _scored(
     image: str | Path, prediction: str | Path, dataset: Dataset, scoring: Scoring
 ) -> Iterator[tuple[str, Row]]:
     """The scores of an image at each threshold, with the name of their class."""
-    label = partial(label_instances, **scoring.labelling)
+    headed = needs_head(scoring.labelling)
     for number, name in enumerate(dataset.classes, start=1):
         truth = Truth(image, dataset, number)
         foreground_YX = truth.foreground_of(prediction, scoring.foreground)
+        head_YX = truth.head_of(prediction) if headed else None
+        label = partial(label_instances, **scoring.labelling, head=head_YX)
         for row in score_foreground(
             truth, foreground_YX, scoring.thresholds, label, regions_px=scoring.regions_px
         ):

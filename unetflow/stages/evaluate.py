@@ -19,6 +19,7 @@ from unetflow.evaluate.image_scores import (
 )
 from unetflow.evaluate.scoring import Row, Scoring
 from unetflow.evaluate.tables import COLUMNS, as_csv
+from unetflow.instances.separation import needs_head, without_head
 from unetflow.instances.whole_image import label_instances
 from unetflow.labels.dataset import Dataset
 from unetflow.metrics import contingency
@@ -83,7 +84,8 @@ def _at_thresholds(
 ) -> Iterator[Row]:
     """Rows at the config's thresholds and at those that the validation images chose."""
     every = sorted({*scoring.thresholds, *calibrated.values()})
-    label = partial(label_instances, **scoring.labelling)
+    head_YX = truth.head_of(prediction) if needs_head(scoring.labelling) else None
+    label = partial(label_instances, **scoring.labelling, head=head_YX)
     foreground_YX = truth.foreground_of(prediction, scoring.foreground)
     for row in score_foreground(truth, foreground_YX, every, label, regions_px=scoring.regions_px):
         if row.threshold in scoring.thresholds:
@@ -103,7 +105,7 @@ def _of_stored(truth: Truth, prediction: str | Path, made: InstancesOfClass) -> 
 
 def _of_otsu(truth: Truth, image: str | Path, scoring: Scoring) -> Iterator[Row]:
     """Rows of the baseline."""
-    label = partial(label_instances, **scoring.labelling)
+    label = partial(label_instances, **without_head(scoring.labelling))
     pixels_CYX = read_lazily(image, "0")
     for row in otsu_baseline(truth, pixels_CYX, label, regions_px=scoring.regions_px):
         yield replace(row, threshold=None, chosen="otsu")

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from unetflow.instances.labelled_store import label_store
+from unetflow.instances.separation import needs_head
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
-from unetflow.provenance.schemas import Calibration, RefinedReceipt
+from unetflow.provenance.schemas import Calibration
 from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
-from unetflow.store.names import FOREGROUND, INSTANCES, of_labels
+from unetflow.store.names import FOREGROUND, HEADS, INSTANCES, of_labels
 from unetflow.store.pyramid import level_shapes
 
 
@@ -47,15 +48,18 @@ def write_instances(
         name: calibrated[name]["threshold"] if making.threshold is None else making.threshold
         for name in making.classes
     }
-    foreground = read_receipt(foreground_receipt, RefinedReceipt)  # or as predicted
-    with unchanged(Stored(store, foreground_receipt, [making.foreground])):
+    foreground = read_receipt(foreground_receipt)  # as predicted, or refined
+    decided_by, read = {"foreground": foreground["digest"], "code": code}, [making.foreground]
+    if needs_head(making.labelling):
+        decided_by["heads"], read = foreground["heads"], [*read, HEADS]
+    with unchanged(Stored(store, foreground_receipt, read)):
         array, made = label_store(
             store,
             thresholds,
             making.labelling,
             table=table,
             threads=threads,
-            decided_by={"foreground": foreground["digest"], "code": code},
+            decided_by=decided_by,
             foreground_array=making.foreground,
         )
     levels = [of_labels(INSTANCES, k) for k in range(len(level_shapes(array.array.shape)))]

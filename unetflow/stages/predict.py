@@ -17,9 +17,9 @@ from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import MIB, RunRecord
 from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
 from unetflow.store.foreground_levels import write_foreground_levels
-from unetflow.store.names import TISSUE
+from unetflow.store.names import HEADS, TISSUE
 from unetflow.store.ome import pixel_size
-from unetflow.store.shards import SHARD_PX, read_array
+from unetflow.store.shards import SHARD_PX, content_digest_of, read_array
 from unetflow.store.tissue_mask import read_tissue
 from unetflow.tiles.regions import squares
 
@@ -73,6 +73,9 @@ def predict_store(
     if options.share in (None, END):
         digest = foreground.content_digest()
         levels = write_foreground_levels(store, foreground, digest, machine.threads, size=size)
+        if ensemble.heads:
+            levels.append(HEADS)
+            content["heads"] = content_digest_of(store, HEADS)
         shards = write_shard_list(receipt, store, levels)
         write_receipt(receipt, {**content, "digest": digest, "shards": shards})
     else:

@@ -76,6 +76,7 @@ class TrainingJob:
     machine: Machine
     checkpoint_s: float
     code: str
+    head: str | None = None  # beside the classes: of `unetflow.store.heads`
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -185,8 +186,9 @@ def _description(
     receipts: Sequence[dict[str, Any]],
 ) -> ModelDescription:
     channels, classes = statistics["channels"], job.dataset.classes
-    return {
-        "network": job.network | {"in_channels": channels, "num_classes": len(classes) + 1},
+    outputs = len(classes) + 1 + (job.head is not None)
+    description: ModelDescription = {
+        "network": job.network | {"in_channels": channels, "num_classes": outputs},
         "truth": job.dataset.kind,
         "classes": list(classes),
         "channels": channels,
@@ -195,6 +197,9 @@ def _description(
         "recipe": dataclasses.asdict(recipe),
         "code": job.code,
     }
+    if job.head is not None:
+        description["heads"] = [job.head]
+    return description
 
 
 def _common_mpp(receipts: Sequence[dict[str, Any]]) -> float | None:
@@ -220,10 +225,12 @@ def _open(
 
     def opened(image: str | Path, weights: str | Path | None) -> TrainingImage:
         kind, balance = job.dataset.kind, recipe.class_balance
-        return open_image(image, weights, statistics, kind=kind, balance=balance)
+        return open_image(image, weights, statistics, kind=kind, balance=balance, heads=heads)
 
+    heads = [] if job.head is None else [job.head]
     maps: Sequence[str | Path | None] = inputs.weights or [None] * len(inputs.images)
     training = [opened(image, map_) for image, map_ in zip(inputs.images, maps, strict=True)]
+    heads = []  # nothing is validated of them
     return training, [opened(image, None) for image in inputs.validation_images]
 
 

@@ -1,7 +1,8 @@
 """The training loop: a straight one, on one device or several, that goes on where it was stopped.
 
 All randomness follows from the seed and the step's number, so a checkpoint needs weights,
-optimizer, history and the step. Shape suffixes: B batch, C channels, K classes, H W of a patch.
+optimizer, history and the step. Shape suffixes: B batch, C channels, K classes, J heads,
+H W of a patch.
 """
 
 import logging
@@ -21,11 +22,11 @@ from unetflow.engine.devices import machine_of
 from unetflow.errors import ModelError
 from unetflow.networks.initial_weights import centre_filters, start_from
 from unetflow.networks.model_file import Best, ModelDescription
-from unetflow.networks.network import Network, not_finite
+from unetflow.networks.network import Network, heads_of, not_finite
 from unetflow.progress import progress
 from unetflow.train.checkpoints import Checkpoint, StopSignal
 from unetflow.train.history import Row
-from unetflow.train.losses import combined_loss
+from unetflow.train.losses import combined_loss, head_loss
 from unetflow.train.patches import Batch, Batches, Drawing, TrainingImage, generator
 from unetflow.train.recipes import Recipe
 from unetflow.train.steps import learning_rate, optimizer_for
@@ -52,6 +53,7 @@ class TrainingRun:
         self.threads, self._checkpoint = threads, checkpoint
         torch.manual_seed(generator(recipe.seed, "weights").initial_seed())
         self.network = networks.build(**description["network"])
+        self.network.heads = tuple(description.get("heads", ()))
         if pretrained is None:
             if recipe.start == "centred":
                 centre_filters(self.network)
@@ -89,7 +91,13 @@ class TrainingRun:
     def drawing(self) -> Drawing:
         """How its patches are drawn."""
         recipe = self.recipe
-        return Drawing(recipe.seed, recipe.tile_px, self.network.geometry, recipe.augmentation)
+        return Drawing(
+            recipe.seed,
+            recipe.tile_px,
+            self.network.geometry,
+            recipe.augmentation,
+            heads_of(self.network),
+        )
 
     def train(
         self, training: Sequence[TrainingImage], validation: Sequence[TrainingImage], workers: int
@@ -162,10 +170,9 @@ class TrainingRun:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=fabric.device)
-        for part, (image_BCHW, target_BHW, weight_BHW) in enumerate(self._parts(batch), start=1):
+        for part, (image_BCHW, *wanted) in enumerate(self._parts(batch), start=1):
             with fabric.no_backward_sync(self._wrapped, enabled=part < recipe.accumulate):
-                logits_BKHW = self._wrapped(image_BCHW).float()
-                loss = combined_loss(recipe.loss, logits_BKHW, target_BHW, weight_BHW)
+                loss = self._loss(self._wrapped(image_BCHW).float(), *wanted)
                 fabric.backward(loss / recipe.accumulate)
             total += loss.detach() / recipe.accumulate
         if recipe.clip_norm is not None:
@@ -189,11 +196,28 @@ class TrainingRun:
             "validation_iou": None,
         }
 
+    def _loss(
+        self,
+        output_BKHW: Tensor,
+        target_BHW: Tensor,
+        weight_BHW: Tensor,
+        heads_BJHW: Tensor | None = None,
+    ) -> Tensor:
+        """What a step minimises: that of the classes, and of the heads, whose outputs are last."""
+        heads = heads_of(self.network)
+        if heads_BJHW is None:
+            return combined_loss(self.recipe.loss, output_BKHW, target_BHW, weight_BHW)
+        logits_BKHW = output_BKHW[:, : -len(heads)]
+        of_classes = combined_loss(self.recipe.loss, logits_BKHW, target_BHW, weight_BHW)
+        outputs_BJHW = output_BKHW[:, -len(heads) :]
+        return of_classes + head_loss(heads, outputs_BJHW, heads_BJHW, weight_BHW)
+
     def _parts(self, batch: Batch) -> list[tuple[Tensor, ...]]:
         """The patches of this process on its device, in `accumulate` parts."""
         moved = [
             each.to(self.fabric.device, non_blocking=True).chunk(self.recipe.accumulate)
-            for each in (batch.image_BCHW, batch.target_BHW, batch.weight_BHW)
+            for each in (batch.image_BCHW, batch.target_BHW, batch.weight_BHW, batch.heads_BJHW)
+            if each is not None
         ]
         return list(zip(*moved, strict=True))
 

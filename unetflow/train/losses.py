@@ -2,13 +2,16 @@
 
 Each is the mean over the patches of a batch of a number per patch, so that a batch may be cut in
 parts, for several GPUs or less memory, without changing it. Pixels of weight 0 count nowhere; a
-patch without any other counts 0. Shape suffixes: B batch, K classes, H W of a patch.
+patch without any other counts 0. Shape suffixes: B batch, K classes, J heads, H W
+of a patch.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
+
+from unetflow.store.heads import DISTANCE_PX
 
 FOCUS = 2.0  # gamma of Lin et al. 2017
 SMOOTH_PX = 1.0  # added to overlaps and areas, so that absent classes are defined
@@ -61,6 +64,49 @@ LOSSES: dict[str, Loss] = {
     "dice": dice_loss,
     "iou": iou_loss,
 }
+
+
+def head_loss(
+    heads: Sequence[str], outputs_BJHW: Tensor, targets_BJHW: Tensor, weight_BHW: Tensor
+) -> Tensor:
+    """The sum over heads of what each of them minimises, an output and a target (J) for each.
+
+    Pixels count alike, but those of weight 0, which count nowhere.
+    """
+    counted_BHW = (weight_BHW > 0).float()
+    parts = [
+        _OF_HEADS[name](outputs_BJHW[:, place], targets_BJHW[:, place], counted_BHW)
+        for place, name in enumerate(heads)
+    ]
+    return torch.stack(parts).sum()
+
+
+def border_loss(logits_BHW: Tensor, target_BHW: Tensor, counted_BHW: Tensor) -> Tensor:
+    """Cross entropy, and Dice of those patches that have a border.
+
+    Dice of a patch without any would be least where nothing is found, and as most patches may have
+    none, the head would find nothing anywhere.
+    """
+    loss_BHW = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits_BHW, target_BHW, reduction="none"
+    )
+    predicted_BHW, true_BHW = logits_BHW.sigmoid() * counted_BHW, target_BHW * counted_BHW
+    both_B, predicted_B, true_B = (
+        of.sum(dim=(1, 2)) for of in (predicted_BHW * true_BHW, predicted_BHW, true_BHW)
+    )
+    dice_B = 1 - (2 * both_B + SMOOTH_PX) / (predicted_B + true_B + SMOOTH_PX)
+    return _mean_over_counted(loss_BHW, counted_BHW) + dice_B.where(true_B > 0, 0).mean()
+
+
+def distance_loss(output_BHW: Tensor, target_BHW: Tensor, counted_BHW: Tensor) -> Tensor:
+    """Smooth L1 (Girshick 2015), in units of `DISTANCE_PX`; under a pixel off it is quadratic."""
+    loss_BHW = torch.nn.functional.smooth_l1_loss(
+        output_BHW, target_BHW, reduction="none", beta=1 / DISTANCE_PX
+    )
+    return _mean_over_counted(loss_BHW, counted_BHW)
+
+
+_OF_HEADS: dict[str, Loss] = {"border": border_loss, "distance": distance_loss}
 
 
 def _mean_over_counted(loss_BHW: Tensor, weight_BHW: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 So the sampler has no state of its own: a run that goes on from a checkpoint draws what an
 undisturbed run would have drawn. Images are held in memory where they fit, else read patch by
-patch; the patches are the same. Shape suffixes: B batch, C channels, H W of a patch, Y X.
+patch; the patches are the same. Shape suffixes: B batch, C channels, J heads, H W of a
+patch, Y X.
 """
 
 import dataclasses
@@ -22,10 +23,11 @@ from torch import Tensor
 from unetflow.engine.memory import available_bytes
 from unetflow.errors import ModelError
 from unetflow.labels.annotation import Annotation
+from unetflow.labels.heads import REACH_PX, TARGETS
 from unetflow.store.pixels import ImageLike, Normalised
 from unetflow.store.shards import read_array
 from unetflow.tiles.geometry import Geometry
-from unetflow.tiles.regions import Region
+from unetflow.tiles.regions import Region, with_halo
 from unetflow.train.augment import draw_coordinates, mirrored, sample, vary_gray
 from unetflow.train.colour import Colours, vary_colour
 from unetflow.train.recipes import Augmentation
@@ -48,6 +50,7 @@ class TrainingImage:
     labels: Callable[[Region], Labels]  # class: 0 background, 1 to K; weight: 0 on ignored pixels
     objects_N2: np.ndarray  # (row, column) [px] of places in objects, for patches centred on them
     colours: Colours | None = None  # of red, green and blue
+    numbers: Callable[[Region], np.ndarray] | None = None  # of the objects, for the heads' targets
 
     @property
     def shape_YX(self) -> tuple[int, int]:
@@ -58,10 +61,14 @@ class TrainingImage:
         everywhere = tuple(slice(0, n) for n in self.shape_YX)
         image_CYX = np.asarray(self.image_CYX[(slice(None), *everywhere)])
         target_YX, weight_YX = self.labels(everywhere)
+        numbers = self.numbers
+        if numbers is not None:
+            numbers = numbers(everywhere).__getitem__
         return dataclasses.replace(
             self,
             image_CYX=image_CYX,
             labels=lambda region: (target_YX[region], weight_YX[region]),
+            numbers=numbers,
         )
 
 
@@ -72,6 +79,7 @@ class Batch:
     image_BCHW: Tensor
     target_BHW: Tensor
     weight_BHW: Tensor
+    heads_BJHW: Tensor | None = None  # what the heads are asked for, of the same size
 
 
 class Statistics(TypedDict):
@@ -89,6 +97,7 @@ def open_image(
     *,
     kind: str,
     balance: bool,
+    heads: Sequence[str] = (),
 ) -> TrainingImage:
     """One image with truth (touching objects separated) and, if given, its weight map.
 
@@ -114,6 +123,7 @@ def open_image(
         labels,
         truth.places_of_objects(COARSE_PX),
         Colours.of(statistics["intensity"], stored.dtype),
+        (lambda region: np.asarray(truth.labels[region])) if heads else None,
     )
 
 
@@ -124,6 +134,7 @@ def hold(images: Sequence[TrainingImage], processes: int = 1) -> list[TrainingIm
     """
     needed = processes * sum(
         image.shape_YX[0] * image.shape_YX[1] * (4 * image.image_CYX.shape[0] + BYTES_PER_PX)
+        + (0 if image.numbers is None else 4 * image.shape_YX[0] * image.shape_YX[1])
         for image in images
     )
     left = available_bytes()
@@ -153,6 +164,7 @@ class Drawing:
     input_px: int  # side of what the network sees
     geometry: Geometry  # where in it its output lies
     augmentation: Augmentation
+    heads: tuple[str, ...] = ()
 
     @property
     def output(self) -> Region:
@@ -162,8 +174,10 @@ class Drawing:
 
 def draw_patch(
     images: Sequence[TrainingImage], drawing: Drawing, random: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     """One augmented patch: image (C, H, W), target and weight of the network's output.
+
+    Of a network with heads there is a fourth, what they are asked for (J, H, W).
 
     Images are chosen by area and centres evenly over their pixels, up to the border, or on an
     object. Beyond the image it is mirrored, as in inference, so that no part of an image is seen
@@ -189,7 +203,27 @@ def draw_patch(
                 "three channels that are read as they are (intensity: linear). Take it out."
             )
         image_CHW = vary_colour(image_CHW, chosen.colours, augmentation, random)
-    return vary_gray(image_CHW, augmentation, random), target, weight
+    patch = vary_gray(image_CHW, augmentation, random), target, weight
+    if not drawing.heads:
+        return patch
+    return *patch, _heads_at(coordinates_2HW, chosen, drawing)
+
+
+def _heads_at(coordinates_2HW: Tensor, image: TrainingImage, drawing: Drawing) -> Tensor:
+    """What the heads are asked for (J, H, W) of the network's output.
+
+    Objects are looked at as far as a target depends on them, or as the patch reaches.
+    """
+    assert image.numbers is not None
+    reach_px = max(REACH_PX[name] for name in drawing.heads)
+    wide, inner = with_halo(drawing.output, (reach_px,) * 2, coordinates_2HW.shape[1:])
+    region, wide_2HW = _within(coordinates_2HW[:, *wide], image.shape_YX)
+    given = image.numbers(region)
+    few = np.unique(np.append(0, given), return_inverse=True)[1][1:]  # 1, 2, ...: float32 has them
+    drawn = torch.from_numpy(few.reshape(1, *given.shape).astype(np.float32))
+    drawn_HW = sample(drawn, wide_2HW, "nearest")[0].to(torch.int32).numpy()
+    targets = [TARGETS[name](drawn_HW)[inner] for name in drawing.heads]
+    return torch.from_numpy(np.stack(targets))
 
 
 def _labels_at(
@@ -281,11 +315,8 @@ class Batches:
             draw_patch(self._images, self._drawing, generator(seed, "patch", step, number))
             for number in self._numbers
         ]
-        image_BCHW, target_BHW, weight_BHW = (
-            torch.stack(parts) for parts in zip(*patches, strict=True)
-        )
-        image_BCHW = image_BCHW.contiguous(memory_format=torch.channels_last)
+        image_BCHW, *others = (torch.stack(parts) for parts in zip(*patches, strict=True))
+        parts = [image_BCHW.contiguous(memory_format=torch.channels_last), *others]
         if self._pinned:
-            image_BCHW, target_BHW = image_BCHW.pin_memory(), target_BHW.pin_memory()
-            weight_BHW = weight_BHW.pin_memory()
-        return Batch(image_BCHW, target_BHW, weight_BHW)
+            parts = [part.pin_memory() for part in parts]
+        return Batch(*parts)

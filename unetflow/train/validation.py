@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unetflow.networks.network import Network
+from unetflow.networks.network import Network, heads_of
 from unetflow.predict.forward import cut, read_tile, ready, tile_logits
 from unetflow.tiles.tiling import Tiling
 from unetflow.train.losses import weighted_cross_entropy
@@ -30,7 +30,8 @@ def validation_sums(
     for one in images:
         for tile in tiling.grid(one.shape_YX):
             tile_BCHW = read_tile(one.image_CYX, tile)
-            logits_KHW = cut(tile_logits(inferring, tile_BCHW)[0], tile).cpu()
+            output_KHW = cut(tile_logits(inferring, tile_BCHW)[0], tile).cpu()
+            logits_KHW = output_KHW[: len(output_KHW) - len(heads_of(network))]
             target, weight_HW = (
                 torch.from_numpy(np.ascontiguousarray(part)) for part in one.labels(tile.write)
             )

@@ -34,6 +34,7 @@ rule train:
             receipts=training_receipts,
             pretrained=experiment("pretrained"),
             network=experiment("network"),
+            head=experiment("head"),
             recipe=experiment("recipe"),
             stored=reads_of_training,
             kind=dataset("truth"),
