@@ -9,6 +9,7 @@ benchmarks/results/reruns.json, is not measured again: the program goes on where
 
 import argparse
 import json
+import re
 import shutil
 import sys
 from collections import Counter
@@ -119,16 +120,19 @@ def _state(results: Path) -> dict[tuple[str, Path], object]:
 
 def write_page(known: dict[str, dict[str, str]]) -> None:
     """The table of the page; what has no row yet is not measured."""
-    rows = [
-        f"| {change.name} | {of.get('planned', 'not measured')} | "
-        f"{of.get('computed', 'nothing' if of.get('planned') == 'nothing' else 'not measured')} |"
-        for change in changes()
-        for of in [known.get(change.name, {})]
-    ]
+    rows = [_row(change.name, known.get(change.name, {})) for change in changes()]
     text = PAGE.read_text()
     table = ["", "| change | planned | computed |", "| --- | --- | --- |", *rows, ""]
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     PAGE.write_text(before + BEGIN + "\n".join(table) + "\n" + END + after)
+
+
+def _row(name: str, of: dict[str, str]) -> str:
+    planned = of.get("planned", "not measured")
+    none = planned == "nothing" or planned.startswith("refused")
+    computed = of.get("computed", "nothing" if none else "not measured")
+    short = re.sub(r"(export_\w+( \d+)?, )*export_\w+( \d+)?", "exports", planned)
+    return f"| {name} | {short} | {computed} |"
 
 
 def main() -> None:
