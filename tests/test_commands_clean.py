@@ -41,6 +41,8 @@ OURS = (
     *(".made/prepare_image/a.json", ".made/predict/net/0/a.json", ".made/collect.json"),
     *("logs/export_stack/net/fold0/em.log", "logs/predict/net/fold0/a.failed.json"),
     *("evaluation/net/fold0/a.csv", "benchmarks/train/net/fold0.tsv", "weights/w/.a.zarr.lock/c0"),
+    *("pictures/net/fold0/a.json", "report/figures/ap-by-iou.svg", "report/tables/ap-by-iou.csv"),
+    *("report/figures/.snakemake_timestamp",),
     *("evaluation/net/fold0/bundles/cells-test-0a.csv", "truth/bundles/cells-test-0a/a.json"),
 )
 

@@ -12,9 +12,10 @@ from PIL import Image
 
 from unetflow import colours
 from unetflow.colours import FALSE, HIT, IGNORED, MISSED, rgb_bytes
-from unetflow.report.figures import panels, plots
+from unetflow.report.figures import panels
 from unetflow.report.figures.panels import overlay
 from unetflow.report.figures.plots import threshold_plot, training_plot
+from unetflow.report.figures.plotted import INK
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_a_plot_says_what_it_shows_and_asks_for_nothing(scores: pd.DataFrame) ->
     svg = threshold_plot(scores, name="IoU & more", chosen=[0.5], baseline=0.3)
     assert 'aria-label="IoU &amp; more against the threshold, 3 images and their mean"' in svg
     assert "threshold on the foreground" in svg
-    assert "currentColor" in svg and plots.INK not in svg
+    assert "currentColor" in svg and INK not in svg
     assert set(re.findall(r'(\S+)="http', svg)) == {"xmlns", "xmlns:xlink"}
 
 

@@ -25,6 +25,14 @@ def test_an_image_that_is_found_has_no_wrong_object(results: Path) -> None:
     assert (drawn["objects"], drawn["area_px"]) == (1, 10 * 13)
     assert (drawn["kinds"], drawn["worst"]) == ({"found": 1}, [])
     assert len(drawn["thumbnail"]) <= THUMBNAIL_BYTES
+    assert drawn["sizes"] == [{"kind": "found", "least_px": 128, "objects": 1}]
+    # one pixel too far to the right: 120 px of 140 are shared, an IoU of 0.857
+    assert [(of["iou"], of["found"]) for of in drawn["matched"]][6:] == [
+        (0.8, 1),
+        (0.85, 1),
+        (0.9, 0),
+        (0.95, 0),
+    ]
 
 
 def test_a_missed_object_is_drawn_in_a_square_around_it(results: Path) -> None:

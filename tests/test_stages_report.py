@@ -343,6 +343,20 @@ def test_scores_by_regions_are_named_so(results: Path, tmp_path: Path) -> None:
     assert "V_Rand, thinned, regions of 1024 px ↑" in names
 
 
+def test_each_link_to_a_file_beside_the_page_has_its_file(results: Path, page: str) -> None:
+    links = re.findall(r'href="((?:figures|tables)/[^"]+)"', page)
+    beside = [
+        path for name in ("figures", "tables") for path in (results / "report" / name).iterdir()
+    ]
+    assert sorted(set(links)) == sorted(
+        path.relative_to(results / "report").as_posix() for path in beside
+    )
+    assert len(links) == len(set(links)) > 20
+    assert all(path.stat().st_size > 10 for path in beside)
+    shown = pd.read_csv(results / "report/tables/threshold-net-fold-0-iou-object-pixels.csv")
+    assert shown["a"].tolist() == [0.9, 0.8, 0.1]
+
+
 def test_the_page_can_be_read_aloud(page: str) -> None:
     outline = _Outline()
     outline.feed(page)

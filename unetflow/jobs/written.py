@@ -40,6 +40,7 @@ FILES = [
         rf"evaluation/{RUN}/(stacks/)?{ONE}(\.csv|{RECEIPT})",
         r"evaluation/(metrics|summary|stacks)(\.csv|\.run\.json)",
         rf"exports/{RUN}/{NAMED}\.(geojson\.gz|labels\.tif|overlay\.ome\.tif|stack\.tif)",
+        r"report/(figures/[\w-]+\.(svg|pdf)|tables/[\w-]+\.csv|\w+/\.snakemake_timestamp)",
         r"report/(index\.html|headline\.txt)",
         r"outcome(\.jobs)?\.tsv|verdict\.txt",
         r"(integrity|segmented)(\.csv|\.run\.json)|\.sources\.json",

@@ -12,11 +12,13 @@ from unetflow import colours
 from unetflow.evaluate.catalogue import SCORES
 from unetflow.provenance.schemas import RunRecordContent
 from unetflow.report.figures.inline import numbered_figures
+from unetflow.report.files_beside import Beside, named_figures
 from unetflow.report.handed import Config, PicturesFile
 from unetflow.report.run_results import Run, truth_warnings
 from unetflow.report.score_lines import Line
+from unetflow.report.sections.curves import curves
 from unetflow.report.sections.data import data
-from unetflow.report.sections.gallery import FAR, MOSTLY, gallery
+from unetflow.report.sections.gallery import FAR, MOSTLY, gallery, pictures_by_experiment
 from unetflow.report.sections.networks import networks
 from unetflow.report.sections.outcome import outcome
 from unetflow.report.sections.overlays import overlays
@@ -37,6 +39,7 @@ SECTIONS = (
     ("networks", "Networks"),
     ("stacks", "Stacks"),
     ("overlays", "Crops"),
+    ("curves", "Curves"),
     ("thresholds", "Thresholds"),
     ("training", "Training"),
     ("seams", "Borders of tiles"),
@@ -46,7 +49,7 @@ SECTIONS = (
 )
 """Templates, and what the page's list of contents calls them: how good, where wrong, can I trust
 it, what was done."""
-OPTIONAL = ("networks", "stacks", "seams")  # left out where there is nothing
+OPTIONAL = ("curves", "networks", "stacks", "seams")  # left out where there is nothing
 
 
 def render_page(
@@ -59,8 +62,8 @@ def render_page(
     records: Mapping[str, Sequence[RunRecordContent]],
     pictures: Sequence[PicturesFile],
     outcomes: pd.DataFrame,
-) -> str:
-    """The report of all runs as HTML.
+) -> tuple[str, Beside]:
+    """The report of all runs as HTML, and the figures that lie beside it.
 
     `lines` are those of each experiment over all its folds, `images` the table of integrity with
     all cells as text, `stacks` that of stacks, `records` the run records of each stage,
@@ -68,7 +71,12 @@ def render_page(
     in `overlays` one crop is read.
     """
     made = making(config)
+    limits, trained, borders = thresholds(runs), training(runs), seams(runs)
+    drawn = pictures_by_experiment(pictures)
+    plots = curves(runs, lines, drawn)
+    beside = named_figures(plots, limits, trained, borders)
     shown: dict[str, object] = {
+        "curves": plots,
         "verdict": verdict(runs, lines, config, truth_warnings(runs)),
         "gallery": gallery(pictures, runs, lines, config, images),
         "outcome": outcome(outcomes, runs, pictures, made),
@@ -78,10 +86,10 @@ def render_page(
         "scores": scores(runs, lines, made),
         "networks": networks(runs, lines, config, made),
         "stacks": describe_stacks(stacks),
-        "thresholds": thresholds(runs),
-        "training": training(runs),
+        "thresholds": limits,
+        "training": trained,
         "overlays": overlays(runs, config["report"]["overlays"]),
-        "seams": seams(runs),
+        "seams": borders,
     }
     sections = [(of, name) for of, name in SECTIONS if of not in OPTIONAL or shown[of]]
     environment = _environment()
@@ -92,13 +100,14 @@ def render_page(
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         mostly=MOSTLY,
         far=FAR,
+        tables={name for name, (_, numbers) in beside.items() if numbers is not None},
         title=config["report"]["title"],
         sections=sections,
         falling=FALLING,
         refinement=refinement(config),
         kinds=SCORES,
     )
-    return page
+    return page, beside
 
 
 def _environment() -> jinja2.Environment:

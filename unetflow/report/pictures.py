@@ -1,4 +1,4 @@
-"""What the job of an image draws of it for the report: a thumbnail, and its worst objects."""
+"""What the job of an image makes of it for the report: a thumbnail, its worst objects, counts."""
 
 from typing import TypedDict
 
@@ -15,6 +15,24 @@ class ObjectPicture(TypedDict):
     panels: list[str]  # as a page holds them
 
 
+class Matched(TypedDict):
+    """Objects of a class that are matched one to one at an IoU."""
+
+    of_class: str
+    iou: float
+    found: int
+    annotated: int
+    predicted: int
+
+
+class OfSize(TypedDict):
+    """Annotated objects of a kind, from a size to twice that."""
+
+    kind: str
+    least_px: int  # a power of 2
+    objects: int
+
+
 class ImagePictures(TypedDict):
     """Of an image in one run."""
 
@@ -25,5 +43,7 @@ class ImagePictures(TypedDict):
     objects: int
     area_px: int  # of all objects
     kinds: dict[str, int]  # objects by kind; empty where there is no truth of instances
+    matched: list[Matched]  # at the IoUs of DSB 2018; empty where there is no such truth
+    sizes: list[OfSize]  # the same
     warnings: list[str]  # of its foreground
     worst: list[ObjectPicture]  # most wrong pixels first

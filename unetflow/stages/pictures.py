@@ -1,6 +1,7 @@
 """Rule pictures: of one image what the report shows of it."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,14 +10,15 @@ import numpy as np
 
 from unetflow.labels.annotation import read_class_lazily
 from unetflow.labels.dataset import Dataset
-from unetflow.metrics.contingency import contingency
+from unetflow.metrics.contingency import Contingency, contingency
+from unetflow.metrics.instances import DSB2018_IOUS, matching_sums_at_ious
 from unetflow.metrics.object_errors import kinds_of_objects
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import ForegroundReceipt, InstancesOfClass, InstancesReceipt
 from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.report.figures.thumbnails import THUMBNAIL_PX, object_panels, thumbnail
-from unetflow.report.pictures import ImagePictures, ObjectPicture
+from unetflow.report.pictures import ImagePictures, Matched, ObjectPicture
 from unetflow.report.worst_objects import Box, Wrong, boxes, kind_of_ids, worst_first
 from unetflow.store.arrays import read_array, read_lazily
 from unetflow.store.instances import instances_of_class
@@ -38,6 +40,8 @@ class _Judged(NamedTuple):
     predicted: dict[int, str]
     counts: dict[str, int]
     worst: list[tuple[str, Wrong]]  # with the name of the class
+    matched: list[Matched]
+    sizes: Counter[tuple[str, int]]  # kind and size
 
 
 def draw_pictures(
@@ -74,6 +78,13 @@ def draw_pictures(
         "objects": sum(of["instances"] for of in made.values()),
         "area_px": sum(of["area_px"] for of in made.values()),
         "kinds": judged.counts if judged else {},
+        "matched": judged.matched if judged else [],
+        "sizes": [
+            {"kind": kind, "least_px": least, "objects": count}
+            for (kind, least), count in sorted(judged.sizes.items())
+        ]
+        if judged
+        else [],
         "warnings": read_receipt(foreground, ForegroundReceipt)["warnings"],
         "worst": worst,
     }
@@ -86,7 +97,7 @@ def _judged(
     image: str | Path, prediction: str | Path, made: dict[str, InstancesOfClass], dataset: Dataset
 ) -> _Judged:
     ignore = read_lazily(image, of_labels(IGNORE)) != 0
-    found = _Judged({}, {}, {}, [])
+    found = _Judged({}, {}, {}, [], [], Counter())
     worst: list[tuple[str, Wrong]] = []
     for number, name in enumerate(dataset.classes, start=1):
         truth, _ = read_class_lazily(image, dataset.kind, len(dataset.classes), number)
@@ -98,10 +109,27 @@ def _judged(
         found.predicted.update(kind_of_ids(kinds.predicted_ids, kinds.predicted_kinds))
         worst += [(name, wrong) for wrong in worst_first(table, kinds)[:WORST]]
         spurious = kinds.predicted_kinds[kinds.predicted_kinds == "spurious"]
+        found.matched.extend(_matched(name, table))
+        areas = table.truth_areas[table.truth_ids != 0]
+        sizes = 2 ** np.log2(areas).astype(int)
+        found.sizes.update(zip(kinds.truth_kinds.tolist(), sizes.tolist(), strict=True))
         for kind in (*kinds.truth_kinds, *spurious):
             found.counts[str(kind)] = found.counts.get(str(kind), 0) + 1
     found.worst.extend(sorted(worst, key=lambda of: -of[1].wrong_px)[:WORST])
     return found
+
+
+def _matched(name: str, table: Contingency) -> Iterator[Matched]:
+    for iou, sums in zip(
+        DSB2018_IOUS, matching_sums_at_ious(table, ious=DSB2018_IOUS), strict=True
+    ):
+        yield {
+            "of_class": name,
+            "iou": iou,
+            "found": sums.true_positives,
+            "annotated": sums.truth_objects,
+            "predicted": sums.predicted_objects,
+        }
 
 
 def _thumbnail(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from unetflow.evaluate.pooling import read_scores
+from unetflow.report.files_beside import write_beside
 from unetflow.report.handed import Config, PicturesFile, RunFiles
 from unetflow.report.object_counts import object_counts
 from unetflow.report.page import render_page
@@ -29,7 +30,7 @@ def write_report(
     html: str | Path,
     headline: str | Path,
 ) -> None:
-    """Rule report: one page for all runs, and its headline scores as text.
+    """Rule report: one page for all runs, its figures beside it, and headline scores as text.
 
     `config` is the whole config with its defaults, `runs` names the files of each experiment and
     fold, `receipts` those of all jobs by stage, in the order of the pipeline: run records are read
@@ -40,7 +41,7 @@ def write_report(
     table = read_scores(scores)
     opened = [open_run(files, table) for files in runs]
     lines = lines_by_experiment(opened)
-    page = render_page(
+    page, beside = render_page(
         config,
         runs=opened,
         lines=lines,
@@ -50,6 +51,7 @@ def write_report(
         pictures=pictures,
         outcomes=pd.read_csv(outcome, sep="\t", keep_default_na=False, dtype=str),
     )
+    write_beside(Path(html).parent, beside)
     write_whole(html, page.encode())
     objects = [
         f"{name}: {counts.text}" for name, of in lines.items() for counts in object_counts(of)

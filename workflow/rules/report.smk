@@ -21,6 +21,14 @@ rule report:
             category="Report",
         ),
         headline="<results>/report/headline.txt",
+        figures=report(
+            directory("<results>/report/figures"),
+            patterns=["{figure}.svg"],
+            caption="../report/figures.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+        tables=directory("<results>/report/tables"),
     log:
         "<logs>/report.log",
     benchmark:

@@ -4,11 +4,8 @@ Text and axes of a plot take the colour of the text around them (`currentColor`)
 legible on a light and on a dark page. Shapes: (Y, X) of a crop.
 """
 
-import io
 import math
-import re
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
 
 import matplotlib
@@ -19,13 +16,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from unetflow.colours import BASELINE, CHOSEN, PREDICTION, SINGLE
+from unetflow.report.figures.plotted import INK, Plotted, plotted
 from unetflow.report.seam_audit import Seams
 
-INK = "#010203"  # stands for currentColor while matplotlib draws
 SIZE_INCH = (3.6, 2.6)
 STYLE: dict[str, str | float] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "unetflow",
+    "pdf.fonttype": 42,
     "font.size": 9,
     "axes.labelsize": 9,
     "xtick.labelsize": 8,
@@ -52,14 +50,14 @@ def threshold_plot(
     name: str,
     chosen: Sequence[float] = (),
     baseline: float | None = None,
-) -> str:
+) -> Plotted:
     """SVG of a score against the threshold: one light line per image, their mean strong.
 
     `scores` has thresholds as index and images as columns; undefined values are gaps. `chosen`
     are thresholds to mark, `baseline` the score of a method without threshold.
     """
     with matplotlib.rc_context(STYLE):
-        figure, axes = _plot("threshold on the foreground", name)
+        figure, axes = empty_plot("threshold on the foreground", name)
         axes.set_xlim(0, 1)
         axes.set_xticks(np.linspace(0, 1, 6))
         axes.plot(scores.index, scores.to_numpy(), color=SINGLE, linewidth=0.8, alpha=0.6)
@@ -71,19 +69,19 @@ def threshold_plot(
             axes.axvline(threshold, color=CHOSEN, linewidth=1.4, linestyle=(0, (1, 1.5)))
         axes.margins(y=0.08)
         alt = f"{name} against the threshold, {scores.shape[1]} images and their mean"
-        return _svg(figure, alt)
+        return plotted(figure, alt)
 
 
 def training_plot(
     history: pd.DataFrame, curve: pd.DataFrame, column: str, *, name: str, best_step: int | None
-) -> str:
+) -> Plotted:
     """SVG of a column of the training curve against the step, with elapsed minutes above.
 
     `history` has a row per step, drawn light for the loss; `curve` a row per validation, drawn
     strong: its columns are `step` and `column`. `best_step` is marked.
     """
     with matplotlib.rc_context(STYLE):
-        figure, axes = _plot("step", name)
+        figure, axes = empty_plot("step", name)
         if column == "loss":
             thinned = history.iloc[:: max(1, len(history) // 500)]
             axes.plot(thinned["step"], thinned["loss"], color=SINGLE, linewidth=0.6, alpha=0.5)
@@ -99,16 +97,18 @@ def training_plot(
             axes.axvline(best_step, color=CHOSEN, linewidth=1.4, linestyle=(0, (1, 1.5)))
         axes.set_xlim(0, history["step"].max() * 1.02)
         _minutes_above(axes, history)
-        return _svg(figure, f"{name} against the training step, up to {history['step'].max()}")
+        return plotted(figure, f"{name} against the training step, up to {history['step'].max()}")
 
 
-def seam_plot(seams: Seams) -> str:
+def seam_plot(seams: Seams) -> Plotted:
     """SVG of the difference of neighbours by distance from the border of a tile, which is marked.
 
     Over the mean of the lines that lie alike to the network's poolings; these are strong.
     """
     with matplotlib.rc_context(STYLE):
-        figure, axes = _plot("distance from the border of a tile [px]", "difference over its mean")
+        figure, axes = empty_plot(
+            "distance from the border of a tile [px]", "difference over its mean"
+        )
         ratios = seams.profile / (seams.elsewhere.mean() or 1)
         half = seams.step_px // 2
         distance = (np.arange(seams.step_px) + half) % seams.step_px - half
@@ -118,7 +118,7 @@ def seam_plot(seams: Seams) -> str:
         axes.plot(distance[alike], ratios[alike], "o", color=PREDICTION, markersize=3)
         axes.plot([0], ratios[:1], "o", color=CHOSEN, markersize=6)
         axes.set_ylim(bottom=0)
-        return _svg(figure, f"difference of neighbours, {ratios[0]:.3f} times the mean at 0")
+        return plotted(figure, f"difference of neighbours, {ratios[0]:.3f} times the mean at 0")
 
 
 class CostPoint(NamedTuple):
@@ -131,10 +131,10 @@ class CostPoint(NamedTuple):
     high: float
 
 
-def cost_plot(points: Sequence[CostPoint], *, name: str) -> str:
+def cost_plot(points: Sequence[CostPoint], *, name: str) -> Plotted:
     """SVG of a score against multiply-adds per output pixel, each with the number of its row."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = _plot("multiply-adds per output px", name)
+        figure, axes = empty_plot("multiply-adds per output px", name)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
@@ -149,10 +149,10 @@ def cost_plot(points: Sequence[CostPoint], *, name: str) -> str:
             axes.annotate(number, (x, y), beside, textcoords="offset points", fontsize=8)
         axes.margins(x=0.1, y=0.08)
         alt = f"{name} against multiply-adds per output px, {len(points)} networks"
-        return _svg(figure, alt)
+        return plotted(figure, alt)
 
 
-def _plot(x: str, y: str) -> tuple[Figure, Axes]:
+def empty_plot(x: str, y: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=SIZE_INCH, layout="constrained")
     axes = figure.add_subplot()
     axes.spines["top"].set_visible(False)
@@ -173,14 +173,3 @@ def _minutes_above(axes: Axes, history: pd.DataFrame) -> None:
     places = np.interp(ticks, np.append(0, minutes), np.append(0, history["step"].to_numpy(float)))
     above.set_xticks(places, [f"{tick:g}" for tick in ticks])
     above.set_xlabel("elapsed time [min]")
-
-
-def _svg(figure: Figure, alt: str) -> str:
-    """The figure as an `svg` element for HTML, without ids that two figures would share."""
-    content = io.BytesIO()
-    figure.savefig(content, format="svg", transparent=True, metadata={"Date": None})
-    text = content.getvalue().decode()
-    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = re.sub(r'<g id="[^"]*"', "<g", text).replace(INK, "currentColor")
-    label = f'<svg class="plot" role="img" aria-label="{escape(alt, quote=True)}"'
-    return text.replace("<svg", label, 1)

@@ -92,6 +92,17 @@ def gallery(
     )
 
 
+def pictures_by_experiment(files: Sequence[PicturesFile]) -> dict[str, list[ImagePictures]]:
+    """What was drawn of the test images of each experiment, without their objects."""
+    found: dict[str, list[ImagePictures]] = {}
+    for of in files:
+        if of["split"] == "test":
+            drawn = cast(ImagePictures, read_receipt(of["pictures"]))
+            drawn["worst"] = []
+            found.setdefault(of["experiment"], []).append(drawn)
+    return found
+
+
 def _rank(tile: Tile, way: int) -> tuple[float, str]:
     known = tile.score is not None and not math.isnan(tile.score)
     return (way * cast(float, tile.score) if known else math.inf, tile.image)

@@ -7,6 +7,7 @@ import numpy as np
 
 from unetflow.report.crops import read_seams
 from unetflow.report.figures.plots import seam_plot
+from unetflow.report.figures.plotted import Plotted
 from unetflow.report.run_results import Run
 from unetflow.report.seam_audit import Seams
 
@@ -17,7 +18,7 @@ MOST_AUDITED = 12  # images of a run
 class Audit:
     image: str
     seams: Seams
-    svg: str
+    svg: Plotted
 
 
 @dataclass(frozen=True, slots=True)

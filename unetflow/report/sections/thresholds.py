@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from unetflow.report.figures.plots import threshold_plot
+from unetflow.report.figures.plotted import Plotted
 from unetflow.report.handed import Config
 from unetflow.report.run_results import Run
 from unetflow.report.score_lines import Line, by_threshold
@@ -15,7 +16,7 @@ from unetflow.report.score_lines import Line, by_threshold
 class Plot:
     line: Line
     scores: pd.DataFrame  # thresholds as index, images as columns
-    svg: str
+    svg: Plotted
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import pandas as pd
 from unetflow.report.crops import read_weight_crop
 from unetflow.report.figures.panels import data_uri, patch_panel, weight_panels
 from unetflow.report.figures.plots import training_plot
+from unetflow.report.figures.plotted import Plotted
 from unetflow.report.run_results import Run, read_patches
 
 PARTS = 20  # of a training curve without validation
@@ -25,8 +26,9 @@ PLOTS = (
 
 @dataclass(frozen=True, slots=True)
 class Plot:
+    column: str  # of the curve
     caption: str
-    svg: str
+    svg: Plotted
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,11 @@ def _of_run(run: Run) -> RunTraining:
     curve = training_curve(run.history)
     best_step = run.model["best"]["step"]
     plots = [
-        Plot(caption, training_plot(run.history, curve, column, name=name, best_step=best_step))
+        Plot(
+            column,
+            caption,
+            training_plot(run.history, curve, column, name=name, best_step=best_step),
+        )
         for column, name, caption in PLOTS
         if column in curve
     ]
