@@ -339,6 +339,14 @@ def stores_of(pattern):
     return in_bundle(lambda each: f"{RESULTS}/{pattern}".format(**vars(each)))
 
 
+def stores_of_predict(wildcards):
+    """The arrays that prediction writes: the foreground, and what a head says, if there is one."""
+    headed = SETTINGS.config["experiments"][wildcards.experiment]["head"] is not None
+    store = "predictions/{experiment}/fold{fold}/{image}.ome.zarr"
+    arrays = ["foreground", "heads"] if headed else ["foreground"]
+    return [path for array in arrays for path in stores_of(f"{store}/{array}")(wildcards)]
+
+
 @cache
 def is_drawn():
     """Whether the demo's files are to be drawn (again) before they are read."""

@@ -23,7 +23,7 @@ rule predict:
     params:
         **made_by(
             "predict",
-            stores=stores_of("predictions/{experiment}/fold{fold}/{image}.ome.zarr/foreground"),
+            stores=stores_of_predict,
             **predict_params(share_of_predict, "foreground/{receipt}.json"),
         ),
     script:
