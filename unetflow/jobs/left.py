@@ -32,7 +32,8 @@ def those_left(
     `stored` pairs stores with the receipts that tell of them. Raises ModelError where an image
     failed and `on_failed` is ERROR, or where `images` are given and none is left to learn from.
     """
-    failed = _failed([*receipts, *(receipt for _, receipt in stored)])
+    told = [*receipts, *(receipt for _, receipt in stored)]
+    failed = _failed(told) if on_failed == ERROR else _left_out(told)
     if failed and on_failed == ERROR:
         raise ModelError(
             f"{len(failed)} images that are to be learnt from failed:\n"
@@ -58,7 +59,7 @@ def data_left(
     facts: Sequence[Mapping[str, str]],
 ) -> dict[str, Any]:
     """Arguments of `unetflow.stages.integrity.write_integrity` without what failed."""
-    failed = _failed([*images, *truths.values()])
+    failed = _left_out([*images, *truths.values()])
     pairs = [
         (receipt, fact)
         for receipt, fact in zip(images, facts, strict=True)
@@ -73,7 +74,7 @@ def data_left(
 
 def rows_left(rows: Sequence[Mapping[str, Any]], *keys: str) -> list[Mapping[str, Any]]:
     """Those whose receipts, which stand by these keys, tell of no failure."""
-    failed = _failed(row[key] for row in rows for key in keys)
+    failed = _left_out(row[key] for row in rows for key in keys)
     return [row for row in rows if row["image"] not in failed]
 
 
@@ -121,11 +122,17 @@ def unless_failed(
 
 
 def _failed(receipts: Iterable[str]) -> dict[str, Failure]:
-    """Images that failed, each with why; the log names them."""
+    """Images that failed, each with why."""
     found: dict[str, Failure] = {}
     for receipt in dict.fromkeys(receipts):
         if (failure := failure_of(receipt)) and image_of(Path(receipt)) not in found:
             found[image_of(Path(receipt))] = failure
+    return found
+
+
+def _left_out(receipts: Iterable[str]) -> dict[str, Failure]:
+    """The same, and the log names them; the reasons are told at the end of the run."""
+    found = _failed(receipts)
     for name, failure in found.items():
-        log.info("%s is left out: %s failed (%s)", name, failure["stage"], failure["reason"])
+        log.info("%s is left out, because %s failed", name, failure["stage"])
     return found
