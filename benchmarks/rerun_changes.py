@@ -111,6 +111,7 @@ VALUES: dict[str, Any] = {
     "instances.seed_threshold": 0.8,
     "instances.border_threshold": 0.4,
     "calibrate.thresholds": [0.3, 0.4],
+    "calibrate.by": "pq",
     "evaluate.thresholds": [0.3, 0.4],
     "evaluate.regions_px": 512,
     "export.formats": ["labels"],

@@ -1,5 +1,6 @@
-"""Operating thresholds of one experiment and fold, from its validation images."""
+"""Object step and thresholds of one experiment and fold, from its validation images."""
 
+from unetflow.evaluate.object_step import Wanted
 from unetflow.evaluate.scoring import Scoring
 from unetflow.jobs.left import those_left
 from unetflow.jobs.logs import job_log
@@ -26,4 +27,9 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
             threads=snakemake.threads,
             foreground=snakemake.params.foreground,
         ),
+        wanted=Wanted(**snakemake.params.wanted),
+        tried=snakemake.output.tried,
+        models=snakemake.input.models,
+        deployed=snakemake.params.deployed,
+        made_with=snakemake.params.made_with,
     )

@@ -15,7 +15,8 @@ from prepared import prepare
 from test_predict_heads import headed_job
 
 from unetflow.commands import MENDABLE, run
-from unetflow.commands.predict import ImageOptions, InstanceOptions, segment_file
+from unetflow.commands.predict import ImageOptions, segment_file
+from unetflow.commands.predict_chosen import InstanceOptions
 from unetflow.engine.machine import Machine
 from unetflow.errors import ModelError
 from unetflow.instances import label_instances

@@ -9,11 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import write_prepared
+from scipy import ndimage
 
 from unetflow import metrics
 from unetflow.demo.planes import draw_region
 from unetflow.evaluate.catalogue import SCORES, row_of
 from unetflow.evaluate.image_scores import Truth, otsu_baseline
+from unetflow.evaluate.judged_images import notes_of, read_judged
+from unetflow.evaluate.object_stages import Stages
+from unetflow.evaluate.object_step import Wanted
 from unetflow.evaluate.pooling import pooled_over_images
 from unetflow.evaluate.scoring import Labelling, Scoring
 from unetflow.evaluate.stack_scores import STACK_SCORES
@@ -348,8 +352,80 @@ def test_thresholds_are_chosen_by_the_metrics_themselves(case: dict[str, Any]) -
     rand = [metrics.rand_score(truth.interior, foreground, t, thinned=True).f for t in thresholds]
     assert found["v_rand", "thinned"]["value"] == max(rand)
     assert read_receipt(receipt)["instances"] == {
-        "cell": {"threshold": found["seg", ""]["threshold"], "by": "seg"}
+        "cell": {
+            "threshold": found["seg", ""]["threshold"],
+            "by": "seg",
+            "labelling": {**LABELLING, "split_px": None},
+        }
     }
+
+
+def two_images(folder: Path) -> dict[str, Any]:
+    """Arguments of `calibrate`: touching cells that a blurred foreground joins."""
+    made: dict[str, Any] = {"images": [], "predictions": [], "stored": [], "dataset": CELLS}
+    for k, name in enumerate("jk"):
+        image, labels = draw_region(slice(0, 150), slice(200 * k, 200 * k + 140), seed=4)
+        light = ndimage.gaussian_filter((labels != 0).astype(float), 1.5)
+        made["images"].append(write_prepared(folder, name, image[None], labels))
+        made["predictions"].append(write_prediction(folder, name, light, 0.5))
+    return made
+
+
+AUTO: dict[str, Any] = {
+    **{"threshold": None, "min_area_px": "auto", "fill_holes": "auto", "max_hole_px": "auto"},
+    **{"connectivity": 1, "separate": "auto", "split_px": None, "split_logits": None},
+    "seed_threshold": None,
+}
+
+
+@pytest.mark.slow
+def test_the_whole_object_step_is_chosen_and_stands_in_the_receipt(
+    case: dict[str, Any], tmp_path: Path
+) -> None:
+    receipt, tried = tmp_path / "c.json", tmp_path / "c" / "tried.csv"
+    wanted = Wanted(AUTO, methods=("none", "necks", "valleys"))
+    asked = two_images(tmp_path) | {"scoring": scoring(0.3, 0.5, 0.7)}
+    calibrate(**asked, receipt=receipt, tried=tried, wanted=wanted)
+    found = read_receipt(receipt)
+    made = found["instances"]["cell"]
+    assert made["by"] == "mean_ap"
+    assert made["labelling"]["separate"] == "valleys" or made["labelling"]["split_px"]
+    assert found["search"]["images"] == 2
+    rows = pd.read_csv(tried)
+    assert rows["chosen"].sum() == 1
+    assert rows["mean_ap"].iloc[0] == pytest.approx(found["search"]["score"])
+    assert set(found["stages"]["cell"]) == set(Stages.__annotations__)
+    assert found["stages"]["cell"]["product"] == pytest.approx(rows["ap"].iloc[0])
+    # who reads it makes instances and scores them as it says
+    evaluate_image(**case | {"calibration": receipt})
+    table = pd.read_csv(case["table"])
+    truth, foreground = Truth(case["image"], CELLS), read_foreground(case["prediction"])[0]
+    labels = label_instances(foreground, threshold=0.3, **made["labelling"])
+    (seg,) = table.query(
+        "metric == 'seg' and chosen == 'list' and method == 'network' and threshold == 0.3"
+    )["value"]
+    assert seg == pytest.approx(metrics.seg_score(truth.labels, labels))
+
+
+def test_large_and_many_images_are_searched_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = two_images(tmp_path)
+    stores = made["images"], made["predictions"]
+    whole = read_judged(*stores, CELLS)["cell"]
+    monkeypatch.setattr("unetflow.evaluate.judged_images.SIDE_PX", 64)
+    parts = read_judged(*stores, CELLS)["cell"]
+    assert list(notes_of(parts, 2)) == [
+        "of validation images above 64 px it is chosen on the part with most objects"
+    ]
+    for part, image in zip(parts, whole, strict=True):
+        assert part.truth.shape == (64, 64)
+        grid = [(min(y, 150 - 64), min(x, 140 - 64)) for y in (0, 64, 128) for x in (0, 64, 128)]
+        inside = [np.count_nonzero(image.truth[y : y + 64, x : x + 64]) for y, x in grid]
+        assert np.count_nonzero(part.truth) >= np.median(inside)
+    monkeypatch.setattr("unetflow.evaluate.judged_images.MOST_PX", 64 * 64)
+    few = read_judged(*stores, CELLS)["cell"]
+    assert "on 1 of 2 validation images" in next(iter(notes_of(few, 2)))
 
 
 def test_a_metric_of_all_images_decides_before_one_of_some(
@@ -384,8 +460,16 @@ def test_without_validation_images_instances_are_made_at_a_half(tmp_path: Path) 
     found = read_receipt(tmp_path / "c.json")
     assert found == {
         "thresholds": [],
-        "instances": {"cell": {"threshold": 0.5, "by": "default"}},
+        "instances": {
+            "cell": {
+                "threshold": 0.5,
+                "by": "default",
+                "labelling": {**LABELLING, "split_px": None},
+            }
+        },
         "images": 0,
+        "search": None,
+        "stages": {},
         "warnings": [],
     }
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from unetflow.commands.predict_chosen import AS_USUAL, InstanceOptions, chosen_options
 from unetflow.commands.predict_options import parser_of
 from unetflow.commands.source_pixels import SourcePixels
 from unetflow.engine.machine import Machine
@@ -22,6 +23,7 @@ from unetflow.instances.labelled_store import label_store
 from unetflow.instances.separation import HEADS as HEADED
 from unetflow.instances.separation import labelling_of
 from unetflow.networks import module_of
+from unetflow.networks.deployed import read_deployed
 from unetflow.networks.model_file import ModelDescription
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.plan import PredictOptions
@@ -58,28 +60,13 @@ class ImageOptions:
     channels: Sequence[int] | None = None  # in this order; None: all
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceOptions:
-    """How instances are made of the foreground."""
-
-    threshold: float = 0.5
-    min_area_px: int = 0
-    fill_holes: bool = False
-    split_px: float | None = None  # None: clumps are not taken apart
-    max_hole_px: int | None = None  # None: any hole is filled
-    separate: str = "necks"  # how they are: `unetflow.instances.separation`
-    split_logits: float | None = None
-    seed_threshold: float | None = None
-    border_threshold: float | None = None
-
-
 def segment_file(
     model: str | Path,
     image: str | Path,
     output: str | Path,
     *,
     read: ImageOptions = ImageOptions(),
-    instances: InstanceOptions = InstanceOptions(),
+    instances: InstanceOptions = AS_USUAL,
     smooth_px: float | None = None,
     options: PredictOptions,
     machine: Machine,
@@ -233,8 +220,8 @@ def _write_instances(
         decided_by["heads"] = content_digest_of(output, HEADS)
     _, made = label_store(
         output,
-        dict.fromkeys(description["classes"], instances.threshold),
-        labelling_of({**asdict(instances), "connectivity": 1}),
+        instances.thresholds(description["classes"]),
+        labelling_of(asdict(instances)),
         table=output / "objects.parquet",
         threads=threads,
         decided_by=decided_by,
@@ -285,6 +272,9 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """The command. Raises UnetflowError for what cannot be segmented."""
     options = parser_of(prog, __doc__.splitlines()[0]).parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    chosen = chosen_options(options, read_deployed(options.model))
+    for line in chosen.said:
+        log.info("%s", line)
     made = segment_file(
         options.model,
         options.image,
@@ -298,22 +288,12 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
             axes=options.axes,
             channels=options.channels,
         ),
-        instances=InstanceOptions(
-            options.threshold,
-            options.min_area_px,
-            options.fill_holes,
-            options.split_px,
-            options.max_hole_px,
-            options.separate,
-            options.split_logits,
-            options.seed_threshold,
-            options.border_threshold,
-        ),
-        smooth_px=options.smooth_px,
+        instances=chosen.instances,
+        smooth_px=chosen.smooth_px,
         options=PredictOptions(
             write_px=options.write_px,
             shard_px=max(1024, options.write_px or 0),
-            test_time_augmentation=options.test_time_augmentation,
+            test_time_augmentation=chosen.test_time_augmentation,
             precision=options.precision,
         ),
         machine=Machine(
@@ -324,6 +304,6 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     )
     for name, of in made.items():
         print(f"{name}: {of['instances']} instances at threshold {of['threshold']:g}")
-    smoothed = "refined, " if options.smooth_px else ""
+    smoothed = "refined, " if chosen.smooth_px else ""
     print(f"{options.output}: foreground, {smoothed}labels/instances, objects.parquet, objects.csv")
     return 0

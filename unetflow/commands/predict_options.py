@@ -13,7 +13,7 @@ from unetflow.instances.separation import DEFAULTS, METHODS
 def parser_of(prog: str, description: str) -> argparse.ArgumentParser:
     """What reads the arguments of the command, which is called as `prog`."""
     parser = argparse.ArgumentParser(prog=prog, description=description)
-    parser.add_argument("model", help="model.safetensors of a training")
+    parser.add_argument("model", help="deploy.safetensors of a calibration, or model.safetensors")
     parser.add_argument("image", help="any file that the pipeline reads")
     parser.add_argument("output", help="OME-Zarr to write, out.ome.zarr")
     _add_options_of_image(parser)
@@ -44,7 +44,6 @@ def _add_options_of_foreground(parser: argparse.ArgumentParser) -> None:
         "--test-time-augmentation",
         type=int,
         choices=(1, 7, 8),
-        default=1,
         help="average over so many flips and rotations (default 1: none)",
     )
     numbers.add_argument(
@@ -66,11 +65,11 @@ def _add_options_of_foreground(parser: argparse.ArgumentParser) -> None:
 def _add_options_of_instances(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("instances").add_argument
     count, size = _in_range(int, 0, math.inf), _in_range(float, 1e-3, 1e6)
-    add("--threshold", type=_in_range(float, 0, 1), default=0.5, help="default 0.5")
-    add("--min-area-px", type=count, default=0, help="smaller instances are left out")
-    add("--fill-holes", action="store_true")
+    add("--threshold", type=_in_range(float, 0, 1), help="default: the model file's, else 0.5")
+    add("--min-area-px", type=count, help="smaller instances are left out")
+    add("--fill-holes", action=argparse.BooleanOptionalAction)
     add("--max-hole-px", type=_in_range(int, 1, math.inf), help="larger holes stay ground")
-    add("--separate", choices=METHODS, default="necks", help="how clumps are taken apart")
+    add("--separate", choices=METHODS, help="how clumps are taken apart")
     add("--split-px", type=size, help="necks: where they are this much thinner; distance: lower")
     add("--split-logits", type=size, help=f"valleys: this much lower (default {_usual('valleys')})")
     share = _in_range(float, 0, 0.999)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import pandas as pd
 
@@ -36,6 +36,17 @@ class InstanceThreshold(TypedDict):
 
     threshold: float
     by: str  # metric and variant, or "default"
+
+
+class MadeInstances(InstanceThreshold):
+    """How the instances of a class are made."""
+
+    labelling: dict[str, Any]  # options of `unetflow.instances.label_instances`
+
+
+def labelling_of_class(made: Mapping[str, Any], labelling: Mapping[str, Any]) -> dict[str, Any]:
+    """How the instances of a class are made; of an older calibration as `labelling` says."""
+    return dict(made.get("labelling", labelling))
 
 
 def best_thresholds(scores: pd.DataFrame) -> list[ChosenThreshold]:

@@ -34,6 +34,7 @@ FILES = [
         rf"predictions/{RUN}/parts/{ONE}\.(begun|\d+of\d+){RECEIPT}",
         rf"predictions/{RUN}/objects/{NAMED}\.(csv|parquet)",
         rf"(statistics|calibration)/{RUN}{RECEIPT}",
+        rf"calibration/{RUN}/(tried\.csv|deploy\.safetensors)",
         rf"models/{RUN}/(model\.safetensors|training\.csv|patches\.npz|model{RECEIPT})",
         rf"models/{RUN}/checkpoints/\w+\.pt",
         rf"pictures/{RUN}/{ONE}{RECEIPT}",

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NotRequired, TypedDict, cast
 
+from unetflow.networks.deployed import Deployed
+
 HEADS = ("border", "distance")  # as `unetflow.store.heads` has them
 
 
@@ -38,6 +40,7 @@ class ModelDescription(TypedDict):
     recipe: NotRequired[dict[str, Any]]
     code: NotRequired[str]
     training: NotRequired[TrainingSummary]
+    deployed: NotRequired[Deployed]
 
 
 def checked_description(content: Mapping[str, Any]) -> ModelDescription:
@@ -113,4 +116,8 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "recipe": ("a mapping", lambda value: isinstance(value, dict)),
     "code": ("a digest", lambda value: isinstance(value, str)),
     "training": ("a mapping", lambda value: isinstance(value, dict)),
+    "deployed": (
+        "thresholds, labelling and the digest of a model file",
+        lambda value: isinstance(value, dict) and Deployed.__required_keys__ <= value.keys(),
+    ),
 }

@@ -1,6 +1,5 @@
 """The model file: weights as safetensors (never pickle), with all that is needed to use them."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from torch import nn
 
 from unetflow import networks
 from unetflow.errors import ModelError
+from unetflow.networks.deployed import CHECKSUM, KEY, digest_of_model
 from unetflow.networks.description import Best as Best  # who reads models finds these here
 from unetflow.networks.description import ModelDescription as ModelDescription
 from unetflow.networks.description import TrainingSummary as TrainingSummary
@@ -23,9 +23,6 @@ from unetflow.store.files import write_whole
 
 log = logging.getLogger(__name__)
 
-# One metadata key: the order of several is not the same from one writing to the next.
-KEY = "unetflow"
-CHECKSUM = "digest"  # of weights and description
 WEIGHTS_ALONE = "weights"  # what older versions wrote a checksum of
 FAULTS = (
     *(OSError, ValueError, KeyError, TypeError),
@@ -132,12 +129,5 @@ def _check_fit(network: Network, weights: Mapping[str, torch.Tensor]) -> None:
 def _digest_of(
     weights: Mapping[str, torch.Tensor], description: Mapping[str, object] | None = None
 ) -> str:
-    """Of all that is in a model file; without a description of weights alone, as of old."""
-    digest = hashlib.blake2b(digest_size=16)
-    if description is not None:
-        shapes = {name: list(tensor.shape) for name, tensor in weights.items()}
-        digest.update(json.dumps([description, shapes], sort_keys=True).encode())
-    for name in sorted(weights):
-        digest.update(name.encode())
-        digest.update(weights[name].numpy().tobytes())
-    return digest.hexdigest()
+    """As `digest_of_model`."""
+    return digest_of_model({name: of.numpy() for name, of in weights.items()}, description)

@@ -48,7 +48,7 @@ class Ensemble:
             raise ModelError("the networks of an ensemble must have the same head, or none")
         self.networks = [network for network, _ in models]
         self.descriptions = [description for _, description in models]
-        self.digests = list(digests)  # of the model files
+        self.digests = list(digests)  # of the files of the trainings: how objects are made is out
         self._granted_bytes = memory_mb * MIB if memory_mb else math.inf
         self._ready: dict[tuple[str, str], list[Network]] = {}  # of one device and precision
         # of inputs of one size, one at most: each holds the memory of a tile
@@ -61,7 +61,11 @@ class Ensemble:
         `memory_mb` is what the job was granted, if it is less than what is left to it.
         """
         models = [load_model(path) for path in paths]
-        return cls(models, [digest_of_file(path) for path in paths], memory_mb)
+        digests = [
+            description["deployed"]["of"] if "deployed" in description else digest_of_file(path)
+            for path, (_, description) in zip(paths, models, strict=True)
+        ]
+        return cls(models, digests, memory_mb)
 
     @property
     def geometry(self) -> Geometry:

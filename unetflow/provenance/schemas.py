@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 if TYPE_CHECKING:
-    from unetflow.evaluate.choosing import ChosenThreshold, InstanceThreshold
+    from unetflow.evaluate.choosing import ChosenThreshold, MadeInstances
+    from unetflow.evaluate.object_stages import Stages
+    from unetflow.evaluate.object_step import Search
 
 
 class LevelOfImage(TypedDict):
@@ -77,11 +79,13 @@ class TruthReceipt(TypedDict):
 
 
 class Calibration(TypedDict):
-    """Of the thresholds that validation images chose."""
+    """Of the object step and the thresholds that validation images chose."""
 
     thresholds: "list[ChosenThreshold]"
-    instances: "dict[str, InstanceThreshold]"  # by class
+    instances: "dict[str, MadeInstances]"  # by class
     images: int
+    search: "Search | None"  # None: nothing was searched
+    stages: "dict[str, Stages]"  # by class
     warnings: list[str]
 
 

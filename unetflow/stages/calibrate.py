@@ -1,28 +1,41 @@
-"""Rule calibrate: operating thresholds, chosen on validation images by the real metrics."""
+"""Rule calibrate: the object step and operating thresholds, chosen on validation images."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import dask
 import pandas as pd
 
 from unetflow.evaluate.choosing import (
+    ChosenThreshold,
+    InstanceThreshold,
+    MadeInstances,
     best_thresholds,
     far_more_than_annotated,
     instance_threshold,
 )
 from unetflow.evaluate.image_scores import Truth, score_foreground
-from unetflow.evaluate.scoring import Row, Scoring
-from unetflow.instances.separation import needs_head
+from unetflow.evaluate.judged_images import read_judged
+from unetflow.evaluate.object_stages import warnings_of
+from unetflow.evaluate.object_step import ObjectStep, Wanted, choose_object_step, object_stages
+from unetflow.evaluate.scoring import Labelling, Row, Scoring
+from unetflow.evaluate.tables import as_csv
+from unetflow.instances.separation import HEADS as HEADED
+from unetflow.instances.separation import labelling_of, needs_head
 from unetflow.instances.whole_image import label_instances
 from unetflow.labels.dataset import Dataset
+from unetflow.networks.deployed import write_deployed
 from unetflow.progress import progress
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import Calibration
 from unetflow.provenance.shard_lists import Stored, unchanged
+from unetflow.store.files import write_whole
+from unetflow.store.names import HEADS
 
 log = logging.getLogger(__name__)
 
@@ -35,45 +48,125 @@ def calibrate(
     receipt: str | Path,
     dataset: Dataset,
     scoring: Scoring,
+    wanted: Wanted | None = None,
+    tried: str | Path | None = None,
+    models: Sequence[str | Path] = (),
+    deployed: str | Path | None = None,
+    made_with: Mapping[str, object] | None = None,
 ) -> None:
-    """Rule calibrate: for each class, metric and variant the threshold with the best mean.
+    """Rule calibrate: how instances are made, and of each score the best threshold.
 
-    The mean is over images, without those where the metric is undefined. Of equal thresholds the
-    one nearest to 0.5 is taken. Which of them instances are made at, or 0.5 without validation
-    images, `unetflow.evaluate.choosing.instance_threshold` says, and warns. The receipt warns
-    of images in which far more objects are found than annotated.
+    What `wanted` leaves open of the object step is searched (`unetflow.evaluate.object_step`), and
+    what was tried is written as the table `tried`; without it all is as `scoring.labelling` says.
+
+    For each class, metric and variant the threshold with the best mean is taken: over images,
+    without those where the metric is undefined, and of equal thresholds the one nearest to 0.5.
+    Where the search chose none, instances are made at one of these, or at 0.5 without validation
+    images: `unetflow.evaluate.choosing.instance_threshold` says which, and warns. The receipt warns
+    of images in which far more objects are found than annotated, and where the object step alone
+    loses objects of the truth.
+    Of one model (`models`) a second file is written to `deployed`, with what was chosen and what
+    foregrounds were `made_with`: test-time augmentation and smoothing. The mean of several networks
+    has no such file.
     `stored` are all stores that are read, with the receipts that tell of them, as in other rules.
     """
     record = RunRecord(receipt)
-    rows: list[dict[str, str | float | None]] = []
-    with (
-        unchanged(*stored),
-        progress("calibrate", total=len(images)) as tick,
-        dask.config.set(num_workers=scoring.threads),
-    ):
-        for image, prediction in zip(images, predictions, strict=True):
-            for name, row in _scored(image, prediction, dataset, scoring):
-                rows.append({"class": name, "image": str(image), **row.cells()})
-            tick()
-    scores = pd.DataFrame(rows)
-    chosen = best_thresholds(scores) if rows else []
-    if not chosen:
-        log.warning("no validation images with defined scores: instances are made at 0.5")
-    instances = {
-        name: instance_threshold(chosen, dataset.kind, name, len(images))
-        for name in dataset.classes
-    }
-    warnings = list(far_more_than_annotated(scores, instances))
-    for warning in warnings:
+    asked = wanted or Wanted({"threshold": None, **scoring.labelling})
+    with unchanged(*stored), dask.config.set(num_workers=scoring.threads):
+        judged = {}
+        if dataset.kind != "interior" and images:
+            headed = needs_head(scoring.labelling) or not {*asked.methods}.isdisjoint(HEADED)
+            judged = read_judged(
+                images,
+                predictions,
+                dataset,
+                foreground=scoring.foreground,
+                heads=HEADS if headed else None,
+            )
+        step = choose_object_step(
+            asked,
+            judged,
+            len(images),
+            kind=dataset.kind,
+            thresholds=scoring.thresholds,
+            label=label_instances,
+            labelling_of=labelling_of,
+        )
+        for note in step.notes:
+            log.warning(note)
+        scoring = replace(scoring, labelling=cast(Labelling, step.labelling))
+        scores = pd.DataFrame(_scores(images, predictions, dataset, scoring))
+        chosen = best_thresholds(scores) if len(scores) else []
+        if not chosen:
+            log.warning("no validation images with defined scores: instances are made at 0.5")
+        instances = {
+            name: _made(name, step, chosen, asked, dataset.kind, len(images))
+            for name in dataset.classes
+        }
+        at = {name: _threshold_of(asked, of) for name, of in instances.items()}
+        stages = object_stages(judged, at, step.labelling, label_instances)
+    warnings = [
+        *step.notes,
+        *far_more_than_annotated(scores, instances),
+        *(each for name, of_class in stages.items() for each in warnings_of(name, of_class)),
+    ]
+    for warning in warnings[len(step.notes) :]:
         log.warning(warning)
+    if tried is not None:
+        write_whole(tried, as_csv(step.tried))
+    if deployed is not None:
+        Path(deployed).unlink(missing_ok=True)
+        if len(models) == 1:
+            here = {"thresholds": at, "labelling": step.labelling, **(made_with or {})}
+            write_deployed(models[0], deployed, here)
     content: Calibration = {
         "thresholds": chosen,
         "instances": instances,
         "images": len(images),
+        "search": step.search,
+        "stages": stages,
         "warnings": warnings,
     }
     write_receipt(receipt, content)
     record.write()
+
+
+def _made(
+    name: str,
+    step: ObjectStep,
+    chosen: Sequence[ChosenThreshold],
+    asked: Wanted,
+    kind: str,
+    images: int,
+) -> MadeInstances:
+    """How the instances of a class are made."""
+    if name in step.thresholds:
+        made: InstanceThreshold = {"threshold": step.thresholds[name], "by": asked.by}
+    else:
+        made = instance_threshold(chosen, kind, name, images)
+    return {"threshold": made["threshold"], "by": made["by"], "labelling": step.labelling}
+
+
+def _threshold_of(asked: Wanted, made: InstanceThreshold) -> float:
+    """The config's threshold, else the one that was chosen."""
+    given = asked.instances["threshold"]
+    return float(given) if isinstance(given, int | float) else made["threshold"]
+
+
+def _scores(
+    images: Sequence[str | Path],
+    predictions: Sequence[str | Path],
+    dataset: Dataset,
+    scoring: Scoring,
+) -> list[dict[str, str | float | None]]:
+    """A row per image, class, score and threshold."""
+    rows = []
+    with progress("calibrate", total=len(images)) as tick:
+        for image, prediction in zip(images, predictions, strict=True):
+            for name, row in _scored(image, prediction, dataset, scoring):
+                rows.append({"class": name, "image": str(image), **row.cells()})
+            tick()
+    return rows
 
 
 def _scored(

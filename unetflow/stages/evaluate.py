@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import dask
 import pandas as pd
 
-from unetflow.evaluate.choosing import chosen_thresholds
+from unetflow.evaluate.choosing import chosen_thresholds, labelling_of_class
 from unetflow.evaluate.image_scores import (
     Truth,
     count_object_errors,
@@ -17,7 +18,7 @@ from unetflow.evaluate.image_scores import (
     score_foreground,
     score_instances,
 )
-from unetflow.evaluate.scoring import Row, Scoring
+from unetflow.evaluate.scoring import Labelling, Row, Scoring
 from unetflow.evaluate.tables import COLUMNS, as_csv
 from unetflow.instances.separation import needs_head, without_head
 from unetflow.instances.whole_image import label_instances
@@ -55,13 +56,15 @@ def evaluate_image(
     `instances` are receipts, `stored` all stores that are read with the receipts that tell of them.
     """
     record = RunRecord(table)
-    chosen = read_receipt(calibration, Calibration)["thresholds"]
+    calibrated = read_receipt(calibration, Calibration)
     rows: list[dict[str, str | float | None]] = []
     with unchanged(*stored), dask.config.set(num_workers=scoring.threads):
         for number, name in enumerate(dataset.classes, start=1):
             truth = Truth(image, dataset, number)
-            calibrated = chosen_thresholds(chosen, name)
-            found = list(_at_thresholds(truth, prediction, calibrated, scoring))
+            made_by = labelling_of_class(calibrated["instances"][name], scoring.labelling)
+            scoring = replace(scoring, labelling=cast(Labelling, made_by))
+            chosen = chosen_thresholds(calibrated["thresholds"], name)
+            found = list(_at_thresholds(truth, prediction, chosen, scoring))
             if truth.has_instances:
                 made = read_receipt(instances, InstancesReceipt)["classes"][name]
                 found += _of_stored(truth, prediction, made)

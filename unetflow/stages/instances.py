@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unetflow.evaluate.choosing import labelling_of_class
 from unetflow.instances.labelled_store import label_store
 from unetflow.instances.separation import needs_head
 from unetflow.provenance.receipts import read_receipt, write_receipt
@@ -21,7 +22,8 @@ class Making:
 
     classes: Sequence[str]
     threshold: float | None  # None: of each class the one that the validation images chose
-    labelling: Mapping[str, Any]  # the other options of `unetflow.instances.label_instances`
+    # the other options of `unetflow.instances.label_instances`, where the calibration has none
+    labelling: Mapping[str, Any]
     foreground: str = FOREGROUND  # array that they are made of
 
 
@@ -44,19 +46,21 @@ def write_instances(
     for written in (Path(table), Path(table).with_suffix(".csv")):
         written.unlink(missing_ok=True)
     calibrated = read_receipt(calibration, Calibration)["instances"]
+    # one way for all classes
+    labelling = labelling_of_class(calibrated[making.classes[0]], making.labelling)
     thresholds = {
         name: calibrated[name]["threshold"] if making.threshold is None else making.threshold
         for name in making.classes
     }
     foreground = read_receipt(foreground_receipt)  # as predicted, or refined
     decided_by, read = {"foreground": foreground["digest"], "code": code}, [making.foreground]
-    if needs_head(making.labelling):
+    if needs_head(labelling):
         decided_by["heads"], read = foreground["heads"], [*read, HEADS]
     with unchanged(Stored(store, foreground_receipt, read)):
         array, made = label_store(
             store,
             thresholds,
-            making.labelling,
+            labelling,
             table=table,
             threads=threads,
             decided_by=decided_by,

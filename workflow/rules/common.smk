@@ -13,8 +13,9 @@ from snakemake.logging import logger
 
 from unetflow import networks
 from unetflow.errors import UnetflowError
+from unetflow.evaluate.search_space import wanted_of, with_defaults
 from unetflow.images.sources import split_dataset
-from unetflow.instances.separation import labelling_of
+from unetflow.instances.separation import WITHOUT_HEAD, labelling_of
 from unetflow.jobs.failures import farewell, forget_failures
 from unetflow.jobs.makings import Makings, has_failed, is_readable, making_of
 from unetflow.jobs.resources import (
@@ -58,8 +59,15 @@ except UnetflowError as error:
 LOGS = Path(RESULTS) / "logs"
 MAKINGS = Makings(RESULTS, SOURCES)
 RETRY = SETTINGS.config["retry"]
-LABELLING = labelling_of(SETTINGS.config["instances"])
+# of what is `auto` the defaults; the receipt of the calibration has what was chosen
+LABELLING = labelling_of(with_defaults(SETTINGS.config["instances"]))
+THRESHOLD = with_defaults(SETTINGS.config["instances"])["threshold"]
 REFINE = SETTINGS.config["refine"]
+# What a prediction elsewhere has to repeat: `unetflow.networks.deployed.Deployed`
+DEPLOYED = {
+    "test_time_augmentation": SETTINGS.config["predict"]["test_time_augmentation"],
+    "smooth_px": REFINE["smooth_px"],
+}
 # What thresholds, instances and scores are of: an array, and the folder of its receipts
 FOREGROUND = "refined" if any(part is not None for part in REFINE.values()) else "foreground"
 PARTS = SETTINGS.config["predict"]["parts"]  # in no digest: any number gives the same bytes
@@ -514,6 +522,16 @@ def predict_params(share, receipt):
         "without_effect": {"require_gpu": SETTINGS.config["require_gpu"]},
         "share": share,
         "code": network_code("predict"),
+    }
+
+
+def wanted_object_step(wildcards):
+    """What is to be chosen of the object step: `unetflow.evaluate.object_step.Wanted`."""
+    config, head = SETTINGS.config, experiment("head")(wildcards)
+    methods = [*WITHOUT_HEAD, head] if head and FOREGROUND == "foreground" else [*WITHOUT_HEAD]
+    return {
+        **wanted_of(config["instances"], config["calibrate"]["by"], LABELLING),
+        "methods": methods,
     }
 
 

@@ -85,9 +85,11 @@ rule calibrate:
     input:
         truths=judged("truth/{bundle}.json"),
         foregrounds=judged(FOREGROUND_OF_BUNDLE),
+        models=models,
         unlike=unlike("calibrate"),
     output:
         receipt="<results>/calibration/{experiment}/fold{fold}.json",
+        tried="<results>/calibration/{experiment}/fold{fold}/tried.csv",
     log:
         "<logs>/calibrate/{experiment}/fold{fold}.log",
     benchmark:
@@ -106,6 +108,10 @@ rule calibrate:
             kind=dataset("truth"),
             classes=dataset("classes"),
             thresholds=SETTINGS.config["calibrate"]["thresholds"],
+            wanted=wanted_object_step,
+            # nobody's output: the mean of several networks has none
+            deployed=under_results("calibration/{experiment}/fold{fold}/deploy.safetensors"),
+            made_with=DEPLOYED,
             regions_px=SETTINGS.config["evaluate"]["regions_px"],
             harmless={"regions_px": judged_in_memory},
             labelling=LABELLING,
@@ -144,7 +150,7 @@ rule instances:
                 table="predictions/{experiment}/fold{fold}/objects/{image}.parquet",
             ),
             classes=dataset("classes"),
-            threshold=SETTINGS.config["instances"]["threshold"],
+            threshold=THRESHOLD,
             labelling=LABELLING,
             foreground=FOREGROUND,
             code=code("instances"),
@@ -176,7 +182,7 @@ rule segmented:
         **made_by(
             "segmented",
             images=facts_of_segmented,
-            threshold=SETTINGS.config["instances"]["threshold"],
+            threshold=THRESHOLD,
             code=code("segmented"),
         ),
     script:
