@@ -169,12 +169,13 @@ def test_numbers_of_the_plots_stand_beside_them(page: str) -> None:
 def test_overlays_go_from_worst_to_best_with_scale_bars(page: str) -> None:
     captions = re.findall(r"<figcaption>(?:(?!figcaption).)*from the worst.*?<", page, re.DOTALL)
     assert len(captions) == 2
-    assert "<strong>c</strong>, 32 \u00d7 32 px at 0.004 µm/px." in captions[0]
-    assert "Number 1 of 3" in captions[0]
-    assert "IoU, object pixels undefined" in captions[0]
+    # the lowest SEG of stored instances, whatever the IoU of pixels is
+    assert "<strong>b</strong>, 530 \u00d7 600 px" in captions[0]
+    assert "Number 1 of 3 from the worst by SEG" in captions[0]
+    assert "IoU, object pixels 0.600" in captions[0]
     assert "<strong>a</strong>, 40 \u00d7 50 px at 0.5 µm/px." in captions[1]
     of_crops = page[page.index('<section id="overlays">') :]
-    assert re.findall(r'class="bar"[^>]*>([^<]+)<', of_crops) == ["0.02 µm", "5 µm"]
+    assert re.findall(r'class="bar"[^>]*>([^<]+)<', of_crops) == ["100 px", "5 µm"]
 
 
 @pytest.mark.slow
@@ -232,7 +233,7 @@ def test_the_headline_is_over_all_folds_and_the_tables_over_each(
     assert re.split("  +", lines[3])[2:5] == ["0.525", "0.150", "4 (2 undefined, left out)"]
     means = [row[1] for row in rows_of(page, "scores") if row[0] == "IoU, object pixels ↑"]
     assert means == ["0.700 0.600 to 0.800", "0.350 0.300 to 0.400"]
-    assert page.count("from the worst. Threshold") == 4
+    assert page.count("from the worst by SEG. Threshold") == 4
 
 
 @pytest.mark.slow

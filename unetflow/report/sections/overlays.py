@@ -21,8 +21,9 @@ class Shot:
     """The panels of one crop, and where it lies."""
 
     image: str
-    rank: int  # 1 is the worst by IoU
+    rank: int  # 1 is the worst by the main score
     of: int
+    by: str  # that score
     of_class: str  # where there are several
     crop: Crop
     bar: tuple[float, str]  # length [px] and text
@@ -49,12 +50,21 @@ def overlays(runs: Sequence[Run], most: int) -> Overlays:
 
 def _shots(run: Run, most: int) -> Iterator[Shot]:
     texts = texts_by_image(run, run.lines)
-    for by_iou in (line for line in run.lines if line.score.metric == "iou" and most > 0):
-        order = by_iou.rows.sort_values(["value", "image"], na_position="first")["image"].tolist()
+    for line in main_lines(run.lines) if most > 0 else ():
+        rows = line.rows.assign(good=line.rows["value"] * (-1 if line.score.lower_is_better else 1))
+        order = rows.sort_values(["good", "image"], na_position="first")["image"].tolist()
         shown = np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int))
         for place in shown.tolist():
-            scores = _headline_texts(run.lines, texts[order[place]], by_iou.of_class)
-            yield _shot(run, order, place, by_iou.of_class, scores)
+            scores = _headline_texts(run.lines, texts[order[place]], line.of_class)
+            yield _shot(run, order, place, line, scores)
+
+
+def main_lines(lines: Sequence[Line]) -> list[Line]:
+    """The first main score of each class."""
+    first: dict[str, Line] = {}
+    for line in headline_of(lines):
+        first.setdefault(line.of_class, line)
+    return list(first.values())
 
 
 def _headline_texts(lines: Sequence[Line], texts: Sequence[str], of_class: str) -> list[str]:
@@ -66,7 +76,8 @@ def _headline_texts(lines: Sequence[Line], texts: Sequence[str], of_class: str) 
     ]
 
 
-def _shot(run: Run, order: Sequence[str], place: int, of_class: str, scores: list[str]) -> Shot:
+def _shot(run: Run, order: Sequence[str], place: int, line: Line, scores: list[str]) -> Shot:
+    of_class = line.of_class
     crop = read_crop(run, order[place], of_class or run.classes[0], most_px=CROP_PX)
     drawn = overlay(
         crop.image_CYX,
@@ -81,6 +92,7 @@ def _shot(run: Run, order: Sequence[str], place: int, of_class: str, scores: lis
         image=order[place],
         rank=place + 1,
         of=len(order),
+        by=line.score.name,
         of_class=of_class,
         crop=crop,
         bar=scale_bar(crop.truth_YX.shape[1], crop.um_per_px),
