@@ -32,7 +32,7 @@ MIN_AREAS = (0.02, 0.05, 0.1, 0.2, 0.35)
 MAX_HOLES = (0.02, 0.1, 0.3)
 SPLITS = (0.02, 0.035, 0.06, 0.1, 0.15, 0.2)  # of the median diameter
 GRIDS: dict[str, tuple[float, ...]] = {
-    "split_logits": (0.25, 0.5, 1, 1.5, 2, 3),
+    "split_logits": (0.5, 1, 2, 3, 5, 8),
     "seed_threshold": (0.6, 0.7, 0.8, 0.9, 0.95, 0.98),
     "border_threshold": (0.2, 0.35, 0.5, 0.65, 0.8),
 }
