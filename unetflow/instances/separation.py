@@ -19,7 +19,7 @@ NUMBER = {
     "border": "border_threshold",
     "distance": "split_px",
 }
-DEFAULTS = {"valleys": 1.0, "seeds": 0.9, "border": 0.5, "distance": 1.0}  # of necks: none
+DEFAULTS = {"valleys": 2.0, "seeds": 0.9, "border": 0.5, "distance": 2.0}  # of necks: none
 HEADS = ("border", "distance")  # methods that need the head of the same name
 WITHOUT_HEAD = tuple(name for name in METHODS if name not in HEADS)
 OF_FOREGROUND = ("valleys", "seeds")  # methods that look at the foreground
