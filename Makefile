@@ -4,6 +4,7 @@
 #                 one small pipeline
 # make test-more: what is slow or needs more of the system: a browser, the wheel in an empty
 #                 environment, other versions of Python, every config, more pipelines
+# make test-slurm: those of test-more that run on a SLURM, which they bring up themselves
 # make coverage:  which lines the tests of `make test` run, in one process: takes twice as long
 
 PYTHON ?= python3.11
@@ -16,7 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 PYTEST := OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 \
 	pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test-fast test test-more coverage lint clean
+.PHONY: demo test-fast test test-more test-slurm coverage lint clean
 
 demo: .venv/installed
 	snakemake --cores $(CORES) --resources gpu=1
@@ -31,6 +32,9 @@ test: lint
 
 test-more: .venv/installed
 	$(PYTEST) -m more
+
+test-slurm: .venv/installed
+	pytest -m slurm
 
 coverage: .venv/installed
 	coverage run -m pytest -m "not more"

@@ -89,7 +89,7 @@ def test_jobs_of_slurm_are_those_of_the_profile(
 ) -> None:
     assert run("run", ["case.yaml", "--slurm"]) == 0
     first = capfd.readouterr().out.splitlines()[0]
-    assert first == "snakemake --profile profiles/slurm --configfile case.yaml"
+    assert first == "snakemake --workflow-profile profiles/slurm --configfile case.yaml"
 
 
 def test_what_stopped_is_told_once(fake: Path, capfd: pytest.CaptureFixture[str]) -> None:

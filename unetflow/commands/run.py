@@ -104,7 +104,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 def _command(options: argparse.Namespace, more: Sequence[str]) -> list[str]:
     where = ["--cores", str(options.cores), "--resources", f"gpu={options.gpus}"]
     if options.slurm:
-        where = ["--profile", str(SLURM_PROFILE)]
+        where = ["--workflow-profile", str(SLURM_PROFILE)]
     return ["snakemake", *where, "--configfile", options.config, *more]
 
 
