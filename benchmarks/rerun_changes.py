@@ -231,7 +231,7 @@ OTHERS = [
     Change("`.snakemake` lost", _without(".snakemake")),
     Change("two values swapped (`w0`, `sigma_px`)", _swapped),
     Change("a raw image touched", _touched(lambda project: project.demo_data / "test_00.tif")),
-    Change("a raw image with another byte (the demo draws its own anew)", _with_other_bytes),
+    Change("a raw image with another byte", _with_other_bytes),
     Change("a model file touched", _touched(_model)),
     Change("a store deleted", _without("results/images/test_00.ome.zarr")),
     Change("rows of the sheet reversed", _sheet(lambda rows: rows[::-1])),

@@ -9,7 +9,7 @@ import tifffile
 import yaml
 from PIL import Image
 
-from unetflow.commands import MENDABLE, run
+from unetflow.commands import MENDABLE, run_command
 from unetflow.commands.check_costs import costs_of
 from unetflow.jobs.settings import read_settings
 
@@ -39,7 +39,7 @@ def written(config: dict[str, Any]) -> Path:
 
 
 def test_a_sound_case_is_described(case: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("check", [str(case)]) == 0
+    assert run_command("check", [str(case)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == (
         "dataset cells: 3 images (1 train, 1 validation, 1 test); truth is instances"
@@ -52,7 +52,7 @@ def test_a_sound_case_is_described(case: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_the_picture_outlines_objects(case: Path) -> None:
-    assert run("check", [str(case), "--picture", "truths.png"]) == 0
+    assert run_command("check", [str(case), "--picture", "truths.png"]) == 0
     pixels = np.asarray(Image.open("truths.png").convert("RGB")).astype(int)
     assert pixels.shape == (256 + 14, 3 * 256, 3)
     panel = pixels[14:94, :70]
@@ -75,7 +75,7 @@ def test_an_image_that_cannot_be_read_is_a_note_and_a_dark_panel(
     case: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("b.tif").write_bytes(b"no image")
-    assert run("check", [str(case)]) == 0
+    assert run_command("check", [str(case)]) == 0
     assert "note: will not be prepared: image b: b.tif: cannot be opened" in capsys.readouterr().out
     pixels = np.asarray(Image.open("check.png").convert("RGB"))
     assert (pixels[14:, 256:512] == 40).all()
@@ -86,7 +86,7 @@ def test_all_problems_of_config_and_sheet_end_it_at_once(
 ) -> None:
     config["experiments"]["unet"]["recipe"]["learning_rat"] = 1
     config["instances"] = {"min_area": 3}
-    assert run("check", [str(written(config))]) == MENDABLE
+    assert run_command("check", [str(written(config))]) == MENDABLE
     said = capsys.readouterr().err
     assert "'learning_rate'" in said and "'min_area_px'" in said
 
@@ -102,7 +102,7 @@ def test_a_file_that_is_no_config_is_told(
         case.unlink()
     else:
         case.write_text(content)
-    assert run("check", [str(case)]) == MENDABLE
+    assert run_command("check", [str(case)]) == MENDABLE
     assert told in capsys.readouterr().err
 
 
@@ -110,5 +110,5 @@ def test_elsewhere_than_in_a_project_it_says_where_to_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run("check", ["case.yaml"]) == MENDABLE
+    assert run_command("check", ["case.yaml"]) == MENDABLE
     assert "run the command in the project's folder" in capsys.readouterr().err

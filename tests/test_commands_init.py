@@ -11,7 +11,7 @@ import tifffile
 import yaml
 from numpy.typing import NDArray
 
-from unetflow.commands import MENDABLE, run
+from unetflow.commands import MENDABLE, run_command
 from unetflow.commands.init_pairs import find_pairs, key_of
 from unetflow.jobs.settings import Settings, read_settings
 
@@ -47,7 +47,7 @@ def discs(count: int, side_px: int = 160, radius_px: int = 8) -> NDArray[np.uint
 
 def initialised(*arguments: str) -> Settings:
     """What the pipeline makes of the config that is written for the folder `cells`."""
-    assert run("init", ["cells", *arguments]) == 0
+    assert run_command("init", ["cells", *arguments]) == 0
     config = yaml.safe_load(Path("config/cells.yaml").read_text())
     return read_settings(config, ROOT / "workflow/schemas", Path())
 
@@ -175,10 +175,10 @@ def test_what_is_there_is_never_overwritten(
         write(f"{k}_mask.tif", discs(20))
     initialised()
     before = Path("config/cells.yaml").read_bytes()
-    assert run("init", ["cells"]) == MENDABLE
+    assert run_command("init", ["cells"]) == MENDABLE
     assert "is there already, and nothing is overwritten" in capsys.readouterr().err
     assert Path("config/cells.yaml").read_bytes() == before
-    assert run("init", ["cells", "--name", "other"]) == 0
+    assert run_command("init", ["cells", "--name", "other"]) == 0
 
 
 def test_what_is_left_out_is_said(
@@ -211,7 +211,7 @@ def test_a_folder_that_says_too_little_is_told(
 ) -> None:
     for file in files:
         write(file, discs(3))
-    assert run("init", ["cells"]) == MENDABLE
+    assert run_command("init", ["cells"]) == MENDABLE
     assert told in capsys.readouterr().err
     assert not Path("config").exists()
 

@@ -14,7 +14,7 @@ import torch
 from prepared import prepare
 from test_predict_heads import headed_job
 
-from unetflow.commands import MENDABLE, run
+from unetflow.commands import MENDABLE, run_command
 from unetflow.commands.predict import ImageOptions, segment_file
 from unetflow.commands.predict_chosen import InstanceOptions
 from unetflow.engine.machine import Machine
@@ -60,7 +60,10 @@ def test_the_command_writes_what_the_network_says(
     folder, network = case
     files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
     assert (
-        run("predict", [*files, "--threads", "2", "--write-px", "256", "--precision", "fp32"]) == 0
+        run_command(
+            "predict", [*files, "--threads", "2", "--write-px", "256", "--precision", "fp32"]
+        )
+        == 0
     )
     wanted = predict_array(network, Normalised(PIXELS[None], INTENSITY), write_px=256)
     found = read_foreground(folder / "o.ome.zarr")
@@ -79,10 +82,10 @@ def test_an_image_of_another_kind_is_warned_of(
 ) -> None:
     folder, _ = case
     files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
-    assert run("predict", files) == 0
+    assert run_command("predict", files) == 0
     assert "another kind" not in caplog.text
     tifffile.imwrite(folder / "i.tif", PIXELS.astype(np.uint16) * 257, photometric="minisblack")
-    assert run("predict", files) == 0
+    assert run_command("predict", files) == 0
     assert "channel 0 has a mean of 3.258e+04, but the model was trained on pixels of 120" in (
         caplog.text
     )
@@ -120,7 +123,7 @@ def test_a_run_that_goes_on_knows_what_the_one_before_could_not_read(
         file.write(b"\xff" * size)
     for _ in range(2):
         caplog.clear()
-        assert run("predict", files) == 0
+        assert run_command("predict", files) == 0
         assert caplog.text.count("rows [0, 256], columns [0, 256] could not be read") == 1
         shards = (folder / "o.ome.zarr/foreground/c/0").glob("*/*")
         next(shards).unlink()  # its place is read again
@@ -135,7 +138,7 @@ def test_a_pixel_that_is_no_number_blanks_nothing(
     pixels = PIXELS[:200, :300].astype(np.float32)
     pixels[90, 120] = value
     tifffile.imwrite(files[1], pixels, photometric="minisblack")
-    assert run("predict", [*files, "--write-px", "256", "--precision", "fp32"]) == 0
+    assert run_command("predict", [*files, "--write-px", "256", "--precision", "fp32"]) == 0
     pixels[90, 120] = 0
     wanted = predict_array(network, Normalised(pixels[None], INTENSITY), write_px=256)
     assert np.abs(read_foreground(folder / "o.ome.zarr") - wanted[1:]).max() < 0.5 / 255 + 1e-5
@@ -154,7 +157,7 @@ def test_many_places_are_counted_and_listed_in_the_output(
     pixels[::10, ::10] = np.nan
     pixels[1, 1] = 120 + 2000 * 60  # deviations of the training
     tifffile.imwrite(files[1], pixels, photometric="minisblack")
-    assert run("predict", files) == 0
+    assert run_command("predict", files) == 0
     assert caplog.text.count("could not be read") == 20
     assert "so do 580 other places, listed in" in caplog.text
     assert len(read_receipt(folder / "o.ome.zarr/unreadable.json")["lost"]) == 600
@@ -178,12 +181,12 @@ def test_it_writes_over_nothing_but_its_own(
         (store, store, "it lies in the image"),
         (store, store / "labels", "it lies in the image"),
     ):
-        assert run("predict", [model, str(given), str(output)]) == MENDABLE
+        assert run_command("predict", [model, str(given), str(output)]) == MENDABLE
         assert f"is no place for the result, because {why}" in capsys.readouterr().err
     assert before == ((store / "zarr.json").read_bytes(), (other / "zarr.json").read_bytes())
     (folder / "o.ome.zarr").mkdir()
     for _ in range(2):
-        assert run("predict", [model, image, str(folder / "o.ome.zarr")]) == 0
+        assert run_command("predict", [model, image, str(folder / "o.ome.zarr")]) == 0
 
 
 def test_instances_are_made_of_what_is_smoothed(
@@ -191,7 +194,7 @@ def test_instances_are_made_of_what_is_smoothed(
 ) -> None:
     folder, _ = case
     files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
-    assert run("predict", [*files, "--threshold", "0.45", "--smooth-px", "1.5"]) == 0
+    assert run_command("predict", [*files, "--threshold", "0.45", "--smooth-px", "1.5"]) == 0
     assert "foreground, refined, labels/instances" in capsys.readouterr().out
     wanted = smoothed(read_foreground(files[2]), 1.5)
     found = read_foreground(files[2], array="refined")
@@ -199,7 +202,7 @@ def test_instances_are_made_of_what_is_smoothed(
     labels = np.asarray(read_array(files[2], "labels/instances/0")[:])
     np.testing.assert_array_equal(labels, label_instances(found[0], threshold=0.45))
     assert (Path(files[2]) / "refined_1").exists()
-    assert run("predict", [*files, "--threshold", "0.45"]) == 0
+    assert run_command("predict", [*files, "--threshold", "0.45"]) == 0
     assert not list(Path(files[2]).glob("refined*"))
     again = np.asarray(read_array(files[2], "labels/instances/0")[:])
     plain = label_instances(read_foreground(files[2])[0], threshold=0.45)
@@ -210,12 +213,12 @@ def test_nothing_is_left_of_a_larger_image(case: tuple[Path, Any]) -> None:
     folder, _ = case
     files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
     coarser = "foreground_1", "labels/instances/1"
-    assert run("predict", files) == 0
+    assert run_command("predict", files) == 0
     assert all((Path(files[2]) / name).exists() for name in coarser)
     store = prepare(folder, PIXELS)
     assert (store / "1").exists()
     tifffile.imwrite(files[1], PIXELS[:300, :400], photometric="minisblack")
-    assert run("predict", files) == 0
+    assert run_command("predict", files) == 0
     assert not any((Path(files[2]) / name).exists() for name in coarser)
     prepare(folder)
     assert not (store / "1").exists()
@@ -227,9 +230,9 @@ def test_other_code_begins_anew(
     folder, _ = case
     caplog.set_level("INFO")
     files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
-    assert run("predict", files) == 0
+    assert run_command("predict", files) == 0
     monkeypatch.setattr("unetflow.commands.predict.code_digest", lambda *files: "other")
-    assert run("predict", files) == 0
+    assert run_command("predict", files) == 0
     for array in ("foreground", "labels/instances/0"):
         assert f"{array}: starting anew, because of another code" in caplog.text
 
@@ -243,9 +246,9 @@ def test_an_image_of_another_resolution_is_refused_or_warned_of(
     _, description = load_model(folder / "m.safetensors")
     save_model(folder / "m.safetensors", network, description | {"mpp": 0.5})
     files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
-    assert run("predict", files) == 0
+    assert run_command("predict", files) == 0
     assert "as if it had the 0.5 um/px that the model was trained at" in caplog.text
-    assert run("predict", [*files, "--mpp", "2", "--level", "0"]) == MENDABLE
+    assert run_command("predict", [*files, "--mpp", "2", "--level", "0"]) == MENDABLE
     assert "has 2 um/px, but the model was trained at 0.5" in capsys.readouterr().err
 
 
@@ -269,7 +272,7 @@ def test_what_was_mistyped_is_named(
     folder, _ = case
     files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
     try:
-        status = run("predict", [*files, *wrong])
+        status = run_command("predict", [*files, *wrong])
     except SystemExit as end:
         status = int(str(end.code))
     assert status == MENDABLE
@@ -293,11 +296,11 @@ def test_one_plane_at_one_time_is_what_it_is_alone(case: tuple[Path, Any]) -> No
     folder, _ = case
     tifffile.imwrite(folder / "alone.tif", STACK[1, 2])
     alone = [str(folder / each) for each in ("m.safetensors", "alone.tif", "alone.ome.zarr")]
-    assert run("predict", alone) == 0
+    assert run_command("predict", alone) == 0
     foreground = read_array(alone[2], "foreground")[:]
     for name, axes in (("s.ome.tif", []), ("s.npy", ["--axes", "tzyx"])):
         files = write_stack(folder, name)
-        assert run("predict", [*files, "--time", "1", "--plane", "2", *axes]) == 0
+        assert run_command("predict", [*files, "--time", "1", "--plane", "2", *axes]) == 0
         np.testing.assert_array_equal(read_array(files[2], "foreground")[:], foreground)
 
 
@@ -341,7 +344,7 @@ def test_messages_name_the_options_and_no_sheet(
     if name.startswith("s."):
         write_stack(folder, name)
     files = [str(folder / each) for each in ("m.safetensors", name, "o.ome.zarr")]
-    assert run("predict", [*files, *given]) == MENDABLE
+    assert run_command("predict", [*files, *given]) == MENDABLE
     error = capsys.readouterr().err
     assert said in error and "sheet" not in error and "Delete" not in error
     assert not Path(files[2]).exists()
@@ -352,7 +355,9 @@ def test_a_model_that_is_not_there_is_said(
 ) -> None:
     folder, _ = case
     assert (
-        run("predict", [str(folder / "none"), str(folder / "i.tif"), str(folder / "o.ome.zarr")])
+        run_command(
+            "predict", [str(folder / "none"), str(folder / "i.tif"), str(folder / "o.ome.zarr")]
+        )
         == MENDABLE
     )
     assert "none: there is no such file" in capsys.readouterr().err
@@ -364,7 +369,9 @@ def test_an_error_that_no_user_can_mend_keeps_its_traceback(
     folder, _ = case
     monkeypatch.setattr("unetflow.commands.predict.write_foreground", None)
     with pytest.raises(TypeError, match="not callable"):
-        run("predict", [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")])
+        run_command(
+            "predict", [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
+        )
 
 
 def asked_for(
@@ -375,7 +382,7 @@ def asked_for(
     monkeypatch.setattr(
         "unetflow.commands.predict.segment_file", lambda *files, **how: asked.update(how) or {}
     )
-    assert run("predict", ["m", "i", "o", *arguments]) == 0
+    assert run_command("predict", ["m", "i", "o", *arguments]) == 0
     return asked["read"], asked["instances"], asked["options"], asked["machine"]
 
 
@@ -435,10 +442,10 @@ def test_the_old_name_of_an_option_works_and_says_so(
         "--average is --test-time-augmentation now; unetflow 0.3 will not know the old name\n"
     )
     with pytest.raises(SystemExit, match="2"):
-        run("predict", ["m", "i", "o", "--average", "7", "--test-time-augmentation", "8"])
+        run_command("predict", ["m", "i", "o", "--average", "7", "--test-time-augmentation", "8"])
     assert "not allowed with argument" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="0"):
-        run("predict", ["--help"])
+        run_command("predict", ["--help"])
     assert "--average" not in capsys.readouterr().out
 
 

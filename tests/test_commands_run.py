@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pipeline import Project
 
-from unetflow.commands import MENDABLE, run
+from unetflow.commands import MENDABLE, run_command
 from unetflow.commands.run import Stages
 
 COMMAND = (
@@ -37,12 +37,12 @@ Complete log(s): /project/.snakemake/log/a.log
 FAKE = """\
 #!{python}
 import signal, sys, time
+def stop(number, frame):
+    print("Not everything is done. To go on run the same command again", flush=True)
+    sys.exit(1)
+signal.signal(signal.SIGINT, stop)
 print("Job stats:\\ntrain 1\\ntotal 1", *sys.argv[1:], sep="\\n", flush=True)
 if "wait" in sys.argv:
-    def stop(number, frame):
-        print("Not everything is done. To go on run the same command again", flush=True)
-        sys.exit(1)
-    signal.signal(signal.SIGINT, stop)
     time.sleep(60)
 if "fail" in sys.argv:
     print("much", "What stopped, and why:", "train: no", sep="\\n")
@@ -76,7 +76,7 @@ def test_a_stage_is_a_line_when_all_its_jobs_are_done() -> None:
 
 
 def test_it_runs_snakemake_and_says_how(fake: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run("run", ["case.yaml", "--cores", "3", "--", "--notemp"]) == 0
+    assert run_command("run", ["case.yaml", "--cores", "3", "--", "--notemp"]) == 0
     said = capfd.readouterr().out
     assert said.splitlines() == [
         "snakemake --cores 3 --resources gpu=1 --configfile case.yaml --notemp",
@@ -87,13 +87,13 @@ def test_it_runs_snakemake_and_says_how(fake: Path, capfd: pytest.CaptureFixture
 def test_jobs_of_slurm_are_those_of_the_profile(
     fake: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("run", ["case.yaml", "--slurm"]) == 0
+    assert run_command("run", ["case.yaml", "--slurm"]) == 0
     first = capfd.readouterr().out.splitlines()[0]
     assert first == "snakemake --workflow-profile profiles/slurm --configfile case.yaml"
 
 
 def test_what_stopped_is_told_once(fake: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run("run", ["case.yaml", "--", "fail"]) == MENDABLE
+    assert run_command("run", ["case.yaml", "--", "fail"]) == MENDABLE
     assert capfd.readouterr().err.splitlines() == ["What stopped, and why:", "train: no"]
 
 
@@ -118,7 +118,7 @@ def test_outside_a_project_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run("run", ["case.yaml"]) == MENDABLE
+    assert run_command("run", ["case.yaml"]) == MENDABLE
     assert "in the project's folder" in capsys.readouterr().err
 
 
@@ -129,5 +129,5 @@ def test_a_finished_case_is_up_to_date(
     monkeypatch.chdir(finished.folder)
     monkeypatch.setenv("PATH", finished.path)
     monkeypatch.setenv("PYTHONPATH", str(finished.folder))
-    assert run("run", ["config/config.yaml", "--cores", "2"]) == 0
+    assert run_command("run", ["config/config.yaml", "--cores", "2"]) == 0
     assert "nothing to be done" in capfd.readouterr().out

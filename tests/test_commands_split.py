@@ -11,7 +11,7 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetflow.commands import MENDABLE, run
+from unetflow.commands import MENDABLE, run_command
 from unetflow.commands.split_drawing import Annotated, assign_splits
 from unetflow.errors import ConfigError
 
@@ -92,7 +92,10 @@ def test_the_command_fills_in_the_split_column(
 ) -> None:
     out = sheet.with_name("out.tsv")
     assert (
-        run("split", [str(sheet), str(out), "--folds", "4", "--data-dir", str(sheet.parent)]) == 0
+        run_command(
+            "split", [str(sheet), str(out), "--folds", "4", "--data-dir", str(sheet.parent)]
+        )
+        == 0
     )
     assert capsys.readouterr().out == "0: 2 images, 1: 2 images, 2: 2 images, 3: 2 images\n"
     lines = [line.split("\t") for line in out.read_text().splitlines()]
@@ -100,7 +103,10 @@ def test_the_command_fills_in_the_split_column(
     assert lines[-1][-1] == "predict"
     assert all(lines[k][-1] == lines[k + 1][-1] for k in range(1, 9, 2))
     before = out.read_text()
-    assert run("split", [str(out), str(out), "--folds", "4", "--data-dir", str(sheet.parent)]) == 0
+    assert (
+        run_command("split", [str(out), str(out), "--folds", "4", "--data-dir", str(sheet.parent)])
+        == 0
+    )
     assert out.read_text() == before
 
 
@@ -131,7 +137,7 @@ def test_polygons_of_any_class_on_the_plane_are_counted(
 
     monkeypatch.setattr("unetflow.commands.split.assign_splits", look)
     out, folder = sheet.with_name("out.tsv"), ["--data-dir", str(sheet.parent)]
-    assert run("split", [str(sheet), str(out), "--folds", "4", *folder]) == 0
+    assert run_command("split", [str(sheet), str(out), "--folds", "4", *folder]) == 0
     assert seen == {f"i{k}": (k + 1) / 400 for k in range(8)}
 
 
@@ -151,7 +157,8 @@ def test_what_cannot_be_split_is_said(
 ) -> None:
     folder = ["--data-dir", str(sheet.parent)]
     assert (
-        run("split", [str(sheet), str(sheet.with_name("out.tsv")), *folder, *options]) == MENDABLE
+        run_command("split", [str(sheet), str(sheet.with_name("out.tsv")), *folder, *options])
+        == MENDABLE
     )
     assert message in capsys.readouterr().err
 
@@ -164,11 +171,11 @@ def test_what_nobody_annotated_and_blurred_truths(
     labels = np.zeros((20, 20), np.int16)
     labels[3:9], labels[15:] = 2, -1
     tifffile.imwrite(sheet.with_name("t0.tif"), labels)
-    assert run("split", command) == MENDABLE
+    assert run_command("split", command) == MENDABLE
     assert "where -1 means that nobody annotated the pixel" in capsys.readouterr().err
-    assert run("split", [*command, "--ignore-value", "-1"]) == 0
+    assert run_command("split", [*command, "--ignore-value", "-1"]) == 0
     tifffile.imwrite(sheet.with_name("t0.tif"), labels.astype(np.uint8), compression="jpeg")
-    assert run("split", command) == MENDABLE
+    assert run_command("split", command) == MENDABLE
     assert "t0.tif: is compressed as JPEG" in capsys.readouterr().err
 
 
@@ -177,7 +184,8 @@ def test_a_sheet_without_truths_is_refused(
 ) -> None:
     (tmp_path / "s.tsv").write_text("image\tpath\na\tb\n")
     assert (
-        run("split", [str(tmp_path / "s.tsv"), str(tmp_path / "o.tsv"), "--folds", "3"]) == MENDABLE
+        run_command("split", [str(tmp_path / "s.tsv"), str(tmp_path / "o.tsv"), "--folds", "3"])
+        == MENDABLE
     )
     assert "has no column truth" in capsys.readouterr().err
 
@@ -194,7 +202,7 @@ def split(folder: Path, rows: list[str], *options: str) -> list[str]:
         lines.append("\t".join([*cells, f"i{k}.tif", str(truth)]))
     sheet = folder / "sheet.tsv"
     sheet.write_text("\n".join(lines) + "\n")
-    assert run("split", [str(sheet), str(sheet), *options]) == 0
+    assert run_command("split", [str(sheet), str(sheet), *options]) == 0
     return [line.split("\t")[3] for line in sheet.read_text().splitlines()[1:]]
 
 
@@ -277,8 +285,8 @@ def test_a_sheet_is_read_as_the_pipeline_reads_it(
     ):
         sheet.write_bytes(content)
         folder = ["--data-dir", str(sheet.parent)] if b"plane" in content else []
-        assert run("split", [*command, *folder]) == MENDABLE
+        assert run_command("split", [*command, *folder]) == MENDABLE
         assert message in capsys.readouterr().err
     assert not sheet.with_name("out.tsv").exists()
     sheet.write_bytes(good.replace("\n", "\r\n").encode("utf-8-sig"))
-    assert run("split", [*command, "--data-dir", str(sheet.parent)]) == 0
+    assert run_command("split", [*command, "--data-dir", str(sheet.parent)]) == 0

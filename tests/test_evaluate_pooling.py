@@ -79,6 +79,7 @@ def test_each_pooled_formula_gives_a_single_image_its_own_score() -> None:
         "pq": 15 / 90,
         "aji": 0.3,
         "aji+": 0.3,
+        "object_errors": 50,
     }
     arrays = {name: np.array(value) for name, value in sums.items()}
     pooled = [score for score in SCORES if score.pooling]

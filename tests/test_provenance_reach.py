@@ -32,7 +32,9 @@ def test_tables_made_of_receipts_have_neither_metrics_nor_images_behind_them() -
 
 def test_scores_are_computed_without_training_prediction_report_or_other_rules() -> None:
     for rule in ("calibrate", "evaluate", "evaluate_stack"):
-        assert not folders(rule) & {"train", "predict", "networks", "images", "report"}
+        assert not folders(rule) & {"train", "predict", "images", "report"}
+        networks = {module for module in behind(rule) if module.startswith("unetflow.networks")}
+        assert networks <= {"unetflow.networks.deployed"}  # a file of weights with what was chosen
         stages = {module for module in behind(rule) if module.startswith("unetflow.stages")}
         assert stages == {f"unetflow.stages.{rule}"}
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from unetflow.commands import run
+from unetflow.commands import run_command
 
 if __name__ == "__main__":
-    sys.exit(run("split", prog="python -m unetflow.splits"))
+    sys.exit(run_command("split", prog="python -m unetflow.splits"))

@@ -33,10 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """`unetflow COMMAND ...`; returns the exit status."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     name: str = _parser().parse_args(given[:1]).command
-    return run(name, given[1:])
+    return run_command(name, given[1:])
 
 
-def run(name: str, arguments: Sequence[str] | None = None, *, prog: str | None = None) -> int:
+def run_command(
+    name: str, arguments: Sequence[str] | None = None, *, prog: str | None = None
+) -> int:
     """One of the commands; returns its exit status, `MENDABLE` or `STOPPED` with a line on stderr.
 
     `arguments` are those behind its name, `prog` is what its help says to type. An error that no

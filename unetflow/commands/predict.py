@@ -273,8 +273,6 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     options = parser_of(prog, __doc__.splitlines()[0]).parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     chosen = chosen_options(options, read_deployed(options.model))
-    for line in chosen.said:
-        log.info("%s", line)
     made = segment_file(
         options.model,
         options.image,
@@ -302,6 +300,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
             require_gpu=options.require_gpu,
         ),
     )
+    for line in chosen.said:
+        log.info("%s", line)
     for name, of in made.items():
         print(f"{name}: {of['instances']} instances at threshold {of['threshold']:g}")
     smoothed = "refined, " if chosen.smooth_px else ""

@@ -44,11 +44,6 @@ class MadeInstances(InstanceThreshold):
     labelling: dict[str, Any]  # options of `unetflow.instances.label_instances`
 
 
-def labelling_of_class(made: Mapping[str, Any], labelling: Mapping[str, Any]) -> dict[str, Any]:
-    """How the instances of a class are made; of an older calibration as `labelling` says."""
-    return dict(made.get("labelling", labelling))
-
-
 def best_thresholds(scores: pd.DataFrame) -> list[ChosenThreshold]:
     """For each class, metric and variant the threshold with the best mean over images.
 

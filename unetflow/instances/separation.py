@@ -97,3 +97,8 @@ def without_head(labelling: Mapping[str, Any]) -> dict[str, Any]:
         return dict(labelling)
     own = ("separate", *NUMBER.values())
     return {name: value for name, value in labelling.items() if name not in own}
+
+
+def labelling_of_class(made: Mapping[str, Any], labelling: Mapping[str, Any]) -> dict[str, Any]:
+    """How the instances of a class are made; of an older calibration as `labelling` says."""
+    return dict(made.get("labelling", labelling))

@@ -2,6 +2,6 @@
 
 import sys
 
-from unetflow.commands import run
+from unetflow.commands import run_command
 
-sys.exit(run("score", prog="python -m unetflow.metrics"))
+sys.exit(run_command("score", prog="python -m unetflow.metrics"))

@@ -2,6 +2,6 @@
 
 import sys
 
-from unetflow.commands import run
+from unetflow.commands import run_command
 
-sys.exit(run("predict", prog="python -m unetflow.predict"))
+sys.exit(run_command("predict", prog="python -m unetflow.predict"))

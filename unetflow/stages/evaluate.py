@@ -10,7 +10,7 @@ from typing import cast
 import dask
 import pandas as pd
 
-from unetflow.evaluate.choosing import chosen_thresholds, labelling_of_class
+from unetflow.evaluate.choosing import chosen_thresholds
 from unetflow.evaluate.image_scores import (
     Truth,
     count_object_errors,
@@ -20,7 +20,7 @@ from unetflow.evaluate.image_scores import (
 )
 from unetflow.evaluate.scoring import Labelling, Row, Scoring
 from unetflow.evaluate.tables import COLUMNS, as_csv
-from unetflow.instances.separation import needs_head, without_head
+from unetflow.instances.separation import labelling_of_class, needs_head, without_head
 from unetflow.instances.whole_image import label_instances
 from unetflow.labels.dataset import Dataset
 from unetflow.metrics import contingency

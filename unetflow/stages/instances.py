@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unetflow.evaluate.choosing import labelling_of_class
 from unetflow.instances.labelled_store import label_store
-from unetflow.instances.separation import needs_head
+from unetflow.instances.separation import labelling_of_class, needs_head
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import Calibration
