@@ -33,6 +33,7 @@ COMMAND = ("--resources", "gpu=1", "--nolock")  # SIGKILL leaves the folder lock
 # checkpoints, which hold times, and what made the report, which shows times.
 OWN = ("logs", "benchmarks", "checkpoints")
 OWN_FILES = (".sources.json", ".made/report.json", "outcome.jobs.tsv")
+TIMED = "training-"  # figures and tables of the report with seconds
 
 
 def kill_pipeline(project: Project, kills: int, seed: int) -> bool:
@@ -136,6 +137,7 @@ def content(results: Path) -> dict[str, bytes]:
     for path in sorted(results.rglob("*")):
         place = path.relative_to(results)
         own = place.parts[0] in OWN or place.parent.name in OWN or str(place) in OWN_FILES
+        own |= path.name.startswith(TIMED)
         if path.is_file() and not own and not path.name.endswith(".run.json"):
             found[str(place)] = without_times(path)
     return found
@@ -154,7 +156,10 @@ def without_times(path: Path) -> bytes:
         return json.dumps(record, sort_keys=True).encode()
     if path.name == "index.html":
         return re.sub(
-            rb'<section id="(run|training)">.*?</section>', b"", path.read_bytes(), flags=re.S
+            rb'<section id="(provenance|training)">.*?</section>',
+            b"",
+            path.read_bytes(),
+            flags=re.S,
         )
     return path.read_bytes()
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+OF_THIS_ONE = ("PYTHONPATH", "VIRTUAL_ENV", "PYTEST_XDIST_WORKER")  # environment
 PINNED = ("--constraint", str(ROOT / "envs" / "constraints.txt"))
 
 
 def run(*command: str | Path, cwd: Path) -> str:
     """What a command prints, which must end well; it does not see this environment's paths."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    environment = {name: value for name, value in os.environ.items() if name not in OF_THIS_ONE}
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, (done.stdout + done.stderr)[-5000:]
     return done.stdout

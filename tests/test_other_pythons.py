@@ -45,6 +45,7 @@ def test_what_needs_no_pytorch_passes_its_tests(version: str) -> None:
         install(python, *(name for name in wanted if name not in (*NEED_TORCH, *NO_TESTS)))
         run(python, "-W", "error", "-c", COMPILE_ALL, cwd=ROOT)
         unit = ("-q", "-p", "no:cacheprovider", "-m", "not slow and not more", "--without-torch")
-        closing = run(python, "-m", "pytest", *unit, cwd=ROOT).splitlines()[-1]
+        at_once = ("--numprocesses", str(os.cpu_count()), "--dist", "loadfile")
+        closing = run(python, "-m", "pytest", *unit, *at_once, cwd=ROOT).splitlines()[-1]
     print(version, closing)
     assert " passed" in closing
