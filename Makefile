@@ -4,7 +4,7 @@
 #                 one small pipeline
 # make test-more: what is slow or needs more of the system: a browser, the wheel in an empty
 #                 environment, other versions of Python, every config, more pipelines
-# make test-slurm: those of test-more that run on a SLURM, which they bring up themselves
+# make test-slurm: on a SLURM, which the tests bring up themselves; takes minutes
 # make coverage:  which lines the tests of `make test` run, in one process: takes twice as long
 
 PYTHON ?= python3.11
@@ -31,7 +31,7 @@ test: lint
 	$(PYTEST) -m "not more"
 
 test-more: .venv/installed
-	$(PYTEST) -m more
+	$(PYTEST) -m "more and not slurm"
 
 test-slurm: .venv/installed
 	pytest -m slurm
