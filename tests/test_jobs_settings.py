@@ -586,7 +586,7 @@ def test_a_published_figure_needs_a_score_and_an_experiment(config: dict[str, An
     assert read(copy.deepcopy(config)).config["report"]["title"] is None
     wrong = {"metric": "sge", "value": 0.9, "source": "who", "experiment": "net"}
     config["report"]["published"].append(wrong)
-    with pytest.raises(ConfigError) as raised:
+    with pytest.raises(ConfigError, match="report.published") as raised:
         read(config)
     assert "config: report.published[1]: no row of the catalogue is metric 'sge'" in str(
         raised.value

@@ -5,7 +5,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import torch
 from pipeline import IMAGES, TESTED, Project, annotated, path_without_slurm, tiny_project
 from test_networks_contract import small
 from test_stages_report import rows_of
@@ -13,12 +12,7 @@ from test_stages_report import rows_of
 from unetflow.networks import NETWORKS, build, geometry_of
 from unetflow.networks.fitted import multiply_adds_per_px
 
-# seen with PyTorch 2.13.0 on AVX2 alone: training residual_unet ends in "free(): invalid next size"
-AVX2_ALONE = torch.backends.cpu.get_cpu_capability() == "AVX2"
-pytestmark = [
-    pytest.mark.more,
-    pytest.mark.skipif(AVX2_ALONE, reason="PyTorch corrupts its heap here: residual_unet on AVX2"),
-]
+pytestmark = pytest.mark.more
 
 SLIDE_PX, IMAGE_PX = 300, 128
 OUTPUT_PX = 64  # of a training patch

@@ -51,15 +51,19 @@ class Unit(nn.Module):
             activation(True),
             nn.Conv2d(after, after, 3, padding=1),
         )
+        # A 1x1 convolution with a stride, in two: with fewer than 8 channels PyTorch 2.13 writes
+        # beyond its memory in the backward pass on processors without AVX-512.
+        self.every_second = nn.MaxPool2d(1, stride) if stride > 1 else nn.Identity()
         self.shortcut = (
             nn.Identity()
             if before == after and stride == 1
-            else nn.Sequential(nn.Conv2d(before, after, 1, stride=stride, bias=bias), *norm(after))
+            else nn.Sequential(nn.Conv2d(before, after, 1, bias=bias), *norm(after))
         )
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, other C, H / stride, W / stride)."""
-        made_BCHW: Tensor = self.convolve(features_BCHW) + self.shortcut(features_BCHW)
+        short_BCHW = self.shortcut(self.every_second(features_BCHW))
+        made_BCHW: Tensor = self.convolve(features_BCHW) + short_BCHW
         return made_BCHW
 
 
