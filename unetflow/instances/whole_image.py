@@ -55,17 +55,7 @@ def label_instances(
     is neither floats in [0, 1] nor booleans, for thresholds out of [0, 1] and for options that are
     not possible, StoreError for more instances than uint32 holds.
     """
-    probability = probabilities_of(foreground, "foreground", "P(object)")
-    if probability.dtype.kind in "iu":  # of an empty place 1 is noise where 255 is 1.0
-        raise ValueError(
-            f"foreground has dtype {probability.dtype}: must be floats in [0, 1], or booleans. "
-            "Divide an 8-bit foreground by 255; of a mask of 0 and 1 pass mask > 0."
-        )
-    if probability.ndim not in (1, 2, 3):
-        raise ValueError(
-            f"foreground has {probability.ndim} axes {probability.shape}: instances are found in "
-            "(X), (Y, X) or (Z, Y, X). Label its images one by one."
-        )
+    probability = _checked(foreground)
     min_area_px = whole_number_of(min_area_px, "min_area_px", least=0)
     connectivity = whole_number_of(connectivity, "connectivity", least=1)
     if connectivity > probability.ndim:
@@ -101,6 +91,22 @@ def label_instances(
     if parts.max(initial=0) > UINT32_MAX:
         raise StoreError(f"{parts.max()} instances do not fit uint32: raise min_area_px")
     return parts.astype(np.uint32)
+
+
+def _checked(foreground: ArrayLike) -> np.ndarray:
+    """A foreground of one to three axes, floats in [0, 1] or booleans. Raises ValueError."""
+    probability = probabilities_of(foreground, "foreground", "P(object)")
+    if probability.dtype.kind in "iu":  # of an empty place 1 is noise where 255 is 1.0
+        raise ValueError(
+            f"foreground has dtype {probability.dtype}: must be floats in [0, 1], or booleans. "
+            "Divide an 8-bit foreground by 255; of a mask of 0 and 1 pass mask > 0."
+        )
+    if probability.ndim not in (1, 2, 3):
+        raise ValueError(
+            f"foreground has {probability.ndim} axes {probability.shape}: instances are found in "
+            "(X), (Y, X) or (Z, Y, X). Label its images one by one."
+        )
+    return probability
 
 
 def _head_of(

@@ -10,18 +10,15 @@ from unetflow.errors import ConfigError
 from unetflow.evaluate.catalogue import SCORES, row_of
 from unetflow.images.sources import split_dataset
 from unetflow.jobs.config import Config, DatasetConfig
-from unetflow.jobs.failures import in_groups
+from unetflow.jobs.files import problems_of_files
 from unetflow.jobs.schemas import meant
-from unetflow.jobs.sheet import Image
 from unetflow.jobs.sides import notes_of_sides, problems_of_sides
-from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.store.heads import HEADS
 
 if TYPE_CHECKING:
     from unetflow.jobs.settings import Settings
 
 OF_IMAGES = ("in_channels", "num_classes")  # options of a network that follow from the dataset
-MOST_FILES = 10  # that are not there and are named
 AREA_CLASSES = ("ignore*", "region*")  # of polygons: `unetflow.images.polygons`
 
 
@@ -56,7 +53,7 @@ def problems_of(settings: "Settings", sheet: Path, of_rows: list[str]) -> list[s
     problems += _report_problems(settings.config)
     if not problems:  # of which it might be a consequence
         problems += _export_problems(settings)
-    return problems + _file_problems(settings)
+    return problems + problems_of_files(settings)
 
 
 def _sheet_problems(settings: "Settings", sheet: Path) -> list[str]:
@@ -326,60 +323,6 @@ def _report_problems(config: Config) -> Iterator[str]:
             yield f"{where}: there is no experiment {published['experiment']}"
 
 
-def _file_problems(settings: "Settings") -> list[str]:
-    """Missing files, and truths of another size than their image; what cannot be opened waits."""
-    if "demo" in settings.config:  # the workflow draws them
-        return _demo_problems(settings)
-    data_dir = settings.config["data_dir"]
-    every = [path for image in settings.images.values() for path in _files_of(image)]
-    no_data = set() if Path(data_dir).is_dir() else _inside(data_dir, every)
-    problems = []
-    if no_data:
-        problems.append(
-            f"data_dir: there is no folder {data_dir}, which the sheet's {{data}} stands for; set "
-            "it in the config or with --config data_dir=..."
-        )
-    gone: list[str] = []
-    sizes: dict[str, str] = {}
-    sources = Sources(sources_cache(settings.config["results"]))
-    for image in settings.images.values():
-        missing = [path for path in _files_of(image) if not split_dataset(path)[0].exists()]
-        gone += [f"image {image.name}: there is no file {p}" for p in missing if p not in no_data]
-        dataset = settings.config["datasets"].get(image.dataset)
-        if dataset and not dataset["mpp"] and not missing:
-            sizes |= _size_problem(image, sources)
-    sources.save()
-    if len(gone) > MOST_FILES:
-        gone[MOST_FILES:] = [f"and {len(gone) - MOST_FILES} more files of images are not there"]
-    return [*problems, *gone, *in_groups(sizes)]
-
-
-def _demo_problems(settings: "Settings") -> list[str]:
-    slides = {i.path for i in settings.images.values() if i.truth and _is_slide(i.path)}
-    if len(slides) == 1:
-        return []
-    return [
-        f"demo: the sheet has {len(slides)} slides with truth (*.ome.tif), the demo draws one; "
-        "take `demo` out of the config if the images are real ones"
-    ]
-
-
-def _size_problem(image: Image, sources: Sources) -> dict[str, str]:
-    """A truth of another size than its image, where both can be opened, by the image."""
-    if not image.truth:
-        return {}
-    shapes = sources.shapes_px(image.path, **image.chosen)  # any level may have been annotated
-    of_truth = sources.shapes_px(image.truth, **image.chosen)
-    if not shapes or not of_truth or of_truth[0] in shapes:
-        return {}
-    truth_shape = of_truth[0]
-    of_image = " or ".join(f"{shape[0]}x{shape[1]}" for shape in shapes)
-    return {
-        f"image {image.name}": f"{image.truth}: the truth is {truth_shape[0]}x{truth_shape[1]} px, "
-        f"the image {of_image} px; they must be of one size"
-    }
-
-
 def _some(names: Sequence[str]) -> str:
     """An image, or the first of several."""
     return f"image {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
@@ -388,15 +331,3 @@ def _some(names: Sequence[str]) -> str:
 def _same_file(one: str, other: str) -> bool:
     (file, dataset), (other_file, other_dataset) = split_dataset(one), split_dataset(other)
     return file.resolve() == other_file.resolve() and dataset == other_dataset
-
-
-def _inside(folder: str, paths: list[str]) -> set[str]:
-    return {path for path in paths if Path(path).is_relative_to(folder)}
-
-
-def _files_of(image: Image) -> list[str]:
-    return [path for path in (image.path, image.truth, image.tissue) if path]
-
-
-def _is_slide(path: str) -> bool:
-    return path.endswith(".ome.tif")

@@ -23,6 +23,7 @@ from unetflow.evaluate.judged_images import read_judged
 from unetflow.evaluate.object_stages import warnings_of
 from unetflow.evaluate.object_step import ObjectStep, Wanted, choose_object_step, object_stages
 from unetflow.evaluate.scoring import Labelling, Row, Scoring
+from unetflow.evaluate.searching import Judged
 from unetflow.evaluate.tables import as_csv
 from unetflow.instances.separation import HEADS as HEADED
 from unetflow.instances.separation import labelling_of, needs_head
@@ -73,25 +74,7 @@ def calibrate(
     record = RunRecord(receipt)
     asked = wanted or Wanted({"threshold": None, **scoring.labelling})
     with unchanged(*stored), dask.config.set(num_workers=scoring.threads):
-        judged = {}
-        if dataset.kind != "interior" and images:
-            headed = needs_head(scoring.labelling) or not {*asked.methods}.isdisjoint(HEADED)
-            judged = read_judged(
-                images,
-                predictions,
-                dataset,
-                foreground=scoring.foreground,
-                heads=HEADS if headed else None,
-            )
-        step = choose_object_step(
-            asked,
-            judged,
-            len(images),
-            kind=dataset.kind,
-            thresholds=scoring.thresholds,
-            label=label_instances,
-            labelling_of=labelling_of,
-        )
+        judged, step = _object_step(asked, images, predictions, dataset, scoring)
         for note in step.notes:
             log.warning(note)
         scoring = replace(scoring, labelling=cast(Labelling, step.labelling))
@@ -117,8 +100,8 @@ def calibrate(
     if deployed is not None:
         Path(deployed).unlink(missing_ok=True)
         if len(models) == 1:
-            here = {"thresholds": at, "labelling": step.labelling, **(made_with or {})}
-            write_deployed(models[0], deployed, here)
+            chosen_here = {"thresholds": at, "labelling": step.labelling}
+            write_deployed(models[0], deployed, {**chosen_here, **(made_with or {})})
     content: Calibration = {
         "thresholds": chosen,
         "instances": instances,
@@ -129,6 +112,36 @@ def calibrate(
     }
     write_receipt(receipt, content)
     record.write()
+
+
+def _object_step(
+    asked: Wanted,
+    images: Sequence[str | Path],
+    predictions: Sequence[str | Path],
+    dataset: Dataset,
+    scoring: Scoring,
+) -> tuple[dict[str, list[Judged]], ObjectStep]:
+    """The images that it is judged by, of each class, none of interiors; and what was chosen."""
+    judged = {}
+    if dataset.kind != "interior" and images:
+        headed = needs_head(scoring.labelling) or not {*asked.methods}.isdisjoint(HEADED)
+        judged = read_judged(
+            images,
+            predictions,
+            dataset,
+            foreground=scoring.foreground,
+            heads=HEADS if headed else None,
+        )
+    step = choose_object_step(
+        asked,
+        judged,
+        len(images),
+        kind=dataset.kind,
+        thresholds=scoring.thresholds,
+        label=label_instances,
+        labelling_of=labelling_of,
+    )
+    return judged, step
 
 
 def _made(
