@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from waits import waits
 
 from unetflow.errors import ModelError
 from unetflow.networks import NETWORKS, build, declared_of, geometry_of, options_of
@@ -12,6 +13,8 @@ from unetflow.networks.initial_weights import start_from
 from unetflow.networks.model_file import ModelDescription, load_model, save_model
 from unetflow.networks.walk import on_no_device, walk
 from unetflow.predict import network_checks
+from unetflow.predict.forward import ready
+from unetflow.predict.runners import ORIENTATIONS, mean_probabilities
 from unetflow.tiles.geometry import Geometry
 
 SMALL: dict[str, Any] = {"base_channels": 4, "depth": 2}
@@ -78,6 +81,15 @@ def test_network_of_options(
 @pytest.mark.parametrize("name", EVERY)
 def test_network_learns_one_image(name: str) -> None:
     network_checks.learns_one_image(name, **small(name))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_cuda_graph_can_hold_a_tile(name: str) -> None:
+    """No value is asked for on the way: a capture would break off there."""
+    network = ready(build(name, **small(name)), device="cpu", precision="bf16")
+    height, width = (network.geometry.input_px(32, axis) for axis in range(2))
+    tile = torch.zeros(1, 1, height, width)
+    assert waits(lambda: mean_probabilities([network], [tile], ORIENTATIONS[:3])) == 0
 
 
 @pytest.mark.parametrize("name", NETWORKS)

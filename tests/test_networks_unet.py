@@ -83,3 +83,17 @@ def test_the_crop_keeps_the_layout_of_its_gradient() -> None:
     wanted = torch.zeros_like(features)
     wanted[..., 2:6, 3:9] = 2 * cropped.detach()
     torch.testing.assert_close(features.grad, wanted)
+
+
+@pytest.mark.slow
+def test_it_is_compiled_in_one_piece_and_once_for_a_size() -> None:
+    """What `torch.compile` traces: without a break, of static shapes, forward and backward."""
+    network = build("unet", base_channels=2, depth=1, dropout=0)
+    compiled: Any = torch.compile(network, backend="eager", fullgraph=True, dynamic=False)
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    for seed in range(3):
+        image = torch.randn(1, 1, 36, 36, generator=torch.Generator().manual_seed(seed))
+        logits = compiled(image)
+        torch.testing.assert_close(logits, network(image))
+        logits.sum().backward()
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] - before == 1

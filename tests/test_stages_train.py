@@ -15,6 +15,7 @@ import pytest
 import torch
 from conftest import needs_gpu, train, write_prepared
 from test_store_locks import holding
+from waits import waits
 
 from unetflow.demo.planes import draw_region
 from unetflow.errors import ConfigError, ModelError, StoreError
@@ -302,6 +303,26 @@ def test_a_diverging_loss_is_named_with_its_remedy(tmp_path: Path) -> None:
     job["recipe"] |= {"learning_rate": 1e30, "schedule": "constant", "optimizer": "sgd"}
     with pytest.raises(ModelError, match="diverged. Lower the recipe's learning_rate"):
         train(**job)
+
+
+def test_a_gpu_is_waited_for_once_a_step_for_the_loss_of_the_one_before(tmp_path: Path) -> None:
+    few, many = (job_in(tmp_path / f"{steps}", steps) for steps in (3, 7))
+    for job in (few, many):
+        job["validation_images"] = []
+        job["recipe"]["ema"] = 0.9
+        job["recipe"]["optimizer"] = "sgd"  # AdamW asks for each count of steps, on a CPU alone
+    assert waits(lambda: train(**many)) - waits(lambda: train(**few)) == 4
+
+
+def test_a_step_that_a_gpu_has_no_memory_for_says_what_takes_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("unetflow.train.loop.combined_loss", full)
+    with pytest.raises(ModelError, match="1 patch of 60 px at once.*make recipe.tile_px smaller"):
+        train(**job_in(tmp_path))
 
 
 @needs_gpu

@@ -15,6 +15,7 @@ from unetflow.train.augment import (
     sample,
     vary_gray,
 )
+from unetflow.train.colour import Colours, vary_colour
 from unetflow.train.patches import generator
 from unetflow.train.recipes import Augmentation
 
@@ -114,3 +115,18 @@ def test_gamma_bends_between_the_lowest_and_the_highest_value() -> None:
         torch.testing.assert_close(bent[channel].max(), image[channel].max())
         assert torch.equal(bent[channel].flatten().argsort(), image[channel].flatten().argsort())
         assert not torch.allclose(bent[channel], image[channel], atol=1e-2)
+
+
+def test_patches_are_varied_where_their_image_lies() -> None:
+    """On a device that has no values: what else is made on the CPU cannot be mixed with it."""
+    everything = Augmentation(
+        zoom=0.1, gamma=0.1, blur_px=1, noise=0.1, stain=0.1, hue=0.1, saturation=0.1
+    )
+    image, centre = torch.empty(3, 40, 50, device="meta"), torch.empty(2, device="meta")
+    drawn = draw_coordinates(21, centre, everything, generator(1))
+    patch = sample(image, mirrored(drawn, (40, 50)), "bilinear")
+    colours = Colours((100.0,) * 3, (40.0,) * 3, 255)
+    patch = vary_gray(
+        vary_colour(patch, colours, everything, generator(2)), everything, generator(3)
+    )
+    assert (patch.device.type, patch.shape) == ("meta", (3, 21, 21))

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from predicting import network_of
+from waits import waits
 
 from unetflow.train.patches import TrainingImage
 from unetflow.train.validation import validation_scores, validation_sums
@@ -31,3 +32,21 @@ def test_where_everything_is_ignored_loss_and_iou_are_undefined() -> None:
     assert loss > 0 and 0 <= iou <= 1
     assert (double, same) == pytest.approx((2 * loss, iou))
     assert all(map(math.isnan, scores_of(0.0, network)))
+
+
+def test_a_gpu_is_not_waited_for_at_every_tile() -> None:
+    network = network_of(depth=1)
+
+    def image(side: int) -> TrainingImage:
+        target, weight = np.zeros((side, side), np.uint8), np.ones((side, side), np.float32)
+        return TrainingImage(
+            np.zeros((1, side, side), np.float32),
+            lambda region: (target[region], weight[region]),
+            np.zeros((0, 2), np.int32),
+        )
+
+    def count(side: int) -> int:
+        images = [image(side)]
+        return waits(lambda: validation_sums(network, images, device="cpu", precision="fp32"))
+
+    assert count(200) == count(600), "of one tile, and of nine"

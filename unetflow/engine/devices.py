@@ -81,5 +81,9 @@ def use_threads(granted: int) -> int:
 
 
 def exact_fp32() -> None:
-    """Let fp32 be fp32 on a GPU too, whose convolutions else round to 10 bits (TF32)."""
+    """Let fp32 be fp32 on a GPU too, where convolutions else round to 10 bits (TF32).
+
+    Products of matrices do so where a container asks for it (TORCH_ALLOW_TF32_CUBLAS_OVERRIDE).
+    """
     torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False

@@ -140,11 +140,26 @@ def train_in_process(job: TrainingJob) -> None:
             with unchanged(*job.inputs.stored):
                 held = hold([*training, *validation], processes_here())
             workers = threads // 4 if device == "cpu" else threads - 1  # the step needs the others
-            run.train(held[: len(training)], held[len(training) :], workers=max(1, workers))
+            try:
+                run.train(held[: len(training)], held[len(training) :], workers=max(1, workers))
+            except torch.OutOfMemoryError as error:
+                raise _too_large(recipe, fabric.world_size) from error
         if fabric.is_global_zero:
             _write_patches(job.outputs.patches, training, run.drawing, recipe.batch)
             _write_model(job, run, description)
             _write_record(record, run)
+
+
+def _too_large(recipe: Recipe, processes: int) -> ModelError:
+    """What to change where a GPU's memory is not enough for a step."""
+    patches = recipe.batch // (recipe.accumulate * processes)
+    return ModelError(
+        f"a GPU's memory is not enough to train on {patches} patch{'es' * (patches > 1)} of "
+        f"{recipe.tile_px} px at once, or other programs took it. "
+        + ("Make recipe.accumulate larger; or else " if patches > 1 else "")
+        + "make recipe.tile_px smaller, use precision bf16, or a narrower network (of a U-Net: a "
+        "smaller base_channels)."
+    )
 
 
 def _check_alike(inputs: TrainingInputs) -> None:

@@ -1,7 +1,8 @@
 """Augmentation: one spatial change for image, truth and weights, then gray values.
 
 Source: Ronneberger et al. 2015, section 3.1 (elastic deformation from a coarse grid, shift and
-rotation, gray-value variation). Shape suffixes: C channels, H W of a patch, Y X of an image.
+rotation, gray-value variation). It runs where the image lies, with random numbers of the CPU, which
+are the same for every device. Shape suffixes: C channels, H W of a patch, Y X of an image.
 """
 
 import math
@@ -30,7 +31,7 @@ def spline_basis(nodes: int, size_px: int) -> Tensor:
 
 def displacement_field(grid_2GG: Tensor, size_px: int) -> Tensor:
     """Displacements [px] (2, H, W) by bicubic interpolation of those on a grid (2, G, G)."""
-    basis_HG = spline_basis(grid_2GG.shape[-1], size_px)
+    basis_HG = spline_basis(grid_2GG.shape[-1], size_px).to(grid_2GG.device)
     return basis_HG @ grid_2GG @ basis_HG.T
 
 
@@ -41,13 +42,14 @@ def draw_coordinates(
 
     The patch is centred at `centre`, (row, column), turned, flipped, zoomed and deformed.
     """
-    offsets = torch.arange(size_px, dtype=torch.float32) - (size_px - 1) / 2
+    device = centre.device
+    offsets = torch.arange(size_px, dtype=torch.float32, device=device) - (size_px - 1) / 2
     patch_2HW = torch.stack(torch.meshgrid(offsets, offsets, indexing="ij"))
     angle, flips, zoom = torch.rand(3, generator=random).tolist()
     angle = 2 * math.pi * angle if augmentation.rotate else 0.0
     scale = (1 + augmentation.zoom) ** (2 * zoom - 1)
     matrix = scale * torch.tensor(
-        [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+        [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], device=device
     )
     if augmentation.flip and flips < 0.5:
         matrix[:, 0] *= -1
@@ -55,7 +57,7 @@ def draw_coordinates(
     if augmentation.elastic_px > 0:
         nodes = augmentation.elastic_grid
         grid_2GG = augmentation.elastic_px * torch.randn(2, nodes, nodes, generator=random)
-        coordinates_2HW += displacement_field(grid_2GG, size_px)
+        coordinates_2HW += displacement_field(grid_2GG.to(device), size_px)
     return coordinates_2HW
 
 
@@ -64,7 +66,8 @@ def sample(image_CYX: Tensor, coordinates_2HW: Tensor, mode: str) -> Tensor:
 
     Beyond the image it is mirrored, the edge pixel not repeated, as in inference.
     """
-    sizes = torch.tensor(image_CYX.shape[-2:], dtype=torch.float32) - 1
+    shape_YX, device = image_CYX.shape[-2:], image_CYX.device
+    sizes = torch.tensor(shape_YX, dtype=torch.float32, device=device) - 1
     unit_2HW = (coordinates_2HW * (2 / sizes.clamp(min=1))[:, None, None]).sub_(1)
     grid_HW2 = unit_2HW.flip(0).permute(1, 2, 0)  # grid_sample wants (x, y)
     return torch.nn.functional.grid_sample(
@@ -74,7 +77,8 @@ def sample(image_CYX: Tensor, coordinates_2HW: Tensor, mode: str) -> Tensor:
 
 def mirrored(coordinates_2HW: Tensor, shape_YX: tuple[int, ...]) -> Tensor:
     """Coordinates beyond an image, folded into it: the edge pixel is not repeated."""
-    last = torch.tensor([max(n - 1, 0) for n in shape_YX], dtype=torch.float32)[:, None, None]
+    lasts, device = [max(n - 1, 0) for n in shape_YX], coordinates_2HW.device
+    last = torch.tensor(lasts, dtype=torch.float32, device=device)[:, None, None]
     period = (2 * last).clamp(min=1)
     folded = coordinates_2HW.abs().remainder_(period)
     return (last - folded.sub_(last).abs_()).clamp_(min=0)  # 0 where the image is one pixel wide
@@ -85,7 +89,7 @@ def blurred(image_CHW: Tensor, deviation_px: float) -> Tensor:
     reach = min(math.ceil(3 * deviation_px), *(n - 1 for n in image_CHW.shape[1:]))
     if reach < 1:
         return image_CHW
-    offsets = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    offsets = torch.arange(-reach, reach + 1, dtype=torch.float32, device=image_CHW.device)
     kernel = torch.exp(-(offsets**2) / (2 * deviation_px**2))
     kernel = (kernel / kernel.sum())[None, None]
     padded = torch.nn.functional.pad(image_CHW[:, None], (reach,) * 4, mode="reflect")
@@ -98,8 +102,8 @@ def vary_gray(image_CHW: Tensor, augmentation: Augmentation, random: torch.Gener
 
     The image is normalised; gamma bends the values between the patch's lowest and highest.
     """
-    channels = image_CHW.shape[0]
-    factor, shift, bend = torch.randn(3, channels, 1, 1, generator=random)
+    channels, device = image_CHW.shape[0], image_CHW.device
+    factor, shift, bend = torch.randn(3, channels, 1, 1, generator=random).to(device)
     if augmentation.blur_px > 0:
         image_CHW = blurred(
             image_CHW, augmentation.blur_px * float(torch.rand(1, generator=random))
@@ -111,5 +115,6 @@ def vary_gray(image_CHW: Tensor, augmentation: Augmentation, random: torch.Gener
         span = (image_CHW.amax(dim=(1, 2), keepdim=True) - low).clamp(min=1e-6)
         image_CHW = low + span * ((image_CHW - low) / span) ** torch.exp(augmentation.gamma * bend)
     if augmentation.noise > 0:
-        image_CHW = image_CHW + augmentation.noise * torch.randn(image_CHW.shape, generator=random)
+        noise_CHW = torch.randn(image_CHW.shape, generator=random).to(device)
+        image_CHW = image_CHW + augmentation.noise * noise_CHW
     return image_CHW

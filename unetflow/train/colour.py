@@ -40,17 +40,17 @@ class Colours:
 
     def seen(self, image_CHW: Tensor) -> Tensor:
         """Colours of normalised pixels."""
-        mean_C11, deviation_C11 = self._columns()
+        mean_C11, deviation_C11 = self._columns(image_CHW.device)
         return (image_CHW * deviation_C11 + mean_C11).clamp(0, 1)
 
     def normalised(self, colours_CHW: Tensor) -> Tensor:
         """Normalised pixels of colours."""
-        mean_C11, deviation_C11 = self._columns()
+        mean_C11, deviation_C11 = self._columns(colours_CHW.device)
         return (colours_CHW.clamp(0, 1) - mean_C11) / deviation_C11
 
-    def _columns(self) -> tuple[Tensor, Tensor]:
+    def _columns(self, device: torch.device) -> tuple[Tensor, Tensor]:
         mean_C11, deviation_C11 = (
-            torch.tensor(values)[:, None, None] / self.peak
+            torch.tensor(values, device=device)[:, None, None] / self.peak
             for values in (self.mean, self.deviation)
         )
         return mean_C11, deviation_C11
@@ -62,7 +62,7 @@ def vary_colour(
     """The same patch in other stains, hue and saturation; normalised pixels in and out."""
     seen_CHW = colours.seen(image_CHW)
     if augmentation.stain > 0:
-        factor, shift = 2 * torch.rand(2, CHANNELS, generator=random) - 1
+        factor, shift = (2 * torch.rand(2, CHANNELS, generator=random) - 1).to(seen_CHW.device)
         seen_CHW = stained(seen_CHW, 1 + augmentation.stain * factor, augmentation.stain * shift)
     turn, log_factor = torch.rand(1, generator=random), torch.randn(1, generator=random)
     if augmentation.hue > 0 or augmentation.saturation > 0:
@@ -79,11 +79,12 @@ def stained(seen_CHW: Tensor, factor_S: Tensor, shift_S: Tensor) -> Tensor:
 
     An amount of 1 is an optical density (natural logarithm) of length 1.
     """
-    of_stains_SC = stain_vectors()
+    of_stains_SC, device = stain_vectors(), seen_CHW.device
     density_CHW = -torch.log((seen_CHW + DARKEST) / (1 + DARKEST))
-    amounts_SHW = torch.einsum("cs,chw->shw", torch.linalg.inv(of_stains_SC), density_CHW)
+    to_stains_CS = torch.linalg.inv(of_stains_SC).to(device)
+    amounts_SHW = torch.einsum("cs,chw->shw", to_stains_CS, density_CHW)
     amounts_SHW = amounts_SHW * factor_S[:, None, None] + shift_S[:, None, None]
-    density_CHW = torch.einsum("sc,shw->chw", of_stains_SC, amounts_SHW)
+    density_CHW = torch.einsum("sc,shw->chw", of_stains_SC.to(device), amounts_SHW)
     return (torch.exp(-density_CHW) * (1 + DARKEST) - DARKEST).clamp(0, 1)
 
 
@@ -104,4 +105,5 @@ def turned(seen_CHW: Tensor, hue: float, saturation: float) -> Tensor:
     along = torch.full((CHANNELS, CHANNELS), 1 / CHANNELS)
     across = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / math.sqrt(3)
     rotation = math.cos(angle) * (torch.eye(CHANNELS) - along) + math.sin(angle) * across
-    return torch.einsum("dc,chw->dhw", along + saturation * rotation, seen_CHW).clamp(0, 1)
+    matrix = (along + saturation * rotation).to(seen_CHW.device)
+    return torch.einsum("dc,chw->dhw", matrix, seen_CHW).clamp(0, 1)

@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import TypedDict
 
-from torch import Tensor
+from unetflow.train.arriving import Arriving
 
 
 class Row(TypedDict):
     """A step in the history of a training."""
 
     step: int
-    loss: Tensor | float  # a tensor until it is needed: a GPU is not waited for
+    loss: Arriving | float  # on its way until it is needed: a GPU is not waited for
     learning_rate: float
     elapsed_s: float
     validation_loss: float | None

@@ -15,7 +15,7 @@ from typing import NoReturn, cast
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from unetflow import networks
 from unetflow.engine.devices import machine_of
@@ -24,12 +24,13 @@ from unetflow.networks.initial_weights import centre_filters, start_from
 from unetflow.networks.model_file import Best, ModelDescription
 from unetflow.networks.network import Network, heads_of, not_finite
 from unetflow.progress import progress
+from unetflow.train.arriving import Arriving
 from unetflow.train.checkpoints import Checkpoint, StopSignal
 from unetflow.train.history import Row
 from unetflow.train.losses import combined_loss, head_loss
 from unetflow.train.patches import Batch, Batches, Drawing, TrainingImage, generator
 from unetflow.train.recipes import Recipe
-from unetflow.train.steps import learning_rate, optimizer_for
+from unetflow.train.steps import learning_rate, optimizer_for, update_mean
 from unetflow.train.validation import validation_scores, validation_sums
 
 log = logging.getLogger(__name__)
@@ -63,14 +64,11 @@ class TrainingRun:
         self._wrapped, self.optimizer = fabric.setup(
             self.network, optimizer_for(self.network, recipe)
         )
-        self._averaged = (
-            AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
-            if recipe.ema
-            else None
-        )
+        self._averaged = AveragedModel(self.network) if recipe.ema else None
         self.step = 0
         self.history: list[Row] = []
         self.waited_s = 0.0  # for batches, in this process
+        self._asked: Arriving | None = None  # of all processes, at the step before
         self.best: Best = {"step": 0, "validation_iou": None}
         self._best_weights: dict[str, Tensor] | None = None
         self.machines: list[dict[str, str | int]] = []  # each with the first step that it did
@@ -119,7 +117,7 @@ class TrainingRun:
                 row = self._one_step(batch)
                 self.step += 1
                 self.history.append(row)
-                self._settle(self.history[-2:-1])  # the step before: a GPU is not waited for
+                self._settle(self.history[-2:-1])  # of the step before: a GPU has this one to do
                 if self.step % recipe.validate_every == 0 or self.step == recipe.steps:
                     self._validate(validation, row)
                 now_s = time.monotonic()
@@ -184,12 +182,12 @@ class TrainingRun:
             )
         self.optimizer.step()
         if self._averaged is not None:
-            self._averaged.update_parameters(self.network)
+            update_mean(self._averaged, self.network, recipe.ema, first=self.step == 0)
         if fabric.world_size > 1:
             total = fabric.all_reduce(total, reduce_op="mean")  # type: ignore[assignment]
         return {
             "step": self.step + 1,
-            "loss": total,
+            "loss": Arriving(total),
             "learning_rate": rate,
             "elapsed_s": 0.0,
             "validation_loss": None,
@@ -272,11 +270,16 @@ class TrainingRun:
             }
 
     def _any_process(self, here: bool) -> bool:
-        """Whether something is so in any of the processes that train together."""
+        """Whether something is so in any of the processes that train together.
+
+        Of several it is what they said at the step before, so that no GPU is waited for.
+        """
         if self.fabric.world_size == 1:
             return here
-        flag = torch.tensor(float(here), device=self.fabric.device)
-        return bool(self.fabric.all_reduce(flag, reduce_op="max"))
+        flag = torch.full((), float(here), device=self.fabric.device)
+        said = cast(Tensor, self.fabric.all_reduce(flag, reduce_op="max"))
+        before, self._asked = self._asked, Arriving(said)
+        return before is not None and bool(float(before))
 
     def _save(self) -> None:
         self._settle(self.history[-1:])

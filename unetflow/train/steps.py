@@ -1,9 +1,10 @@
-"""How far a step goes: the learning rate, and the optimizer of a recipe."""
+"""How far a step goes: the learning rate, the optimizer of a recipe, the mean of the weights."""
 
 import math
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from unetflow.train.recipes import Recipe
 
@@ -29,3 +30,18 @@ def optimizer_for(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
         trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
     )
+
+
+@torch.no_grad()
+def update_mean(averaged: AveragedModel, network: nn.Module, decay: float, *, first: bool) -> None:
+    """The running mean of the weights after one more step; buffers are those of the network.
+
+    `AveragedModel` does the same by itself, and copies its count of steps to the GPU for it, which
+    waits until all before is done.
+    """
+    mean = averaged.module
+    for kept, weights in zip(mean.parameters(), network.parameters(), strict=True):
+        kept.lerp_(weights, 1.0 if first else 1 - decay)
+    for statistics, buffer in zip(mean.buffers(), network.buffers(), strict=True):
+        statistics.copy_(buffer)
+    averaged.n_averaged += 1

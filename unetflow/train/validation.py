@@ -1,6 +1,6 @@
 """Scores of a network in training on whole validation images, cheap and free of the metrics.
 
-Shape suffixes: B batch, C channels, K classes, H W of a tile, Y X of an image.
+Shape suffixes: B batch, C channels, K classes, H W of a tile, T tiles, Y X of an image.
 """
 
 from collections.abc import Sequence
@@ -23,28 +23,49 @@ WRITE_PX = 256
 def validation_sums(
     network: Network, images: Sequence[TrainingImage], *, device: str, precision: str
 ) -> Tensor:
-    """What `validation_scores` needs of whole images, float64; sums of images may be added."""
+    """What `validation_scores` needs of whole images, float64; sums of images may be added.
+
+    A GPU is waited for once, at the end: tiles are in pinned memory, and their sums stay with it.
+    """
     inferring = ready(network, device=device, precision=precision)
     tiling = Tiling.at_least(network.geometry, WRITE_PX)
-    loss_sum, counted_px, both_px, either_px = 0.0, 0, 0, 0
+    found_T4 = []
     for one in images:
         for tile in tiling.grid(one.shape_YX):
-            tile_BCHW = read_tile(one.image_CYX, tile)
-            output_KHW = cut(tile_logits(inferring, tile_BCHW)[0], tile).cpu()
-            logits_KHW = output_KHW[: len(output_KHW) - len(heads_of(network))]
-            target, weight_HW = (
-                torch.from_numpy(np.ascontiguousarray(part)) for part in one.labels(tile.write)
+            tile_BCHW = _moved(read_tile(one.image_CYX, tile), device)
+            output_KHW = cut(tile_logits(inferring, tile_BCHW)[0], tile)
+            target_HW, weight_HW = (
+                _moved(torch.from_numpy(np.ascontiguousarray(part)), device)
+                for part in one.labels(tile.write)
             )
-            target_HW = target.long()
-            counted = weight_HW > 0
-            loss = weighted_cross_entropy(logits_KHW[None], target_HW[None], weight_HW[None])
-            loss_sum += float(loss) * int(counted.sum())
-            counted_px += int(counted.sum())
-            predicted_HW = logits_KHW.max(dim=0).indices  # in a tenth of the time of argmax
-            either = ((predicted_HW != 0) | (target_HW != 0)) & counted
-            both_px += int(((predicted_HW == target_HW) & either).sum())
-            either_px += int(either.sum())
-    return torch.tensor([loss_sum, counted_px, both_px, either_px], dtype=torch.float64)
+            logits_KHW = output_KHW[: len(output_KHW) - len(heads_of(network))]
+            found_T4.append(_sums_of_tile(logits_KHW, target_HW, weight_HW))
+    if not found_T4:
+        return torch.zeros(4, dtype=torch.float64)
+    sums_T4 = torch.stack(found_T4).cpu().double()
+    sums_T4[:, 0] *= sums_T4[:, 1]
+    return sums_T4.sum(dim=0)
+
+
+def _moved(part: Tensor, device: str) -> Tensor:
+    """A tensor on the device, by a copy that runs beside what is computed there."""
+    if torch.device(device).type == "cuda":
+        part = part.pin_memory()
+    return part.to(device, non_blocking=True)
+
+
+def _sums_of_tile(logits_KHW: Tensor, target_HW: Tensor, weight_HW: Tensor) -> Tensor:
+    """Mean loss, pixels that count, right ones of an object, and those of any: (4,), float32.
+
+    A tile has far fewer than the 16 million pixels that float32 counts.
+    """
+    target_HW = target_HW.long()
+    counted = weight_HW > 0
+    loss = weighted_cross_entropy(logits_KHW[None], target_HW[None], weight_HW[None])
+    predicted_HW = logits_KHW.max(dim=0).indices  # in a tenth of the time of argmax
+    either = ((predicted_HW != 0) | (target_HW != 0)) & counted
+    both = (predicted_HW == target_HW) & either
+    return torch.stack([loss, *(of.sum().float() for of in (counted, both, either))])
 
 
 def validation_scores(sums: Tensor) -> tuple[float, float]:
