@@ -37,6 +37,7 @@ settings.load_profile("any machine")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--without-torch", action="store_true", help="skip tests that import PyTorch")
+    parser.addoption("--once", action="store_true", help="the first case of each test alone")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -68,11 +69,14 @@ def _skipped_for_lack_of_torch(
         report.longrepr = (str(of.path), 0, "Skipped: needs PyTorch")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what needs a GPU where there is none; PyTorch is imported only if a test asks.
 
     Files whose tests need the finished pipeline start first: it takes longest.
     """
+    if config.getoption("once"):
+        cases = {item.nodeid.partition("[")[0]: item for item in reversed(items)}
+        items[:] = reversed(cases.values())
     of_pipeline = {item.path for item in items if "finished" in getattr(item, "fixturenames", ())}
     items.sort(key=lambda item: item.path not in of_pipeline)
     of_gpu = [item for item in items if item.get_closest_marker("gpu")]

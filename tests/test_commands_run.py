@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from environments import ROOT
 from pipeline import Project
 
 from unetflow.commands import MENDABLE, run_command
@@ -100,14 +101,14 @@ def test_what_stopped_is_told_once(fake: Path, capfd: pytest.CaptureFixture[str]
 def test_ctrl_c_lets_snakemake_end_its_jobs(fake: Path) -> None:
     process = subprocess.Popen(
         [*COMMAND, "run", "case.yaml", "--", "wait"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
     assert process.stdout is not None
-    while "stages" not in process.stdout.readline():
-        pass
+    assert any("stages" in line for line in iter(process.stdout.readline, ""))
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -1,6 +1,7 @@
 """Other versions of Python that this machine has: what needs no PyTorch is tested under them.
 
-PyTorch and what needs it are left out, as a build for each version is gigabytes.
+PyTorch and what needs it are left out, as a build for each version is gigabytes. Of a test with
+many cases the first one is run: what differs is the language and its libraries, not the numbers.
 """
 
 import os
@@ -44,7 +45,15 @@ def test_what_needs_no_pytorch_passes_its_tests(version: str) -> None:
     with new_environment(found) as python:
         install(python, *(name for name in wanted if name not in (*NEED_TORCH, *NO_TESTS)))
         run(python, "-W", "error", "-c", COMPILE_ALL, cwd=ROOT)
-        unit = ("-q", "-p", "no:cacheprovider", "-m", "not slow and not more", "--without-torch")
+        unit = (
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "not slow and not more",
+            "--without-torch",
+            "--once",
+        )
         at_once = ("--numprocesses", str(os.cpu_count()), "--dist", "loadfile")
         closing = run(python, "-m", "pytest", *unit, *at_once, cwd=ROOT).splitlines()[-1]
     print(version, closing)
