@@ -90,6 +90,21 @@ def test_a_model_that_is_not_the_one_of_its_receipt_is_named(tmp_path: Path) -> 
     assert verify(tmp_path)[1] == [(f"{model}: is not there", folder / "model.json")]
 
 
+def test_a_deployed_model_is_looked_at_where_its_receipt_tells_of_one(tmp_path: Path) -> None:
+    receipt, model = (
+        tmp_path / "calibration/net" / name for name in ("fold0.json", "fold0/deploy.safetensors")
+    )
+    model.parent.mkdir(parents=True)
+    write_receipt(receipt, {"deployed": None})
+    write_receipt(receipt.with_suffix(".run.json"), {})
+    assert verify(tmp_path) == (1, [])
+    model.write_bytes(b"weights")
+    write_receipt(receipt, {"deployed": digest_of_file(model)})
+    assert verify(tmp_path) == (1, [])
+    flip_a_byte(model)
+    assert verify(tmp_path)[1] == [(f"{model}: is not the file that {receipt} names", receipt)]
+
+
 def test_of_images_that_share_a_job_the_receipt_of_the_bundle_is_deleted(tmp_path: Path) -> None:
     image_in(tmp_path)
     bundle = tmp_path / "images/bundles/cells-train-0a"

@@ -471,6 +471,7 @@ def test_without_validation_images_instances_are_made_at_a_half(tmp_path: Path) 
         "search": None,
         "stages": {},
         "warnings": [],
+        "deployed": None,
     }
 
 

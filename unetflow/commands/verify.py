@@ -32,7 +32,7 @@ def verify(results: Path, *, quick: bool = False, threads: int = 4) -> tuple[int
     looks: list[Callable[[], list[Fault]]] = [
         *(partial(_faults_of_store, stored, not quick) for stored in stores_told_of(results)),
         *(partial(_faults_of_bundle, path) for path in bundles_in(results)),
-        *(partial(_faults_of_model, path) for path in models_in(results)),
+        *(partial(_faults_of_model, *of) for of in models_in(results)),
     ]
     if not looks:
         raise StoreError(
@@ -71,12 +71,13 @@ def _faults_of_bundle(receipt: Path) -> list[Fault]:
     ]
 
 
-def _faults_of_model(receipt: Path) -> list[Fault]:
-    model = receipt.with_suffix(".safetensors")
+def _faults_of_model(model: Path, receipt: Path, key: str) -> list[Fault]:
     try:
-        digest = read_receipt(receipt)["digest"]
+        digest = read_receipt(receipt)[key]
     except (StoreError, LookupError, TypeError):
         return [_unreadable(receipt)]
+    if digest is None:
+        return []  # there need be no file
     if not model.is_file():
         return [(f"{model}: is not there", receipt)]
     if digest_of_file(model) != digest:

@@ -41,6 +41,15 @@ def bundles_in(results: Path) -> list[Path]:
     return sorted(path for folder in folders for path in folder.glob(f"{BUNDLES}/*.json"))
 
 
-def models_in(results: Path) -> list[Path]:
-    """The receipts of trained networks."""
-    return sorted(results.glob("models/*/fold*/model.json"))
+def models_in(results: Path) -> list[tuple[Path, Path, str]]:
+    """Model files: each with the receipt that tells of it, and the key of its digest in there."""
+    trained = results.glob("models/*/fold*/model.json")
+    calibrated = results.glob("calibration/*/fold*.json")
+    return [
+        *((receipt.with_suffix(".safetensors"), receipt, "digest") for receipt in sorted(trained)),
+        *(
+            (receipt.with_suffix("") / "deploy.safetensors", receipt, "deployed")
+            for receipt in sorted(calibrated)
+            if "." not in receipt.stem  # else a run record
+        ),
+    ]

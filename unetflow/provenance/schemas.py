@@ -87,6 +87,7 @@ class Calibration(TypedDict):
     search: "Search | None"  # None: nothing was searched
     stages: "dict[str, Stages]"  # by class
     warnings: list[str]
+    deployed: str | None  # digest of `deploy.safetensors`; None: there is none
 
 
 class ForegroundReceipt(TypedDict):

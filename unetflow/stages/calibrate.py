@@ -35,7 +35,7 @@ from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import Calibration
 from unetflow.provenance.shard_lists import Stored, unchanged
-from unetflow.store.files import write_whole
+from unetflow.store.files import digest_of_file, write_whole
 from unetflow.store.names import HEADS
 
 log = logging.getLogger(__name__)
@@ -95,6 +95,7 @@ def calibrate(
     ]
     for warning in warnings[len(step.notes) :]:
         log.warning(warning)
+    digest = None
     if tried is not None:
         write_whole(tried, as_csv(step.tried))
     if deployed is not None:
@@ -102,6 +103,7 @@ def calibrate(
         if len(models) == 1:
             chosen_here = {"thresholds": at, "labelling": step.labelling}
             write_deployed(models[0], deployed, {**chosen_here, **(made_with or {})})
+            digest = digest_of_file(deployed)
     content: Calibration = {
         "thresholds": chosen,
         "instances": instances,
@@ -109,6 +111,7 @@ def calibrate(
         "search": step.search,
         "stages": stages,
         "warnings": warnings,
+        "deployed": digest,
     }
     write_receipt(receipt, content)
     record.write()
