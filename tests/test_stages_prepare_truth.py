@@ -42,6 +42,17 @@ def test_truth_and_ignore_are_stored_and_counted(tmp_path: Path) -> None:
     assert receipt["object_px"] == 6 * 16 - 2 * 6
 
 
+def test_objects_that_nobody_annotated_are_seen_unless_they_may_be_there(tmp_path: Path) -> None:
+    squares = np.kron(np.arange(1, 101).reshape(10, 10), np.pad(np.ones((40, 40), int), 15))
+    prepare(tmp_path, squares > 0)
+    annotated = np.where(squares <= 20, squares, 0).astype(np.uint16)
+    truth(tmp_path, annotated)
+    (warning,) = read_receipt(tmp_path / "t.json")["warnings"]
+    assert warning.startswith("20 objects are annotated, and 80 like them")
+    truth(tmp_path, annotated, ring_px=5)
+    assert read_receipt(tmp_path / "t.json")["warnings"] == []
+
+
 @pytest.mark.parametrize(
     ("dtype", "mark"), [("u8", 2**64 - 1), ("i4", -1), ("i8", -1), ("f4", -1), ("u1", 255)]
 )

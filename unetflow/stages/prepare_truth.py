@@ -19,6 +19,7 @@ from unetflow.labels.counts import Counts, count_truth
 from unetflow.labels.dataset import Dataset
 from unetflow.labels.pieces import odd_numbers
 from unetflow.labels.reading import Meaning, Reader, label_reader, polygon_reader, ringed
+from unetflow.labels.unannotated import warn_of_unannotated
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import ImageReceipt, LevelOfImage, Unreadable
@@ -87,6 +88,8 @@ def prepare_truth(
     with unchanged(pixels):
         tissue = read_tissue(store, image["tissue"])
         counted = count_truth(finest, read_array(store, "0"), dataset, tissue)
+        if dataset.kind == "instances" and ring_px is None:
+            warnings += warn_of_unannotated(store, len(image["levels"]))
     warnings += _odd(counted, raw["path"], dataset)
     for warning in warnings:
         log.warning(warning)
