@@ -22,7 +22,7 @@ def image(bright: int = 1) -> np.ndarray:
 def test_what_is_like_the_annotated_objects_is_counted(
     annotated: int, far_more: bool, bright: int
 ) -> None:
-    labels = np.where(SQUARES <= annotated, SQUARES * 2**25, 0).astype(np.uint32)  # any number
+    labels = np.where(annotated >= SQUARES, SQUARES * 2**25, 0).astype(np.uint32)  # any number
     seen = objects_seen(image(bright), labels, NOWHERE)
     assert seen == Seen(annotated, annotated, 64 - annotated)
     assert seen.far_more == far_more
