@@ -1,14 +1,18 @@
 """Scores of a config's experiments over seeds: python benchmarks/accuracy.py --help.
 
     python benchmarks/accuracy.py config/dic-hela-cpu.yaml --data DIC --seeds 1 2 3
+    python benchmarks/accuracy.py config/dsb2018-cpu.yaml --data DSB --heads none border distance
 
 Each experiment is trained with each seed and calibrated on the validation images, by Snakemake, in
 one folder of results: what is there is not made again, and the same command goes on. Test images
 are predicted and scored with --test alone, once, when everything is chosen. With --peer MONAI's
 U-Net (`benchmarks.monai_unet`) is trained beside them, with the recipe of the first experiment.
+With --heads each experiment is trained with each of these heads: an ablation of the separations,
+for which the whole object step is searched.
 
 Prints the seconds of each training, what the validation images say at the values chosen on them,
-and with --test the pooled scores of the test images, Otsu's threshold beside.
+for each way to separate objects the best that was tried, and with --test the pooled scores of the
+test images, Otsu's threshold beside.
 """
 
 import argparse
@@ -20,6 +24,8 @@ from typing import Any
 
 import pandas as pd
 import yaml
+
+from unetflow.store.heads import HEADS
 
 BASE = Path(__file__).parents[1]
 CALIBRATED = ("seg", "ap iou 0.5", "pq", "aji", "iou")
@@ -36,6 +42,15 @@ def seeded(config: dict[str, Any], options: argparse.Namespace) -> dict[str, Any
         experiments["monai"] = {**first, "network": network, "head": None}
         if first.get("head") is None:
             del experiments["monai"]["head"]
+    if options.heads:
+        heads: list[str | None] = [None if head == "none" else head for head in options.heads]
+        experiments = {
+            f"{name}-{head or 'none'}": {**of, "head": head}
+            for name, of in experiments.items()
+            for head in heads
+        }
+        searched = ("threshold", "min_area_px", "fill_holes", "max_hole_px", "separate")
+        config = {**config, "instances": dict.fromkeys(searched, "auto")}
     made = {
         f"{name}-{seed}": {**of, "recipe": {**of.get("recipe", {}), "seed": seed}}
         for name, of in experiments.items()
@@ -70,8 +85,18 @@ def calibrated(results: Path) -> Iterator[dict[str, Any]]:
             "fold": fold,
             "training_s": round(trained["seconds"]),
             **{metric: round(best[metric]["value"], 3) for metric in CALIBRATED if metric in best},
+            **best_by_separation(path.with_suffix("") / "tried.csv"),
             "chosen": json.dumps(receipt["instances"]),
         }
+
+
+def best_by_separation(tried: Path) -> dict[str, float]:
+    """The best score of each way to separate objects, among what the search tried."""
+    table = pd.read_csv(tried, keep_default_na=False)  # "none" is a way
+    if "mean_ap" not in table.columns:
+        return {}
+    best = pd.to_numeric(table["mean_ap"]).groupby(table["separate"]).max()
+    return {f"mean AP {way}": round(value, 3) for way, value in best.items()}
 
 
 def tested(results: Path) -> pd.DataFrame:
@@ -97,6 +122,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="data_dir, in place of the config's")
     parser.add_argument("--experiments", nargs="+")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--heads", nargs="+", choices=("none", *HEADS), help="train with each")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--peer", type=int, metavar="BASE", help="MONAI's, of these base channels")
     parser.add_argument("--test", action="store_true", help="score the test images, at the end")
