@@ -61,6 +61,10 @@ def test_what_no_file_holds_is_no_ignore_value(config: dict[str, Any], value: ob
         ({"truth": "instances", "ring_px": 9}, "ring_px: is of use with unannotated: ignore alone"),
         ({"truth": "instances", "unannotated": "ignore"}, "ring_px: is missing"),
         ({"truth": "instances", "intensity": "local"}, "intensity_px: is the side of the surr"),
+        (
+            {"truth": "instances", "intensity": "macenko", "percentiles": [1, 99]},
+            "percentiles: are of pixels as they are, not of those that intensity: macenko makes",
+        ),
         ({"truth": "instances", "intensity_px": 64}, "intensity_px: is the side of the surround"),
         (
             {"truth": "interior", "unannotated": "ignore", "ring_px": 9},

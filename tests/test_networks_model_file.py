@@ -121,6 +121,31 @@ def test_models_of_older_versions_are_read_and_that_is_said(
 
 
 @pytest.mark.parametrize(
+    ("way", "target"),
+    [
+        ("macenko", {"vectors": [[0.6, 0.7, 0.3], [0.2, 0.9, 0.3]], "most": [1.5, 1.2]}),
+        ("reinhard", {"mean": [-1.0, -0.2, 0.0], "deviation": [0.4, 0.1, 0.03]}),
+    ],
+)
+def test_stains_of_a_training_are_whole(model: Path, way: str, target: dict[str, Any]) -> None:
+    def described(target: dict[str, Any], way: str = way) -> dict[str, Any]:
+        return {"intensity": {**DESCRIPTION["intensity"], "scale": way, "target": target}}
+
+    rewritten(model, DESCRIPTION | described(target))
+    assert load_model(model)[1]["intensity"]["target"] == target
+    first = next(iter(target))
+    for other in (
+        described(target, "other"),
+        described({**target, "more": [1.0]}),
+        described({**target, first: target[first][:1]}),
+        described({**target, first: ["x"] * len(target[first])}),
+    ):
+        rewritten(model, DESCRIPTION | other)
+        with pytest.raises(ModelError, match="its intensity must be a finite mean"):
+            load_model(model)
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"classes": ["cell", "cell"]}, "its classes must be a list of different names"),
@@ -137,6 +162,10 @@ def test_models_of_older_versions_are_read_and_that_is_said(
         ),
         (
             {"intensity": {"mean": [1.0], "deviation": [1.0], "scale": "local", "px": 0}},
+            "its intensity must be a finite mean and a deviation above 0",
+        ),
+        (
+            {"intensity": {"mean": [1.0], "deviation": [1.0], "scale": "macenko", "target": {}}},
             "its intensity must be a finite mean and a deviation above 0",
         ),
         ({"network": {"depth": 1}}, "its network must be a name with options"),

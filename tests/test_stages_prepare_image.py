@@ -17,6 +17,7 @@ from unetflow.labels.dataset import Dataset
 from unetflow.provenance.receipts import read_receipt
 from unetflow.stages.statistics import write_statistics
 from unetflow.store.shards import read_array
+from unetflow.store.stains import WAYS, restained
 
 CELLS = Dataset(kind="instances", classes=("cell",))
 
@@ -205,6 +206,42 @@ def test_statistics_may_be_of_logarithms_or_for_surroundings(tmp_path: Path) -> 
     intensity = read_receipt(receipt)["intensity"]
     assert (intensity["scale"], intensity["px"]) == ("local", 48)
     assert intensity["mean"] == [pytest.approx(PIXELS.mean())]
+
+
+def test_statistics_may_be_of_other_stains(tmp_path: Path) -> None:
+    dense = np.random.default_rng(1).gamma(2, 0.3, (2, 200, 300))
+    density = np.einsum("sc,syx->yxc", [[0.65, 0.70, 0.29], [0.27, 0.91, 0.31]], dense)
+    pixels = np.rint(255 * np.exp(-density)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "i.tif", pixels, photometric="rgb")
+    store = prepare(tmp_path, pixels)
+    truth(tmp_path, np.eye(200, 300, dtype=np.uint8))
+    job: dict[str, Any] = {"dataset": CELLS, "images": [store], "stored": [], "percentiles": None}
+    way: Any
+    for way in WAYS:
+        write_statistics(**job, receipt=tmp_path / "s.json", scale={"scale": way})
+        intensity = read_receipt(tmp_path / "s.json")["intensity"]
+        assert intensity["scale"] == way
+        seen = restained(np.moveaxis(pixels, 2, 0), way, intensity["target"], intensity["target"])
+        assert intensity["mean"] == pytest.approx(seen.mean(axis=(1, 2)), rel=1e-4)
+
+
+def test_an_image_without_colours_or_stains_has_none_to_replace(tmp_path: Path) -> None:
+    store = prepare(tmp_path)
+    truth(tmp_path, np.eye(*PIXELS.shape, dtype=np.uint8))
+    job: dict[str, Any] = {"dataset": CELLS, "stored": [], "percentiles": None}
+    job |= {"receipt": tmp_path / "s.json", "scale": {"scale": "macenko"}}
+    with pytest.raises(
+        ModelError, match="i.ome.zarr: has 1 channels of .*intensity: macenko is of"
+    ):
+        write_statistics(**job, images=[store])
+    glass = np.full((90, 90, 3), 240, np.uint8)
+    glass[0, 0] = 0
+    (tmp_path / "glass").mkdir()
+    tifffile.imwrite(tmp_path / "glass" / "i.tif", glass, photometric="rgb")
+    store = prepare(tmp_path / "glass")
+    truth(tmp_path / "glass", np.eye(90, dtype=np.uint8))
+    with pytest.raises(ModelError, match="no training image has enough stained pixels for intens"):
+        write_statistics(**job, images=[store])
 
 
 def test_there_is_no_logarithm_of_what_is_below_0(tmp_path: Path) -> None:

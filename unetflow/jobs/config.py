@@ -16,7 +16,7 @@ class DatasetConfig(TypedDict):
     unannotated: Literal["background", "ignore"]
     ring_px: float | None  # around annotated objects, where what nobody annotated is ignored
     percentiles: list[float] | None
-    intensity: Literal["linear", "log", "local"]
+    intensity: Literal["linear", "log", "local", "macenko", "reinhard"]
     intensity_px: int | None  # of local: side of a pixel's surroundings
     mpp: float | None  # [um/px] that images are brought to; None: as they are
     tissue: Literal["threshold"] | None

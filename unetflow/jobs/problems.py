@@ -14,6 +14,7 @@ from unetflow.jobs.files import problems_of_files
 from unetflow.jobs.schemas import meant
 from unetflow.jobs.sides import notes_of_sides, problems_of_sides
 from unetflow.store.heads import HEADS
+from unetflow.store.stains import WAYS
 
 if TYPE_CHECKING:
     from unetflow.jobs.settings import Settings
@@ -127,6 +128,11 @@ def _dataset_problems(config: Config) -> list[str]:
                 "intensity: local compares a pixel with, two to four objects wide; set both or "
                 "neither"
             )
+        if dataset["percentiles"] and dataset["intensity"] in WAYS:
+            problems.append(
+                f"config: datasets.{name}.percentiles: are of pixels as they are, not of those "
+                f"that intensity: {dataset['intensity']} makes; take one of them out"
+            )
         low, high = dataset["percentiles"] or (0, 100)
         if not low < high or high <= 1:
             problems.append(
@@ -230,7 +236,7 @@ def _colour_problems(settings: "Settings", name: str, where: str) -> list[str]:
     except ConfigError:  # which is told of the tile
         return []
     dataset = settings.config["datasets"].get(settings.config["experiments"][name]["dataset"])
-    if not varied or dataset is None or dataset["intensity"] == "linear":
+    if not varied or dataset is None or dataset["intensity"] in ("linear", *WAYS):
         return []
     return [
         f"{where}.recipe.augmentation: {', '.join(varied)} is of colours, which intensity: "

@@ -83,8 +83,21 @@ def _is_intensity(value: object) -> bool:
     return (
         all(_are_numbers(value.get(name)) for name in ("mean", "deviation"))
         and all(deviation > 0 for deviation in value["deviation"])
-        and (is_local or scale in ({}, {"scale": "log"}))
+        and (is_local or _are_stains(scale) or scale in ({}, {"scale": "log"}))
     )
+
+
+def _are_stains(scale: dict[str, Any]) -> bool:
+    """As `unetflow.store.stains` has them: two vectors and amounts, or the three of each colour."""
+    match scale:
+        case {"scale": "macenko", "target": {"vectors": [first, second], "most": most, **more}}:
+            rows, sizes = [first, second, most], [3, 3, 2]
+        case {"scale": "reinhard", "target": {"mean": mean, "deviation": deviation, **more}}:
+            rows, sizes = [mean, deviation], [3, 3]
+        case _:
+            return False
+    fit = all(_are_numbers(row) and len(row) == n for row, n in zip(rows, sizes, strict=True))
+    return fit and not more and scale.keys() == {"scale", "target"}
 
 
 def _are_names(value: object) -> bool:

@@ -37,7 +37,7 @@ from unetflow.store.chunk_cache import CachedChunks, bytes_around
 from unetflow.store.foreground_levels import AXES
 from unetflow.store.names import FOREGROUND
 from unetflow.store.ome import PixelSize, ome_image, write_group
-from unetflow.store.pixels import Pixels
+from unetflow.store.pixels import Pixels, of_image
 from unetflow.store.shards import Index, Layout, ShardedArray, join_array, open_array
 from unetflow.store.tissue_mask import Tissue
 from unetflow.tiles.regions import Region
@@ -201,7 +201,7 @@ def _finish(
     image = CachedChunks(pixels, workers, shard_px)
     log.info("needs %s", ensemble.needs(tiling, how, at_once, held_bytes))
     run = ensemble.runner(tiling, how, at_once)
-    intensities = [description["intensity"] for description in ensemble.descriptions]
+    intensities = [of_image(of["intensity"], pixels) for of in ensemble.descriptions]
     trimmed = how.device == "cpu"  # GPUs have tiles of one size
     predicted = PredictedImage(image, intensities, tissue, tiling, run, trimmed)
 

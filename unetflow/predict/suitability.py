@@ -10,6 +10,7 @@ from unetflow.images.asked import SHEET, Door
 from unetflow.images.units import shown
 from unetflow.networks.model_file import ModelDescription
 from unetflow.store.pixels import LOG, logarithms
+from unetflow.store.stains import WAYS
 
 FAR = 3.0  # deviations of the training pixels that an image's mean may be off theirs
 EXTREME = 1000.0  # of a single pixel: next to it a network sees nothing else
@@ -60,6 +61,8 @@ def other_intensities(
         mean_C, lowest_C, highest_C = (
             logarithms(np.array(values)).tolist() for values in (mean_C, lowest_C, highest_C)
         )
+    if of.get("scale") in WAYS:
+        return []  # each image has its own, which are replaced
     warnings = []
     for channel, (mean, lowest, highest, trained, deviation) in enumerate(
         zip(mean_C, lowest_C, highest_C, of["mean"], of["deviation"], strict=True)

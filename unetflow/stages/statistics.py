@@ -17,8 +17,9 @@ from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.store.arrays import StoredArray
-from unetflow.store.pixels import LOG, logarithms
+from unetflow.store.pixels import LOG, Intensity, logarithms, of_image
 from unetflow.store.shards import read_array
+from unetflow.store.stains import WAYS, Stains, mean_of, restained, stains_of, suits
 from unetflow.tiles.regions import Region, shard_grid, shard_region
 
 Result = TypeVar("Result")
@@ -28,7 +29,7 @@ MOST_OF_VARIANCE = 0.99  # that one pixel may make up: all others have a tenth o
 class Scale(TypedDict):
     """How a network sees pixels where that is not linear."""
 
-    scale: Literal["log", "local"]
+    scale: Literal["log", "local", "macenko", "reinhard"]
     px: NotRequired[int]  # side of the surroundings
 
 
@@ -46,7 +47,9 @@ def write_statistics(
     Images are normalised by mean and deviation or, with `percentiles` (low, high) in percent, by
     the middle of those two values and half their difference, which few bright pixels do not move.
     With the `scale` "log" these are of the pixels' logarithms; with "local" they are what an
-    image's own surroundings are compared with (`unetflow.store.surroundings`).
+    image's own surroundings are compared with (`unetflow.store.surroundings`); with "macenko" and
+    "reinhard" of pixels that all have the mean stains of the images (`unetflow.store.stains`),
+    which are `target` of the intensity.
     Read shard by shard; pixels are counted after separating what touches, ignored ones left out.
     `stored` are the images' stores, with the receipts that tell of pixels and truth.
     Raises ModelError where the images differ in channels, show nothing, or lack a class, and where
@@ -57,8 +60,10 @@ def write_statistics(
         _check_channels(images)
         moments = Moments()
         pixels_of_class = np.zeros(len(dataset.classes) + 1, np.int64)
+        seen = dict(scale or {}) | _target(images, scale)
         for image in images:
-            for found in _of_blocks(read_array(image, "0"), _moments_of(scale)):
+            array = read_array(image, "0")
+            for found in _of_blocks(array, _moments_of(of_image(seen, array))):
                 moments.merge(found)
             pixels_of_class += _class_pixels(image, dataset)
         mean, deviation = moments.mean, moments.deviation
@@ -68,7 +73,7 @@ def write_statistics(
             _check_outliers(moments)
         else:
             low, high = _percentiles(images, moments, percentiles)
-            if _is_log(scale):
+            if seen.get("scale") == LOG:
                 low, high = np.log1p(low), np.log1p(high)
             mean, deviation = (high + low) / 2, (high - low) / 2
     write_receipt(
@@ -78,7 +83,7 @@ def write_statistics(
             "intensity": {
                 "mean": mean.tolist(),
                 "deviation": deviation.tolist(),
-                **(scale or {}),
+                **seen,
             },
             "class_px": pixels_of_class.tolist(),
             "class_weights": _weights(pixels_of_class).tolist(),
@@ -87,13 +92,34 @@ def write_statistics(
     record.write()
 
 
-def _is_log(scale: Scale | None) -> bool:
-    return scale is not None and scale["scale"] == LOG
+def _target(images: Sequence[str | Path], scale: Scale | None) -> dict[str, Stains]:
+    """The stains that all images are given, where they are. Raises ModelError."""
+    if scale is None or scale["scale"] not in WAYS:
+        return {}
+    way, every = scale["scale"], []
+    for image in images:
+        array = read_array(image, "0")
+        if not suits(array.shape[0], array.dtype):
+            raise ModelError(
+                f"{Path(image).name}: has {array.shape[0]} channels of {array.dtype}, but "
+                f"intensity: {way} is of red, green and blue of 8 or 16 bits. Choose three in the "
+                "sheet's channels column, or set the dataset's intensity to linear."
+            )
+        if found := stains_of(array, way):
+            every.append(found)
+    if not every:
+        raise ModelError(
+            f"no training image has enough stained pixels for intensity: {way}, which is of H&E "
+            "on bright ground. Set the dataset's intensity to linear."
+        )
+    return {"target": mean_of(every)}
 
 
-def _moments_of(scale: Scale | None) -> Callable[[np.ndarray], Moments]:
-    """Moments of a block's pixels, or of their logarithms."""
-    if not _is_log(scale):
+def _moments_of(seen: Intensity) -> Callable[[np.ndarray], Moments]:
+    """Moments of a block's pixels as they are, of their logarithms, or in other stains."""
+    if (way := seen.get("scale")) in WAYS:
+        return lambda block: Moments.of(restained(block, way, seen["own"], seen["target"]))
+    if way != LOG:
         return Moments.of
 
     def of_logarithms(block: np.ndarray) -> Moments:

@@ -5,12 +5,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from unetflow.errors import UnsuitableError
+from unetflow.store.stains import WAYS, restained, stains_of, suits
 from unetflow.store.surroundings import locally_normalised, with_surroundings
 from unetflow.tiles.regions import Region
 
 LOG, LOCAL = "log", "local"
 Intensity = Mapping[str, Any]
-"""`mean` and `deviation` of each channel; `scale` "log", or "local" with `px`, where not linear."""
+"""`mean` and `deviation` of each channel. Where not linear `scale`: "log", "local" with `px`, or a
+way of `unetflow.store.stains` with the `target`, and for an image with its `own` stains."""
 
 
 class ImageLike(Protocol):
@@ -26,12 +29,12 @@ class Normalised:
     """An image (C, Y, X) that is read as a network sees it, in float32.
 
     That is (pixel - mean) / deviation of its channel, the logarithm of the pixel in its place where
-    `intensity` says so, or mean and deviation of its surroundings in theirs. Any region has the
-    bits that it has in the whole image.
+    `intensity` says so, or the pixel in other stains, or mean and deviation of its surroundings in
+    theirs. Any region has the bits that it has in the whole image.
     """
 
     def __init__(self, image: ImageLike, intensity: Intensity) -> None:
-        self._image, self._intensity = image, intensity
+        self._image, self._intensity = image, of_image(intensity, image)
         self.shape = image.shape
 
     def __getitem__(self, key: Region) -> np.ndarray:
@@ -51,13 +54,32 @@ class Normalised:
         return locally_normalised(pixels, read, region, px, mean, deviation)
 
 
+def of_image(intensity: Intensity, image: ImageLike) -> Intensity:
+    """The same for one image: with its own stains, where these are replaced.
+
+    They are those of the training where too little is stained to tell. Raises UnsuitableError where
+    an image has no stains: it is not of red, green and blue.
+    """
+    if intensity.get("scale") not in WAYS or "own" in intensity:
+        return intensity
+    dtype = image[:, 0:1, 0:1].dtype
+    if not suits(image.shape[0], dtype):
+        raise UnsuitableError(
+            f"the image has {image.shape[0]} channels of {dtype}, but the model was trained "
+            f"with intensity: {intensity['scale']}, for red, green and blue of 8 or 16 bits. "
+            "Convert the image, or take a model that was trained without."
+        )
+    own = stains_of(image, intensity["scale"]) or intensity["target"]
+    return {**intensity, "own": own}
+
+
 def is_local(intensity: Intensity) -> bool:
     """Whether a pixel is normalised by its surroundings."""
     return intensity.get("scale") == LOCAL
 
 
 def normalised(pixels_CHW: np.ndarray, intensity: Intensity) -> np.ndarray:
-    """(pixel - mean) / deviation of its channel, in float32; or the same of the logarithm.
+    """(pixel - mean) / deviation of its channel, in float32; of the logarithm, or in other stains.
 
     Raises ValueError where surroundings are needed, which `Normalised` reads.
     """
@@ -65,6 +87,8 @@ def normalised(pixels_CHW: np.ndarray, intensity: Intensity) -> np.ndarray:
         raise ValueError("pixels alone have no surroundings: read them through Normalised")
     if intensity.get("scale") == LOG:
         pixels_CHW = logarithms(pixels_CHW)
+    if (way := intensity.get("scale")) in WAYS:
+        pixels_CHW = restained(pixels_CHW, way, intensity["own"], intensity["target"])
     mean_C11, deviation_C11 = (
         np.asarray(intensity[name], np.float32)[:, None, None] for name in ("mean", "deviation")
     )

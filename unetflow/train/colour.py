@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unetflow.store.stains import CHANNELS, WAYS
 from unetflow.train.recipes import Augmentation
 
-CHANNELS = 3
 # Optical densities in red, green and blue of one amount of haematoxylin and of eosin; what neither
 # explains is the residual, at right angles to both.
 HAEMATOXYLIN = (0.650, 0.704, 0.286)
@@ -33,7 +33,7 @@ class Colours:
     @classmethod
     def of(cls, intensity: dict[str, Any], dtype: np.dtype) -> "Colours | None":
         """None where the pixels are no linear red, green and blue."""
-        if len(intensity["mean"]) != CHANNELS or "scale" in intensity:
+        if len(intensity["mean"]) != CHANNELS or intensity.get("scale") not in (None, *WAYS):
             return None
         peak = float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0
         return cls(tuple(intensity["mean"]), tuple(intensity["deviation"]), peak)
