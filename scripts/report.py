@@ -15,6 +15,11 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
         stacks=snakemake.input.stacks,
         integrity=snakemake.input.integrity,
         outcome=snakemake.input.outcome,
+        repeat={
+            "command": snakemake.params.command,
+            "changed": snakemake.params.changed,
+            "parts": snakemake.params.parts,
+        },
         html=snakemake.output.html,
         headline=snakemake.output.headline,
     )

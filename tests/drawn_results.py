@@ -9,6 +9,7 @@ import pandas as pd
 
 from unetflow.evaluate.tables import COLUMNS, STACK_COLUMNS
 from unetflow.labels.dataset import Dataset
+from unetflow.networks.description import FeatureMap
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.shard_lists import Stored, write_shard_list
 from unetflow.report.handed import PicturesFile, RunFiles
@@ -184,6 +185,30 @@ def draw_weights(results: Path) -> None:
     write_receipt(results / "statistics/net/fold0.json", {"class_weights": [0.5, 2.0]})
 
 
+def feature_maps_of_a_network() -> list[FeatureMap]:
+    """Of one pooling, as its training has them."""
+    rows: list[tuple[str, int, int, int, list[int]]] = [
+        ("image", 1, 60, 1, []),
+        ("convolution 3x3", 8, 58, 1, [0]),
+        ("max pooling 2x2", 8, 29, 2, [1]),
+        ("convolution 3x3", 16, 27, 2, [2]),
+        ("up-convolution 2x2", 8, 54, 1, [3]),
+        ("concatenated", 16, 54, 1, [1, 4]),
+        ("convolution 1x1", 2, 54, 1, [5]),
+    ]
+    return [
+        {
+            "made_by": made_by,
+            "channels": channels,
+            "size_px": [side, side],
+            "step_px": step,
+            "of": of,
+            "count": 1,
+        }
+        for made_by, channels, side, step, of in rows
+    ]
+
+
 def draw_training(folder: Path) -> None:
     """What rule train leaves of one experiment and fold."""
     recipe = dataclasses.asdict(PRESETS["default"])
@@ -194,6 +219,7 @@ def draw_training(folder: Path) -> None:
         "multiply_adds_per_px": 20480.0,
         "training_images": 16,
         "validation_images": 2,
+        "feature_maps": feature_maps_of_a_network(),
         "best": {"step": 20, "validation_iou": 0.875},
         "truth": "instances",
         "classes": ["cell"],

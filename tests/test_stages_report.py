@@ -27,7 +27,7 @@ from unetflow.evaluate.pooling import read_scores
 from unetflow.evaluate.tables import COLUMNS
 from unetflow.provenance.receipts import write_receipt
 from unetflow.report.crops import read_weight_crop
-from unetflow.report.handed import Config, ExperimentConfig, RunFiles, WeightFiles
+from unetflow.report.handed import Config, ExperimentConfig, Repeating, RunFiles, WeightFiles
 from unetflow.report.run_results import open_run
 from unetflow.report.score_lines import vanishing
 from unetflow.stages.report import write_report
@@ -35,6 +35,16 @@ from unetflow.stages.report import write_report
 CONFIG: Config = {
     "experiments": {"net": {"dataset": "cells", "recipe": {"preset": "default"}}},
     "report": {"title": "Cells & walls", "overlays": 2},
+}
+
+
+REPEAT: Repeating = {
+    "command": "snakemake --cores 2 --configfile config/cells.yaml",
+    "changed": [
+        {"key": "predict.dtype", "value": "float16", "default": "uint8", "has_default": True},
+        {"key": "data_dir", "value": "data", "default": None, "has_default": False},
+    ],
+    "parts": [],
 }
 
 
@@ -68,6 +78,7 @@ def write(
         stacks=results / "evaluation/stacks.csv",
         integrity=results / "integrity.csv",
         outcome=results / "outcome.tsv",
+        repeat=REPEAT,
         html=html,
         headline=html.with_name("headline.txt"),
     )

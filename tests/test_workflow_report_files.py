@@ -33,6 +33,7 @@ RULES = {
     "calibrate": ("calibrate", ".json"),
     "instances": ("instances", ".json"),
     "evaluate": ("evaluate", ".csv"),
+    "pictures": ("pictures", ".json"),
 }
 FOLDS = {"a": "0", "b": "1", "c": "2", "d": "2", "new": "predict", "newer": "predict"}
 

@@ -17,6 +17,17 @@ class Best(TypedDict):
     validation_loss: NotRequired[float]
 
 
+class FeatureMap(TypedDict):
+    """A map between two layers of a network, of one image."""
+
+    made_by: str  # such as "convolution 3x3"
+    channels: int
+    size_px: list[int]  # height and width
+    step_px: float  # of the image, between two of its pixels
+    of: list[int]  # the maps that it is made of, by their places
+    count: int  # of such maps in a row
+
+
 class TrainingSummary(TypedDict):
     """How a training went."""
 

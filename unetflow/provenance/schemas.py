@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from unetflow.evaluate.choosing import ChosenThreshold, MadeInstances
     from unetflow.evaluate.object_stages import Stages
     from unetflow.evaluate.object_step import Search
+    from unetflow.networks.description import FeatureMap
 
 
 class LevelOfImage(TypedDict):
@@ -165,6 +166,7 @@ class ModelReceipt(TypedDict):
     training_images: int
     validation_images: int
     best: BestStep
+    feature_maps: "NotRequired[list[FeatureMap]]"  # of a training patch; none: it is not traced
     rising_by: NotRequired[float | None]  # IoU in the last quarter of the steps; None: not so
 
 

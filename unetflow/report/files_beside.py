@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from unetflow.report.figures.plotted import Plotted
+from unetflow.report.sections.architecture import Drawn
 from unetflow.report.sections.curves import Curve
 from unetflow.report.sections.seams import RunSeams
 from unetflow.report.sections.thresholds import RunThresholds
@@ -22,10 +23,11 @@ def named_figures(
     thresholds: Sequence[RunThresholds],
     training: Sequence[RunTraining],
     seams: Sequence[RunSeams],
+    networks: Sequence[Drawn],
 ) -> Beside:
-    """All figures of the page but those of networks, each with a name of its own for its files."""
+    """All figures of the page but that of networks side by side, each with its name for files."""
     found: Beside = {}
-    for name, figure, numbers in _figures(curves, thresholds, training, seams):
+    for name, figure, numbers in _figures(curves, thresholds, training, seams, networks):
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "figure"
         number = 1
         while (file := slug if number == 1 else f"{slug}-{number}") in found:
@@ -40,6 +42,7 @@ def _figures(
     thresholds: Sequence[RunThresholds],
     training: Sequence[RunTraining],
     seams: Sequence[RunSeams],
+    networks: Sequence[Drawn],
 ) -> Iterator[tuple[str, Plotted, pd.DataFrame | None]]:
     for curve in curves:
         yield curve.name, curve.svg, curve.numbers
@@ -53,6 +56,8 @@ def _figures(
     for audited in seams:
         for audit in audited.audits:
             yield f"seams {audited.run.name} {audit.image}", audit.svg, None
+    for network in networks:
+        yield f"network {network.name}", network.svg, network.maps.reset_index()
 
 
 def write_beside(folder: Path, beside: Beside) -> None:

@@ -87,6 +87,32 @@ class ReportConfig(TypedDict):
     published: NotRequired[list[Published]]
 
 
+class ChangedKey(TypedDict):
+    """A key of the config whose value is not its default."""
+
+    key: str  # with the keys above it: predict.dtype
+    value: object
+    default: object
+    has_default: bool
+
+
+class PartFiles(TypedDict):
+    """A part of the results: what lies there, and what deleting it costs."""
+
+    part: str
+    paths: list[str]  # files and folders, whether they are there or not
+    without: str  # what follows where it is deleted
+    command: str  # that does so; empty where none should
+
+
+class Repeating(TypedDict):
+    """How the run is repeated, and what it takes on disk."""
+
+    command: str  # empty where it is not known
+    changed: list[ChangedKey]
+    parts: list[PartFiles]
+
+
 class Config(TypedDict):
     """What the report reads of the config, which it shows whole."""
 

@@ -13,17 +13,20 @@ from unetflow.evaluate.catalogue import SCORES
 from unetflow.provenance.schemas import RunRecordContent
 from unetflow.report.figures.inline import numbered_figures
 from unetflow.report.files_beside import Beside, named_figures
-from unetflow.report.handed import Config, PicturesFile
+from unetflow.report.handed import Config, PicturesFile, Repeating
 from unetflow.report.run_results import Run, truth_warnings
 from unetflow.report.score_lines import Line
+from unetflow.report.sections.architecture import architecture
 from unetflow.report.sections.curves import curves
 from unetflow.report.sections.data import data
 from unetflow.report.sections.gallery import FAR, MOSTLY, gallery, pictures_by_experiment
+from unetflow.report.sections.methods import methods
 from unetflow.report.sections.networks import networks
 from unetflow.report.sections.outcome import outcome
 from unetflow.report.sections.overlays import overlays
 from unetflow.report.sections.performance import performance
 from unetflow.report.sections.provenance import making, provenance
+from unetflow.report.sections.repeating import repeating
 from unetflow.report.sections.scores import scores
 from unetflow.report.sections.seams import seams
 from unetflow.report.sections.thresholds import refinement, thresholds
@@ -44,12 +47,21 @@ SECTIONS = (
     ("training", "Training"),
     ("seams", "Borders of tiles"),
     ("data", "Data"),
+    ("methods", "What was done"),
+    ("architecture", "The network, drawn"),
     ("provenance", "What was run"),
+    ("repeating", "How to repeat it"),
     ("reading", "How to read the numbers"),
 )
 """Templates, and what the page's list of contents calls them: how good, where wrong, can I trust
 it, what was done."""
-OPTIONAL = ("curves", "networks", "stacks", "seams")  # left out where there is nothing
+OPTIONAL = (
+    "architecture",
+    "curves",
+    "networks",
+    "stacks",
+    "seams",
+)  # left out where there is nothing
 
 
 def render_page(
@@ -62,25 +74,30 @@ def render_page(
     records: Mapping[str, Sequence[RunRecordContent]],
     pictures: Sequence[PicturesFile],
     outcomes: pd.DataFrame,
+    repeat: Repeating,
 ) -> tuple[str, Beside]:
     """The report of all runs as HTML, and the figures that lie beside it.
 
     `lines` are those of each experiment over all its folds, `images` the table of integrity with
     all cells as text, `stacks` that of stacks, `records` the run records of each stage,
-    `pictures` what was drawn of each image, `outcomes` what became of each as text. Of each image
-    in `overlays` one crop is read.
+    `pictures` what was drawn of each image, `outcomes` what became of each as text, `repeat` how
+    the run is repeated. Of each image in `overlays` one crop is read.
     """
     made = making(config)
     limits, trained, borders = thresholds(runs), training(runs), seams(runs)
     drawn = pictures_by_experiment(pictures)
-    plots = curves(runs, lines, drawn)
-    beside = named_figures(plots, limits, trained, borders)
+    told = provenance(runs, config, records)
+    plots, drawn_networks = curves(runs, lines, drawn), architecture(runs)
+    beside = named_figures(plots, limits, trained, borders, drawn_networks)
     shown: dict[str, object] = {
         "curves": plots,
         "verdict": verdict(runs, lines, config, truth_warnings(runs)),
         "gallery": gallery(pictures, runs, lines, config, images),
         "outcome": outcome(outcomes, runs, pictures, made),
-        "provenance": provenance(runs, config, records),
+        "architecture": drawn_networks,
+        "methods": methods(runs, lines, config, made, records),
+        "provenance": told,
+        "repeating": repeating(repeat, config, told.environment["commit"]),
         "performance": performance(records),
         "data": data(images),
         "scores": scores(runs, lines, made),

@@ -7,7 +7,7 @@ import pandas as pd
 
 from unetflow.evaluate.pooling import read_scores
 from unetflow.report.files_beside import write_beside
-from unetflow.report.handed import Config, PicturesFile, RunFiles
+from unetflow.report.handed import Config, PicturesFile, Repeating, RunFiles
 from unetflow.report.object_counts import object_counts
 from unetflow.report.page import render_page
 from unetflow.report.run_history import records_by_stage
@@ -27,6 +27,7 @@ def write_report(
     stacks: str | Path,
     integrity: str | Path,
     outcome: str | Path,
+    repeat: Repeating,
     html: str | Path,
     headline: str | Path,
 ) -> None:
@@ -35,7 +36,8 @@ def write_report(
     `config` is the whole config with its defaults, `runs` names the files of each experiment and
     fold, `receipts` those of all jobs by stage, in the order of the pipeline: run records are read
     beside them. `pictures` are what was drawn of each image; `scores`, `stacks`, `integrity`
-    and `outcome` are tables. No other file is looked at.
+    and `outcome` are tables; `repeat` says how the run is repeated, and which of its files are
+    counted. No other file is looked at.
     Raises StoreError for what is missing.
     """
     table = read_scores(scores)
@@ -50,6 +52,7 @@ def write_report(
         records=records_by_stage(receipts),
         pictures=pictures,
         outcomes=pd.read_csv(outcome, sep="\t", keep_default_na=False, dtype=str),
+        repeat=repeat,
     )
     write_beside(Path(html).parent, beside)
     write_whole(html, page.encode())

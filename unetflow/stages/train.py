@@ -19,6 +19,7 @@ from unetflow.engine.machine import Machine
 from unetflow.engine.memory import keep_freed_memory
 from unetflow.errors import ModelError
 from unetflow.labels.dataset import Dataset
+from unetflow.networks.feature_maps import feature_maps
 from unetflow.networks.fitted import multiply_adds_per_px
 from unetflow.networks.model_file import ModelDescription, TrainingSummary, save_model
 from unetflow.networks.network import Network
@@ -291,6 +292,9 @@ def _write_model(job: TrainingJob, run: TrainingRun, description: ModelDescripti
         "parameters": _parameters(trained),
         "multiply_adds_per_px": multiply_adds_per_px(trained),
         "rising_by": _rising_by(run),
+        "feature_maps": feature_maps(
+            trained, description["channels"], (description["recipe"]["tile_px"],) * 2
+        ),
     }
     write_receipt(job.outputs.receipt, {**description, **summary, **facts})
 

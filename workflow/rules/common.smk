@@ -1,6 +1,7 @@
 # Settings, and the functions that the rules' params and resources use; paths are in paths.smk.
 import atexit
 import os
+import shlex
 import sys
 from functools import cache, partial
 from itertools import chain
@@ -16,6 +17,7 @@ from unetflow.errors import UnetflowError
 from unetflow.evaluate.search_space import wanted_of, with_defaults
 from unetflow.images.sources import split_dataset
 from unetflow.instances.separation import WITHOUT_HEAD, labelling_of
+from unetflow.jobs.changed import changed_keys
 from unetflow.jobs.failures import farewell, forget_failures
 from unetflow.jobs.makings import Makings, has_failed, is_readable, making_of
 from unetflow.jobs.resources import (
@@ -29,6 +31,7 @@ from unetflow.jobs.resources import (
     shapes_of,
     tiles_mb,
 )
+from unetflow.jobs.schemas import read_schema
 from unetflow.jobs.settings import read_settings
 from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.jobs.stopping import stop_at_signals
@@ -38,6 +41,12 @@ from unetflow.provenance.failed import first_failure
 from unetflow.tiles.regions import squares
 
 BASE = Path(str(workflow.current_basedir)).parents[1]
+SCHEMAS = BASE / "workflow" / "schemas"
+
+# The report shows the command of the run: jobs have others of their own.
+COMMAND = "UNETFLOW_COMMAND"
+if workflow.is_main_process:
+    os.environ[COMMAND] = shlex.join(["snakemake", *sys.argv[1:]])
 
 # Threads share one arena of glibc from a job's start: `unetflow.engine.memory` has the reason.
 os.environ.setdefault("MALLOC_ARENA_MAX", "1")
@@ -46,7 +55,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 try:
-    SETTINGS = read_settings(config, BASE / "workflow" / "schemas", BASE)
+    SETTINGS = read_settings(config, SCHEMAS, BASE)
     RESULTS = SETTINGS.config["results"].rstrip("/")
     SOURCES = Sources(sources_cache(RESULTS))
     atexit.register(SOURCES.save)

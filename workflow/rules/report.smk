@@ -45,6 +45,9 @@ rule report:
             runs=files_of_runs,
             receipts=receipts_of_stages,
             pictures=pictures_of_images,
+            changed=changed_keys(SETTINGS.config, read_schema(SCHEMAS / "config.schema.yaml")),
+            parts=parts_of_results,
+            without_effect={"command": os.environ.get(COMMAND, "")},
             code=code("report", *report_templates()),
         ),
     script:

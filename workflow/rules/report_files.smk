@@ -85,8 +85,11 @@ def first_weight_map(name, fold):
     }
 
 
-def receipts_of_stages(wildcards):
-    """By stage the receipts of all that the config makes: run records lie beside them."""
+def work_of_runs():
+    """All that the config makes: what is segmented, predicted, calibrated and trained.
+
+    The first two are (experiment, fold, image), the others (experiment, fold).
+    """
     wanted = SETTINGS.config["export"]
     exported = wanted["splits"] if EXPORTS.keys() & set(wanted["formats"]) else []
     segmented = images_of_runs("test", "predict", *exported)
@@ -95,6 +98,12 @@ def receipts_of_stages(wildcards):
     calibrated = [*runs(), *((name, fold) for name, fold, _ in segmented)]
     trained = [*calibrated, *((name, fold) for name, fold, _ in predicted)]
     trained = [(name, fold) for name, fold in trained if fold != "ensemble"]
+    return segmented, predicted, calibrated, trained
+
+
+def receipts_of_stages(wildcards):
+    """By stage the receipts of all that the config makes: run records lie beside them."""
+    segmented, predicted, calibrated, trained = work_of_runs()
     folder = "predictions/{experiment}/fold{fold}"
     refined = (
         {"refine": paths_of_images(f"{folder}/refined/{{receipt}}.json", predicted)}
@@ -104,7 +113,7 @@ def receipts_of_stages(wildcards):
     return {
         "prepare image": every_image("images/{receipt}.json"),
         "prepare truth": every_image("truth/{receipt}.json", annotated=True),
-        "weights": receipts_of_weight_maps(trained),
+        "weights": paths_of_weight_maps("{receipt}.json", trained),
         "statistics": paths_of_runs("statistics/{experiment}/fold{fold}.json", trained),
         "train": paths_of_runs("models/{experiment}/fold{fold}/model.json", trained),
         "predict": paths_of_images(f"{folder}/foreground/{{receipt}}.json", predicted),
@@ -112,14 +121,59 @@ def receipts_of_stages(wildcards):
         "calibrate": paths_of_runs("calibration/{experiment}/fold{fold}.json", calibrated),
         "instances": paths_of_images(f"{folder}/instances/{{receipt}}.json", segmented),
         "evaluate": image_paths("evaluation/{experiment}/fold{fold}/{receipt}.csv", "test"),
+        "pictures": image_paths(
+            "pictures/{experiment}/fold{fold}/{receipt}.json", "test", "predict"
+        ),
     }
 
 
-def receipts_of_weight_maps(trained):
-    """Receipts of the weight maps that these (experiment, fold) learn from."""
+def paths_of_weight_maps(pattern, trained):
+    """A path for each weight map that these (experiment, fold) learn from."""
     found = []
     for name, fold in dict.fromkeys(trained):
         if weighting := SETTINGS.config["experiments"][name]["weighting"]:
             images = SETTINGS.images_of(name, fold, "train")
-            found += paths(f"weights/{weighting}/{{receipt}}.json", images)
+            found += paths(f"weights/{weighting}/{pattern}", images)
     return list(dict.fromkeys(found))
+
+
+def parts_of_results(wildcards):
+    """What the run keeps: `unetflow.report.handed.PartFiles`. What is said was tried."""
+    _, predicted, _, trained = work_of_runs()
+    store, anew = "predictions/{experiment}/fold{fold}/{image}.ome.zarr", "made anew when needed"
+
+    def part(name, files, without, only=""):
+        command = f"unetflow clean {shlex.quote(RESULTS)} --only {only}" if only else ""
+        return {"part": name, "paths": files, "without": without, "command": command}
+
+    return [
+        part(
+            "images and truths",
+            every_image("images/{image}.ome.zarr"),
+            f"Nothing runs again; {anew} from the raw files, which are not ours to count.",
+            "images truth",
+        ),
+        part(
+            "weight maps",
+            paths_of_weight_maps("{image}.zarr", trained),
+            f"Nothing runs again; only a training reads them, for which they are {anew}.",
+            "weights",
+        ),
+        part(
+            "checkpoints",
+            paths_of_runs("models/{experiment}/fold{fold}/checkpoints", trained),
+            "Nothing runs again; a training that was stopped begins anew.",
+        ),
+        part(
+            "models",
+            paths_of_runs("models/{experiment}/fold{fold}/model.safetensors", trained),
+            "Nothing runs again until one is needed: then it is trained once more. Keep them.",
+        ),
+        part(
+            "foreground and instances",
+            paths_of_images(store, predicted),
+            "The next run predicts all images again.",
+            "predictions",
+        ),
+        part("exports", exports(wildcards), "The next run writes them again.", "exports"),
+    ]

@@ -1,11 +1,9 @@
-"""What was run: networks, recipes, versions, the config."""
+"""What was run: networks, recipes, versions."""
 
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import yaml
 
 from unetflow.provenance.receipts import distinct
 from unetflow.provenance.schemas import RunRecordContent
@@ -29,7 +27,6 @@ class Provenance:
     recipes: list[ShownRecipe]
     presets: dict[str, dict[str, str]]
     environment: dict[str, str]
-    config: str  # YAML
 
 
 def provenance(
@@ -41,7 +38,6 @@ def provenance(
         recipes=_recipes(runs, config),
         presets={name: _flat(dataclasses.asdict(of)) for name, of in PRESETS.items()},
         environment=_environment([record for of in records.values() for record in of]),
-        config=yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True, width=100),
     )
 
 

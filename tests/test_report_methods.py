@@ -1,0 +1,128 @@
+"""The methods paragraph and its citations: what the run did, and nothing that it did not."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drawn_results import files_of_run, write_results
+from test_stages_report import CONFIG, REPEAT, rows_of, write
+
+from unetflow.evaluate.pooling import read_scores
+from unetflow.report import method_sentences as say
+from unetflow.report.handed import Config
+from unetflow.report.references import REFERENCES, bibliography
+from unetflow.report.run_results import lines_by_experiment, open_run
+from unetflow.report.sections.methods import SOURCES, Methods, methods
+from unetflow.train.recipes import PRESETS
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    write_results(folder)
+    return folder
+
+
+def told(results: Path, config: Config, **changes: Any) -> Methods:
+    run = open_run(files_of_run(results), read_scores(results / "evaluation/metrics.csv"))
+    if "recipe" in changes:
+        recipe = {**run.model["recipe"], **changes["recipe"]}
+        run = dataclasses.replace(run, model={**run.model, "recipe": recipe})
+    if "why" in changes:
+        run = dataclasses.replace(run, files={**run.files, "why": changes["why"]})
+    making = {"net": "the same"}
+    records = {"train": [run.training]}
+    return methods([run], lines_by_experiment([run]), config, making, records)
+
+
+def test_it_is_of_this_run(results: Path) -> None:
+    (of,) = told(results, CONFIG).methods
+    text = " ".join(of.paragraphs)
+    for fact in (
+        "The network is a U-Net (Ronneberger et al., 2015); depth 3; it has 1,234,567 parameters.",
+        "It was trained on 16 images and validated on 2 further images.",
+        "All scores are of 3 test images with 30 annotated objects.",
+        "by AdamW (Loshchilov and Hutter, 2019), weight decay 0.0001",
+        "over 4,321 steps of 1 patch of 572",
+        "in fp32 (seed 1)",
+        "best foreground IoU on the validation images were kept (step 20)",
+        "overlap by the 44 px",
+        "above 0.5 (chosen as the best by SEG on the validation images)",
+        "(Otsu, 1979)",
+    ):
+        assert fact in text, fact
+    assert "refined" not in text
+    assert "separation term" not in text
+
+
+def test_it_follows_config_and_receipt(results: Path) -> None:
+    config: Any = {
+        **CONFIG,
+        "experiments": {"net": {"dataset": "cells", "weighting": "paper", "recipe": {}}},
+        "weighting": {"paper": {"w0": 7, "sigma_px": 3}},
+        "datasets": {"cells": {"mpp": 0.25, "intensity": "log", "percentiles": [1, 99]}},
+        "predict": {"test_time_augmentation": 8},
+        "refine": {"smooth_px": 1, "crf": {"iterations": 5}},
+    }
+    recipe = {"optimizer": "sgd", "momentum": 0.99, "loss": {"dice": 0.5, "cross_entropy": 1}}
+    found = told(results, config, recipe=recipe, why="it normalises")
+    text = " ".join(found.methods[0].paragraphs)
+    for fact in (
+        "0.5 times the Dice loss (Milletari et al., 2016) and the cross entropy",
+        "(w0 = 7, sigma = 3 px)",
+        "stochastic gradient descent with momentum 0.99",
+        "brought to 0.25",
+        "The logarithm of each channel was normalised by the 1th and 99th percentile",
+        "blended",
+        "means over 8 flips and rotations",
+        "a Gaussian of 1 px",
+        "convolutional CRF (Teichmann and Cipolla, 2019)",
+    ):
+        assert fact in text, fact
+    assert "AdamW" not in text
+    assert "loshchilov2019" not in found.bibtex
+
+
+def test_all_that_is_cited_has_an_entry_and_nothing_else(results: Path) -> None:
+    found = told(results, CONFIG)
+    text = " ".join([*found.methods[0].paragraphs, found.software])
+    cited = {of for group in re.findall(r"\(([^()]*\d{4})\)", text) for of in group.split("; ")}
+    keys = re.findall(r"^@\w+\{(\w+),", found.bibtex, re.MULTILINE)
+    assert {REFERENCES[key].cited for key in keys if key != "unetflow"} == cited
+    assert keys == sorted(keys) and len(set(keys)) == len(keys) > 8
+    assert "note      = {commit abc123}" in found.bibtex
+
+
+def test_citations_tell_references_apart() -> None:
+    names = [of.cited for of in REFERENCES.values()]
+    double = {name for name in names if names.count(name) > 1}
+    assert double == {"Lin et al., 2017"}
+    for key, of in REFERENCES.items():
+        entry = bibliography([key])
+        assert entry.count("{") == entry.count("}"), key
+        assert of.authors and 1900 < of.year < 2030
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_each_preset_has_words(preset: str) -> None:
+    recipe = dataclasses.asdict(PRESETS[preset])
+    recipe["augmentation"] |= {"stain": 0.1, **dict.fromkeys(say.VARIED, 0.5)}
+    text = say.of_augmentation(recipe["augmentation"])
+    assert text.count("0.5") == len(say.VARIED)
+    assert "Tellez" in text
+    assert "cross entropy" in say.of_loss(recipe, None)
+
+
+def test_each_main_score_has_its_source() -> None:
+    from unetflow.evaluate.catalogue import SCORES
+
+    assert {score.metric for score in SCORES if score.headline is not None} == SOURCES.keys()
+
+
+def test_command_and_changed_keys_stand_in_the_page(results: Path, tmp_path: Path) -> None:
+    page = write(results, tmp_path / "index.html").read_text()
+    assert REPEAT["command"] in page
+    assert ["predict.dtype", "float16", "uint8"] in rows_of(page, "repeating")
+    assert ["data_dir", "data", "none: must be given"] in rows_of(page, "repeating")

@@ -1,0 +1,178 @@
+"""What was done, in words for a paper: from the run's config, receipts and versions."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from unetflow.evaluate.pooling import RESAMPLES
+from unetflow.provenance.receipts import distinct, read_receipt
+from unetflow.provenance.schemas import Calibration, RunRecordContent
+from unetflow.report import method_sentences as say
+from unetflow.report.handed import Config
+from unetflow.report.references import REFERENCES, bibliography, cite
+from unetflow.report.run_results import Run
+from unetflow.report.score_lines import Line, alike_but_seed, common_name, headline_of
+
+SOURCES = {
+    "seg": ["maska2014"],
+    "ap": ["schmidt2018", "caicedo2019"],
+    "iou": ["jaccard1901"],
+    "v_rand": ["arganda2015"],
+}
+"""By metric of the headline who defined it."""
+TITLE = "unetflow: whole-slide segmentation with U-Net as a Snakemake pipeline"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """Experiments that differ by nothing but their seed, with all their folds."""
+
+    name: str
+    paragraphs: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Methods:
+    methods: list[Method]
+    software: str
+    bibtex: str  # of all that is cited
+
+
+def methods(
+    runs: Sequence[Run],
+    lines: Mapping[str, Sequence[Line]],
+    config: Config,
+    making: Mapping[str, str],
+    records: Mapping[str, Sequence[RunRecordContent]],
+) -> Methods:
+    """`lines` are those of each experiment over all its folds, `making` is all but its seed."""
+    by_experiment: dict[str, list[Run]] = {}
+    for run in runs:
+        by_experiment.setdefault(run.experiment, []).append(run)
+    found = [
+        _method(of, by_experiment, lines, config) for of in alike_but_seed(by_experiment, making)
+    ]
+    software, own = _software([record for of in records.values() for record in of])
+    text = "\n".join([software, *(part for of in found for part in of.paragraphs)])
+    cited = [key for key, of in REFERENCES.items() if of.cited in text]
+    return Methods(found, software, f"{bibliography(cited)}\n\n{own}")
+
+
+def _method(
+    experiments: Sequence[str],
+    by_experiment: Mapping[str, Sequence[Run]],
+    lines: Mapping[str, Sequence[Line]],
+    config: Config,
+) -> Method:
+    runs = by_experiment[experiments[0]]  # the others have another seed
+    made: Any = config["experiments"][experiments[0]]
+    rest = cast(Mapping[str, Any], config)
+    first, models = runs[0], [run.model for run in runs]
+    recipe: Mapping[str, Any] = first.model["recipe"]
+    seeds = [int(str(by_experiment[name][0].model["recipe"]["seed"])) for name in experiments]
+    dataset = rest.get("datasets", {}).get(made.get("dataset"), {})
+    weighting = rest.get("weighting", {}).get(made.get("weighting"))
+    learnt = [
+        say.of_network(first.model, first.files),
+        *say.of_images(models, dataset, *_tested(runs)),
+        say.of_loss(recipe, weighting),
+        say.of_training(models, first.training.get("precision", ""), seeds),
+        say.of_start(recipe, made.get("pretrained")),
+        say.of_augmentation(recipe["augmentation"]),
+        say.of_kept(models),
+    ]
+    predicted = [
+        *say.of_prediction(first.files, rest.get("predict", {})),
+        *say.of_refinement(rest.get("refine")),
+        *_objects(runs),
+        *_judged(lines[experiments[0]]),
+    ]
+    return Method(common_name(experiments), [" ".join(learnt), " ".join(predicted)])
+
+
+def _tested(runs: Sequence[Run]) -> tuple[int, int | None]:
+    """Test images of all folds, and their objects, None where these are not counted."""
+    images = {image for run in runs for image in run.scores["image"]}
+    rows = [
+        run.scores[run.scores["metric"].eq("seg") & run.scores["chosen"].eq("instances")]
+        for run in runs
+    ]
+    objects = sum(int(of.drop_duplicates(["image", "class"])["objects"].sum()) for of in rows)
+    return len(images), objects or None
+
+
+def _objects(runs: Sequence[Run]) -> Iterator[str]:
+    """How objects were made; with several folds each threshold is said."""
+    classes = runs[0].classes
+    calibrations = [read_receipt(run.files["calibration"], Calibration) for run in runs]
+    for name in classes:
+        made = [
+            _as_stored(run, name, cast(Mapping[str, Any], of["instances"][name]))
+            for run, of in zip(runs, calibrations, strict=True)
+        ]
+        yield say.of_objects(name, made[0], several=len(classes) > 1)
+        thresholds = [f"{of['threshold']:g}" for of in made]
+        if len(set(thresholds)) > 1:
+            yield f"In the other folds the threshold was {say.listed(thresholds[1:])}."
+
+
+def _as_stored(run: Run, name: str, made: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same with the threshold of stored instances, which the config may have set."""
+    for threshold, by in run.thresholds[name].items():
+        return {**made, "threshold": threshold, **({"by": by} if by == "config" else {})}
+    return made
+
+
+def _judged(lines: Sequence[Line]) -> Iterator[str]:
+    """The main scores, their intervals, and the baseline."""
+    main = list(headline_of(lines))
+    if not main:
+        yield "Nothing was scored: no test image has a truth."
+        return
+    names = dict.fromkeys(f"{line.score.name} {cite(*SOURCES[line.score.metric])}" for line in main)
+    grouped = any(line.mean.groups != line.mean.n for line in main)
+    yield (
+        f"Scores are {'; '.join(names)}; they are means over test images with 95 % intervals, the "
+        f"percentiles of a bootstrap {cite('efron1979')} of {RESAMPLES:,} draws over "
+        f"{'groups of images' if grouped else 'images'}."
+    )
+    if any(line.otsu for line in main):
+        yield f"The baseline is a global threshold of each image {cite('otsu1979')}."
+
+
+def _software(records: Sequence[RunRecordContent]) -> tuple[str, str]:
+    """What ran, and BibTeX of this program."""
+    version = distinct(of.get("versions", {}).get("unetflow") for of in records)
+    commit = distinct(of.get("commit") for of in records)
+
+    def of(name: str) -> str:
+        return distinct(record.get("versions", {}).get(name) for record in records)
+
+    parts = [
+        f"{called} {of(name)} {cite(key)}".replace("  ", " ")
+        for name, called, key in (
+            ("snakemake", "Snakemake", "molder2021"),
+            ("torch", "PyTorch", "paszke2019"),
+            ("scikit-image", "scikit-image", "walt2014"),
+        )
+        if of(name)
+    ]
+    devices = distinct(
+        machine.get("device") for each in records for machine in each.get("machines", [each])
+    )
+    made_by = f"unetflow {version or '(version not known)'}{f', commit {commit}' if commit else ''}"
+    text = f"All was run by {made_by}"
+    text += f", on {say.listed(parts)}" if parts else ""
+    text += f"; images and results are stored as OME-Zarr {cite('moore2021')}."
+    text += f" Devices: {devices}." if devices else ""
+    own = "\n".join(
+        [
+            "@software{unetflow,",
+            "  author    = {{unetflow contributors}},",
+            f"  title     = {{{{{TITLE}}}}},",
+            f"  version   = {{{version or 'not known'}}},",
+            *([f"  note      = {{commit {commit}}},"] if commit else []),
+            "}",
+        ]
+    )
+    return text, own
