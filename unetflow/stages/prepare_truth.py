@@ -84,10 +84,8 @@ def prepare_truth(
     for finer, coarser in itertools.chain(*(itertools.pairwise(a) for a in arrays.values())):
         halve(finer, coarser, every_second)
     pixels = Stored(store, image_receipt, ["0", *([TISSUE] if image["tissue"] else [])])
-    finest = {name: of[0] for name, of in arrays.items()}
     with unchanged(pixels):
-        tissue = read_tissue(store, image["tissue"])
-        counted = count_truth(finest, read_array(store, "0"), dataset, tissue)
+        counted = _counted(store, image, arrays, dataset)
         if dataset.kind == "instances" and ring_px is None:
             warnings += warn_of_unannotated(store, len(image["levels"]))
     warnings += _odd(counted, raw["path"], dataset)
@@ -123,6 +121,18 @@ def _check_kind(path: str, dataset: Dataset) -> None:
             "object is. Give polygons with classes (GeoJSON, or layers of ImageScope), or set the "
             "dataset's truth to classes if the numbers are classes."
         )
+
+
+def _counted(
+    store: str | Path,
+    image: ImageReceipt,
+    arrays: Mapping[str, Sequence[ShardedArray]],
+    dataset: Dataset,
+) -> Counts:
+    """What is in the finest level of a written truth, beside the image's pixels and tissue."""
+    finest = {name: of[0] for name, of in arrays.items()}
+    tissue = read_tissue(store, image["tissue"])
+    return count_truth(finest, read_array(store, "0"), dataset, tissue)
 
 
 def _odd(counted: Counts, path: str, dataset: Dataset) -> list[str]:
