@@ -73,11 +73,23 @@ def run(config: Path, options: argparse.Namespace) -> None:
     )
 
 
+def calibrations(results: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The receipt of each calibration, with what it holds."""
+    for path in sorted(results.glob("calibration/*/fold?.json")):
+        yield path, json.loads(path.read_text())
+
+
+def staged(results: Path) -> Iterator[dict[str, Any]]:
+    """AP at IoU 0.5 of validation images after each part of the object step, without a network."""
+    for path, receipt in calibrations(results):
+        for name, stages in receipt["stages"].items():
+            yield {"experiment": path.parent.name, "fold": path.stem, "class": name, **stages}
+
+
 def calibrated(results: Path) -> Iterator[dict[str, Any]]:
     """A row for each training: its seconds, and the best of each metric on validation images."""
-    for path in sorted(results.glob("calibration/*/fold?.json")):
+    for path, receipt in calibrations(results):
         name, fold = path.parent.name, path.stem
-        receipt = json.loads(path.read_text())
         trained = json.loads((results / f"models/{name}/{fold}/model.run.json").read_text())
         best = {f"{of['metric']} {of['variant']}".strip(): of for of in receipt["thresholds"]}
         yield {
@@ -135,6 +147,13 @@ def main() -> None:
     run(path, options)
     results = Path(made["results"])
     print(as_markdown(pd.DataFrame(calibrated(results))))
+    print(
+        "\nAP at IoU 0.5 of validation images: of their truth as the network is asked for it, with"
+    )
+    print(
+        "holes filled, taken apart; of the foreground cut as the truth is, and by the object step"
+    )
+    print(as_markdown(pd.DataFrame(staged(results))))
     if options.test:
         print(as_markdown(tested(results)))
 
