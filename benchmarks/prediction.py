@@ -48,13 +48,14 @@ class Copying(Network):
     def __init__(self) -> None:
         super().__init__()
         self.none = nn.Conv2d(1, 1, 1)
+        self.register_buffer("signs", torch.tensor([-1.0, 1.0])[:, None, None])
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         rows, columns = self.geometry.output_region(image_BCHW.shape[-2:])
         inner = image_BCHW[..., rows, columns]
         both = inner.new_empty((len(inner), 2, *inner.shape[-2:]))
         both[:, :1], both[:, 1:] = inner, inner
-        return both.mul_(torch.tensor([-1.0, 1.0])[:, None, None])
+        return both.mul_(self.signs)
 
 
 def network_of(base: int, words: Sequence[str]) -> Network:
