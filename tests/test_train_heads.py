@@ -20,7 +20,7 @@ from unetflow.predict.whole_image import predict_array
 from unetflow.provenance.receipts import read_receipt
 from unetflow.store.heads import DISTANCE_PX, HEADS
 from unetflow.tiles.valid_sizes import unet_geometry
-from unetflow.train.losses import border_loss, combined_loss, distance_loss, head_loss
+from unetflow.train.losses import BORDER_SHARE, border_loss, combined_loss, distance_loss, head_loss
 from unetflow.train.patches import Batches, Drawing, TrainingImage, draw_patch, generator
 from unetflow.train.recipes import Augmentation
 
@@ -109,15 +109,15 @@ def test_dice_counts_for_patches_with_a_border_alone() -> None:
     # of the patch without any, only cross entropy: finding nothing there is no gain of Dice
     alone = border_loss(nothing[:1], target[:1], everywhere[:1])
     cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits
-    assert alone == cross_entropy(nothing[:1], target[:1])
+    torch.testing.assert_close(alone, BORDER_SHARE * cross_entropy(nothing[:1], target[:1]))
     slightly = torch.full_like(target[:1], -3.0).requires_grad_()
     (slope,) = torch.autograd.grad(border_loss(slightly, target[:1], everywhere[:1]), slightly)
     (of_entropy,) = torch.autograd.grad(cross_entropy(slightly, target[:1]), slightly)
-    assert torch.allclose(slope, of_entropy)
+    assert torch.allclose(slope, BORDER_SHARE * of_entropy)
     # and the mean over both is higher where the border is missed, by Dice too
     missed, found = (border_loss(of, target, everywhere) for of in (nothing, right))
     assert found < 0.01
-    assert missed - cross_entropy(nothing, target) > 0.4
+    assert missed / BORDER_SHARE - cross_entropy(nothing, target) > 0.4
 
 
 def test_ignored_pixels_count_in_no_head() -> None:
@@ -139,9 +139,9 @@ def test_ignored_pixels_count_in_no_head() -> None:
 
 def test_a_distance_is_off_by_pixels() -> None:
     target, counted = torch.zeros(1, 4, 4), torch.ones(1, 4, 4)
-    for off_px, wanted_px in ((4.0, 3.5), (0.5, 0.125)):
+    for off_px in (4.0, 0.5):
         loss = distance_loss(target + off_px / DISTANCE_PX, target, counted)
-        torch.testing.assert_close(loss * DISTANCE_PX, torch.tensor(wanted_px))
+        torch.testing.assert_close(loss.sqrt() * DISTANCE_PX, torch.tensor(off_px))
 
 
 @pytest.mark.parametrize("head", HEADS)

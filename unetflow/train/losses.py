@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from unetflow.store.heads import DISTANCE_PX
-
 FOCUS = 2.0  # gamma of Lin et al. 2017
+BORDER_SHARE = 0.2  # of the border's loss: at 1 it drew the classes' validation IoU to 0.93 of 0.98
 SMOOTH_PX = 1.0  # added to overlaps and areas, so that absent classes are defined
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -95,15 +94,13 @@ def border_loss(logits_BHW: Tensor, target_BHW: Tensor, counted_BHW: Tensor) -> 
         of.sum(dim=(1, 2)) for of in (predicted_BHW * true_BHW, predicted_BHW, true_BHW)
     )
     dice_B = 1 - (2 * both_B + SMOOTH_PX) / (predicted_B + true_B + SMOOTH_PX)
-    return _mean_over_counted(loss_BHW, counted_BHW) + dice_B.where(true_B > 0, 0).mean()
+    both = _mean_over_counted(loss_BHW, counted_BHW) + dice_B.where(true_B > 0, 0).mean()
+    return BORDER_SHARE * both
 
 
 def distance_loss(output_BHW: Tensor, target_BHW: Tensor, counted_BHW: Tensor) -> Tensor:
-    """Smooth L1 (Girshick 2015), in units of `DISTANCE_PX`; under a pixel off it is quadratic."""
-    loss_BHW = torch.nn.functional.smooth_l1_loss(
-        output_BHW, target_BHW, reduction="none", beta=1 / DISTANCE_PX
-    )
-    return _mean_over_counted(loss_BHW, counted_BHW)
+    """Squared error: what is all but right leaves the classes their share of each step."""
+    return _mean_over_counted((output_BHW - target_BHW) ** 2, counted_BHW)
 
 
 _OF_HEADS: dict[str, Loss] = {"border": border_loss, "distance": distance_loss}
