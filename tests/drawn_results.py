@@ -61,6 +61,7 @@ def table_of_scores() -> pd.DataFrame:
             "a": 0 if np.isnan(value) else 100,
             "b": 0 if np.isnan(value) or (threshold == 0.75 and image == "c") else 90,
             "ab": SHARED[image],
+            "n": 2000,
             "iou_sum": 10 * value,
             "objects": 10,
         }

@@ -41,7 +41,7 @@ def test_it_is_of_this_run(results: Path) -> None:
     (of,) = told(results, CONFIG).methods
     text = " ".join(of.paragraphs)
     for fact in (
-        "The network is a U-Net (Ronneberger et al., 2015); depth 3; it has 1,234,567 parameters.",
+        "The network is a U-Net (Ronneberger et al., 2015) with depth 3; it has 1,234,567 parameters.",
         "It was trained on 16 images and validated on 2 further images.",
         "All scores are of 3 test images with 30 annotated objects.",
         "by AdamW (Loshchilov and Hutter, 2019), weight decay 0.0001",
@@ -74,7 +74,7 @@ def test_it_follows_config_and_receipt(results: Path) -> None:
         "(w0 = 7, sigma = 3 px)",
         "stochastic gradient descent with momentum 0.99",
         "brought to 0.25",
-        "The logarithm of each channel was normalised by the 1th and 99th percentile",
+        "The logarithm of each channel was normalised by the percentiles 1 and 99",
         "blended",
         "means over 8 flips and rotations",
         "a Gaussian of 1 px",
@@ -97,8 +97,7 @@ def test_all_that_is_cited_has_an_entry_and_nothing_else(results: Path) -> None:
 
 def test_citations_tell_references_apart() -> None:
     names = [of.cited for of in REFERENCES.values()]
-    double = {name for name in names if names.count(name) > 1}
-    assert double == {"Lin et al., 2017"}
+    assert len(set(names)) == len(names)
     for key, of in REFERENCES.items():
         entry = bibliography([key])
         assert entry.count("{") == entry.count("}"), key

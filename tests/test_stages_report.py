@@ -245,6 +245,8 @@ def test_the_headline_is_over_all_folds_and_the_tables_over_each(
     means = [row[1] for row in rows_of(page, "scores") if row[0] == "IoU, object pixels ↑"]
     assert means == ["0.700 0.600 to 0.800", "0.350 0.300 to 0.400"]
     assert page.count("from the worst by SEG. Threshold") == 4
+    spread = page.split("Spread over folds</caption>")[1].split("</table>")[0]
+    assert "<strong>0.525</strong><small>0.350 to 0.700</small>" in spread  # IoU
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import pandas as pd
 from unetflow.report.figures.plotted import Plotted
 from unetflow.report.sections.architecture import Drawn
 from unetflow.report.sections.curves import Curve
+from unetflow.report.sections.reliability import Reliability
 from unetflow.report.sections.seams import RunSeams
 from unetflow.report.sections.thresholds import RunThresholds
 from unetflow.report.sections.training import RunTraining
@@ -24,10 +25,11 @@ def named_figures(
     training: Sequence[RunTraining],
     seams: Sequence[RunSeams],
     networks: Sequence[Drawn],
+    believed: Sequence[Reliability],
 ) -> Beside:
     """All figures of the page but that of networks side by side, each with its name for files."""
     found: Beside = {}
-    for name, figure, numbers in _figures(curves, thresholds, training, seams, networks):
+    for name, figure, numbers in _figures(curves, thresholds, training, seams, networks, believed):
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "figure"
         number = 1
         while (file := slug if number == 1 else f"{slug}-{number}") in found:
@@ -43,6 +45,7 @@ def _figures(
     training: Sequence[RunTraining],
     seams: Sequence[RunSeams],
     networks: Sequence[Drawn],
+    believed: Sequence[Reliability],
 ) -> Iterator[tuple[str, Plotted, pd.DataFrame | None]]:
     for curve in curves:
         yield curve.name, curve.svg, curve.numbers
@@ -58,6 +61,8 @@ def _figures(
             yield f"seams {audited.run.name} {audit.image}", audit.svg, None
     for network in networks:
         yield f"network {network.name}", network.svg, network.maps.reset_index()
+    for of in believed:
+        yield f"reliability {of.name}", of.svg, of.table
 
 
 def write_beside(folder: Path, beside: Beside) -> None:

@@ -33,7 +33,7 @@ NORMS = {
 }
 LOSSES = {
     "cross_entropy": ("cross entropy", None),
-    "focal": ("focal loss", "linfocal2017"),
+    "focal": ("focal loss", "lin2020"),
     "dice": ("Dice loss", "milletari2016"),
     "iou": ("IoU loss", None),
 }
@@ -101,7 +101,13 @@ def of_images(
 def _intensities(dataset: Mapping[str, Any]) -> str:
     by = "mean and deviation"
     if percentiles := dataset.get("percentiles"):
-        by = "the {:g}th and {:g}th percentile".format(*percentiles)
+        by = "the percentiles {:g} and {:g}".format(*percentiles)
+    stains = {"macenko": "macenko2009", "reinhard": "reinhard2001"}
+    if key := stains.get(str(dataset.get("intensity"))):
+        return (
+            f"The stains of each image were brought to those of the training images {cite(key)}, "
+            f"and each channel was normalised by {by} over these."
+        )
     of = {
         "log": "the logarithm of each channel",
         "local": "each channel, beside mean and deviation of each pixel's surroundings of "
@@ -130,8 +136,8 @@ def of_network(model: ModelReceipt, files: RunFiles) -> str:
     text = f"The network is {article} {called}{' ' + cite(*sources) if sources else ''}"
     if (norm := model["network"].get("norm")) in NORMS:
         words, key = NORMS[str(norm)]
-        text += f" with {words} {cite(key)}"
-    text += f"; {', '.join(options)}" if options else ""
+        options.insert(0, f"{words} {cite(key)}")
+    text += f" with {listed(options)}" if options else ""
     return f"{text}; it has {model['parameters']:,} parameters."
 
 

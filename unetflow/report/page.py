@@ -26,6 +26,7 @@ from unetflow.report.sections.outcome import outcome
 from unetflow.report.sections.overlays import overlays
 from unetflow.report.sections.performance import performance
 from unetflow.report.sections.provenance import making, provenance
+from unetflow.report.sections.reliability import reliability
 from unetflow.report.sections.repeating import repeating
 from unetflow.report.sections.scores import scores
 from unetflow.report.sections.seams import seams
@@ -46,6 +47,7 @@ SECTIONS = (
     ("thresholds", "Thresholds"),
     ("training", "Training"),
     ("seams", "Borders of tiles"),
+    ("reliability", "Reliability"),
     ("data", "Data"),
     ("methods", "What was done"),
     ("architecture", "The network, drawn"),
@@ -55,13 +57,7 @@ SECTIONS = (
 )
 """Templates, and what the page's list of contents calls them: how good, where wrong, can I trust
 it, what was done."""
-OPTIONAL = (
-    "architecture",
-    "curves",
-    "networks",
-    "stacks",
-    "seams",
-)  # left out where there is nothing
+OPTIONAL = ("architecture", "curves", "networks", "reliability", "seams", "stacks")
 
 
 def render_page(
@@ -87,8 +83,9 @@ def render_page(
     limits, trained, borders = thresholds(runs), training(runs), seams(runs)
     drawn = pictures_by_experiment(pictures)
     told = provenance(runs, config, records)
+    believed = reliability(runs)
     plots, drawn_networks = curves(runs, lines, drawn), architecture(runs)
-    beside = named_figures(plots, limits, trained, borders, drawn_networks)
+    beside = named_figures(plots, limits, trained, borders, drawn_networks, believed)
     shown: dict[str, object] = {
         "curves": plots,
         "verdict": verdict(runs, lines, config, truth_warnings(runs)),
@@ -107,6 +104,7 @@ def render_page(
         "training": trained,
         "overlays": overlays(runs, config["report"]["overlays"]),
         "seams": borders,
+        "reliability": believed,
     }
     sections = [(of, name) for of, name in SECTIONS if of not in OPTIONAL or shown[of]]
     environment = _environment()

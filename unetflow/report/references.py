@@ -78,7 +78,7 @@ _ICML = "International Conference on Machine Learning (ICML)"
 _ICLR = "International Conference on Learning Representations (ICLR)"
 _NEURIPS = "Advances in Neural Information Processing Systems"
 _MICCAI = "Medical Image Computing and Computer-Assisted Intervention (MICCAI)"
-_TMI, _MIA = "IEEE Transactions on Medical Imaging", "Medical Image Analysis"
+_MIA = "Medical Image Analysis"
 
 REFERENCES = {
     # networks
@@ -215,13 +215,29 @@ REFERENCES = {
         "565--571",
         "10.1109/3DV.2016.79",
     ),
-    "linfocal2017": _paper(
+    "lin2020": _article(
         "Lin, Tsung-Yi and Goyal, Priya and Girshick, Ross and He, Kaiming and Dollár, Piotr",
-        2017,
+        2020,
         "Focal Loss for Dense Object Detection",
-        _ICCV,
-        "2999--3007",
-        "10.1109/ICCV.2017.324",
+        "IEEE Transactions on Pattern Analysis and Machine Intelligence",
+        "42(2):318--327",
+        "10.1109/TPAMI.2018.2858826",
+    ),
+    "macenko2009": _paper(
+        "Macenko, Marc and others",
+        2009,
+        "A method for normalizing histology slides for quantitative analysis",
+        "IEEE International Symposium on Biomedical Imaging (ISBI)",
+        "1107--1110",
+        "10.1109/ISBI.2009.5193250",
+    ),
+    "reinhard2001": _article(
+        "Reinhard, Erik and Ashikhmin, Michael and Gooch, Bruce and Shirley, Peter",
+        2001,
+        "Color Transfer between Images",
+        "IEEE Computer Graphics and Applications",
+        "21(5):34--41",
+        "10.1109/38.946629",
     ),
     "tellez2019": _article(
         "Tellez, David and others",

@@ -122,14 +122,14 @@ def headline_of(lines: Sequence[Line]) -> Iterator[Line]:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Headline scores of experiments that differ by nothing but their seed."""
+    """Headline scores of experiments that differ by nothing but their seed, or of folds of one."""
 
     experiments: tuple[str, ...]
     values: dict[str, list[str]]  # by name of the line: mean, least, greatest, as text
 
     @property
     def name(self) -> str:
-        return common_name(self.experiments)
+        return common_name(list(dict.fromkeys(self.experiments)))
 
 
 def common_name(experiments: Sequence[str]) -> str:
@@ -149,6 +149,15 @@ def spread_over_seeds(
     return [
         Spread(tuple(of), _spread([lines_by_experiment[experiment] for experiment in of]))
         for of in groups
+    ]
+
+
+def spread_over_folds(lines_by_run: Mapping[str, Sequence[Sequence[Line]]]) -> list[Spread]:
+    """Of each experiment with several folds, whose lines are given fold by fold."""
+    return [
+        Spread((name,) * len(folds), _spread(folds))
+        for name, folds in lines_by_run.items()
+        if len(folds) > 1
     ]
 
 

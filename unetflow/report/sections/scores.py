@@ -1,10 +1,10 @@
-"""All scores of each run, their spread over seeds, and image by image."""
+"""All scores of each run, their spread over seeds and folds, and image by image."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from unetflow.report.run_results import Run
-from unetflow.report.score_lines import Line, Spread, spread_over_seeds
+from unetflow.report.score_lines import Line, Spread, spread_over_folds, spread_over_seeds
 
 NOT_SCORED = "not scored"
 
@@ -18,7 +18,8 @@ class RunScores:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    spreads: list[Spread]
+    spreads: list[Spread]  # over seeds
+    folds: list[Spread]
     runs: list[RunScores]
 
 
@@ -26,8 +27,12 @@ def scores(
     runs: Sequence[Run], lines: Mapping[str, Sequence[Line]], making: Mapping[str, str]
 ) -> Scores:
     """`lines` are those of each experiment over all its folds, `making` is all but its seed."""
+    by_fold: dict[str, list[Sequence[Line]]] = {}
+    for run in runs:
+        by_fold.setdefault(run.experiment, []).append(run.lines)
     return Scores(
         spreads=spread_over_seeds(lines, making),
+        folds=spread_over_folds(by_fold),
         runs=[_of_run(run) for run in runs],
     )
 
