@@ -12,10 +12,11 @@ import pytest
 import tifffile
 import yaml
 from conftest import HEADER, ROOT
+from test_networks_contract import OF_IMAGES
 
 from unetflow.errors import ConfigError
 from unetflow.jobs.settings import Settings, read_settings, role
-from unetflow.networks import NETWORKS, geometry_of, options_of
+from unetflow.networks import geometry_of, options_of
 from unetflow.refine import Crf
 from unetflow.refine.refinement import Refinement
 
@@ -547,7 +548,7 @@ def test_names_that_would_be_paths_are_refused(config: dict[str, Any], name: str
         read(config)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_every_network_is_named_by_one_word_and_completed(
     config: dict[str, Any], name: str
 ) -> None:
@@ -573,6 +574,7 @@ def test_every_network_is_named_by_one_word_and_completed(
         ({"name": "unet", "depth": "3"}, "network: depth is '3' .*: must be a whole number"),
         ({"name": "unet", "num_classes": 3}, "network: num_classes follows from the dataset"),
         ({"name": "gone.net"}, "network: network gone.net: there is no module 'gone'; install it"),
+        ({"name": "unet3d"}, r"network: unet3d is of volumes \(z, y, x\), and images are of"),
         ({"name": "unet", 3: 3}, "network: .*keywords must be strings"),
         ({"name": "unet_padded"}, "tile_px: an input of 300 px .* valid sizes are 288 px and 304"),
     ],

@@ -52,7 +52,8 @@ def test_geometries_are_known_without_pytorch() -> None:
 def test_an_unknown_network_lists_those_there_are() -> None:
     for ask in (build, geometry_of, module_of):
         with pytest.raises(
-            ValueError, match="no network is called 'unot'; there are: .*, unet, unet_padded"
+            ValueError,
+            match="no network is called 'unot'; there are: .*, unet, unet3d, unet_padded",
         ):
             ask("unot")
 

@@ -28,7 +28,9 @@ SMALL_OF: dict[str, dict[str, Any]] = {  # those that have other options
         **{"base_channels": 4, "hidden_channels": 24, "layers": 4, "heads": 2},
         "size_px": 64,
     },
+    "unet3d": {"base_channels": 2, "depth": 1},
 }
+OF_IMAGES = [name for name in NETWORKS if geometry_of(name).axes == ("y", "x")]
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("unet", {"kernel_size": 5, "convolutions": 1, "up": "interpolated", "merge": "add"}),
     ("unet", {"activation": "gelu", "norm": "batch", "convolutions": 3, "up": "interpolated"}),
@@ -43,6 +45,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("fcn", {"norm": "batch", "dropout": 0.0}),
     ("sliding_window", {"way": "naive"}),
     ("unetr", {"norm": "instance"}),
+    ("unet3d", {"depth": 2, "flat": 1, "norm": None}),
 ]
 
 
@@ -53,6 +56,7 @@ def small(name: str) -> dict[str, Any]:
 
 OFTEN = (
     "unet",
+    "unet3d",
     "unet_padded",
     "unetr",
     "sliding_window",
@@ -87,8 +91,8 @@ def test_network_learns_one_image(name: str) -> None:
 def test_a_cuda_graph_can_hold_a_tile(name: str) -> None:
     """No value is asked for on the way: a capture would break off there."""
     network = ready(build(name, **small(name)), device="cpu", precision="bf16")
-    height, width = (network.geometry.input_px(32, axis) for axis in range(2))
-    tile = torch.zeros(1, 1, height, width)
+    axes = range(len(network.geometry.axes))
+    tile = torch.zeros(1, 1, *(network.geometry.input_px(32, axis) for axis in axes))
     assert waits(lambda: mean_probabilities([network], [tile], ORIENTATIONS[:3])) == 0
 
 
@@ -110,6 +114,9 @@ def test_geometry_is_said_of_the_options_alone(name: str, options: dict[str, Any
         ("unet_padded", {"in_channels": 3}, 31_037_698),  # as popular programs print
         ("attention_unet", {}, 32_069_637),
         ("residual_unet", {"in_channels": 3}, 8_221_058),
+        # 19,069,955 in the paper, of convolutions alone: without the norms of 2,336 channels and
+        # the biases of up-convolutions to 896
+        ("unet3d", {"in_channels": 3, "num_classes": 3}, 19_069_955 + 2 * 2_336 + 896),
     ],
 )
 def test_parameters(name: str, options: dict[str, Any], parameters: int) -> None:

@@ -64,7 +64,7 @@ def test_dropout_is_active_in_training_only() -> None:
 
 def test_an_unknown_name_or_option_lists_those_there_are() -> None:
     with pytest.raises(
-        ValueError, match="no network is called 'unot'; there are: .*, unet, unet_padded"
+        ValueError, match="no network is called 'unot'; there are: .*, unet, unet3d, unet_padded"
     ):
         build("unot")
     with pytest.raises(ValueError, match="no option 'width'; there are in_channels"):

@@ -18,6 +18,49 @@ from unetflow.tiles.valid_sizes import halo_px, valid_input_px
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("options", [{"depth": 1}, {"depth": 2, "flat": 1}], ids=str)
+def test_volumes_are_tiled_as_images_are(options: dict[str, int]) -> None:
+    network = build("unet3d", base_channels=2, norm=None, **options)
+    volume = np.random.default_rng(1).normal(size=(1, 13, 30, 41)).astype(np.float32)
+    whole = predict_array(network, volume)
+    assert whole.shape == (2, 13, 30, 41)
+    np.testing.assert_allclose(predict_array(network, volume, write_px=8), whole, atol=1e-5)
+    seen = np.asarray(
+        read_mirrored(
+            volume,
+            tuple(
+                slice(-halo, network.geometry.input_px(size, axis) - halo)
+                for axis, (halo, size) in enumerate(
+                    zip(network.geometry.before_px, volume.shape[1:], strict=True)
+                )
+            ),
+        )
+    )
+    with torch.inference_mode():
+        by_hand = network.eval()(torch.from_numpy(seen)[None]).softmax(1)[0, :, :13, :30, :41]
+    np.testing.assert_allclose(whole, by_hand.numpy(), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_of_volumes_planes_are_reversed_too() -> None:
+    network = build("unet3d", base_channels=2, depth=1)
+    volume = np.random.default_rng(2).normal(size=(1, 8, 16, 16)).astype(np.float32)
+    eight, sixteen = (predict_array(network, volume, average=n) for n in (8, 16))
+    assert np.abs(eight - sixteen).max() > 1e-4
+    for axis in (1, 2, 3):  # of a volume of whole steps the result turns with it
+        turned = predict_array(network, np.flip(volume, axis).copy(), average=16)
+        np.testing.assert_allclose(np.flip(turned, axis), sixteen, atol=1e-5)
+    with pytest.raises(ValueError, match=r"over 16 flips .* there are 1 \(off\), 7 and 8"):
+        predict_array(network_of(1), image_of(9, 9), average=16)
+
+
+def test_an_image_for_a_network_of_volumes_is_refused() -> None:
+    network = build("unet3d", base_channels=2, depth=1)
+    with pytest.raises(ValueError, match=r"image has 3 axes .*: must be \(C, Z, Y, X\)"):
+        predict_array(network, image_of(9, 9))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("write_px", [512, 1024])
 def test_tiled_equals_whole_on_1500_by_1300(write_px: int) -> None:
     # 1e-5 of the largest |logit| is the law; both sides are fp32, channels last, same threads.

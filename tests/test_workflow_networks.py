@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 import pytest
 from pipeline import IMAGES, TESTED, Project, annotated, path_without_slurm, tiny_project
-from test_networks_contract import small
+from test_networks_contract import OF_IMAGES, small
 from test_stages_report import rows_of
 
-from unetflow.networks import NETWORKS, build, geometry_of
+from unetflow.networks import build, geometry_of
 from unetflow.networks.fitted import multiply_adds_per_px
 
 pytestmark = pytest.mark.more
@@ -40,7 +40,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     config["datasets"]["cells"]["images_per_job"] = 4
     config["demo"] |= {"image_px": IMAGE_PX, "slide_px": SLIDE_PX}
     recipe = config["experiments"]["unet"]["recipe"]
-    config["experiments"] = {name: experiment(name, recipe) for name in NETWORKS}
+    config["experiments"] = {name: experiment(name, recipe) for name in OF_IMAGES}
     config["export"]["formats"] = []
     path_of_config = project.write_case("every", config, rows)
     done = project.snakemake("--resources", "gpu=1", "--configfile", path_of_config)
@@ -51,9 +51,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_every_network_trains_predicts_and_is_scored(project: Project) -> None:
     metrics = pd.read_csv(project.results / "evaluation/metrics.csv")
     scored = metrics[(metrics["metric"] == "iou") & (metrics["method"] == "network")]
-    assert set(scored["experiment"]) == set(NETWORKS)
+    assert set(scored["experiment"]) == set(OF_IMAGES)
     assert (scored.groupby("experiment")["image"].nunique() == 2).all()
-    for name in NETWORKS:
+    for name in OF_IMAGES:
         made = project.results / "predictions" / name / "fold0"
         (instances,) = (made / "instances").glob("bundles/*/slide.json")
         assert json.loads(instances.read_text())["shape"] == [SLIDE_PX, SLIDE_PX]
@@ -61,7 +61,7 @@ def test_every_network_trains_predicts_and_is_scored(project: Project) -> None:
 
 
 def test_receipts_have_the_work_of_a_pixel_and_records_what_was_computed(project: Project) -> None:
-    for name in NETWORKS:
+    for name in OF_IMAGES:
         receipt = project.results / "models" / name / "fold0" / "model.json"
         work = json.loads(receipt.read_text())["multiply_adds_per_px"]
         assert work == multiply_adds_per_px(build(name, **small(name))), name
@@ -74,7 +74,7 @@ def test_receipts_have_the_work_of_a_pixel_and_records_what_was_computed(project
 def test_the_report_has_a_row_for_each(project: Project) -> None:
     page = (project.results / "report/index.html").read_text()
     _, *rows = rows_of(page, "networks")
-    names = sorted(NETWORKS)  # as the YAML of the config has them
+    names = sorted(OF_IMAGES)  # as the YAML of the config has them
     assert [row[0] for row in rows] == [f"{k} {name}" for k, name in enumerate(names, start=1)]
     for name, row in zip(names, rows, strict=True):
         geometry = geometry_of(name, **small(name))

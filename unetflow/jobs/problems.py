@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from unetflow.jobs.settings import Settings
 
 OF_IMAGES = ("in_channels", "num_classes")  # options of a network that follow from the dataset
+AXES = ("y", "x")  # of images
 AREA_CLASSES = ("ignore*", "region*")  # of polygons: `unetflow.images.polygons`
 
 
@@ -35,10 +36,16 @@ def complete_networks(config: Config) -> list[str]:
         ]
         try:
             complete = networks.options_of(**given)
-            networks.geometry_of(**given)
+            axes = networks.geometry_of(**given).axes
         except (ValueError, TypeError) as error:  # of a user's own: one that it needs, or a key 3
             problems.append(f"{where}: {error}")
             continue
+        if axes != AXES:
+            problems.append(
+                f"{where}: {given['name']} is of volumes ({', '.join(axes)}), and images are of "
+                f"({', '.join(AXES)}): name a network of images. Volumes in memory are predicted "
+                "by unetflow.predict.predict_array"
+            )
         for option in OF_IMAGES:
             complete.pop(option, None)
         experiment["network"] = {"name": given["name"], **complete}

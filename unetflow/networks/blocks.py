@@ -1,10 +1,12 @@
 """What networks are made of: convolutions with norm and activation, ways up, crops, first weights.
 
-Shape suffixes: B batch, C channels, H W of a feature map.
+Shape suffixes: B batch, C channels, H W of a feature map; of volumes D H W.
 """
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -16,6 +18,13 @@ NORMS: dict[str | None, Callable[[int], list[nn.Module]]] = {
     "instance": lambda channels: [nn.InstanceNorm2d(channels, affine=True)],
     "group": lambda channels: [nn.GroupNorm(math.gcd(GROUPS, channels), channels)],
 }
+
+NORMS_OF_VOLUMES: dict[str | None, Callable[[int], list[nn.Module]]] = {
+    **NORMS,
+    "batch": lambda channels: [nn.BatchNorm3d(channels)],
+    "instance": lambda channels: [nn.InstanceNorm3d(channels, affine=True)],
+}
+VOLUME = 3  # spatial axes
 
 # True: in place, where what goes in is needed nowhere else.
 ACTIVATIONS: dict[str, Callable[[bool], nn.Module]] = {
@@ -33,18 +42,44 @@ def convolutions(
     *,
     norm: str | None = None,
     activation: str | None = "relu",
-    kernel_size: int = 3,
+    kernel_size: int | tuple[int, ...] = 3,
     times: int = 2,
     padded: bool = True,
     bias: bool = True,
 ) -> nn.Sequential:
-    """Convolution, norm and activation, several times; `padded` keeps height and width."""
+    """Convolution, norm and activation, several times; `padded` keeps height and width.
+
+    A kernel of three sizes is that of volumes.
+    """
+    return convolutions_of(
+        [before, *(after for _ in range(times))],
+        norm=norm,
+        activation=activation,
+        kernel_size=kernel_size,
+        padded=padded,
+        bias=bias,
+    )
+
+
+def convolutions_of(
+    channels: Sequence[int],
+    *,
+    norm: str | None,
+    activation: str | None,
+    kernel_size: int | tuple[int, ...],
+    padded: bool,
+    bias: bool,
+) -> nn.Sequential:
+    """The same from one number of channels to the next."""
     layers: list[nn.Module] = []
-    padding = kernel_size // 2 if padded else 0
-    for channels in (before, *(after for _ in range(times - 1))):
+    sizes = kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)
+    layer: Any = nn.Conv3d if len(sizes) == VOLUME else nn.Conv2d
+    norms = NORMS_OF_VOLUMES if len(sizes) == VOLUME else NORMS
+    padding = tuple(size // 2 for size in sizes) if padded else 0
+    for before, after in itertools.pairwise(channels):
         layers += [
-            nn.Conv2d(channels, after, kernel_size, padding=padding, bias=bias),
-            *NORMS[norm](after),
+            layer(before, after, sizes, padding=padding, bias=bias),
+            *norms[norm](after),
             *([ACTIVATIONS[activation](True)] if activation else []),
         ]
     return nn.Sequential(*layers)
@@ -99,17 +134,21 @@ def enlarged(features_BCHW: Tensor, factor: int = 2, *, linear: bool = False) ->
     )
 
 
-def centre(features_BCHW: Tensor, height: int, width: int) -> Tensor:
-    """The middle of a feature map: the paper's crop."""
-    top = (features_BCHW.shape[-2] - height) // 2
-    left = (features_BCHW.shape[-1] - width) // 2
+def centre(features_BCHW: Tensor, *sizes: int) -> Tensor:
+    """The middle of a feature map, of these sizes along its last axes: the paper's crop."""
+    whole = features_BCHW.shape[-len(sizes) :]
+    starts = [(every - size) // 2 for every, size in zip(whole, sizes, strict=True)]
     if features_BCHW.requires_grad:
         # The gradient of a slice comes plane by plane, and all that is below it then lays the
         # channels side by side again; that of a negative border keeps the layout.
-        bottom = features_BCHW.shape[-2] - height - top
-        right = features_BCHW.shape[-1] - width - left
-        return nn.functional.pad(features_BCHW, (-left, -right, -top, -bottom))
-    return features_BCHW[..., top : top + height, left : left + width]
+        borders = [
+            (-start, start + size - every)
+            for every, size, start in zip(whole, sizes, starts, strict=True)
+        ]
+        return nn.functional.pad(features_BCHW, [n for pair in reversed(borders) for n in pair])
+    for axis, (start, size) in enumerate(zip(starts, sizes, strict=True), start=-len(sizes)):
+        features_BCHW = features_BCHW.narrow(axis, start, size)
+    return features_BCHW
 
 
 def initialise(layer: nn.Module) -> None:
@@ -118,10 +157,10 @@ def initialise(layer: nn.Module) -> None:
     N is kernel area times input channels of a group; of an up-convolution each output pixel sees
     kernel area / stride area of the taps.
     """
-    if isinstance(layer, nn.ConvTranspose2d):
+    if isinstance(layer, nn.ConvTranspose2d | nn.ConvTranspose3d):
         taps = math.prod(layer.kernel_size) // math.prod(layer.stride)
         incoming = layer.in_channels // layer.groups * taps
-    elif isinstance(layer, nn.Conv2d):
+    elif isinstance(layer, nn.Conv2d | nn.Conv3d):
         incoming = layer.in_channels // layer.groups * math.prod(layer.kernel_size)
     else:
         return

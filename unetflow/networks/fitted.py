@@ -61,12 +61,12 @@ class Fitted(Network):
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         """Logits of each class, smaller than the input by both halos."""
-        height, width = (
+        sizes = [
             self.geometry.output_px(size_px, axis)
-            for axis, size_px in enumerate(image_BCHW.shape[-2:])
-        )
+            for axis, size_px in enumerate(image_BCHW.shape[2:])
+        ]
         logits_BKHW: Tensor = self.inner(image_BCHW)
-        return centre(logits_BKHW, height, width)
+        return centre(logits_BKHW, *sizes)
 
 
 def fitted(
@@ -107,7 +107,8 @@ def multiply_adds_per_px(network: Network) -> float | None:
         return walk(network, network.in_channels, network.geometry.smallest_input_px).multiply_adds
     except Untraceable:
         pass
-    sizes = [network.geometry.input_px(TILE_PX, axis) for axis in range(2)]
+    axes = len(network.geometry.axes)
+    sizes = [network.geometry.input_px(TILE_PX, axis) for axis in range(axes)]
     try:
         bare = copy.deepcopy(network).to("meta").eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():

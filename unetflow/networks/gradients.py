@@ -5,6 +5,7 @@ precision; a maximum and a ReLU pass only some gradients on, so that several inp
 """
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,19 +19,23 @@ STEPS_PX = (1, 2, 3, 4, 6, 8, 9, 12, 16, 24, 27, 32, 48, 64)
 
 
 def seen_by_gradients(
-    network: nn.Module, channels: int, size_px: int, run: tuple[int, int]
+    network: nn.Module, channels: int, sizes_px: Sequence[int], run: tuple[int, int], axis: int = 0
 ) -> tuple[int, int]:
-    """The rows of a square input, end-exclusive, that rows `run` of the output depend on."""
+    """The rows of an input, end-exclusive, that rows `run` of the output depend on.
+
+    Rows are those of an `axis` of the spatial ones.
+    """
     exact = copy.deepcopy(network).double().eval()
     draw = torch.Generator().manual_seed(0)
-    found = torch.zeros(size_px, dtype=torch.bool)
+    found = torch.zeros(sizes_px[axis], dtype=torch.bool)
+    others = [each for each in range(2 + len(sizes_px)) if each != 2 + axis]
     for _ in range(INPUTS):
-        shape = (1, channels, size_px, size_px)
+        shape = (1, channels, *sizes_px)
         image = torch.randn(shape, dtype=torch.float64, generator=draw).requires_grad_()
-        rows: Tensor = exact(image)[:, :, run[0] : run[1]]
+        rows: Tensor = exact(image).narrow(2 + axis, run[0], run[1] - run[0])
         weights = torch.randn(rows.shape, dtype=torch.float64, generator=draw)
         (gradient,) = torch.autograd.grad((rows * weights).sum(), image)
-        found |= gradient.abs().sum(dim=(0, 1, 3)) > 0
+        found |= gradient.abs().sum(dim=others) > 0
     rows_seen = found.nonzero().flatten().tolist()
     if not rows_seen:
         raise ValueError("no gradient reaches the input: its weights let nothing pass")
@@ -57,7 +62,8 @@ def geometry_by_gradients(network: nn.Module, channels: int) -> Geometry:
             "tell why. Give its module a function geometry(**options), or let it pad"
         )
     first = (SIZE_PX - REGION_PX) // 2
-    start, stop = seen_by_gradients(network, channels, SIZE_PX, (first, first + REGION_PX))
+    middle = first, first + REGION_PX
+    start, stop = seen_by_gradients(network, channels, (SIZE_PX, SIZE_PX), middle)
     everything = start == 0 or stop == SIZE_PX
     halo_px = 0 if everything else max(first - start, stop - first - REGION_PX)
     step_px = 32 if everything else _step_px(network, channels, halo_px)

@@ -27,7 +27,9 @@ def centre_filters(network: nn.Module) -> None:
     on a plateau for hundreds of steps. Later the filters may have any mean.
     """
     for layer in network.modules():
-        if isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1) and layer.groups == 1:
+        if not isinstance(layer, nn.Conv2d | nn.Conv3d) or layer.groups > 1:
+            continue
+        if math.prod(layer.kernel_size) > 1:
             filters = layer.weight.flatten(1)
             filters = filters - filters.mean(dim=1, keepdim=True)
             filters *= math.sqrt(2 / filters.shape[1]) / filters.std(

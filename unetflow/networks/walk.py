@@ -21,7 +21,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.receptive_field import Map, geometry_along
 
-AXES = 2  # the last ones of a tensor: H W
+IMAGE = 2  # axes of an image: the last ones of a tensor, H W; a volume has D H W
 TRIED_PX = range(512, 512 + 128)  # sizes at which a network is asked whether it takes them
 
 
@@ -40,7 +40,8 @@ class Uneven(Untraceable):
 class Walk:
     """What was found on the way."""
 
-    seen: tuple[Map, ...] = ()  # the logits, along y and x
+    axes: int = IMAGE
+    seen: tuple[Map, ...] = ()  # the logits, along y and x, of volumes z, y and x
     multiply_adds: float = 0.0  # for each output pixel of an image without end
     values_per_px: float = 0.0  # alive together, at most, for each pixel of the image
     why: list[str] = field(default_factory=list)  # it is not seamless
@@ -70,7 +71,7 @@ def on_no_device(make: Callable[[], Made]) -> Made:
 
 
 def walk(network: nn.Module, channels: int, size_px: Sequence[int]) -> Walk:
-    """Walk through a network for an input (1, C, H, W). Raises Untraceable."""
+    """Walk through a network for an input (1, C, H, W) or (1, C, D, H, W). Raises Untraceable."""
     image = torch.empty(1, channels, *size_px, device="meta")
     try:
         bare = copy.deepcopy(network).to("meta").eval()
@@ -78,13 +79,13 @@ def walk(network: nn.Module, channels: int, size_px: Sequence[int]) -> Walk:
             graph = make_fx(bare)(image).graph
     except Exception as error:  # whatever copying it and its forward pass raise
         raise Untraceable(f"the network cannot be traced: {error}") from error
-    found, maps = Walk(), dict[Node, tuple[Map, ...] | None]()
+    found, maps = Walk(len(size_px)), dict[Node, tuple[Map, ...] | None]()
     for node in graph.nodes:
         if node.op == "placeholder":
-            maps[node] = (Map(),) * AXES
+            maps[node] = (Map(),) * found.axes
         elif node.op == "output":
             last = _only(node.args[0])
-            found.seen, found.shape = maps.get(last) or (), _shape(last)[-AXES:]
+            found.seen, found.shape = maps.get(last) or (), _shape(last)[-found.axes :]
         else:
             maps[node] = _made(node, maps, found)
     if not found.seen:
@@ -129,7 +130,7 @@ def _fitting(found: Walk, size_px: int) -> Geometry | None:
         geometry = found.geometry(padded=padded)
         if padded:  # which may be less than its halo
             return geometry
-        sizes = tuple(geometry.output_px(size_px, axis) for axis in range(AXES))
+        sizes = tuple(geometry.output_px(size_px, axis) for axis in range(IMAGE))
     except ValueError:
         return None
     return geometry if sizes == found.shape else None
@@ -162,7 +163,8 @@ def _made(
 def _joined(
     node: Node, behind: list[Node], maps: Mapping[Node, tuple[Map, ...] | None], found: Walk
 ) -> tuple[Map, ...]:
-    if any(_shape(each)[-AXES:] != _shape(node)[-AXES:] for each in behind):
+    size = _shape(node)[-found.axes :]
+    if any(_shape(each)[-found.axes :] != size for each in behind):
         raise Uneven(f"operation {node.target} stretches a map to another's size")
     every = [maps[each] or () for each in behind]
     return tuple(each[0].joined(*each[1:]) for each in zip(*every, strict=True))
@@ -172,27 +174,26 @@ def _convolution(
     node: Node, given: list[Any], source: tuple[Map, ...], found: Walk
 ) -> tuple[Map, ...]:
     _, weight, _, stride, padding, dilation, transposed, output_padding, _ = given
-    *_, height, width = shape = _shape(weight)
+    _, _, *kernels = shape = _shape(weight)
     stride, padding, dilation, output_padding = (
-        list(each) * AXES if len(each) == 1 else list(each)
-        for each in (stride, padding, dilation, output_padding)
+        _along(each, found.axes) for each in (stride, padding, dilation, output_padding)
     )
     if transposed:
         made = tuple(
             each.spread(dilation[axis] * (kernel - 1) + 1, stride[axis], padding[axis])
             if not output_padding[axis]
             else each.spread(kernel, stride[axis], padding[axis], output_padding[axis])
-            for axis, (each, kernel) in enumerate(zip(source, (height, width), strict=True))
+            for axis, (each, kernel) in enumerate(zip(source, kernels, strict=True))
         )
     else:
         found.pads |= any(padding)
         made = tuple(
             each.window(kernel, stride[axis], padding[axis], dilation[axis])
-            for axis, (each, kernel) in enumerate(zip(source, (height, width), strict=True))
+            for axis, (each, kernel) in enumerate(zip(source, kernels, strict=True))
         )
     # each weight is used once for a pixel of the smaller map
     smaller = source if transposed else made
-    found.multiply_adds += math.prod(shape) / float(smaller[0].step * smaller[1].step)
+    found.multiply_adds += math.prod(shape) / float(math.prod(each.step for each in smaller))
     return made
 
 
@@ -200,8 +201,10 @@ def _pooling(node: Node, given: list[Any], source: tuple[Map, ...], found: Walk)
     dilated = "max" in str(node.target)
     defaults: list[Any] = [None, None, [], [0], [1], False]
     kernel, stride, padding, dilation = [*given, *defaults[len(given) :]][1:5]
-    kernel, stride, padding = (_twice(each) for each in (kernel, stride or kernel, padding))
-    dilation = _twice(dilation) if dilated else [1] * AXES
+    kernel, stride, padding, dilation = (
+        _along(each, found.axes)
+        for each in (kernel, stride or kernel, padding, dilation if dilated else 1)
+    )
     found.pads |= any(padding)
     return tuple(
         each.window(kernel[axis], stride[axis], padding[axis], dilation[axis])
@@ -212,12 +215,12 @@ def _pooling(node: Node, given: list[Any], source: tuple[Map, ...], found: Walk)
 def _interpolation(
     node: Node, given: list[Any], source: tuple[Map, ...], found: Walk
 ) -> tuple[Map, ...]:
-    linear = "bilinear" in str(node.target)
+    linear = "linear" in str(node.target)
     if linear and given[2]:
         found.why.append("its interpolation aligns the corners of a tile")
-    if not linear and "nearest2d" not in str(node.target):
+    if not linear and "nearest" not in str(node.target):
         raise Untraceable(f"operation {node.target} is not known here")
-    small, large = _shape(node.all_input_nodes[0])[-AXES:], _shape(node)[-AXES:]
+    small, large = (_shape(each)[-found.axes :] for each in (node.all_input_nodes[0], node))
     if any(new % old for new, old in zip(large, small, strict=True)):
         raise Uneven(f"an interpolation from {small} to {large} px is by no whole factor")
     found.pads |= linear  # the outermost pixels have one neighbour
@@ -232,7 +235,7 @@ def _slice(node: Node, given: list[Any], source: tuple[Map, ...], found: Walk) -
     size = _shape(node.all_input_nodes[0])
     dim, start, stop, step = [*given, *[None, 0, None, None, 1][len(given) :]][1:5]
     axis = dim - len(size) if dim >= 0 else dim
-    if axis < -AXES:
+    if axis < -found.axes:
         return source
     if step != 1:
         raise Untraceable("it takes every other pixel")
@@ -247,7 +250,7 @@ def _border(node: Node, given: list[Any], source: tuple[Map, ...], found: Walk) 
     for axis in range(-1, -1 - len(pairs) // 2, -1):
         before, after = pairs[-2 * axis - 2], pairs[-2 * axis - 1]
         found.pads |= before > 0 or after > 0
-        if axis >= -AXES:
+        if axis >= -found.axes:
             source = _framed(source, axis, before, after)
     return source
 
@@ -274,7 +277,7 @@ def _normalisation(
 
 def _view(node: Node, given: list[Any], source: tuple[Map, ...], found: Walk) -> tuple[Map, ...]:
     before, after = _shape(node.all_input_nodes[0]), _shape(node)
-    if before[-AXES:] != after[-AXES:]:
+    if before[-found.axes :] != after[-found.axes :]:
         raise Untraceable(f"it turns {before} to {after}")
     return source
 
@@ -284,9 +287,13 @@ GLOBAL = {"mean", "_adaptive_avg_pool2d", "adaptive_avg_pool2d"}
 BY_LAYER: dict[str, Callable[[Node, list[Any], tuple[Map, ...], Walk], tuple[Map, ...]]] = {
     "convolution": _convolution,
     "max_pool2d_with_indices": _pooling,
+    "max_pool3d_with_indices": _pooling,
     "avg_pool2d": _pooling,
+    "avg_pool3d": _pooling,
     "upsample_nearest2d": _interpolation,
+    "upsample_nearest3d": _interpolation,
     "upsample_bilinear2d": _interpolation,
+    "upsample_trilinear3d": _interpolation,
     "upsample_bicubic2d": _interpolation,
     "slice": _slice,
     "constant_pad_nd": _border,
@@ -321,8 +328,8 @@ def _alive(nodes: Iterable[Node], maps: Mapping[Node, tuple[Map, ...] | None]) -
     for node in nodes:
         made = maps.get(node)
         if made and owners[node] is node:
-            channels = math.prod(_shape(node)[:-AXES])
-            alive[node] = channels / float(made[0].step * made[1].step)
+            channels = math.prod(_shape(node)[: -len(made)])
+            alive[node] = channels / float(math.prod(each.step for each in made))
         most = max(most, sum(alive.values()))
         alive = {each: size for each, size in alive.items() if last.get(each) is not node}
     return most
@@ -348,6 +355,7 @@ def _only(result: Any) -> Node:
     return node
 
 
-def _twice(value: Any) -> list[int]:
+def _along(value: Any, axes: int) -> list[int]:
+    """A number for each of the axes."""
     values = list(value) if isinstance(value, Sequence) else [value]
-    return values * AXES if len(values) == 1 else values
+    return values * axes if len(values) == 1 else values

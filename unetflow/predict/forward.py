@@ -27,7 +27,7 @@ def ready(network: Network, *, device: str, precision: str) -> Network:
     if dtype is None:
         raise ValueError(f"precision {precision!r} is not known; there are fp32 and bf16")
     network = copy.deepcopy(network).eval().to(device=device, dtype=dtype)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=_channels_last(len(network.geometry.axes)))  # type: ignore[call-overload]
     if name := not_finite(network):
         raise ModelError(
             f"the network holds NaN or infinity ({name}, in {precision}): what it says would mean "
@@ -48,9 +48,12 @@ def as_batch(pixels_CHW: np.ndarray) -> Tensor:
 
 @torch.inference_mode()
 def tile_logits(network: nn.Module, tile_BCHW: Tensor) -> Tensor:
-    """Logits (B, K, H, W) in float32 of padded inputs, on the device of the `ready` network."""
-    weight = next(network.parameters())
-    tile_BCHW = tile_BCHW.to(weight.device, weight.dtype, memory_format=torch.channels_last)
+    """Logits (B, K, H, W) in float32 of padded inputs, on the device of the `ready` network.
+
+    Of volumes (B, K, D, H, W).
+    """
+    weight, layout = next(network.parameters()), _channels_last(tile_BCHW.ndim - 2)
+    tile_BCHW = tile_BCHW.to(weight.device, weight.dtype, memory_format=layout)
     # plane by plane: a softmax over channels that lie side by side takes four times as long
     logits_BKHW: Tensor = network(tile_BCHW).float().contiguous()
     return logits_BKHW
@@ -58,5 +61,11 @@ def tile_logits(network: nn.Module, tile_BCHW: Tensor) -> Tensor:
 
 def cut(output_KHW: Tensor, tile: Tile) -> Tensor:
     """The part of a tile's output that belongs to its write region; the surplus is at the end."""
-    height, width = (part.stop - part.start for part in tile.write)
-    return output_KHW[..., :height, :width]
+    for axis, part in enumerate(tile.write, start=-len(tile.write)):
+        output_KHW = output_KHW.narrow(axis, 0, part.stop - part.start)
+    return output_KHW
+
+
+def _channels_last(axes: int) -> torch.memory_format:
+    """Channels of a pixel side by side, by the number of spatial axes."""
+    return torch.channels_last if axes == 2 else torch.channels_last_3d

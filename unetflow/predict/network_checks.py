@@ -30,7 +30,7 @@ from unetflow.networks.initial_weights import centre_filters
 from unetflow.networks.model_file import ModelDescription, load_model, save_model
 from unetflow.networks.network import Network
 from unetflow.networks.walk import Untraceable, Walk, geometry_of_module, on_no_device, walk
-from unetflow.predict.forward import as_batch, ready, tile_logits
+from unetflow.predict.forward import as_batch, cut, ready, tile_logits
 from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.mirror import read_mirrored
 from unetflow.tiles.tiling import Tiling
@@ -39,6 +39,7 @@ LAW = 1e-5  # of the largest |logit|: tiled and whole differ by rounding alone
 LAW_BF16 = 2**-6  # a bf16 has 8 bits; kernels for other sizes add up in another order
 WRITE_PX = 32  # at least
 STEPS = 300  # at most, to learn one image by heart
+LEARNT_PX = {2: 64, 3: 24}  # sides of that image, by the number of its axes
 RIGHT = 0.97  # of its pixels
 
 Check = Callable[..., None]
@@ -82,39 +83,43 @@ def gradients_see_the_same(name: str, **options: Any) -> None:
     said, found = networks.geometry_of(name, **options), _walked(name, options)
     if not said.seamless:
         return
-    size_px = _input_px(said)[0]
+    sizes_px = _input_px(said)
     network = _network(name, options)
-    last = said.output_px(size_px)
-    wanted = (0, size_px) if found is None else found.seen[0].sees(0, last)
-    seen = seen_by_gradients(network, network.in_channels, size_px, (0, last))
-    if seen[0] < wanted[0] or seen[1] > wanted[1] or (found is not None and seen != wanted):
-        raise ModelError(
-            f"network {name}: gradients of rows 0 to {last} reach rows {seen[0]} to {seen[1]} of "
-            f"{size_px}, by the layers they see {wanted[0]} to {wanted[1]}"
-        )
+    # images are seen alike along both axes
+    for axis in range(len(sizes_px) - 1):
+        last = said.output_px(sizes_px[axis], axis)
+        wanted = (0, sizes_px[axis]) if found is None else found.seen[axis].sees(0, last)
+        seen = seen_by_gradients(network, network.in_channels, sizes_px, (0, last), axis)
+        if seen[0] < wanted[0] or seen[1] > wanted[1] or (found is not None and seen != wanted):
+            raise ModelError(
+                f"network {name}: along {said.axes[axis]} gradients of rows 0 to {last} reach rows "
+                f"{seen[0]} to {seen[1]} of {sizes_px[axis]}, by the layers they see {wanted[0]} "
+                f"to {wanted[1]}"
+            )
 
 
 def sizes_are_those_said(name: str, **options: Any) -> None:
     """Valid inputs give what the geometry says; another one is refused, with the nearest."""
     network = _network(name, options)
     said = network.geometry
-    height, width = said.smallest_input_px[0], said.smallest_input_px[1] + said.step_px[1]
+    *others, width = said.smallest_input_px
+    sizes = (*others, width + said.step_px[-1])
     with torch.inference_mode():
-        found = network(torch.zeros(1, network.in_channels, height, width)).shape
-    wanted = tuple(said.output_px(size, axis) for axis, size in enumerate((height, width)))
+        found = network(torch.zeros(1, network.in_channels, *sizes)).shape
+    wanted = tuple(said.output_px(size, axis) for axis, size in enumerate(sizes))
     if tuple(found[2:]) != wanted:
         raise ModelError(
-            f"network {name}: of {height}x{width} px it gives {tuple(found[2:])}, its geometry "
-            f"says {wanted}"
+            f"network {name}: of {'x'.join(map(str, sizes))} px it gives {tuple(found[2:])}, its "
+            f"geometry says {wanted}"
         )
-    if said.step_px[0] > 1:
+    if said.step_px[-1] > 1:
         try:
-            network(torch.zeros(1, network.in_channels, height + 1, width))
+            network(torch.zeros(1, network.in_channels, *sizes[:-1], sizes[-1] + 1))
         except ValueError as error:
             if "nearest valid sizes" in str(error):
                 return
         raise ModelError(
-            f"network {name}: it takes {height + 1} px, which its geometry does not: call "
+            f"network {name}: it takes {sizes[-1] + 1} px, which its geometry does not: call "
             "geometry.output_px in forward"
         )
 
@@ -158,15 +163,13 @@ def the_ring_matters(name: str, **options: Any) -> None:
         return
     tiling = _tiling(network.geometry)
     image_CYX = _image(network, tiling).astype(np.float64)
-    rows, columns = (
-        each.sees(0, size) for each, size in zip(found.seen, tiling.write_px, strict=True)
-    )
+    runs = [each.sees(0, size) for each, size in zip(found.seen, tiling.write_px, strict=True)]
 
     def ring_mirrored(tile_CHW: np.ndarray) -> np.ndarray:
         made = tile_CHW.copy()
-        made[:, rows[0]], made[:, rows[1] - 1] = made[:, rows[0] + 2], made[:, rows[1] - 3]
-        made[..., columns[0]] = made[..., columns[0] + 2]
-        made[..., columns[1] - 1] = made[..., columns[1] - 3]
+        for axis, (first, stop) in enumerate(runs, start=1):
+            along = np.moveaxis(made, axis, 0)
+            along[first], along[stop - 1] = along[first + 2].copy(), along[stop - 3].copy()
         return made
 
     whole = _whole(network, image_CYX)
@@ -213,9 +216,8 @@ def all_weights_learn(name: str, **options: Any) -> None:
 def learns_one_image(name: str, **options: Any) -> None:
     """It learns one image of discs by heart."""
     network = _network(name, options | {"num_classes": 2}).train()
-    size_px = tuple(
-        network.geometry.input_px(64, axis) for axis in range(len(network.geometry.axes))
-    )
+    axes = len(network.geometry.axes)
+    size_px = tuple(network.geometry.input_px(LEARNT_PX[axes], axis) for axis in range(axes))
     inside = torch.from_numpy(_discs(size_px))
     noise = torch.randn((1, network.in_channels, *size_px), generator=_generator())
     image_BCHW = inside.float() * 2 - 1 + 0.3 * noise
@@ -306,7 +308,8 @@ def _tiling(geometry: Geometry) -> Tiling:
 
 
 def _image(network: Network, tiling: Tiling) -> np.ndarray:
-    shape = (tiling.write_px[0] * 2 + 5, tiling.write_px[1] + 3)
+    first, *others = tiling.write_px
+    shape = (first * 2 + 5, *(size + 3 for size in others))
     return torch.randn((network.in_channels, *shape), generator=_generator()).numpy()
 
 
@@ -327,11 +330,12 @@ def _keep_to_the_law(name: str, options: dict[str, Any], precision: str, law: fl
 
 def _whole(network: Network, image_CYX: np.ndarray) -> Tensor:
     """One pass over the mirrored image: logits (K, Y, X)."""
-    height, width = image_CYX.shape[1:]
-    sizes = [network.geometry.input_px(n, axis) for axis, n in enumerate((height, width))]
+    shape = image_CYX.shape[1:]
+    sizes = [network.geometry.input_px(n, axis) for axis, n in enumerate(shape)]
     before = network.geometry.before_px
     region = tuple(slice(-halo, n - halo) for halo, n in zip(before, sizes, strict=True))
-    return _logits(network, read_mirrored(image_CYX, region))[:, :height, :width]
+    whole = _logits(network, read_mirrored(image_CYX, region))
+    return whole[(slice(None), *(slice(0, n) for n in shape))]
 
 
 def _tiled(
@@ -346,8 +350,7 @@ def _tiled(
         logits = _logits(network, changed(read_mirrored(image_CYX, tile.read)))
         if made is None:
             made = torch.zeros((logits.shape[0], *image_CYX.shape[1:]), dtype=logits.dtype)
-        height, width = (part.stop - part.start for part in tile.write)
-        made[(slice(None), *tile.write)] = logits[:, :height, :width]
+        made[(slice(None), *tile.write)] = cut(logits, tile)
     assert made is not None  # an image has pixels
     return made
 
@@ -365,8 +368,9 @@ def _difference(found: Tensor, wanted: Tensor) -> float:
 
 
 def _discs(shape: Sequence[int]) -> np.ndarray:
-    rows, columns = np.ogrid[: shape[0], : shape[1]]
-    return np.asarray((rows % 24 - 12) ** 2 + (columns % 24 - 12) ** 2 < 64)
+    """Discs of 8 px, 24 px apart; in volumes balls."""
+    places = np.ogrid[tuple(slice(0, size) for size in shape)]
+    return np.asarray(sum((along % 24 - 12) ** 2 for along in places) < 64)
 
 
 def _generator() -> torch.Generator:

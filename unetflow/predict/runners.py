@@ -24,11 +24,15 @@ log = logging.getLogger(__name__)
 
 
 WARM_UP = 3  # tiles before a graph is captured: libraries choose their kernels then
-Orientations = tuple[tuple[int, bool], ...]
-# Those of the square as (quarter turns, flip rows first). The paper averages seven and does not
+Orientations = tuple[tuple[int, tuple[int, ...]], ...]
+# Those of the square as (quarter turns, axes flipped first). The paper averages seven and does not
 # say which: ours are all but the last, the reflection at the anti-diagonal.
-ORIENTATIONS: Orientations = tuple((turns, flip) for flip in (False, True) for turns in range(4))
-AVERAGED = {1: ORIENTATIONS[:1], 7: ORIENTATIONS[:7], 8: ORIENTATIONS}
+ORIENTATIONS: Orientations = tuple((turns, flips) for flips in ((), (-2,)) for turns in range(4))
+PLANES = -3  # axis of a volume
+OF_VOLUMES: Orientations = tuple(
+    (turns, (*flips, *planes)) for planes in ((), (PLANES,)) for turns, flips in ORIENTATIONS
+)
+AVERAGED = {1: ORIENTATIONS[:1], 7: ORIENTATIONS[:7], 8: ORIENTATIONS, 16: OF_VOLUMES}
 
 
 class Runner(Protocol):
@@ -42,15 +46,18 @@ class Runner(Protocol):
     def __call__(self, inputs_BCHW: Sequence[Tensor], /) -> Tensor: ...
 
 
-def orientations_of(count: int) -> Orientations:
-    """Those that test-time augmentation averages over.
+def orientations_of(count: int, axes: int = 2) -> Orientations:
+    """Those that test-time augmentation averages over, by the number of spatial axes.
 
-    Raises ValueError for another number than 1, 7 and 8.
+    Raises ValueError for another number than 1, 7 and 8, and of volumes 16, with planes in reverse
+    order too.
     """
-    if count not in AVERAGED:
+    possible = {1: "1 (off)", 7: "7", 8: "8"} | ({16: "16"} if axes == -PLANES else {})
+    if count not in possible:
+        *others, last = possible.values()
         raise ValueError(
             f"test-time augmentation over {count} flips and rotations is not possible; there are "
-            "1 (off), 7 and 8"
+            f"{', '.join(others)} and {last}"
         )
     return AVERAGED[count]
 
@@ -72,11 +79,11 @@ def mean_probabilities(
 def _of_one_network(network: nn.Module, tile_BCHW: Tensor, orientations: Orientations) -> Tensor:
     """Probabilities (K, H, W), averaged over orientations of the padded input."""
     total_KHW: Tensor | None = None
-    for turns, flip in orientations:
-        oriented = torch.rot90(tile_BCHW.flip(-2) if flip else tile_BCHW, turns, dims=(-2, -1))
+    for turns, flips in orientations:
+        oriented = torch.rot90(tile_BCHW.flip(flips) if flips else tile_BCHW, turns, dims=(-2, -1))
         probabilities = _probabilities(tile_logits(network, oriented), heads_of(network))[0]
         probabilities = torch.rot90(probabilities, -turns, dims=(-2, -1))
-        probabilities = probabilities.flip(-2) if flip else probabilities
+        probabilities = probabilities.flip(flips) if flips else probabilities
         total_KHW = probabilities if total_KHW is None else total_KHW + probabilities
     if total_KHW is None:
         raise ValueError("nothing to average over")

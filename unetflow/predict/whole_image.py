@@ -1,7 +1,9 @@
-"""Prediction of an image in memory, to an array.
+"""Prediction of an image or a volume in memory, to an array.
 
-Shape suffixes: K classes, H W of a tile, Y X of a level.
+Shape suffixes: K classes, H W of a tile, Y X of a level; of volumes (Z, Y, X).
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,34 +17,39 @@ from unetflow.store.pixels import ImageLike
 from unetflow.tiles.grid import Tile
 from unetflow.tiles.tiling import Tiling
 
+WRITE_PX = {2: 512, 3: 64}  # of a tile, by the number of spatial axes
+
 
 def predict_array(
     network: Network,
     image: ImageLike,
     *,
-    write_px: int = 512,
+    write_px: int | None = None,
     precision: str = "fp32",
     average: int = 1,
     device: str = "cpu",
 ) -> np.ndarray:
     """Class probabilities (K, Y, X), float32, of an image (C, Y, X) that is already normalised.
 
-    The result is that of the whole image, mirrored at its borders, in one pass of the network, to
-    rounding, for every `write_px` that is a multiple of the network's step, if it is seamless.
-    `average` is 1, 7 or 8: the number of flips and rotations of the padded input whose
-    probabilities are averaged (test-time augmentation). Raises ValueError for another `write_px`,
-    `average`, `precision` or `device`, for an image that does not fit the network or has pixels
-    that are no numbers, and where the network gives none.
+    Of a network of volumes (K, Z, Y, X) of (C, Z, Y, X). The result is that of the whole image,
+    mirrored at its borders, in one pass of the network, to rounding, for every `write_px` that is a
+    multiple of the network's step, if it is seamless (None: 512 px, of volumes 64 px).
+    `average` is 1, 7 or 8, of volumes also 16: the number of flips and rotations of the padded
+    input whose probabilities are averaged (test-time augmentation). Raises ValueError for another
+    `write_px`, `average`, `precision` or `device`, for an image that does not fit the network or
+    has pixels that are no numbers, and where the network gives none.
     """
-    orientations = orientations_of(whole_number_of(average, "average", least=1))
     if not hasattr(network, "geometry") or not hasattr(network, "in_channels"):
         raise ValueError(
             f"network is a {type(network).__name__}: must be a network of this package, with its "
             "geometry. Make one with unetflow.networks.build, or load one with "
             "unetflow.networks.model_file.load_model."
         )
-    tiling = Tiling.square(network.geometry, whole_number_of(write_px, "write_px", least=1))
-    pixels = _checked(image, network.in_channels)
+    axes = network.geometry.axes
+    orientations = orientations_of(whole_number_of(average, "average", least=1), len(axes))
+    size_px = WRITE_PX[len(axes)] if write_px is None else write_px
+    tiling = Tiling.square(network.geometry, whole_number_of(size_px, "write_px", least=1))
+    pixels = _checked(image, network.in_channels, axes)
     if 0 in pixels.shape:
         raise ValueError(f"an image of shape {tuple(pixels.shape)} has no pixels")
     try:
@@ -77,23 +84,24 @@ def predict_array(
     return whole_KYX
 
 
-def _checked(image: ImageLike, channels: int) -> ImageLike:
+def _checked(image: ImageLike, channels: int, axes: Sequence[str]) -> ImageLike:
     """The image (C, Y, X); what is no array that is read by region is made one."""
+    wanted = f"(C, {', '.join(axes).upper()})"
     pixels = image
     if isinstance(image, np.ndarray | torch.Tensor) or not hasattr(image, "shape"):
         pixels = array_of(image, "image")
     shape = tuple(pixels.shape)
-    if len(shape) != 3:
+    if len(shape) != 1 + len(axes):
         raise ValueError(
-            f"image has {len(shape)} axes {shape}: must be (C, Y, X). Pass image[None] for one "
-            "(Y, X) of one channel; predict several images one by one."
+            f"image has {len(shape)} axes {shape}: must be {wanted}. Pass image[None] for one "
+            f"({', '.join(axes).upper()}) of one channel; predict several images one by one."
         )
     if shape[0] != channels:
         raise ValueError(
-            f"image has shape {shape}, of {shape[0]} channels: must be (C, Y, X), and the network "
+            f"image has shape {shape}, of {shape[0]} channels: must be {wanted}, and the network "
             f"takes {channels}. Move channels that are last with numpy.moveaxis(image, -1, 0)."
         )
-    corner = array_of(pixels[(slice(None), slice(0, 1), slice(0, 1))], "image")
+    corner = array_of(pixels[(slice(None), *(slice(0, 1) for _ in axes))], "image")
     if corner.size and corner.dtype.kind != "f":
         raise ValueError(
             f"image has dtype {corner.dtype}: must be floats, normalised as in training, (pixel - "
@@ -116,7 +124,6 @@ def _usable(device: str) -> str:
 
 
 def _around(tile: Tile) -> str:
-    rows, columns = tile.write
-    return (
-        f"in or around rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop}"
-    )
+    names = ("planes", "rows", "columns")[-len(tile.write) :]
+    places = zip(names, tile.write, strict=True)
+    return "in or around " + ", ".join(f"{name} {of.start} to {of.stop}" for name, of in places)

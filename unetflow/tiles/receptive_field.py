@@ -179,7 +179,7 @@ def padded_geometry(seen: Map, values_per_px: float, why: str = "") -> Geometry:
 def geometry_along(
     seen: tuple[Map, ...], *, values_per_px: float, why: str, padded: bool
 ) -> Geometry:
-    """The geometry of a network by its last map along each of the axes (y, x).
+    """The geometry of a network by its last map along each of the axes (y, x) or (z, y, x).
 
     Where it pads, halos are whole steps, so that tiles start on the pooling grid of the whole
     image, and the same on both sides, so that flipped tiles give the same region. Raises
@@ -196,7 +196,9 @@ def geometry_along(
         before = tuple(int(each.start) for each in seen)
         after = tuple(int(each.end) for each in seen)
         smallest = tuple(each.smallest_px() for each in seen)
-    return Geometry(("y", "x")[: len(seen)], steps, before, after, smallest, values_per_px, why)
+    return Geometry(
+        ("z", "y", "x")[-len(seen) :], steps, before, after, smallest, values_per_px, why
+    )
 
 
 def reach_px(seen: Map, step_px: int) -> tuple[int, int]:

@@ -102,10 +102,15 @@ class Tiling:
         block[into] += found[(slice(None), *part)] * weights[part]
 
     def for_image(self, shape: Sequence[int]) -> Self:
-        """The same, or of the smallest tiles of which one holds all of a small image."""
+        """The same, or of the smallest tiles of which one holds all of a small image.
+
+        They stay as wide as high: tiles are turned by test-time augmentation, in plane.
+        """
+        *planes, height, width = shape
+        sizes = (*planes, max(height, width), max(height, width))
         return self._with(
-            min(size, -(-max(shape) // step) * step)
-            for size, step in zip(self.write_px, self.geometry.step_px, strict=True)
+            min(size, -(-whole // step) * step)
+            for size, whole, step in zip(self.write_px, sizes, self.geometry.step_px, strict=True)
         )
 
     def halved(self) -> Self:
