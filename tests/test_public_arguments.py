@@ -412,7 +412,7 @@ OPTIONS: dict[str, tuple[Function, tuple[Any, ...], str]] = {
     "name of a network": (build, ("vnet", None, ["unet"]), "no network is called .*; there are"),
     "write_px": (
         lambda given: predicted(write_px=given),
-        (*NO_WHOLE_NUMBER, 0, 512.0),
+        (*(each for each in NO_WHOLE_NUMBER if each is not None), 0, 512.0),
         "write_px is .*: must be a whole number, 1 or more",
     ),
     "average": (

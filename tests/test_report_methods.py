@@ -41,7 +41,8 @@ def test_it_is_of_this_run(results: Path) -> None:
     (of,) = told(results, CONFIG).methods
     text = " ".join(of.paragraphs)
     for fact in (
-        "The network is a U-Net (Ronneberger et al., 2015) with depth 3; it has 1,234,567 parameters.",
+        "The network is a U-Net (Ronneberger et al., 2015) with depth 3;",
+        "it has 1,234,567 parameters.",
         "It was trained on 16 images and validated on 2 further images.",
         "All scores are of 3 test images with 30 annotated objects.",
         "by AdamW (Loshchilov and Hutter, 2019), weight decay 0.0001",
