@@ -149,7 +149,7 @@ def patches(scale: Scale) -> Iterator[Row]:
     random = generator(1)
 
     def patch() -> None:
-        where = draw_coordinates(tile_of(scale), centre, drawing.augmentation, random)
+        where = draw_coordinates((tile_of(scale),) * 2, centre, drawing.augmentation, random)
         where = mirrored(where, tuple(image.shape[1:]))
         vary_gray(sample(image, where, "bilinear"), drawing.augmentation, random)
 

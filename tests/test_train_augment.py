@@ -25,7 +25,7 @@ STILL = Augmentation(elastic_px=0, rotate=False, flip=False, brightness=0, contr
 def test_the_deformation_is_bicubic_map_coordinates() -> None:
     grid = 10 * torch.randn(2, 3, 3, generator=generator(1))
     size_px = 101
-    found = displacement_field(grid, size_px)
+    found = displacement_field(grid, (size_px, size_px))
     rows, columns = np.mgrid[0 : 2 : size_px * 1j, 0 : 2 : size_px * 1j]
     for axis in range(2):
         wanted = ndimage.map_coordinates(
@@ -36,20 +36,20 @@ def test_the_deformation_is_bicubic_map_coordinates() -> None:
 
 def test_the_nodes_are_displaced_by_what_was_drawn() -> None:
     grid = torch.arange(18, dtype=torch.float32).reshape(2, 3, 3)
-    found = displacement_field(grid, 41)
+    found = displacement_field(grid, (41, 41))
     torch.testing.assert_close(found[:, ::20, ::20], grid)
 
 
 def test_without_variation_a_patch_is_a_piece_of_the_image() -> None:
     image = torch.arange(20 * 30, dtype=torch.float32).reshape(1, 20, 30)
-    coordinates = draw_coordinates(5, torch.tensor([9.0, 12.0]), STILL, generator(0))
+    coordinates = draw_coordinates((5, 5), torch.tensor([9.0, 12.0]), STILL, generator(0))
     for mode in ("bilinear", "nearest"):
         torch.testing.assert_close(sample(image, coordinates, mode), image[:, 7:12, 10:15])
 
 
 def test_beyond_the_image_it_is_mirrored_without_repeating_the_edge() -> None:
     image = torch.arange(6 * 7, dtype=torch.float32).reshape(1, 6, 7)
-    coordinates = draw_coordinates(15, torch.tensor([2.0, 3.0]), STILL, generator(0))
+    coordinates = draw_coordinates((15, 15), torch.tensor([2.0, 3.0]), STILL, generator(0))
     wanted = np.pad(image[0].numpy(), ((5, 4), (4, 4)), mode="reflect")
     torch.testing.assert_close(sample(image, coordinates, "bilinear")[0], torch.from_numpy(wanted))
 
@@ -58,7 +58,7 @@ def test_turning_and_flipping_keeps_distances() -> None:
     turning = Augmentation(elastic_px=0)
     angles = set()
     for seed in range(8):
-        found = draw_coordinates(9, torch.zeros(2), turning, generator(seed))
+        found = draw_coordinates((9, 9), torch.zeros(2), turning, generator(seed))
         step = found[:, 0, 1] - found[:, 0, 0]
         torch.testing.assert_close(step.norm(), torch.tensor(1.0))
         torch.testing.assert_close(found[:, 4, 4], torch.zeros(2), atol=1e-5, rtol=0)
@@ -68,10 +68,12 @@ def test_turning_and_flipping_keeps_distances() -> None:
 
 def test_elastic_displacements_have_the_wanted_deviation() -> None:
     elastic = Augmentation(elastic_px=10, rotate=False, flip=False)
-    still = draw_coordinates(61, torch.zeros(2), STILL, generator(0))
+    still = draw_coordinates((61, 61), torch.zeros(2), STILL, generator(0))
     nodes = torch.stack(
         [
-            (draw_coordinates(61, torch.zeros(2), elastic, generator(seed)) - still)[:, ::30, ::30]
+            (draw_coordinates((61, 61), torch.zeros(2), elastic, generator(seed)) - still)[
+                :, ::30, ::30
+            ]
             for seed in range(60)
         ]
     )
@@ -123,7 +125,7 @@ def test_patches_are_varied_where_their_image_lies() -> None:
         zoom=0.1, gamma=0.1, blur_px=1, noise=0.1, stain=0.1, hue=0.1, saturation=0.1
     )
     image, centre = torch.empty(3, 40, 50, device="meta"), torch.empty(2, device="meta")
-    drawn = draw_coordinates(21, centre, everything, generator(1))
+    drawn = draw_coordinates((21, 21), centre, everything, generator(1))
     patch = sample(image, mirrored(drawn, (40, 50)), "bilinear")
     colours = Colours((100.0,) * 3, (40.0,) * 3, 255)
     patch = vary_gray(

@@ -76,7 +76,7 @@ def drawn(augmentation: Augmentation, colours: Colours | None, geometry: Any) ->
         np.zeros((0, 2)),
         colours,
     )
-    drawing = Drawing(1, 20, geometry, augmentation)
+    drawing = Drawing(1, (20, 20), geometry, augmentation)
     return draw_patch([image], drawing, generator(1))[0]
 
 

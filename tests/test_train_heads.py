@@ -40,7 +40,7 @@ def image_of(seed: int = 0, size: int = 160) -> TrainingImage:
 
 
 def drawing(augmentation: Augmentation, heads: tuple[str, ...] = HEADS) -> Drawing:
-    return Drawing(7, 100, unet_geometry(depth=2), augmentation, heads)
+    return Drawing(7, (100, 100), unet_geometry(depth=2), augmentation, heads)
 
 
 def test_targets_lie_where_the_network_has_its_output() -> None:

@@ -42,7 +42,7 @@ def image_of(size: int = 80, seed: int = 0, offset: int = 0) -> TrainingImage:
 
 
 def drawing(augmentation: Augmentation, input_px: int = 60) -> Drawing:
-    return Drawing(7, input_px, GEOMETRY, augmentation)
+    return Drawing(7, (input_px, input_px), GEOMETRY, augmentation)
 
 
 @pytest.mark.parametrize(("before_px", "after_px"), [((8, 8), (8, 8)), ((2, 16), (14, 0))])
@@ -50,7 +50,9 @@ def test_target_and_weight_lie_where_the_network_has_its_output(
     before_px: tuple[int, int], after_px: tuple[int, int]
 ) -> None:
     geometry = dataclasses.replace(GEOMETRY, before_px=before_px, after_px=after_px)
-    image, target, weight = draw_patch([image_of()], Drawing(7, 60, geometry, STILL), generator(3))
+    image, target, weight = draw_patch(
+        [image_of()], Drawing(7, (60, 60), geometry, STILL), generator(3)
+    )
     # The image holds its own target. Places are drawn between pixels: nearest rounds, so compare
     # where the interpolated image is clearly one or the other.
     row, column = before_px
@@ -187,7 +189,9 @@ def test_patches_are_the_same_from_memory_and_from_zarr(tmp_path: Path) -> None:
     varied = Augmentation(zoom=0.3, gamma=0.1, blur_px=1.0, noise=0.1, foreground=0.5)
     for number in range(12):
         first, second = (
-            draw_patch(each, Drawing(7, 92, unet_geometry(depth=2), varied), generator(number))
+            draw_patch(
+                each, Drawing(7, (92, 92), unet_geometry(depth=2), varied), generator(number)
+            )
             for each in (images, [image.held() for image in images])
         )
         for one, other in zip(first, second, strict=True):

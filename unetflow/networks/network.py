@@ -1,8 +1,11 @@
 """What the package asks of a network: its geometry and a few parts by name, no more."""
 
+import torch
 from torch import nn
 
 from unetflow.tiles.geometry import Geometry
+
+IMAGE = 2  # spatial axes
 
 
 class Network(nn.Module):
@@ -26,6 +29,11 @@ def heads_of(network: nn.Module) -> tuple[str, ...]:
     """The heads of a network, or of a module that knows of none."""
     heads: tuple[str, ...] = getattr(network, "heads", ())
     return heads
+
+
+def channels_last(axes: int) -> torch.memory_format:
+    """Channels of a pixel side by side, of images (2 axes) or volumes (3)."""
+    return torch.channels_last_3d if axes > IMAGE else torch.channels_last
 
 
 def not_finite(network: nn.Module) -> str | None:

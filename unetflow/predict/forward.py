@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from unetflow.engine.devices import exact_fp32
 from unetflow.errors import ModelError
-from unetflow.networks.network import Network, not_finite
+from unetflow.networks.network import Network, channels_last, not_finite
 from unetflow.store.pixels import ImageLike
 from unetflow.tiles.grid import Tile
 from unetflow.tiles.mirror import read_mirrored
@@ -27,7 +27,7 @@ def ready(network: Network, *, device: str, precision: str) -> Network:
     if dtype is None:
         raise ValueError(f"precision {precision!r} is not known; there are fp32 and bf16")
     network = copy.deepcopy(network).eval().to(device=device, dtype=dtype)
-    network.to(memory_format=_channels_last(len(network.geometry.axes)))  # type: ignore[call-overload]
+    network.to(memory_format=channels_last(len(network.geometry.axes)))  # type: ignore[call-overload]
     if name := not_finite(network):
         raise ModelError(
             f"the network holds NaN or infinity ({name}, in {precision}): what it says would mean "
@@ -52,7 +52,7 @@ def tile_logits(network: nn.Module, tile_BCHW: Tensor) -> Tensor:
 
     Of volumes (B, K, D, H, W).
     """
-    weight, layout = next(network.parameters()), _channels_last(tile_BCHW.ndim - 2)
+    weight, layout = next(network.parameters()), channels_last(tile_BCHW.ndim - 2)
     tile_BCHW = tile_BCHW.to(weight.device, weight.dtype, memory_format=layout)
     # plane by plane: a softmax over channels that lie side by side takes four times as long
     logits_BKHW: Tensor = network(tile_BCHW).float().contiguous()
@@ -64,8 +64,3 @@ def cut(output_KHW: Tensor, tile: Tile) -> Tensor:
     for axis, part in enumerate(tile.write, start=-len(tile.write)):
         output_KHW = output_KHW.narrow(axis, 0, part.stop - part.start)
     return output_KHW
-
-
-def _channels_last(axes: int) -> torch.memory_format:
-    """Channels of a pixel side by side, by the number of spatial axes."""
-    return torch.channels_last if axes == 2 else torch.channels_last_3d

@@ -22,7 +22,7 @@ from unetflow.engine.devices import machine_of
 from unetflow.errors import ModelError
 from unetflow.networks.initial_weights import centre_filters, start_from
 from unetflow.networks.model_file import Best, ModelDescription
-from unetflow.networks.network import Network, heads_of, not_finite
+from unetflow.networks.network import Network, channels_last, heads_of, not_finite
 from unetflow.progress import progress
 from unetflow.train.arriving import Arriving
 from unetflow.train.checkpoints import Checkpoint, StopSignal
@@ -60,7 +60,8 @@ class TrainingRun:
                 centre_filters(self.network)
         else:
             start_from(pretrained, self.network, description, freeze=recipe.freeze_encoder)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        layout = channels_last(len(self.network.geometry.axes))
+        self.network.to(memory_format=layout)  # type: ignore[call-overload]
         self._wrapped, self.optimizer = fabric.setup(
             self.network, optimizer_for(self.network, recipe)
         )
@@ -91,7 +92,7 @@ class TrainingRun:
         recipe = self.recipe
         return Drawing(
             recipe.seed,
-            recipe.tile_px,
+            (recipe.tile_px,) * len(self.network.geometry.axes),
             self.network.geometry,
             recipe.augmentation,
             heads_of(self.network),

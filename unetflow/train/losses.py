@@ -2,8 +2,8 @@
 
 Each is the mean over the patches of a batch of a number per patch, so that a batch may be cut in
 parts, for several GPUs or less memory, without changing it. Pixels of weight 0 count nowhere; a
-patch without any other counts 0. Shape suffixes: B batch, K classes, J heads, H W
-of a patch.
+patch without any other counts 0. Shape suffixes: B batch, K classes, J heads, H W of a patch (of
+volumes D H W).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -91,7 +91,7 @@ def border_loss(logits_BHW: Tensor, target_BHW: Tensor, counted_BHW: Tensor) -> 
     )
     predicted_BHW, true_BHW = logits_BHW.sigmoid() * counted_BHW, target_BHW * counted_BHW
     both_B, predicted_B, true_B = (
-        of.sum(dim=(1, 2)) for of in (predicted_BHW * true_BHW, predicted_BHW, true_BHW)
+        of.flatten(1).sum(dim=1) for of in (predicted_BHW * true_BHW, predicted_BHW, true_BHW)
     )
     dice_B = 1 - (2 * both_B + SMOOTH_PX) / (predicted_B + true_B + SMOOTH_PX)
     both = _mean_over_counted(loss_BHW, counted_BHW) + dice_B.where(true_B > 0, 0).mean()
@@ -107,8 +107,8 @@ _OF_HEADS: dict[str, Loss] = {"border": border_loss, "distance": distance_loss}
 
 
 def _mean_over_counted(loss_BHW: Tensor, weight_BHW: Tensor) -> Tensor:
-    counted_B = (weight_BHW > 0).sum(dim=(1, 2)).clamp(min=1)
-    return ((weight_BHW * loss_BHW).sum(dim=(1, 2)) / counted_B).mean()
+    counted_B = (weight_BHW > 0).flatten(1).sum(dim=1).clamp(min=1)
+    return ((weight_BHW * loss_BHW).flatten(1).sum(dim=1) / counted_B).mean()
 
 
 def _overlap(
@@ -118,6 +118,9 @@ def _overlap(
     counted_B1HW = (weight_BHW > 0)[:, None]
     predicted_BKHW = logits_BKHW.softmax(dim=1)[:, 1:] * counted_B1HW
     classes = torch.arange(1, logits_BKHW.shape[1], device=target_BHW.device)
-    true_BKHW = (target_BHW[:, None] == classes[:, None, None]) & counted_B1HW
-    both_BK = (predicted_BKHW * true_BKHW).sum(dim=(2, 3))
-    return both_BK, predicted_BKHW.sum(dim=(2, 3)), true_BKHW.sum(dim=(2, 3))
+    classes_K11 = classes.view(-1, *(1 for _ in target_BHW.shape[1:]))
+    true_BKHW = (target_BHW[:, None] == classes_K11) & counted_B1HW
+    both_BK, predicted_BK, true_BK = (
+        of.flatten(2).sum(dim=2) for of in (predicted_BKHW * true_BKHW, predicted_BKHW, true_BKHW)
+    )
+    return both_BK, predicted_BK, true_BK

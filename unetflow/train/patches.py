@@ -2,13 +2,14 @@
 
 So the sampler has no state of its own: a run that goes on from a checkpoint draws what an
 undisturbed run would have drawn. Images are held in memory where they fit, else read patch by
-patch; the patches are the same. Shape suffixes: B batch, C channels, J heads, H W of a
-patch, Y X.
+patch; the patches are the same. Shape suffixes: A spatial axes, B batch, C channels, J heads, H W
+of a patch, Y X of an image; of volumes D H W and Z Y X in their place.
 """
 
 import dataclasses
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,7 @@ from unetflow.engine.memory import available_bytes
 from unetflow.errors import ModelError
 from unetflow.labels.annotation import Annotation
 from unetflow.labels.heads import REACH_PX, TARGETS
+from unetflow.networks.network import channels_last
 from unetflow.store.pixels import ImageLike, Normalised
 from unetflow.store.shards import read_array
 from unetflow.tiles.geometry import Geometry
@@ -48,13 +50,16 @@ class TrainingImage:
 
     image_CYX: ImageLike  # float32, normalised
     labels: Callable[[Region], Labels]  # class: 0 background, 1 to K; weight: 0 on ignored pixels
-    objects_N2: np.ndarray  # (row, column) [px] of places in objects, for patches centred on them
+    objects_NA: np.ndarray  # (row, column) [px] of places in objects, for patches centred on them
     colours: Colours | None = None  # of red, green and blue
     numbers: Callable[[Region], np.ndarray] | None = None  # of the objects, for the heads' targets
 
+    plane_px: float = 1.0  # of a volume: from a plane to the next, in pixels of a plane
+
     @property
-    def shape_YX(self) -> tuple[int, int]:
-        return self.image_CYX.shape[1], self.image_CYX.shape[2]
+    def shape_YX(self) -> tuple[int, ...]:
+        """Its size [px], of a volume (Z, Y, X)."""
+        return tuple(self.image_CYX.shape[1:])
 
     def held(self) -> "TrainingImage":
         """The same in memory."""
@@ -133,8 +138,8 @@ def hold(images: Sequence[TrainingImage], processes: int = 1) -> list[TrainingIm
     Each of the `processes` that train together on this machine holds them.
     """
     needed = processes * sum(
-        image.shape_YX[0] * image.shape_YX[1] * (4 * image.image_CYX.shape[0] + BYTES_PER_PX)
-        + (0 if image.numbers is None else 4 * image.shape_YX[0] * image.shape_YX[1])
+        math.prod(image.shape_YX)
+        * (4 * image.image_CYX.shape[0] + BYTES_PER_PX + 4 * (image.numbers is not None))
         for image in images
     )
     left = available_bytes()
@@ -161,7 +166,7 @@ class Drawing:
     """How patches are drawn for a network."""
 
     seed: int
-    input_px: int  # side of what the network sees
+    input_px: tuple[int, ...]  # what the network sees, along each axis
     geometry: Geometry  # where in it its output lies
     augmentation: Augmentation
     heads: tuple[str, ...] = ()
@@ -169,7 +174,7 @@ class Drawing:
     @property
     def output(self) -> Region:
         """Where in a patch target and weight lie."""
-        return self.geometry.output_region((self.input_px,) * len(self.geometry.axes))
+        return self.geometry.output_region(self.input_px)
 
 
 def draw_patch(
@@ -183,19 +188,21 @@ def draw_patch(
     object. Beyond the image it is mirrored, as in inference, so that no part of an image is seen
     less often than another. Only what the patch shows is read.
     """
-    areas = torch.tensor([float(np.prod(one.shape_YX)) for one in images])
+    areas = torch.tensor([float(math.prod(one.shape_YX)) for one in images])
     chosen = images[int(torch.multinomial(areas, 1, generator=random))]
     augmentation = drawing.augmentation
     centre = _centre(chosen, augmentation.foreground, random)
-    coordinates_2HW = draw_coordinates(drawing.input_px, centre, augmentation, random)
-    coordinates_2HW = mirrored(coordinates_2HW, chosen.shape_YX)
-    inner_2HW = coordinates_2HW[:, *drawing.output]
-    region, outer_2HW = _within(coordinates_2HW, chosen.shape_YX)
+    coordinates_AHW = draw_coordinates(
+        drawing.input_px, centre, augmentation, random, chosen.plane_px
+    )
+    coordinates_AHW = mirrored(coordinates_AHW, chosen.shape_YX)
+    inner_AHW = coordinates_AHW[:, *drawing.output]
+    region, outer_AHW = _within(coordinates_AHW, chosen.shape_YX)
     pixels_CHW = np.ascontiguousarray(chosen.image_CYX[(slice(None), *region)])
-    image_CHW = sample(torch.from_numpy(pixels_CHW), outer_2HW, "bilinear")
-    region, inner_2HW = _within(inner_2HW, chosen.shape_YX)
+    image_CHW = sample(torch.from_numpy(pixels_CHW), outer_AHW, "bilinear")
+    region, inner_AHW = _within(inner_AHW, chosen.shape_YX)
     target_HW, weight_HW = chosen.labels(region)
-    target, weight = _labels_at(inner_2HW, target_HW, weight_HW)
+    target, weight = _labels_at(inner_AHW, target_HW, weight_HW)
     if varied := augmentation.of_colour:
         if chosen.colours is None:
             raise ModelError(
@@ -206,28 +213,30 @@ def draw_patch(
     patch = vary_gray(image_CHW, augmentation, random), target, weight
     if not drawing.heads:
         return patch
-    return *patch, _heads_at(coordinates_2HW, chosen, drawing)
+    return *patch, _heads_at(coordinates_AHW, chosen, drawing)
 
 
-def _heads_at(coordinates_2HW: Tensor, image: TrainingImage, drawing: Drawing) -> Tensor:
+def _heads_at(coordinates_AHW: Tensor, image: TrainingImage, drawing: Drawing) -> Tensor:
     """What the heads are asked for (J, H, W) of the network's output.
 
     Objects are looked at as far as a target depends on them, or as the patch reaches.
     """
     assert image.numbers is not None
     reach_px = max(REACH_PX[name] for name in drawing.heads)
-    wide, inner = with_halo(drawing.output, (reach_px,) * 2, coordinates_2HW.shape[1:])
-    region, wide_2HW = _within(coordinates_2HW[:, *wide], image.shape_YX)
+    wide, inner = with_halo(
+        drawing.output, (reach_px,) * len(drawing.output), coordinates_AHW.shape[1:]
+    )
+    region, wide_AHW = _within(coordinates_AHW[:, *wide], image.shape_YX)
     given = image.numbers(region)
     few = np.unique(np.append(0, given), return_inverse=True)[1][1:]  # 1, 2, ...: float32 has them
     drawn = torch.from_numpy(few.reshape(1, *given.shape).astype(np.float32))
-    drawn_HW = sample(drawn, wide_2HW, "nearest")[0].to(torch.int32).numpy()
+    drawn_HW = sample(drawn, wide_AHW, "nearest")[0].to(torch.int32).numpy()
     targets = [TARGETS[name](drawn_HW)[inner] for name in drawing.heads]
     return torch.from_numpy(np.stack(targets))
 
 
 def _labels_at(
-    coordinates_2HW: Tensor, target_HW: np.ndarray, weight_HW: np.ndarray
+    coordinates_AHW: Tensor, target_HW: np.ndarray, weight_HW: np.ndarray
 ) -> tuple[Tensor, Tensor]:
     """Target of the nearest pixel, and the weight between pixels.
 
@@ -236,8 +245,8 @@ def _labels_at(
     """
     annotated_HW = (weight_HW > 0).astype(np.float32)
     labels = torch.from_numpy(np.stack([target_HW.astype(np.float32), annotated_HW, weight_HW]))
-    target, annotated = sample(labels[:2], coordinates_2HW, "nearest")
-    share, weight = sample(labels[1:], coordinates_2HW, "bilinear")
+    target, annotated = sample(labels[:2], coordinates_AHW, "nearest")
+    share, weight = sample(labels[1:], coordinates_AHW, "bilinear")
     return target.long(), (weight / share).where(annotated > 0, 0)
 
 
@@ -246,22 +255,24 @@ def _centre(image: TrainingImage, foreground: float, random: torch.Generator) ->
 
     Pixels reach half a pixel to each side of their coordinate.
     """
-    evenly = torch.tensor(image.shape_YX) * torch.rand(2, generator=random) - 0.5
+    shape = torch.tensor(image.shape_YX)
+    evenly = shape * torch.rand(len(shape), generator=random) - 0.5
     on_object, which = torch.rand(2, generator=random).tolist()
-    if on_object >= foreground or not len(image.objects_N2):
+    if on_object >= foreground or not len(image.objects_NA):
         return evenly
-    return torch.from_numpy(image.objects_N2[int(which * len(image.objects_N2))]).float()
+    return torch.from_numpy(image.objects_NA[int(which * len(image.objects_NA))]).float()
 
 
-def _within(coordinates_2HW: Tensor, shape_YX: tuple[int, int]) -> tuple[Region, Tensor]:
+def _within(coordinates_AHW: Tensor, shape_YX: Sequence[int]) -> tuple[Region, Tensor]:
     """The region of the image that coordinates in it need, and the coordinates in that region."""
-    first = coordinates_2HW.amin(dim=(1, 2)).floor().int().tolist()
-    last = coordinates_2HW.amax(dim=(1, 2)).ceil().int().tolist()
+    first = coordinates_AHW.flatten(1).amin(dim=1).floor().int().tolist()
+    last = coordinates_AHW.flatten(1).amax(dim=1).ceil().int().tolist()
     region = tuple(
         slice(start, min(stop + 1, size))
         for start, stop, size in zip(first, last, shape_YX, strict=True)
     )
-    return region, coordinates_2HW - torch.tensor(first, dtype=torch.float32)[:, None, None]
+    corner = torch.tensor(first, dtype=torch.float32)
+    return region, coordinates_AHW - corner.view(-1, *(1 for _ in shape_YX))
 
 
 class Batches:
@@ -316,7 +327,8 @@ class Batches:
             for number in self._numbers
         ]
         image_BCHW, *others = (torch.stack(parts) for parts in zip(*patches, strict=True))
-        parts = [image_BCHW.contiguous(memory_format=torch.channels_last), *others]
+        layout = channels_last(image_BCHW.ndim - 2)
+        parts = [image_BCHW.contiguous(memory_format=layout), *others]
         if self._pinned:
             parts = [part.pin_memory() for part in parts]
         return Batch(*parts)
