@@ -13,6 +13,7 @@ from unetflow.store.ome import (
     write_group,
     write_labels,
 )
+from unetflow.store.pyramid import level_factors
 
 
 def test_a_pixel_is_known_in_um_whatever_the_unit_of_the_file() -> None:
@@ -24,7 +25,8 @@ def test_a_pixel_is_known_in_um_whatever_the_unit_of_the_file() -> None:
 
 
 def test_each_level_has_pixels_of_twice_the_size() -> None:
-    assert [PixelSize((0.5, 0.25)).at_level(k) for k in range(3)] == [
+    levels = level_factors((2048, 2048))
+    assert [PixelSize((0.5, 0.25)).at_level(factors) for factors in levels] == [
         [0.5, 0.25],
         [1.0, 0.5],
         [2.0, 1.0],
@@ -72,7 +74,7 @@ def test_a_group_that_says_the_same_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_labels_are_listed_in_order_each_once(tmp_path: Path) -> None:
     for name in ("truth", "ignore", "truth"):
-        write_labels(tmp_path, name, PixelSize.square(0.5), levels=2)
+        write_labels(tmp_path, name, PixelSize.square(0.5), levels=[(1, 1), (2, 2)])
     assert read_attributes(tmp_path, "labels")["ome"]["labels"] == ["ignore", "truth"]
     ome = read_attributes(tmp_path, "labels/truth")["ome"]
     assert ome["image-label"] == {}

@@ -6,13 +6,66 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unetflow.store.pyramid import clear_levels, every_second, halved, level_shapes
+from unetflow.store.pyramid import (
+    clear_levels,
+    every_second,
+    halved,
+    level_factors,
+    level_shapes,
+    write_coarser,
+)
+from unetflow.store.shards import Layout, open_array, read_array
 
 
 def test_levels_end_with_the_first_that_is_small() -> None:
     assert level_shapes((512, 512)) == [(512, 512)]
     assert level_shapes((513, 7)) == [(513, 7), (257, 4)]
     assert level_shapes((1, 4097)) == [(1, 4097), (1, 2049), (1, 1025), (1, 513), (1, 257)]
+
+
+def test_of_thick_slices_planes_are_halved_until_a_voxel_is_a_cube() -> None:
+    thick = level_factors((40, 600, 500), (4.0, 1.0, 1.0))
+    assert thick == [(1, 1, 1), (1, 2, 2), (1, 4, 4), (2, 8, 8)]
+    assert level_shapes((40, 600, 500), (4.0, 1.0, 1.0))[-1] == (20, 75, 63)
+    thicker = level_factors((300, 300, 300), (3.0, 1.0, 1.0))
+    assert thicker == [(1, 1, 1), (1, 2, 2), (2, 4, 4), (4, 8, 8)]  # 3 is no less than twice 1
+    assert level_factors((200, 200, 200)) == [(1, 1, 1), (2, 2, 2)]
+    assert level_factors((128, 128, 128)) == [(1, 1, 1)]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+@pytest.mark.parametrize("factors", [(2, 2, 2), (1, 2, 2), (1, 1, 2)])
+def test_a_voxel_is_the_mean_of_up_to_eight(
+    factors: tuple[int, int, int], dtype: type[np.number]
+) -> None:
+    values = np.random.default_rng(0).integers(0, 120, (2, 5, 4, 7)).astype(dtype)
+    found = halved(values, (1, *factors))
+    sizes = [-(-size // factor) for size, factor in zip((5, 4, 7), factors, strict=True)]
+    assert found.dtype == dtype and found.shape == (2, *sizes)
+    for (c, *place), value in np.ndenumerate(found):
+        cell = tuple(slice(f * i, f * i + f) for i, f in zip(place, factors, strict=True))
+        mean = values[(c, *cell)].astype(np.float64).mean()
+        assert value == dtype(mean if np.issubdtype(dtype, np.floating) else np.rint(mean))
+    labels = every_second(values[0], factors)
+    assert labels.shape == tuple(sizes) and labels[0, 0, 1] == values[0, 0, 0, factors[2]]
+
+
+def test_a_volume_has_levels_in_its_store(tmp_path: Path) -> None:
+    volume = np.random.default_rng(1).integers(0, 255, (1, 20, 150, 140)).astype(np.uint8)
+    layout = Layout(volume.shape, "uint8", ("c", "z", "y", "x"))
+    finest = open_array(tmp_path, "v", layout, decided_by={})
+    for index in finest.missing():
+        finest.write(index, volume[finest.region(index)])
+    write_coarser(
+        *(tmp_path, finest, "v_{}", halved),
+        axes=layout.axes,
+        decided_by={},
+        threads=1,
+        spacing=(2.0, 1.0, 1.0),
+    )
+    found = np.asarray(read_array(tmp_path, "v_1")[:])
+    np.testing.assert_array_equal(found, halved(volume, (1, 1, 2, 2)))
+    assert not (tmp_path / "v_2").exists()
 
 
 def test_integers_are_rounded_to_the_nearest_and_halves_to_even() -> None:
@@ -50,7 +103,7 @@ def test_a_mask_stays_a_mask() -> None:
 def test_labels_are_never_mixed() -> None:
     labels = np.array([[1, 1, 2], [1, 9, 2], [3, 3, 4]], np.uint32)
     assert every_second(labels).tolist() == [[1, 2], [3, 4]]
-    assert every_second(labels[None]).tolist() == [[[1, 2], [3, 4]]]
+    assert every_second(labels[None], (1, 2, 2)).tolist() == [[[1, 2], [3, 4]]]
 
 
 @pytest.mark.parametrize("killed_at", range(3))

@@ -20,7 +20,7 @@ from unetflow.store.arrays import StoredArray
 from unetflow.store.foreground import as_probability
 from unetflow.store.names import FOREGROUND, HEADS, INSTANCES, UNSPLIT, of_labels
 from unetflow.store.ome import pixel_size, write_labels
-from unetflow.store.pyramid import every_second, level_shapes, write_coarser
+from unetflow.store.pyramid import every_second, level_factors, write_coarser
 from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array, read_array
 from unetflow.tiles.regions import Region
 
@@ -48,7 +48,7 @@ def label_store(
     foreground, heads = read_array(store, foreground_array), _heads(store, labelling)
     size = pixel_size(store)
     layout = Layout(foreground.shape[1:], "uint32", ("y", "x"))
-    levels = len(level_shapes(layout.shape))
+    levels = level_factors(layout.shape, size.scale)
     write_labels(store, INSTANCES, size, levels=levels)
     decided_by = {**decided_by, "parameters": {"thresholds": dict(thresholds), **labelling}}
     array = open_array(store, of_labels(INSTANCES), layout, decided_by=decided_by)
@@ -63,6 +63,7 @@ def label_store(
         axes=layout.axes,
         decided_by=decided_by,
         threads=threads,
+        spacing=size.scale,
     )
     highest = 255 if foreground.dtype == np.uint8 else 1
     rows = [(name, of["first_id"], own) for (name, of), own in zip(made.items(), sums, strict=True)]

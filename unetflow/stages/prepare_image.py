@@ -30,7 +30,7 @@ from unetflow.provenance.schemas import Unreadable
 from unetflow.provenance.shard_lists import write_shard_list
 from unetflow.store.names import TISSUE
 from unetflow.store.ome import PixelSize, ome_image, write_group
-from unetflow.store.pyramid import clear_levels, halve, halved, level_shapes
+from unetflow.store.pyramid import clear_levels, halve, halved, level_factors, level_shapes
 from unetflow.store.shards import Layout, ShardedArray, clear, open_array
 from unetflow.store.tissue_mask import write_tissue
 
@@ -172,9 +172,9 @@ def _open_pyramid(
     store: str | Path, name: str, source: Source, channels: int, decided_by: Mapping[str, object]
 ) -> list[ShardedArray]:
     """The arrays of all levels, finest first, each half of the one before, and their metadata."""
-    sizes_px = level_shapes(source.shape_px)
     size = PixelSize.square(source.mpp)
-    scales = {str(k): [1.0, *size.at_level(k)] for k in range(len(sizes_px))}
+    sizes_px, levels = level_shapes(source.shape_px), level_factors(source.shape_px)
+    scales = {str(k): [1.0, *size.at_level(factors)] for k, factors in enumerate(levels)}
     write_group(store, "", ome_image(name, AXES, scales, unit=size.unit))
     dtype = str(source.slide.dtype)
     clear_levels(store, "{}", len(sizes_px))

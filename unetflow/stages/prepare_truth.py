@@ -26,7 +26,7 @@ from unetflow.provenance.schemas import ImageReceipt, LevelOfImage, Unreadable
 from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
 from unetflow.store.names import CLASS, IGNORE, TISSUE, TRUTH, of_labels
 from unetflow.store.ome import pixel_size, write_labels
-from unetflow.store.pyramid import clear_levels, every_second, halve
+from unetflow.store.pyramid import clear_levels, every_second, halve, level_factors
 from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array, read_array
 from unetflow.store.tissue_mask import read_tissue
 
@@ -190,9 +190,10 @@ def _open_labels(
 ) -> dict[str, list[ShardedArray]]:
     """The arrays of all levels of each name, finest first, and their metadata."""
     size = pixel_size(store)
+    factors = level_factors(levels[0]["shape"][1:], size.scale)
     arrays: dict[str, list[ShardedArray]] = {}
     for name in names:
-        write_labels(store, name, size, levels=len(levels))
+        write_labels(store, name, size, levels=factors)
         arrays[name] = [
             open_array(
                 store,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from unetflow.store.names import FOREGROUND
 from unetflow.store.ome import PixelSize, ome_image, read_attributes, write_group
-from unetflow.store.pyramid import halved, level_shapes, write_coarser
+from unetflow.store.pyramid import halved, level_factors, write_coarser
 from unetflow.store.shards import ShardedArray
 
 AXES = ("c", "y", "x")
@@ -25,8 +25,8 @@ def write_foreground_levels(
     `size` is that of its pixels; one that was stored before may have been corrected.
     """
     name = foreground.path.name
-    levels = len(level_shapes(foreground.array.shape[1:]))
-    names = [name, *(f"{name}_{k}" for k in range(1, levels))]
+    levels = level_factors(foreground.array.shape[1:], size.scale)
+    names = [name, *(f"{name}_{k}" for k in range(1, len(levels)))]
     write_coarser(
         store,
         foreground,
@@ -35,8 +35,11 @@ def write_foreground_levels(
         axes=AXES,
         decided_by={name: digest},
         threads=threads,
+        spacing=size.scale,
     )
-    scales = {path: [1.0, *size.at_level(k)] for k, path in enumerate(names)}
+    scales = {
+        path: [1.0, *size.at_level(factors)] for path, factors in zip(names, levels, strict=True)
+    }
     attributes = ome_image(name, AXES, scales, unit=size.unit)
     if name != FOREGROUND:
         images = [read_attributes(store), attributes]

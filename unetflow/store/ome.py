@@ -31,9 +31,9 @@ class PixelSize:
             return None
         return tuple(step * UM_PER[self.unit] for step in self.scale)
 
-    def at_level(self, level: int) -> list[float]:
-        """The scale of a level of a pyramid: each is half as fine as the one before."""
-        return [step * 2**level for step in self.scale]
+    def at_level(self, factors: Sequence[int]) -> list[float]:
+        """The scale of a level of a pyramid: `unetflow.store.pyramid.level_factors`."""
+        return [step * factor for step, factor in zip(self.scale, factors, strict=True)]
 
 
 def write_group(store: str | Path, name: str, attributes: Mapping[str, object]) -> None:
@@ -85,13 +85,15 @@ def ome_image(
     return {"ome": ome}
 
 
-def write_labels(store: str | Path, name: str, size: PixelSize, *, levels: int = 1) -> None:
+def write_labels(
+    store: str | Path, name: str, size: PixelSize, *, levels: Sequence[Sequence[int]] = ((1, 1),)
+) -> None:
     """Make the group `labels/{name}` and list it in `labels`.
 
-    Its arrays are "0", "1", ...: as many levels as the image has, each half of the one before.
+    Its arrays are "0", "1", ...: the levels of the image, `unetflow.store.pyramid.level_factors`.
     """
     axes = ("y", "x") if len(size.scale) == 2 else ("z", "y", "x")
-    scales = {str(k): size.at_level(k) for k in range(levels)}
+    scales = {str(k): size.at_level(factors) for k, factors in enumerate(levels)}
     attributes = ome_image(name, axes, scales, unit=size.unit, label=True)
     write_group(store, f"labels/{name}", attributes)
     try:

@@ -1,6 +1,10 @@
-"""Coarser levels of images and labels, each half of the one before: what viewers show first."""
+"""Coarser levels of images and labels, each half of the one before: what viewers show first.
+
+Of a volume whose planes lie far apart those are halved alone at first, until both are alike.
+"""
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -10,17 +14,41 @@ import numpy as np
 from unetflow.engine.each import for_each
 from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array
 
-COARSEST_PX = 512  # a pyramid ends with the first level that is no larger
-Reduce = Callable[[np.ndarray], np.ndarray]
+COARSEST_PX = {2: 512, 3: 128}  # a pyramid ends with the first level that is no larger, by its axes
+Reduce = Callable[[np.ndarray, Sequence[int]], np.ndarray]
+"""A block halved along the axes whose factor is 2, not 1."""
 
 
-def level_shapes(shape_px: Sequence[int]) -> list[tuple[int, int]]:
-    """(Y, X) of all levels, finest first."""
-    height, width = shape_px
-    shapes = [(height, width)]
-    while max(shapes[-1]) > COARSEST_PX:
-        shapes.append((-(-shapes[-1][0] // 2), -(-shapes[-1][1] // 2)))
-    return shapes
+def level_factors(
+    shape_px: Sequence[int], spacing: Sequence[float] | None = None
+) -> list[tuple[int, ...]]:
+    """By how much each level is coarser than the finest, the first, along each axis.
+
+    `spacing` is the size of a pixel along each axis; None: as long along all. An axis is halved
+    where its pixels are less than twice as long as the shortest.
+    """
+    factors = [tuple(1 for _ in shape_px)]
+    spacing = spacing or [1.0 for _ in shape_px]
+    while max(_shape(shape_px, factors[-1])) > COARSEST_PX[len(shape_px)]:
+        lengths = [step * factor for step, factor in zip(spacing, factors[-1], strict=True)]
+        factors.append(
+            tuple(
+                factor * (2 if length < 2 * min(lengths) else 1)
+                for factor, length in zip(factors[-1], lengths, strict=True)
+            )
+        )
+    return factors
+
+
+def level_shapes(
+    shape_px: Sequence[int], spacing: Sequence[float] | None = None
+) -> list[tuple[int, ...]]:
+    """(Y, X) or (Z, Y, X) of all levels, finest first; `spacing` as of `level_factors`."""
+    return [_shape(shape_px, factors) for factors in level_factors(shape_px, spacing)]
+
+
+def _shape(shape_px: Sequence[int], factors: Sequence[int]) -> tuple[int, ...]:
+    return tuple(-(-size // factor) for size, factor in zip(shape_px, factors, strict=True))
 
 
 def write_coarser(
@@ -32,12 +60,15 @@ def write_coarser(
     axes: tuple[str, ...],
     decided_by: Mapping[str, object],
     threads: int,
+    spacing: Sequence[float] | None = None,
 ) -> None:
     """The levels below `finest`, in arrays of a store; `reduce` halves a block.
 
-    `name` is that of an array, with {} for the number of its level.
+    `name` is that of an array, with {} for the number of its level; `spacing` as of
+    `level_factors`.
     """
-    leading, shapes = finest.array.shape[:-2], level_shapes(finest.array.shape[-2:])
+    whole, spatial = finest.array.shape, sum(axis != "c" for axis in axes)
+    leading, shapes = whole[:-spatial], level_shapes(whole[-spatial:], spacing)
     levels = [finest] + [
         open_array(
             store,
@@ -65,37 +96,46 @@ def clear_levels(store: str | Path, name: str, first: int) -> None:
 
 def halve(finer: ShardedArray, coarser: ShardedArray, reduce: Reduce, threads: int = 1) -> None:
     """The next level from the one before, shard by shard."""
+    sizes = finer.array.shape
+    factors = [
+        2 if half < size else 1 for size, half in zip(sizes, coarser.array.shape, strict=True)
+    ]
 
     def make(index: Index) -> None:
-        region = coarser.region(index)
-        doubled = tuple(
-            slice(2 * part.start, min(2 * part.stop, size))
-            for part, size in zip(region[-2:], finer.array.shape[-2:], strict=True)
+        region = tuple(
+            slice(factor * part.start, min(factor * part.stop, size))
+            for part, factor, size in zip(coarser.region(index), factors, sizes, strict=True)
         )
-        coarser.write(index, reduce(finer.array[(*region[:-2], *doubled)]))
+        coarser.write(index, reduce(finer.array[region], factors))
 
     for_each(make, coarser.missing(), threads=threads)
 
 
-def every_second(labels: np.ndarray) -> np.ndarray:
-    """One pixel of each 2x2 of (..., Y, X): numbers are never mixed."""
-    return labels[..., ::2, ::2]
+def every_second(labels: np.ndarray, factors: Sequence[int] = (2, 2)) -> np.ndarray:
+    """One pixel of each 2x2, or of as many as the factors say: numbers are never mixed."""
+    return labels[tuple(slice(None, None, factor) for factor in factors)]
 
 
-def halved(block: np.ndarray) -> np.ndarray:
+def halved(block: np.ndarray, factors: Sequence[int] = (1, 2, 2)) -> np.ndarray:
     """Means of 2x2 pixels of (C, Y, X), in the block's dtype; a last odd row or column alone.
 
-    Integers are rounded to the nearest, halves to even, and summed in 64 bits.
+    Or of as many as the factors say, of a block of any axes. Integers are rounded to the nearest,
+    halves to even, and summed in 64 bits.
     """
     if block.dtype == bool:
-        return halved(block.view(np.uint8)).view(bool)
-    if np.issubdtype(block.dtype, np.integer):
+        return halved(block.view(np.uint8), factors).view(bool)
+    whole = np.issubdtype(block.dtype, np.integer)
+    if whole and tuple(factors) == (1, 2, 2):
         return np.asarray(_compiled_halving()(np.ascontiguousarray(block)))
-    odd = [(0, 0), *((0, size % 2) for size in block.shape[1:])]
-    even = np.pad(block, odd, mode="edge").astype(np.float64)
-    channels, height, width = even.shape
-    means = even.reshape(channels, height // 2, 2, width // 2, 2).mean(axis=(2, 4))
-    return np.asarray(means.astype(block.dtype))
+    odd = [(0, -size % factor) for size, factor in zip(block.shape, factors, strict=True)]
+    even = np.pad(block, odd, mode="edge").astype(np.int64 if whole else np.float64)
+    pairs = [n for size, f in zip(even.shape, factors, strict=True) for n in (size // f, f)]
+    cells, within = even.reshape(pairs), tuple(range(1, len(pairs), 2))
+    if not whole:
+        return np.asarray(cells.mean(axis=within).astype(block.dtype))
+    quotient, rest = np.divmod(cells.sum(axis=within), count := math.prod(factors))
+    up = (2 * rest > count) | ((2 * rest == count) & (quotient % 2 == 1))
+    return np.asarray((quotient + up).astype(block.dtype))
 
 
 @cache
