@@ -11,6 +11,7 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
         runs=runs_left(snakemake.params.runs),
         receipts=receipts_left(snakemake.params.receipts),
         pictures=rows_left(snakemake.params.pictures, "pictures"),
+        tiles=rows_left(snakemake.params.tiles, "receipt"),
         scores=snakemake.input.table,
         stacks=snakemake.input.stacks,
         integrity=snakemake.input.integrity,

@@ -12,11 +12,13 @@ from unetflow.labels.dataset import Dataset
 from unetflow.networks.description import FeatureMap
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.shard_lists import Stored, write_shard_list
-from unetflow.report.handed import PicturesFile, RunFiles
+from unetflow.report.handed import PicturesFile, RunFiles, TilesFile
 from unetflow.stages.integrity import INTEGRITY_COLUMNS
 from unetflow.stages.outcome import COLUMNS as OUTCOME_COLUMNS
 from unetflow.stages.pictures import draw_pictures
+from unetflow.stages.tiles import make_tiles
 from unetflow.store.ome import PixelSize, ome_image, write_group, write_labels
+from unetflow.store.pyramid import level_shapes
 from unetflow.store.shards import Layout, open_array
 from unetflow.train.recipes import PRESETS
 
@@ -174,6 +176,45 @@ def draw_gallery(results: Path, image: str, *, annotated: bool = True) -> None:
         dataset=Dataset(kind="instances", classes=("cell",)),
         receipt=results / "pictures/net/fold0" / f"{image}.json",
     )
+
+
+def draw_slide(results: Path, shape: tuple[int, int], image: str = "b") -> TilesFile:
+    """Stores of a slide with all levels, in a folder of their own, and its tiles.
+
+    As of an image of the results, beside whose page they lie. One square object, a quarter of the
+    slide; it was predicted 8 px too far down.
+    """
+    height, width = shape
+    store, prediction = results / "slides/image.ome.zarr", results / "slides/predicted.ome.zarr"
+    truth = np.zeros(shape, np.uint32)
+    truth[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4] = 1
+    predicted = np.roll(truth, 8, axis=0)
+    for level in range(len(level_shapes(shape))):
+        every = slice(None, None, 2**level)
+        pixels = (50 + 150 * truth + np.arange(width) % 40)[every, every].astype(np.uint8)
+        write_pixels(store, f"{level}", pixels[None])
+        write_pixels(store, f"labels/truth/{level}", truth[every, every])
+        write_pixels(prediction, f"labels/instances/{level}", predicted[every, every])
+        name = f"foreground_{level}" if level else "foreground"
+        write_pixels(prediction, name, (predicted[every, every] * 255).astype(np.uint8)[None])
+    folder, receipt = f"tiles/net/fold0/{image}", results / f"tiles/net/fold0/{image}.json"
+    make_tiles(
+        image=store,
+        prediction=prediction,
+        foreground="foreground",
+        annotated=True,
+        stored=[],
+        folder=results / "report" / folder,
+        receipt=receipt,
+        threads=1,
+    )
+    return {
+        "experiment": "net",
+        "fold": "0",
+        "image": image,
+        "receipt": str(receipt),
+        "folder": folder,
+    }
 
 
 def draw_weights(results: Path) -> None:

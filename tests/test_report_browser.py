@@ -2,6 +2,7 @@
 
 import copy
 import importlib.resources
+import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -9,10 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pandas as pd
 import pytest
-from drawn_results import SIZES, write_results
+from drawn_results import SIZES, draw_slide, write_results
+from PIL import Image
 from test_stages_report import CONFIG, with_weights, write
+
+from unetflow.colours import CHOSEN, SKY_BLUE, rgb_bytes
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -176,6 +181,59 @@ def test_print_cuts_nothing_off_and_opens_what_is_folded(report: Path, opening: 
     heights = folded.evaluate_all("all => all.map(of => of.getBoundingClientRect().height)")
     assert min(heights) > 10
     assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+SLIDE = (2100, 2600)  # [px]
+WRONG = {"of_class": "cell", "kind": "missed", "wrong_px": 7, "top_px": 500, "left_px": 620}
+
+
+@pytest.fixture(scope="module")
+def zoomed(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with a slide, and a place in it that is wrong: at its corner where it begins."""
+    folder = tmp_path_factory.mktemp("zoomed") / "results"
+    shutil.copytree(results, folder)
+    tiles = draw_slide(folder, SLIDE)
+    drawn = folder / "pictures/net/fold0/b.json"
+    content = json.loads(drawn.read_text())
+    wrong = WRONG | {"side_px": 60, "panels": [content["thumbnail"]] * 3}
+    drawn.write_text(json.dumps(content | {"worst": [wrong]}))
+    return write(folder, folder / "report/index.html", tiles=[tiles])
+
+
+def is_painted(page: "Page", colour: str) -> bool:
+    """Whether a colour is in the viewer, which scripts may not ask of files beside the page."""
+    shot = page.locator(".viewer").screenshot()
+    pixels = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
+    return bool((np.abs(pixels - rgb_bytes(colour)).max(axis=-1) < 24).any())
+
+
+def test_a_slide_is_shown_to_its_pixels_and_layers_switch(zoomed: Path, opening: Opening) -> None:
+    opened = opening(zoomed)
+    page = opened.page
+    assert opened.requests == []  # until the viewer is in sight
+    page.locator("#zoom").scroll_into_view_if_needed()
+    page.wait_for_selector(".viewer canvas")
+    page.wait_for_timeout(1500)
+    assert is_painted(page, SKY_BLUE) and not is_painted(page, CHOSEN)
+    page.focus("#zoom input[name=truth]")
+    page.keyboard.press("Space")
+    page.wait_for_timeout(800)
+    assert is_painted(page, CHOSEN)
+    page.select_option("#zoom select[name=place]", "0")
+    page.wait_for_timeout(1500)
+    assert page.locator(".viewer .bar").inner_text() == "50 px"
+    finest = [url for url in opened.requests if "/picture/3/" in url]
+    assert {url.rpartition("/")[2] for url in finest} & {"1_0.jpg", "1_1.jpg"}
+    assert all(url.startswith("file:") and "/report/tiles/net/" in url for url in opened.requests)
+    assert opened.complaints == []
+    assert not page.locator("#no-tiles").is_visible()
+
+
+def test_a_page_without_its_tiles_says_so(zoomed: Path, tmp_path: Path, opening: Opening) -> None:
+    alone = shutil.copy(zoomed, tmp_path / "alone.html")
+    page = opening(Path(alone)).page
+    page.locator("#zoom").scroll_into_view_if_needed()
+    page.wait_for_selector("#no-tiles:visible")
 
 
 @pytest.mark.parametrize("width", [1400, 390])

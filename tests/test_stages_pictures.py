@@ -54,6 +54,22 @@ def test_without_a_truth_nothing_is_judged(results: Path) -> None:
     assert (drawn["kinds"], drawn["worst"]) == ({}, [])
 
 
+def test_the_middle_of_what_is_wrong_is_told(tmp_path: Path) -> None:
+    draw_tested(tmp_path, "b")  # 530 x 600 px, an object of rows 132 to 265, columns 150 to 300
+    draw_gallery(tmp_path, "b")
+    middle = read_receipt(tmp_path / "pictures/net/fold0/b.json", ImagePictures)["worst_px"]
+    assert middle is not None
+    row, column = middle
+    # its left and right edge are wrong: squares of 512 px that hold both
+    assert 265 - 256 <= row <= 132 + 256
+    assert 301 - 256 <= column <= 150 + 256
+
+
+def test_where_nothing_is_wrong_there_is_no_middle_of_it(results: Path) -> None:
+    draw_gallery(results, "a", annotated=False)
+    assert read_receipt(results / DRAWN, ImagePictures)["worst_px"] is None
+
+
 def forget_instances(results: Path) -> None:
     """The receipt says that there is none, as for an image where nothing was found."""
     receipt = results / FOLDER / "instances/a.json"

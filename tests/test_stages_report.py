@@ -25,9 +25,16 @@ from unetflow.errors import StoreError
 from unetflow.evaluate.catalogue import SCORES
 from unetflow.evaluate.pooling import read_scores
 from unetflow.evaluate.tables import COLUMNS
-from unetflow.provenance.receipts import write_receipt
+from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.report.crops import read_weight_crop
-from unetflow.report.handed import Config, ExperimentConfig, Repeating, RunFiles, WeightFiles
+from unetflow.report.handed import (
+    Config,
+    ExperimentConfig,
+    Repeating,
+    RunFiles,
+    TilesFile,
+    WeightFiles,
+)
 from unetflow.report.run_results import open_run
 from unetflow.report.score_lines import vanishing
 from unetflow.stages.report import write_report
@@ -61,7 +68,11 @@ def page(results: Path) -> str:
 
 
 def write(
-    results: Path, html: Path, config: Config = CONFIG, runs: Sequence[RunFiles] | None = None
+    results: Path,
+    html: Path,
+    config: Config = CONFIG,
+    runs: Sequence[RunFiles] | None = None,
+    tiles: Sequence[TilesFile] = (),
 ) -> Path:
     runs = [files_of_run(results)] if runs is None else runs
     write_report(
@@ -74,6 +85,7 @@ def write(
             for of in pictures_of(results, run["experiment"], run["fold"])
             if Path(of["pictures"]).exists()
         ],
+        tiles=tiles,
         scores=results / "evaluation/metrics.csv",
         stacks=results / "evaluation/stacks.csv",
         integrity=results / "integrity.csv",
@@ -190,10 +202,22 @@ def test_overlays_go_from_worst_to_best_with_scale_bars(page: str) -> None:
 
 
 @pytest.mark.slow
-def test_of_a_large_image_the_central_crop_is_shown(results: Path, tmp_path: Path) -> None:
+def test_of_a_large_image_the_crop_is_where_most_is_wrong(results: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder)
+    drawn = folder / "pictures/net/fold0/b.json"
+    content = read_receipt(drawn)
+    wrong = {"of_class": "cell", "kind": "missed", "wrong_px": 9, "side_px": 20}
+    wrong |= {"top_px": 500, "left_px": 580, "panels": [content["thumbnail"]] * 3}
     config: Config = {**CONFIG, "report": {"title": "all", "overlays": 9}}
-    page = write(results, tmp_path / "index.html", config).read_text()
-    assert "530 \u00d7 600 px, here rows 9 to 521, columns 44 to 556" in page
+    for worst, worst_px, where in (
+        ([], None, "rows 9 to 521, columns 44 to 556"),  # central
+        ([], [0, 300], "rows 0 to 512, columns 44 to 556"),
+        ([wrong], [0, 300], "rows 18 to 530, columns 88 to 600"),
+    ):
+        write_receipt(drawn, content | {"worst": worst, "worst_px": worst_px})
+        page = write(folder, tmp_path / "index.html", config).read_text()
+        assert f"530 \u00d7 600 px, here {where}" in page
     assert ">100 px<" in page  # resolution not known
 
 

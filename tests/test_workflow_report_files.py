@@ -34,6 +34,7 @@ RULES = {
     "instances": ("instances", ".json"),
     "evaluate": ("evaluate", ".csv"),
     "pictures": ("pictures", ".json"),
+    "tiles": ("tiles", ".json"),
 }
 FOLDS = {"a": "0", "b": "1", "c": "2", "d": "2", "new": "predict", "newer": "predict"}
 
@@ -188,8 +189,9 @@ def test_without_test_images_a_run_is_handed_over_all_the_same(without_tests: Ha
 
 def test_all_templates_count_in_the_digest_of_the_code(without_tests: Handed) -> None:
     folder = Path("unetflow/report/templates")
-    there = sorted((ROOT / folder).iterdir())
-    assert without_tests.templates == [str(folder / path.name) for path in there]
+    there = sorted(path for path in (ROOT / folder).rglob("*") if path.is_file())
+    assert without_tests.templates == [str(path.relative_to(ROOT)) for path in there]
+    assert any(path.suffix == ".js" for path in there)
 
 
 def test_the_demo_has_its_name_as_title(without_tests: Handed) -> None:

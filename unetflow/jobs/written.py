@@ -16,7 +16,7 @@ from unetflow.provenance.receipts import BUNDLES
 RULES = (
     *("draw_demo", "prepare_image", "prepare_truth", "integrity", "weights", "statistics", "train"),
     *("predict", "predict_begin", "predict_part", "refine", "calibrate", "instances"),
-    *("segmented", "evaluate", "evaluate_stack", "collect", "pictures", "report"),
+    *("segmented", "evaluate", "evaluate_stack", "collect", "pictures", "tiles", "report"),
     *("outcome", "verdict"),
     *("export_geojson", "export_labels", "export_overlay", "export_stack"),
 )
@@ -37,7 +37,8 @@ FILES = [
         rf"calibration/{RUN}/(tried\.csv|deploy\.safetensors)",
         rf"models/{RUN}/(model\.safetensors|training\.csv|patches\.npz|model{RECEIPT})",
         rf"models/{RUN}/checkpoints/\w+\.pt",
-        rf"pictures/{RUN}/{ONE}{RECEIPT}",
+        rf"(pictures|tiles)/{RUN}/{ONE}{RECEIPT}",
+        rf"report/tiles/{RUN}/{NAMED}/\w+/\d+/\d+_\d+\.(jpg|png)",
         rf"evaluation/{RUN}/(stacks/)?{ONE}(\.csv|{RECEIPT})",
         r"evaluation/(metrics|summary|stacks)(\.csv|\.run\.json)",
         rf"exports/{RUN}/{NAMED}\.(geojson\.gz|labels\.tif|overlay\.ome\.tif|stack\.tif)",

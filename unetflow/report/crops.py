@@ -1,5 +1,6 @@
 """Parts of images that the report shows; nothing else of an image is read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -36,8 +37,10 @@ class Crop:
     instances_YX: np.ndarray
 
 
-def read_crop(run: Run, image: str, name: str, *, most_px: int) -> Crop:
-    """The central crop of at most `most_px` along each axis, of one class.
+def read_crop(
+    run: Run, image: str, name: str, *, most_px: int, middle_px: Sequence[int] | None = None
+) -> Crop:
+    """A crop of at most `most_px` along each axis, of one class: around `middle_px`, or central.
 
     Raises StoreError where a store is not what its receipts tell of.
     """
@@ -46,15 +49,19 @@ def read_crop(run: Run, image: str, name: str, *, most_px: int) -> Crop:
     receipts = files["scored"], files["instances"]
     of_prediction = (Stored(files["prediction"], receipt) for receipt in receipts)
     with unchanged(*of_image, *of_prediction):
-        return _crop(run, image, name, most_px)
+        return _crop(run, image, name, most_px, middle_px)
 
 
-def _crop(run: Run, image: str, name: str, most_px: int) -> Crop:
+def _crop(run: Run, image: str, name: str, most_px: int, middle_px: Sequence[int] | None) -> Crop:
     files = run.files["images"][image]
     store, prediction = files["store"], files["prediction"]
     pixels = read_array(store, "0")
     height_px, width_px = pixels.shape[1:]
-    top, left = max(0, (height_px - most_px) // 2), max(0, (width_px - most_px) // 2)
+    middle = middle_px or (height_px // 2, width_px // 2)
+    top, left = (
+        max(0, min(at - most_px // 2, size - most_px))
+        for at, size in zip(middle, (height_px, width_px), strict=True)
+    )
     crop = (slice(top, top + most_px), slice(left, left + most_px))
     size_um = pixel_size(store).um
     number = run.classes.index(name) + 1

@@ -27,6 +27,16 @@ class PicturesFile(TypedDict):
     pictures: str
 
 
+class TilesFile(TypedDict):
+    """Tiles of a slide in one run."""
+
+    experiment: str
+    fold: str
+    image: str
+    receipt: str
+    folder: str  # of its tiles, as the page beside them names it
+
+
 class WeightFiles(TypedDict):
     """A weight map and its training image."""
 

@@ -13,7 +13,7 @@ from unetflow.evaluate.catalogue import SCORES
 from unetflow.provenance.schemas import RunRecordContent
 from unetflow.report.figures.inline import numbered_figures
 from unetflow.report.files_beside import Beside, named_figures
-from unetflow.report.handed import Config, PicturesFile, Repeating
+from unetflow.report.handed import Config, PicturesFile, Repeating, TilesFile
 from unetflow.report.run_results import Run, truth_warnings
 from unetflow.report.score_lines import Line
 from unetflow.report.sections.architecture import architecture
@@ -33,11 +33,13 @@ from unetflow.report.sections.seams import seams
 from unetflow.report.sections.thresholds import refinement, thresholds
 from unetflow.report.sections.training import training
 from unetflow.report.sections.verdict import FALLING, verdict
+from unetflow.report.sections.zoom import vendor_script, zoom
 from unetflow.report.stacks import describe_stacks
 
 SECTIONS = (
     ("verdict", "How good is it?"),
     ("gallery", "Where is it wrong?"),
+    ("zoom", "Slides up close"),
     ("scores", "All scores"),
     ("outcome", "What became of the images"),
     ("networks", "Networks"),
@@ -57,7 +59,7 @@ SECTIONS = (
 )
 """Templates, and what the page's list of contents calls them: how good, where wrong, can I trust
 it, what was done."""
-OPTIONAL = ("architecture", "curves", "networks", "reliability", "seams", "stacks")
+OPTIONAL = ("architecture", "curves", "networks", "reliability", "seams", "stacks", "zoom")
 
 
 def render_page(
@@ -70,14 +72,15 @@ def render_page(
     records: Mapping[str, Sequence[RunRecordContent]],
     pictures: Sequence[PicturesFile],
     outcomes: pd.DataFrame,
+    tiles: Sequence[TilesFile],
     repeat: Repeating,
 ) -> tuple[str, Beside]:
     """The report of all runs as HTML, and the figures that lie beside it.
 
     `lines` are those of each experiment over all its folds, `images` the table of integrity with
     all cells as text, `stacks` that of stacks, `records` the run records of each stage,
-    `pictures` what was drawn of each image, `outcomes` what became of each as text, `repeat` how
-    the run is repeated. Of each image in `overlays` one crop is read.
+    `pictures` what was drawn of each image, `outcomes` what became of each as text, `tiles`
+    those of slides, `repeat` how the run is repeated. Of each image in `overlays` one crop is read.
     """
     made = making(config)
     limits, trained, borders = thresholds(runs), training(runs), seams(runs)
@@ -89,6 +92,7 @@ def render_page(
     shown: dict[str, object] = {
         "curves": plots,
         "verdict": verdict(runs, lines, config, truth_warnings(runs)),
+        "zoom": zoom(tiles, pictures),
         "gallery": gallery(pictures, runs, lines, config, images),
         "outcome": outcome(outcomes, runs, pictures, made),
         "architecture": drawn_networks,
@@ -102,17 +106,19 @@ def render_page(
         "stacks": describe_stacks(stacks),
         "thresholds": limits,
         "training": trained,
-        "overlays": overlays(runs, config["report"]["overlays"]),
+        "overlays": overlays(runs, config["report"]["overlays"], pictures),
         "seams": borders,
         "reliability": believed,
     }
     sections = [(of, name) for of, name in SECTIONS if of not in OPTIONAL or shown[of]]
     environment = _environment()
-    script = environment.get_template("script.html").render()
+    scripts = [environment.get_template("script.html").render()]
+    if shown["zoom"]:
+        scripts += [vendor_script(), environment.get_template("zoom_script.html").render()]
     page: str = environment.get_template("page.html").render(
         **shown,
-        script=Markup(script),
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        scripts=[Markup(script) for script in scripts],
+        script_digests=[_digest_of_script(script) for script in scripts],
         mostly=MOSTLY,
         far=FAR,
         tables={name for name, (_, numbers) in beside.items() if numbers is not None},
@@ -123,6 +129,11 @@ def render_page(
         kinds=SCORES,
     )
     return page, beside
+
+
+def _digest_of_script(script: str) -> str:
+    """As a page's policy names the scripts that may run."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _environment() -> jinja2.Environment:

@@ -1,6 +1,9 @@
-"""What the job of an image makes of it for the report: a thumbnail, its worst objects, counts."""
+"""What jobs of an image make of it for the report: a thumbnail, its worst objects, tiles."""
 
 from typing import TypedDict
+
+TILE_PX = 512  # side of a tile of a slide
+LEAST_PX, MOST_PX = 2048, 32_768  # longer side of what has tiles, and of their finest level
 
 
 class ObjectPicture(TypedDict):
@@ -47,3 +50,14 @@ class ImagePictures(TypedDict):
     sizes: list[OfSize]  # the same
     warnings: list[str]  # of its foreground
     worst: list[ObjectPicture]  # most wrong pixels first
+    worst_px: list[int] | None  # (Y, X) amid the most wrong pixels; None where nothing is judged
+
+
+class SlideTiles(TypedDict):
+    """What a viewer has to know of the tiles of an image: `unetflow.report.tiles`."""
+
+    size_px: list[int]  # (Y, X) of their finest level
+    downsample: int  # of this level, to the image
+    levels: int
+    tile_px: int
+    layers: list[str]  # none: the image is too small for tiles

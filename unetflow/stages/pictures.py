@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 from unetflow.labels.annotation import read_class_lazily
 from unetflow.labels.dataset import Dataset
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 WORST = 12  # objects of an image that are drawn
 AROUND = 2.2  # times its longer side is an object's square
 SQUARE_PX = (48, 512)  # least and greatest
+CROP_PX = 512  # side of the crops of the report
 
 
 class _Judged(NamedTuple):
@@ -68,6 +70,7 @@ def draw_pictures(
         judged = _judged(image, prediction, made, dataset) if of_instances else None
         uri, size_px = _thumbnail(image, prediction, judged)
         worst = list(_worst(image, prediction, judged)) if judged else []
+        worst_px = _most_wrong(image, prediction) if annotated else None
         shape = list(read_array(image, "0").shape[1:])
         size_um = pixel_size(image).um
     content: ImagePictures = {
@@ -87,6 +90,7 @@ def draw_pictures(
         else [],
         "warnings": read_receipt(foreground, ForegroundReceipt)["warnings"],
         "worst": worst,
+        "worst_px": worst_px,
     }
     write_receipt(receipt, {**content, "shape": shape})
     log.info("%s: %d of the wrong objects are drawn", receipt, len(worst))
@@ -136,9 +140,7 @@ def _thumbnail(
     image: str | Path, prediction: str | Path, judged: _Judged | None
 ) -> tuple[str, tuple[int, int]]:
     """Of the finest level that is not much larger than the picture."""
-    shapes = level_shapes(read_array(image, "0").shape[1:])
-    fits = [k for k, shape in enumerate(shapes) if max(shape) <= 4 * THUMBNAIL_PX]
-    level = fits[0] if fits else len(shapes) - 1
+    level = _level_at_a_glance(image)
     pixels = np.asarray(read_array(image, str(level))[...])
     predicted = np.asarray(read_array(prediction, of_labels(INSTANCES, level))[...])
     if judged is None:
@@ -147,6 +149,32 @@ def _thumbnail(
     missed = {number for number, kind in judged.truth.items() if kind == "missed"}
     only_missed = np.where(np.isin(truth, list(missed)), truth, 0)
     return thumbnail(pixels, [(predicted, judged.predicted), (only_missed, judged.truth)])
+
+
+def _level_at_a_glance(image: str | Path) -> int:
+    """The finest level that is not much larger than a thumbnail."""
+    shapes = level_shapes(read_array(image, "0").shape[1:])
+    fits = [k for k, shape in enumerate(shapes) if max(shape) <= 4 * THUMBNAIL_PX]
+    return fits[0] if fits else len(shapes) - 1
+
+
+def _most_wrong(image: str | Path, prediction: str | Path) -> list[int] | None:
+    """The middle [px] of the square of `CROP_PX` with the most wrong pixels, at a glance.
+
+    Wrong is ground where an object is annotated, and an object where ground is; None where nothing
+    is wrong.
+    """
+    level = _level_at_a_glance(image)
+    truth, ignore = (
+        np.asarray(read_array(image, of_labels(name, level))[...]) for name in (TRUTH, IGNORE)
+    )
+    predicted = np.asarray(read_array(prediction, of_labels(INSTANCES, level))[...])
+    wrong = ((truth != 0) != (predicted != 0)) & (ignore == 0)
+    if not wrong.any():
+        return None
+    around = ndimage.uniform_filter(wrong.astype(np.float32), CROP_PX >> level, mode="constant")
+    row, column = np.unravel_index(int(around.argmax()), around.shape)
+    return [int(row) << level, int(column) << level]
 
 
 def _worst(image: str | Path, prediction: str | Path, judged: _Judged) -> Iterator[ObjectPicture]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from unetflow.evaluate.pooling import read_scores
 from unetflow.report.files_beside import write_beside
-from unetflow.report.handed import Config, PicturesFile, Repeating, RunFiles
+from unetflow.report.handed import Config, PicturesFile, Repeating, RunFiles, TilesFile
 from unetflow.report.object_counts import object_counts
 from unetflow.report.page import render_page
 from unetflow.report.run_history import records_by_stage
@@ -23,6 +23,7 @@ def write_report(
     runs: Sequence[RunFiles],
     receipts: Mapping[str, Sequence[str | Path]],
     pictures: Sequence[PicturesFile],
+    tiles: Sequence[TilesFile],
     scores: str | Path,
     stacks: str | Path,
     integrity: str | Path,
@@ -35,9 +36,9 @@ def write_report(
 
     `config` is the whole config with its defaults, `runs` names the files of each experiment and
     fold, `receipts` those of all jobs by stage, in the order of the pipeline: run records are read
-    beside them. `pictures` are what was drawn of each image; `scores`, `stacks`, `integrity`
-    and `outcome` are tables; `repeat` says how the run is repeated, and which of its files are
-    counted. No other file is looked at.
+    beside them. `pictures` are what was drawn of each image, `tiles` those of slides; `scores`,
+    `stacks`, `integrity` and `outcome` are tables; `repeat` says how the run is repeated, and which
+    of its files are counted. No other file is looked at.
     Raises StoreError for what is missing.
     """
     table = read_scores(scores)
@@ -52,6 +53,7 @@ def write_report(
         records=records_by_stage(receipts),
         pictures=pictures,
         outcomes=pd.read_csv(outcome, sep="\t", keep_default_na=False, dtype=str),
+        tiles=tiles,
         repeat=repeat,
     )
     write_beside(Path(html).parent, beside)

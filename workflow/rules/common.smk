@@ -38,6 +38,7 @@ from unetflow.jobs.stopping import stop_at_signals
 from unetflow.jobs.suitability import check_images
 from unetflow.provenance.code_digest import code_digest
 from unetflow.provenance.failed import first_failure
+from unetflow.report.pictures import LEAST_PX
 from unetflow.tiles.regions import squares
 
 BASE = Path(str(workflow.current_basedir)).parents[1]
@@ -181,7 +182,8 @@ def unlike(job):
 def report_templates():
     """The report's templates, as `code` takes files."""
     folder = BASE / "unetflow" / "report" / "templates"
-    return [path.relative_to(BASE).as_posix() for path in sorted(folder.glob("*.html"))]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [path.relative_to(BASE).as_posix() for path in files]
 
 
 def under_results(path):

@@ -282,6 +282,44 @@ def reads_of_pictures(wildcards):
     return reads(*pairs)(wildcards)
 
 
+def reads_of_tiles(wildcards):
+    """The same of its tiles, which show the foreground, too."""
+    return [*reads_of_pictures(wildcards), *reads(FOREGROUNDS)(wildcards)]
+
+
+@cache
+def is_slide(name):
+    """Whether an image may be large enough for tiles, by its file: its job knows."""
+    image = SETTINGS.images[name]
+    if "demo" in SETTINGS.config:  # which may not be drawn yet
+        sides = SETTINGS.config["demo"]["slide_px" if image.path.endswith(".ome.tif") else "image_px"]
+        return sides >= LEAST_PX
+    shapes = SOURCES.shapes_px(image.path, **image.chosen)
+    level = image.level or 0
+    return level < len(shapes) and max(shapes[level]) >= LEAST_PX
+
+
+def slides_of_runs():
+    """All (experiment, fold, image) that the report's viewer shows."""
+    of_runs = images_of_runs("test", "predict")
+    return [(name, fold, image) for name, fold, image in of_runs if is_slide(image)]
+
+
+def tiles_of_slides(wildcards):
+    """Of each of them its receipt, and where its tiles lie beside the page."""
+    pattern, folder = "tiles/{experiment}/fold{fold}/{receipt}.json", "tiles/{name}/fold{fold}"
+    return [
+        {
+            "experiment": name,
+            "fold": str(fold),
+            "image": image,
+            "receipt": paths(pattern, [image], experiment=name, fold=fold)[0],
+            "folder": f"{folder}/{image}".format(name=name, fold=fold),
+        }
+        for name, fold, image in slides_of_runs()
+    ]
+
+
 def truths_in_pictures(wildcards):
     """The receipt of the truths of a bundle, none where its images are only segmented."""
     annotated = any(is_annotated(each) for each in each_of(wildcards))

@@ -13,6 +13,7 @@ rule report:
         calibrations=run_paths("calibration/{experiment}/fold{fold}.json"),
         instances=image_paths("predictions/{experiment}/fold{fold}/instances/{bundle}.json", "test"),
         pictures=image_paths("pictures/{experiment}/fold{fold}/{bundle}.json", "test", "predict"),
+        tiles=paths_of_images("tiles/{experiment}/fold{fold}/{bundle}.json", slides_of_runs()),
         unlike=unlike("report"),
     output:
         html=report(
@@ -45,6 +46,7 @@ rule report:
             runs=files_of_runs,
             receipts=receipts_of_stages,
             pictures=pictures_of_images,
+            tiles=tiles_of_slides,
             changed=changed_keys(SETTINGS.config, read_schema(SCHEMAS / "config.schema.yaml")),
             parts=parts_of_results,
             without_effect={"command": os.environ.get(COMMAND, "")},

@@ -124,6 +124,9 @@ def receipts_of_stages(wildcards):
         "pictures": image_paths(
             "pictures/{experiment}/fold{fold}/{receipt}.json", "test", "predict"
         ),
+        "tiles": paths_of_images(
+            "tiles/{experiment}/fold{fold}/{receipt}.json", slides_of_runs()
+        ),
     }
 
 
@@ -174,6 +177,12 @@ def parts_of_results(wildcards):
             paths_of_images(store, predicted),
             "The next run predicts all images again.",
             "predictions",
+        ),
+        part(
+            "tiles of slides",
+            [f"{RESULTS}/report/{of['folder']}" for of in tiles_of_slides(wildcards)],
+            "The page has no deep zoom, and says so; the next run makes them again.",
+            "report/tiles tiles",
         ),
         part("exports", exports(wildcards), "The next run writes them again.", "exports"),
     ]

@@ -1,14 +1,17 @@
 """Crops of images with truth, foreground and errors, from the worst to the best."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from unetflow.labels.encoding import separate_touching
+from unetflow.provenance.receipts import read_receipt
 from unetflow.report.crops import Crop, read_crop
 from unetflow.report.figures.panels import data_uri, overlay, scale_bar
+from unetflow.report.handed import PicturesFile
+from unetflow.report.pictures import ImagePictures
 from unetflow.report.run_results import Run
 from unetflow.report.score_lines import Line, headline_of
 from unetflow.report.sections.scores import NOT_SCORED, texts_by_image
@@ -43,12 +46,13 @@ class Overlays:
     runs: list[RunOverlays]
 
 
-def overlays(runs: Sequence[Run], most: int) -> Overlays:
-    """Of up to `most` images of each run and class."""
-    return Overlays(CROP_PX, [RunOverlays(run, list(_shots(run, most))) for run in runs])
+def overlays(runs: Sequence[Run], most: int, pictures: Sequence[PicturesFile]) -> Overlays:
+    """Of up to `most` images of each run and class; large ones where `pictures` say it is wrong."""
+    drawn = {(of["experiment"], of["fold"], of["image"]): of["pictures"] for of in pictures}
+    return Overlays(CROP_PX, [RunOverlays(run, list(_shots(run, most, drawn))) for run in runs])
 
 
-def _shots(run: Run, most: int) -> Iterator[Shot]:
+def _shots(run: Run, most: int, drawn: Mapping[tuple[str, str, str], str]) -> Iterator[Shot]:
     texts = texts_by_image(run, run.lines)
     for line in main_lines(run.lines) if most > 0 else ():
         rows = line.rows.assign(good=line.rows["value"] * (-1 if line.score.lower_is_better else 1))
@@ -56,7 +60,19 @@ def _shots(run: Run, most: int) -> Iterator[Shot]:
         shown = np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int))
         for place in shown.tolist():
             scores = _headline_texts(run.lines, texts[order[place]], line.of_class)
-            yield _shot(run, order, place, line, scores)
+            receipt = drawn.get((run.experiment, run.files["fold"], order[place]))
+            middle_px = _middle(receipt, line.of_class or run.classes[0]) if receipt else None
+            yield _shot(run, order, place, line, scores, middle_px)
+
+
+def _middle(receipt: str, name: str) -> Sequence[int] | None:
+    """Where the worst object of a class lies, else where most pixels are wrong."""
+    found = read_receipt(receipt, ImagePictures)
+    for wrong in found["worst"]:
+        if wrong["of_class"] == name:
+            half = wrong["side_px"] // 2
+            return wrong["top_px"] + half, wrong["left_px"] + half
+    return found["worst_px"]
 
 
 def main_lines(lines: Sequence[Line]) -> list[Line]:
@@ -76,9 +92,17 @@ def _headline_texts(lines: Sequence[Line], texts: Sequence[str], of_class: str) 
     ]
 
 
-def _shot(run: Run, order: Sequence[str], place: int, line: Line, scores: list[str]) -> Shot:
+def _shot(
+    run: Run,
+    order: Sequence[str],
+    place: int,
+    line: Line,
+    scores: list[str],
+    middle_px: Sequence[int] | None,
+) -> Shot:
     of_class = line.of_class
-    crop = read_crop(run, order[place], of_class or run.classes[0], most_px=CROP_PX)
+    name = of_class or run.classes[0]
+    crop = read_crop(run, order[place], name, most_px=CROP_PX, middle_px=middle_px)
     drawn = overlay(
         crop.image_CYX,
         crop.truth_YX,
