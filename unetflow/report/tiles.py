@@ -28,9 +28,9 @@ Read = Callable[[int, Region], np.ndarray]
 """A level, 0 the finest, and a region of it that may end outside: its values."""
 
 
-def shown_levels(shapes: Sequence[tuple[int, int]]) -> list[int]:
-    """Levels of an image (shapes, finest first) that have tiles, finest first."""
-    if max(shapes[0]) < LEAST_PX:
+def shown_levels(shapes: Sequence[tuple[int, ...]]) -> list[int]:
+    """Levels of an image (shapes, finest first) that have tiles, finest first; of a volume none."""
+    if len(shapes[0]) > len(("y", "x")) or max(shapes[0]) < LEAST_PX:
         return []
     return [level for level, shape in enumerate(shapes) if max(shape) <= MOST_PX]
 
@@ -38,7 +38,7 @@ def shown_levels(shapes: Sequence[tuple[int, int]]) -> list[int]:
 def write_tiles(
     folder: Path,
     layer: str,
-    shapes: Sequence[tuple[int, int]],
+    shapes: Sequence[tuple[int, ...]],
     levels: Sequence[int],
     read: Read,
     *,
@@ -62,7 +62,7 @@ def write_tiles(
 
 
 def _write_block(
-    folder: Path, layer: str, shape: tuple[int, int], level: int, region: Region, read: Read
+    folder: Path, layer: str, shape: tuple[int, ...], level: int, region: Region, read: Read
 ) -> None:
     outlined = layer in OUTLINES
     margin = 1 if outlined else 0
