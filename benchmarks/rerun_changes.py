@@ -41,6 +41,7 @@ VALUES: dict[str, Any] = {
     "weighting.*.sigma_px": 4,
     "experiments.*.dataset": "again",
     "experiments.*.weighting": None,
+    "experiments.*.model": "model.safetensors",
     "experiments.*.pretrained": "model.safetensors",
     "experiments.*.segment_with": "all",
     "experiments.*.seeds": [1, 2],
@@ -166,7 +167,9 @@ def _setting(key: str, value: object) -> Callable[["Project"], None]:
             shutil.copytree(project.demo_data, project.folder / str(value))
         if key == "experiments.*.dataset":
             config["datasets"]["again"] = dict(config["datasets"]["cells"])
-        if key == "experiments.*.pretrained":
+        if key == "experiments.*.model":
+            config["experiments"]["unet"] = {"dataset": "cells", "model": value}
+        if key in ("experiments.*.pretrained", "experiments.*.model"):
             shutil.copy(_model(project), project.folder / str(value))
         project.write_config(config)
 

@@ -69,7 +69,7 @@ def test_all_images_that_do_not_suit_are_listed_with_the_way_out() -> None:
     for name, channels, mpp in (("rgb", 3, 0.5), ("rgba", 4, 0.5), ("good", 1, 0.5), ("far", 1, 2)):
         write(name, channels, mpp)
     rows = [{"image": name} for name in ("rgb", "rgba", "good", "far")]
-    with pytest.raises(ConfigError, match="^3 of 7 images would be refused after") as error:
+    with pytest.raises(ConfigError, match="^3 of 7 images would be refused by their") as error:
         check(*rows)
     lines = str(error.value).splitlines()
     assert lines[1].startswith(

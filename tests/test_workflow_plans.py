@@ -132,7 +132,7 @@ def test_an_image_that_will_not_suit_ends_the_run_before_anything_is_done(
     rows.append("broken\tcells\t{data}/broken.tif\t\tpredict")
     done = finished.snakemake("--configfile", finished.write_case("unsuitable", config, rows))
     assert done.status != 0
-    assert "2 of 6 images would be refused after training" in done.text
+    assert "2 of 6 images would be refused by their network" in done.text
     assert "image colour: has 3 channels, but the model was trained on 1" in done.text
     assert "The same: image other" in done.text
     assert "Job stats" not in done.text

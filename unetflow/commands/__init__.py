@@ -18,7 +18,7 @@ COMMANDS = {
     "init": "write a sheet and a config for a folder of images and their truths",
     "check": "say what can be known of a case before hours of training",
     "run": "run the pipeline, with a line for each stage",
-    "predict": "segment one image: foreground, instances and a table of the objects",
+    "predict": "a finished model on files, folders or a sheet: foreground, objects, tables",
     "score": "score a segmentation against its truth, with the challenges' own metrics",
     "split": "fill in the splits of a sheet: who trains, who validates, who tests",
     "networks": "list the networks, or check that one keeps to what all must",

@@ -1,6 +1,7 @@
-"""One image without the pipeline: foreground, instances and a table of the objects.
+"""A finished model on images: foreground, instances and a table of the objects.
 
-unetflow predict model.safetensors image.svs out.ome.zarr
+unetflow predict deploy.safetensors image.svs out.ome.zarr        one image, without the pipeline
+unetflow predict deploy.safetensors images/ more.tif --out folder  many, as the pipeline would
 """
 
 import logging
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from unetflow.commands.predict_chosen import AS_USUAL, InstanceOptions, chosen_options
+from unetflow.commands.predict_many import check_order, segment_many
 from unetflow.commands.predict_options import parser_of
 from unetflow.commands.source_pixels import SourcePixels
 from unetflow.engine.machine import Machine
-from unetflow.errors import ModelError, SlideError, StoreError
+from unetflow.errors import ConfigError, ModelError, SlideError, StoreError
 from unetflow.images.asked import COMMAND
 from unetflow.images.resampling import Source, picked_channels, source_at
 from unetflow.images.slide import Slide
@@ -272,11 +274,20 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """The command. Raises UnetflowError for what cannot be segmented."""
     options = parser_of(prog, __doc__.splitlines()[0]).parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    check_order(options.model, options.inputs)
+    if options.out is not None:
+        return segment_many(options, prog)
+    if len(options.inputs) != 2:
+        raise ConfigError(
+            f"{len(options.inputs)} paths after the model: without --out these are one image and "
+            "the OME-Zarr to write. Give --out FOLDER for results of several images."
+        )
+    image, output = options.inputs
     chosen = chosen_options(options, read_deployed(options.model))
     made = segment_file(
         options.model,
-        options.image,
-        options.output,
+        image,
+        output,
         read=ImageOptions(
             level=options.level,
             mpp=options.mpp,
@@ -305,5 +316,5 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     for name, of in made.items():
         print(f"{name}: {of['instances']} instances at threshold {of['threshold']:g}")
     smoothed = "refined, " if chosen.smooth_px else ""
-    print(f"{options.output}: foreground, {smoothed}labels/instances, objects.parquet, objects.csv")
+    print(f"{output}: foreground, {smoothed}labels/instances, objects.parquet, objects.csv")
     return 0

@@ -12,10 +12,25 @@ from unetflow.instances.separation import DEFAULTS, METHODS
 
 def parser_of(prog: str, description: str) -> argparse.ArgumentParser:
     """What reads the arguments of the command, which is called as `prog`."""
-    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        epilog=f"examples: {prog} deploy.safetensors slide.svs slide.ome.zarr; "
+        f"{prog} deploy.safetensors images/ more.tif --out segmented",
+    )
     parser.add_argument("model", help="deploy.safetensors of a calibration, or model.safetensors")
-    parser.add_argument("image", help="any file that the pipeline reads")
-    parser.add_argument("output", help="OME-Zarr to write, out.ome.zarr")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="with --out: files, folders, or one sheet (.tsv with columns image and path); "
+        "without: one file and the OME-Zarr to write, out.ome.zarr",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="for results of many images, as the pipeline has them; the same command goes on",
+    )
     _add_options_of_image(parser)
     _add_options_of_foreground(parser)
     _add_options_of_instances(parser)

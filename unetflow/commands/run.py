@@ -78,7 +78,11 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
         raise ConfigError("there is no Snakefile here; run the command in the project's folder.")
     if not Path(options.config).is_file():
         raise ConfigError(f"there is no config {options.config}; `unetflow init` writes one.")
-    command = _command(options, more)
+    return run_snakemake(_command(options, more))
+
+
+def run_snakemake(command: Sequence[str]) -> int:
+    """Run a `snakemake` line, which is printed, quietly; returns the exit status of a command."""
     print(shlex.join(command), flush=True)
     status, lines, stages = _run(command)
     if status == 0:

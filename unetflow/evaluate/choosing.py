@@ -35,7 +35,7 @@ class InstanceThreshold(TypedDict):
     """Where the instances of a class are made."""
 
     threshold: float
-    by: str  # metric and variant, or "default"
+    by: str  # metric and variant, "default", or "model": a finished one brought it
 
 
 class MadeInstances(InstanceThreshold):

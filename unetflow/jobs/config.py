@@ -26,6 +26,7 @@ class DatasetConfig(TypedDict):
 class ExperimentConfig(TypedDict):
     dataset: str
     weighting: str | None
+    model: str | None  # a finished one, in the place of all but the dataset
     pretrained: str | None
     segment_with: Literal["folds", "all", "ensemble"]
     seeds: list[int] | None  # None once each has an experiment of its own: `unetflow.jobs.seeds`

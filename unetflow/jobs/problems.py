@@ -210,16 +210,11 @@ def _experiment_problems(settings: "Settings", name: str, *, whole: bool) -> lis
         if named is not None and named not in known:
             problems.append(f"{where}.{key}: {named!r} is not defined; {meant(named, known)}")
     whole = whole and all(i.dataset in config["datasets"] for i in settings.images.values())
-    if not problems and whole:
-        problems += _training_problems(settings, name, where)
+    if settings.is_trained(name):
+        if not problems and whole:
+            problems += _training_problems(settings, name, where)
+        problems += _recipe_problems(settings, name, where)
     geometry = networks.geometry_of(**experiment["network"])
-    problems += _colour_problems(settings, name, where)
-    try:
-        tile_px = settings.recipe(name).tile_px
-        for axis in range(len(geometry.axes)):
-            geometry.output_px(tile_px, axis)
-    except (ConfigError, ValueError) as error:
-        problems.append(f"{where}.recipe.tile_px: {error}")
     problems += _head_problems(config, name, where)
     write_px, shard_px = config["predict"]["write_px"], config["predict"]["shard_px"]
     step_px = math.lcm(*geometry.step_px)
@@ -233,6 +228,19 @@ def _experiment_problems(settings: "Settings", name: str, *, whole: bool) -> lis
             f"config: predict.shard_px: {shard_px} px is no multiple of write_px = {write_px} px; "
             f"a shard holds whole tiles: set it to {math.lcm(512, write_px)}, or write_px to 512"
         )
+    return problems
+
+
+def _recipe_problems(settings: "Settings", name: str, where: str) -> list[str]:
+    """Colours that cannot be varied, and a tile that the network does not take."""
+    problems = _colour_problems(settings, name, where)
+    geometry = networks.geometry_of(**settings.config["experiments"][name]["network"])
+    try:
+        tile_px = settings.recipe(name).tile_px
+        for axis in range(len(geometry.axes)):
+            geometry.output_px(tile_px, axis)
+    except (ConfigError, ValueError) as error:
+        problems.append(f"{where}.recipe.tile_px: {error}")
     return problems
 
 
@@ -300,6 +308,7 @@ def notes_of(settings: "Settings", sheet: Path) -> list[str]:
     return of_sides + [
         f"config: experiments.{name}: no image of its dataset is of split {split}: {what}"
         for name in settings.config["experiments"]
+        if settings.is_trained(name)
         for split, what in consequences.items()
         if not any(settings.images_of(name, fold, split) for fold in settings.folds(name))
     ]

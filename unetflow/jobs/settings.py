@@ -13,6 +13,7 @@ from typing import Literal, cast
 from unetflow.errors import ConfigError
 from unetflow.jobs.bundles import bundles_of
 from unetflow.jobs.config import Config
+from unetflow.jobs.finished_models import complete_models
 from unetflow.jobs.old_keys import rename_old_keys
 from unetflow.jobs.problems import complete_networks, notes_of, problems_of
 from unetflow.jobs.schemas import in_words, no_numbers, read_schema, schema_errors, with_defaults
@@ -81,6 +82,10 @@ class Settings:
     def _plane(self, name: str) -> int:
         return self.images[name].plane or 0
 
+    def is_trained(self, experiment: str) -> bool:
+        """Whether its network is trained here; else it is a finished model."""
+        return self.config["experiments"][experiment]["model"] is None
+
     def recipe(self, experiment: str) -> Recipe:
         """The recipe of an experiment, its preset and changes resolved."""
         return recipe_from(**self.config["experiments"][experiment]["recipe"])
@@ -137,6 +142,10 @@ def _checked(config: Mapping[str, object], schemas: Path) -> tuple[Config, list[
     _raise_if([in_words("config", error) for error in schema_errors(complete, schema)])
     checked = cast(Config, complete)
     _raise_if(expand_seeds(checked))
+    for experiment in checked["experiments"].values():
+        if experiment["model"]:
+            experiment["model"] = with_home(experiment["model"])
+    _raise_if(complete_models(checked))
     _raise_if(complete_networks(checked))
     for key in PATHS:
         checked[key] = with_home(checked[key])

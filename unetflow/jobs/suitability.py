@@ -15,6 +15,7 @@ from unetflow.jobs.failures import in_groups
 from unetflow.jobs.settings import Settings
 from unetflow.jobs.sheet import Image
 from unetflow.jobs.sources import Prepared, Sources
+from unetflow.networks.description import read_description
 
 if TYPE_CHECKING:
     from unetflow.networks.model_file import ModelDescription
@@ -45,12 +46,19 @@ def check_images(settings: Settings, sources: Sources) -> list[str]:
             else:
                 prepared[image.name] = found
         learnt = [prepared[i.name] for i in images if _is_learnt(i) and i.name in prepared]
-        if learnt:
+        if learnt and any(
+            settings.is_trained(name)
+            for name, each in settings.config["experiments"].items()
+            if each["dataset"] == dataset
+        ):
             channels[dataset] = Counter(of["channels"] for of in learnt).most_common(1)[0][0]
             refused |= _refused(learnt, channels[dataset], prepared, mpp)
+        for description in _finished(settings, dataset):
+            own_mpp = description.get("mpp")
+            refused |= _refused([], description["channels"], prepared, own_mpp)
     if refused:
         raise ConfigError(
-            f"{len(refused)} of {len(settings.images)} images would be refused after training:"
+            f"{len(refused)} of {len(settings.images)} images would be refused by their network:"
             + "".join(f"\n  - {problem}" for problem in in_groups(refused))
             + "\nIn the sheet's channels column `0` takes the first, `0 1 2` red, green and blue. "
             "Or take these images out of the sheet, or into a dataset of their own."
@@ -58,6 +66,13 @@ def check_images(settings: Settings, sources: Sources) -> list[str]:
     _check_colours(settings, channels)
     _check_pretrained(settings, channels)
     return [f"will not be prepared: {each}" for each in in_groups(unreadable)]
+
+
+def _finished(settings: Settings, dataset: str) -> "Iterator[ModelDescription]":
+    """What the finished models of a dataset's experiments say of themselves."""
+    for experiment in settings.config["experiments"].values():
+        if experiment["dataset"] == dataset and experiment["model"] is not None:
+            yield read_description(experiment["model"])
 
 
 def _check_colours(settings: Settings, channels: Mapping[str, int]) -> None:

@@ -14,7 +14,16 @@ from pathlib import Path
 from unetflow.provenance.receipts import BUNDLES
 
 RULES = (
-    *("draw_demo", "prepare_image", "prepare_truth", "integrity", "weights", "statistics", "train"),
+    *(
+        "draw_demo",
+        "prepare_image",
+        "prepare_truth",
+        "integrity",
+        "weights",
+        "statistics",
+        "train",
+        "take_model",
+    ),
     *("predict", "predict_begin", "predict_part", "refine", "calibrate", "instances"),
     *("segmented", "evaluate", "evaluate_stack", "collect", "pictures", "tiles", "report"),
     *("outcome", "verdict"),

@@ -63,7 +63,8 @@ def write_deployed(model: str | Path, path: str | Path, chosen: Mapping[str, Any
             "--forcerun and its path: it is made anew, from the last checkpoint."
         ) from error
     content.pop(CHECKSUM, None)
-    content[DEPLOYED] = {"of": digest_of_file(model), **chosen}
+    of = content.get(DEPLOYED, {}).get("of") or digest_of_file(model)  # of the training's file
+    content[DEPLOYED] = {"of": of, **chosen}
     content[CHECKSUM] = digest_of_model(weights, content)
     metadata = {KEY: json.dumps(content, sort_keys=True)}
     write_whole(path, safetensors.numpy.save(weights, metadata=metadata))

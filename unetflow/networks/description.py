@@ -1,11 +1,17 @@
 """What a model file says of its weights, and whether that can be so."""
 
+import json
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
-from unetflow.networks.deployed import Deployed
+import safetensors
 
+from unetflow.errors import ModelError
+from unetflow.networks.deployed import CHECKSUM, FAULTS, KEY, Deployed
+
+CHECKSUMS = (CHECKSUM, "weights")  # the second is of older versions
 HEADS = ("border", "distance")  # as `unetflow.store.heads` has them
 
 
@@ -52,6 +58,29 @@ class ModelDescription(TypedDict):
     code: NotRequired[str]
     training: NotRequired[TrainingSummary]
     deployed: NotRequired[Deployed]
+
+
+def read_description(path: str | Path) -> ModelDescription:
+    """What a model file says of itself, without PyTorch; its weights are not looked at.
+
+    Raises ModelError where it is no model of unetflow.
+    """
+    if not Path(path).is_file():
+        raise ModelError(
+            f"{path}: there is no such file. Name the deploy.safetensors of a calibration, or the "
+            "model.safetensors of a training."
+        )
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            content = json.loads(file.metadata()[KEY])
+        return checked_description(
+            {key: value for key, value in content.items() if key not in CHECKSUMS}
+        )
+    except (*FAULTS, AttributeError) as error:
+        raise ModelError(
+            f"{path}: not a model file of unetflow ({error}). Name the deploy.safetensors of a "
+            "calibration, or the model.safetensors of a training."
+        ) from error
 
 
 def checked_description(content: Mapping[str, Any]) -> ModelDescription:

@@ -79,6 +79,9 @@ class TruthReceipt(TypedDict):
     shards: str  # digest of the list of its shards' digests
 
 
+OF_MODEL = "model"  # who chose a threshold that a finished model brought with it
+
+
 class Calibration(TypedDict):
     """Of the object step and the thresholds that validation images chose."""
 
@@ -161,6 +164,7 @@ class ModelReceipt(TypedDict):
     truth: str  # kind of the dataset
     classes: list[str]
     recipe: dict[str, object]
+    digest: str  # of the model file
     parameters: int
     multiply_adds_per_px: float | None  # of output; None where they cannot be counted
     training_images: int

@@ -253,6 +253,7 @@ def of_objects(name: str, made: Mapping[str, Any], *, several: bool) -> str:
     chosen = {
         "default": "by default",
         "config": "by hand",
+        "model": "with the model file",
     }.get(by, f"as the best by {by.upper().replace('_', ' ')} on the validation images")
     corners = "edges" if how.get("connectivity", 1) == 1 else "edges or corners"
     of = f" of class {name}" if several else ""

@@ -11,6 +11,7 @@ import pandas as pd
 from unetflow.errors import StoreError
 from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.schemas import (
+    OF_MODEL,
     Calibration,
     InstancesOfClass,
     InstancesReceipt,
@@ -46,6 +47,11 @@ class Run:
     @property
     def name(self) -> str:
         return f"{self.experiment}, fold {self.files['fold']}"
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether its network was trained here; else it is a finished model."""
+        return not self.history.empty
 
     @property
     def classes(self) -> list[str]:
@@ -107,7 +113,9 @@ def _thresholds(files: RunFiles, scores: pd.DataFrame, classes: Sequence[str]) -
     for name in classes:
         calibrated = calibration["instances"][name]
         by_validation = "no validation images"
-        if calibrated["by"] != "default":
+        if calibrated["by"] == OF_MODEL:
+            by_validation = "the model file"
+        elif calibrated["by"] != "default":
             by_validation = f"validation, by {calibrated['by'].upper().replace('_', ' ')}"
         made_at = {float(stored_instances(files, image, name)["threshold"]) for image in images}
         found[name] = {

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import dask
 import pandas as pd
@@ -23,17 +23,18 @@ from unetflow.evaluate.judged_images import read_judged
 from unetflow.evaluate.object_stages import warnings_of
 from unetflow.evaluate.object_step import ObjectStep, Wanted, choose_object_step, object_stages
 from unetflow.evaluate.scoring import Labelling, Row, Scoring
+from unetflow.evaluate.search_space import AUTO, with_defaults
 from unetflow.evaluate.searching import Judged
 from unetflow.evaluate.tables import as_csv
 from unetflow.instances.separation import HEADS as HEADED
 from unetflow.instances.separation import labelling_of, needs_head
 from unetflow.instances.whole_image import label_instances
 from unetflow.labels.dataset import Dataset
-from unetflow.networks.deployed import write_deployed
+from unetflow.networks.deployed import Deployed, read_deployed, write_deployed
 from unetflow.progress import progress
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
-from unetflow.provenance.schemas import Calibration
+from unetflow.provenance.schemas import OF_MODEL, Calibration
 from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.store.files import digest_of_file, write_whole
 from unetflow.store.names import HEADS
@@ -68,11 +69,15 @@ def calibrate(
     loses objects of the truth.
     Of one model (`models`) a second file is written to `deployed`, with what was chosen and what
     foregrounds were `made_with`: test-time augmentation and smoothing. The mean of several networks
-    has no such file.
+    has no such file. A finished model that brought its own choice keeps it where there is no
+    validation image: threshold, and what the config leaves `auto`.
     `stored` are all stores that are read, with the receipts that tell of them, as in other rules.
     """
     record = RunRecord(receipt)
     asked = wanted or Wanted({"threshold": None, **scoring.labelling})
+    given = read_deployed(models[0]) if len(models) == 1 and not images else None
+    if given is not None:
+        asked = replace(asked, instances=_as_given(asked.instances, given))
     with unchanged(*stored), dask.config.set(num_workers=scoring.threads):
         judged, step = _object_step(asked, images, predictions, dataset, scoring)
         for note in step.notes:
@@ -80,10 +85,11 @@ def calibrate(
         scoring = replace(scoring, labelling=cast(Labelling, step.labelling))
         scores = pd.DataFrame(_scores(images, predictions, dataset, scoring))
         chosen = best_thresholds(scores) if len(scores) else []
-        if not chosen:
+        if not chosen and given is None:
             log.warning("no validation images with defined scores: instances are made at 0.5")
         instances = {
-            name: _made(name, step, chosen, asked, dataset.kind, len(images))
+            name: _given(name, step, given)
+            or _made(name, step, chosen, asked, dataset.kind, len(images))
             for name in dataset.classes
         }
         at = {name: _threshold_of(asked, of) for name, of in instances.items()}
@@ -145,6 +151,23 @@ def _object_step(
         labelling_of=labelling_of,
     )
     return judged, step
+
+
+def _as_given(instances: Mapping[str, Any], given: Deployed) -> dict[str, Any]:
+    """Section `instances` with the model file's own choice of what is `auto`."""
+    of_file = {key: of for key, of in given["labelling"].items() if instances.get(key) == AUTO}
+    return with_defaults({**instances, **of_file})
+
+
+def _given(name: str, step: ObjectStep, given: Deployed | None) -> MadeInstances | None:
+    """How the instances of a class are made by a model that brought its threshold."""
+    if given is None or name not in given["thresholds"]:
+        return None
+    return {
+        "threshold": given["thresholds"][name],
+        "by": OF_MODEL,
+        "labelling": step.labelling,
+    }
 
 
 def _made(

@@ -8,7 +8,12 @@ from typing import TypedDict
 import pandas as pd
 
 from unetflow.provenance.receipts import read_receipt
-from unetflow.provenance.schemas import Calibration, ForegroundReceipt, InstancesReceipt
+from unetflow.provenance.schemas import (
+    OF_MODEL,
+    Calibration,
+    ForegroundReceipt,
+    InstancesReceipt,
+)
 from unetflow.store.files import write_whole
 
 log = logging.getLogger(__name__)
@@ -83,4 +88,6 @@ def _chosen_by(threshold: float | None, by: str) -> str:
     """Who chose the threshold: a score on the validation images, the config, or nobody."""
     if threshold is not None:
         return "config"
+    if by == OF_MODEL:
+        return "the model file"
     return "default, no validation images" if by == "default" else f"validation, {by}"

@@ -19,13 +19,11 @@ from unetflow.engine.machine import Machine
 from unetflow.engine.memory import keep_freed_memory
 from unetflow.errors import ModelError
 from unetflow.labels.dataset import Dataset
-from unetflow.networks.feature_maps import feature_maps
-from unetflow.networks.fitted import multiply_adds_per_px
 from unetflow.networks.model_file import ModelDescription, TrainingSummary, save_model
-from unetflow.networks.network import Network
 from unetflow.provenance.receipts import distinct, read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.shard_lists import Stored, unchanged
+from unetflow.stages.model_facts import facts_of
 from unetflow.store.files import digest_of, digest_of_file, write_whole
 from unetflow.store.locks import locked
 from unetflow.store.shards import read_array
@@ -287,16 +285,9 @@ def _write_model(job: TrainingJob, run: TrainingRun, description: ModelDescripti
     trained, model = run.best_network(), job.outputs.model
     save_model(model, trained, {**description, "training": summary})
     write_whole(job.outputs.history, as_csv(run.history))
-    facts = {
-        "digest": digest_of_file(model),
-        "parameters": _parameters(trained),
-        "multiply_adds_per_px": multiply_adds_per_px(trained),
-        "rising_by": _rising_by(run),
-        "feature_maps": feature_maps(
-            trained, description["channels"], (description["recipe"]["tile_px"],) * 2
-        ),
-    }
-    write_receipt(job.outputs.receipt, {**description, **summary, **facts})
+    facts = facts_of(trained, description, model)
+    rising = {"rising_by": _rising_by(run)}
+    write_receipt(job.outputs.receipt, {**description, **summary, **facts, **rising})
 
 
 def _rising_by(run: TrainingRun) -> float | None:
@@ -311,10 +302,6 @@ def _rising_by(run: TrainingRun) -> float | None:
             run.step,
         )
     return None if rising is None else round(rising, 6)
-
-
-def _parameters(network: Network) -> int:
-    return sum(tensor.numel() for tensor in network.parameters())
 
 
 def _write_record(record: RunRecord, run: TrainingRun) -> None:

@@ -39,6 +39,7 @@ from unetflow.jobs.suitability import check_images
 from unetflow.provenance.code_digest import code_digest
 from unetflow.provenance.failed import first_failure
 from unetflow.report.pictures import LEAST_PX
+from unetflow.store.files import digest_of_file
 from unetflow.tiles.regions import squares
 
 BASE = Path(str(workflow.current_basedir)).parents[1]
@@ -93,6 +94,14 @@ onstart:
 
 onerror:
     logger.error(farewell(LOGS, sys.argv[1:]))
+
+
+EXPERIMENTS = list(SETTINGS.config["experiments"])
+
+
+def one_of(names):
+    """Pattern of a wildcard: one of these names, and nothing where there is none."""
+    return "|".join(names) or "(?!)"
 
 
 wildcard_constraints:

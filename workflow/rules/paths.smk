@@ -118,6 +118,22 @@ def pretrained(wildcards):
     return ancient(path) if path else []
 
 
+def finished_model(wildcards):
+    """The model file that the experiment names; its time does not count."""
+    return ancient(experiment("model")(wildcards))
+
+
+@cache
+def digest_of_model_file(path):
+    """Digest of a model file that was not made here."""
+    return digest_of_file(path)
+
+
+def digest_of_finished_model(wildcards):
+    """Another file of the same name is another model."""
+    return digest_of_model_file(experiment("model")(wildcards))
+
+
 def slices_of(pattern, roles=("test",)):
     """Function of wildcards: a path for each slice of the stack."""
 
@@ -178,6 +194,11 @@ def images_of_runs(*roles):
         for image in SETTINGS.images_of(name, fold, *judged)
     ]
     return [*found, *only_segmented()] if "predict" in roles else found
+
+
+def trained_runs():
+    """Those of them whose network is trained here."""
+    return [(name, fold) for name, fold in runs() if SETTINGS.is_trained(name)]
 
 
 def paths_of_images(pattern, images):

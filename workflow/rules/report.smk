@@ -8,7 +8,7 @@ rule report:
         table="<results>/evaluation/metrics.csv",
         stacks="<results>/evaluation/stacks.csv",
         histories=run_paths("models/{experiment}/fold{fold}/training.csv"),
-        patches=run_paths("models/{experiment}/fold{fold}/patches.npz"),
+        patches=paths_of_runs("models/{experiment}/fold{fold}/patches.npz", trained_runs()),
         models=run_paths("models/{experiment}/fold{fold}/model.json"),
         calibrations=run_paths("calibration/{experiment}/fold{fold}.json"),
         instances=image_paths("predictions/{experiment}/fold{fold}/instances/{bundle}.json", "test"),

@@ -97,7 +97,9 @@ def work_of_runs():
     predicted = [*images_of_runs("validation"), *segmented, *slices]
     calibrated = [*runs(), *((name, fold) for name, fold, _ in segmented)]
     trained = [*calibrated, *((name, fold) for name, fold, _ in predicted)]
-    trained = [(name, fold) for name, fold in trained if fold != "ensemble"]
+    trained = [
+        (name, fold) for name, fold in trained if fold != "ensemble" and SETTINGS.is_trained(name)
+    ]
     return segmented, predicted, calibrated, trained
 
 

@@ -1,7 +1,10 @@
 # One network per experiment and fold. Checkpoints beside the outputs survive a kill.
+# An experiment with a finished model has that in its place.
 
 
 rule train:
+    wildcard_constraints:
+        experiment=one_of(name for name in EXPERIMENTS if SETTINGS.is_trained(name)),
     input:
         images=images_of("images/{bundle}.json", "train", "validation"),
         truths=images_of("truth/{bundle}.json", "train", "validation"),
@@ -51,3 +54,32 @@ rule train:
         ),
     script:
         "../../scripts/train.py"
+
+
+rule take_model:
+    wildcard_constraints:
+        experiment=one_of(name for name in EXPERIMENTS if not SETTINGS.is_trained(name)),
+    input:
+        model=finished_model,
+        unlike=unlike("take_model"),
+    output:
+        model=ensure("<results>/models/{experiment}/fold{fold}/model.safetensors", non_empty=True),
+        history=ensure("<results>/models/{experiment}/fold{fold}/training.csv", non_empty=True),
+        receipt="<results>/models/{experiment}/fold{fold}/model.json",
+    log:
+        "<logs>/take_model/{experiment}/fold{fold}.log",
+    benchmark:
+        "<benchmarks>/take_model/{experiment}/fold{fold}.tsv"
+    conda:
+        "../../envs/unetflow.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(10),
+    params:
+        **made_by(
+            "take_model",
+            digest=digest_of_finished_model,
+            code=code("take_model"),
+        ),
+    script:
+        "../../scripts/take_model.py"

@@ -130,7 +130,8 @@ def _chosen(lines: Sequence[Line], variant: str, rows: pd.DataFrame) -> tuple[fl
 
 def _trainings(runs: Sequence[Run]) -> Iterator[Curve]:
     """Loss, validation loss and learning rate of all runs, each in one plot."""
-    table = pd.concat([_thinned(run) for run in runs]) if runs else pd.DataFrame()
+    trained = [_thinned(run) for run in runs if run.is_trained]
+    table = pd.concat(trained) if trained else pd.DataFrame()
     for column, name, log in (
         ("loss", "training loss, mean of a part", ("y",)),
         ("validation_loss", "validation loss", ("y",)),

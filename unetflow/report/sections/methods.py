@@ -68,19 +68,22 @@ def _method(
     made: Any = config["experiments"][experiments[0]]
     rest = cast(Mapping[str, Any], config)
     first, models = runs[0], [run.model for run in runs]
-    recipe: Mapping[str, Any] = first.model["recipe"]
-    seeds = [int(str(by_experiment[name][0].model["recipe"]["seed"])) for name in experiments]
     dataset = rest.get("datasets", {}).get(made.get("dataset"), {})
     weighting = rest.get("weighting", {}).get(made.get("weighting"))
-    learnt = [
-        say.of_network(first.model, first.files),
-        *say.of_images(models, dataset, *_tested(runs)),
-        say.of_loss(recipe, weighting),
-        say.of_training(models, first.training.get("precision", ""), seeds),
-        say.of_start(recipe, made.get("pretrained")),
-        say.of_augmentation(recipe["augmentation"]),
-        say.of_kept(models),
-    ]
+    learnt = [say.of_network(first.model, first.files)]
+    if first.is_trained:
+        seeds = [int(str(by_experiment[name][0].model["recipe"]["seed"])) for name in experiments]
+        recipe: Mapping[str, Any] = first.model["recipe"]
+        learnt += [
+            *say.of_images(models, dataset, *_tested(runs)),
+            say.of_loss(recipe, weighting),
+            say.of_training(models, first.training.get("precision", ""), seeds),
+            say.of_start(recipe, made.get("pretrained")),
+            say.of_augmentation(recipe["augmentation"]),
+            say.of_kept(models),
+        ]
+    else:
+        learnt.append(f"It was trained before; its file has the digest {first.model['digest']}.")
     predicted = [
         *say.of_prediction(first.files, rest.get("predict", {})),
         *say.of_refinement(rest.get("refine")),

@@ -142,7 +142,8 @@ def _scores(lines: Mapping[str, Sequence[Line]]) -> Iterator[tuple[str, SeedsSco
 
 def cost(runs: Sequence[Run]) -> Cost:
     """Of the trainings of some runs, and of the predictions of their test images."""
-    learnt = [_learnt(run) for run in runs]
+    trained = [run for run in runs if run.is_trained]
+    learnt = [_learnt(run) for run in trained]
     predictions = [
         read_record(receipt)
         for run in runs
@@ -152,9 +153,9 @@ def cost(runs: Sequence[Run]) -> Cost:
     # the others found all of it finished: their memory, too, is not that of a prediction
     computed = [of for of in predictions if of.get("computed_px") and of.get("computing_s")]
     return Cost(
-        training_s=[float(run.history["elapsed_s"].iloc[-1]) for run in runs],
+        training_s=[float(run.history["elapsed_s"].iloc[-1]) for run in trained],
         learnt_px_s=_rate(sum(px for px, _ in learnt), sum(s for _, s in learnt)),
-        trained_on=_machines([run.training for run in runs]),
+        trained_on=_machines([run.training for run in trained]),
         predicted_px_s=_rate(
             sum(of["computed_px"] for of in computed), sum(of["computing_s"] for of in computed)
         ),

@@ -77,7 +77,8 @@ def _unmeasured(
     runs: Sequence[Run], pictures: Sequence[PicturesFile], making: Mapping[str, str]
 ) -> Iterator[str]:
     """What a reader may think was looked at, and was not."""
-    if without := [run.name for run in runs if not run.model["validation_images"]]:
+    trained = [run for run in runs if run.is_trained]  # others were judged where they come from
+    if without := [run.name for run in trained if not run.model["validation_images"]]:
         yield (
             f"No validation images in {some(without)}: no threshold was chosen, and the last step "
             "of the training was kept."
@@ -89,11 +90,12 @@ def _unmeasured(
             f"{len(unseen)} image{'s' * (len(unseen) > 1)} without a truth "
             f"({some(sorted(unseen))}): how good the result is there was not measured."
         )
-    alone = [of[0] for of in alike_but_seed(making, making) if len(of) == 1]
+    here = {run.experiment for run in trained}
+    alone = [of[0] for of in alike_but_seed(making, making) if len(of) == 1 and of[0] in here]
     if alone:
         yield f"One seed alone in {some(alone)}: how much chance is in the training is unknown."
-    folds = {run.experiment: 0 for run in runs}
-    for run in runs:
+    folds = {run.experiment: 0 for run in trained}
+    for run in trained:
         folds[run.experiment] += 1
     if single := [name for name, count in folds.items() if count == 1]:
         yield (

@@ -51,7 +51,7 @@ class RunTraining:
 
 
 def training(runs: Sequence[Run]) -> list[RunTraining]:
-    return [_of_run(run) for run in runs]
+    return [_of_run(run) for run in runs if run.is_trained]
 
 
 def _of_run(run: Run) -> RunTraining:

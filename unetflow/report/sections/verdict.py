@@ -178,13 +178,15 @@ def _minus_otsu(scores: pd.DataFrame, line: Line) -> Difference | None:
 def _level(runs: Sequence[Run]) -> str:
     """How far the loss fell, where it falls no longer."""
     shares = []
-    for run in runs:
+    for run in (each for each in runs if each.is_trained):
         part = max(1, len(run.history) // PARTS)
         first, last = (
             run.history["loss"].iloc[:part].mean(),
             run.history["loss"].iloc[-part:].mean(),
         )
         shares.append(f"{run.name}: by {1 - last / first:.0%} in {len(run.history)} steps")
+    if not shares:
+        return "the network was trained elsewhere"
     return f"the loss is level in its last fifth, to which it fell from its first ({some(shares)})"
 
 

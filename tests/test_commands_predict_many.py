@@ -1,0 +1,142 @@
+"""Many images by a finished model: `unetflow predict MODEL INPUT... --out FOLDER`."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import yaml
+from finished import finished_model, noisy_image
+
+from unetflow.commands import MENDABLE, predict_many, run_command
+from unetflow.jobs.sheet import read_table
+from unetflow.networks.description import read_description
+from unetflow.store.shards import read_array
+
+
+@pytest.fixture
+def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """A folder with a model and images, and the lines of Snakemake that would be run there."""
+    monkeypatch.chdir(tmp_path)
+    finished_model(Path("m.safetensors"), base_channels=4, depth=1)
+    for name in ("images/a.tif", "images/more/a.tif", "images/b c.tif", "alone.tif"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(name, noisy_image((60, 50)))
+    tifffile.imwrite("images/a_mask.tif", noisy_image((60, 50)))
+    commands: list[list[str]] = []
+
+    def run(command: list[str]) -> int:
+        commands.append(command)
+        return 0
+
+    monkeypatch.setattr(predict_many, "run_snakemake", run)
+    return commands
+
+
+def predict(*arguments: str) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Run the command; the config and the rows of the sheet that it wrote."""
+    assert run_command("predict", [*arguments, "--out", "out"]) == 0
+    config = yaml.safe_load(Path("out/predict.yaml").read_text())
+    return config, [cells for _, cells in read_table(Path("out/predict.tsv"), ["image"]).rows]
+
+
+def test_files_and_folders_are_rows_to_be_predicted_without_truths(
+    ran: list[list[str]], tmp_path: Path
+) -> None:
+    config, rows = predict("m.safetensors", "images", "alone.tif", "--cpu", "--threads", "3")
+    assert [row["image"] for row in rows] == ["a", "b-c", "a-n2", "alone"]
+    assert {row["split"] for row in rows} == {"predict"}
+    assert [Path(row["path"]).relative_to(tmp_path) for row in rows][1:3] == [
+        Path("images/b c.tif"),
+        Path("images/more/a.tif"),
+    ]
+    assert config["experiments"] == {
+        "m": {"dataset": "images", "model": str(tmp_path / "m.safetensors")}
+    }
+    (command,) = ran
+    assert command[:5] == ["snakemake", "--cores", "3", "--resources", "gpu=0"]
+    assert command[-2:] == ["--configfile", str(tmp_path / "out" / "predict.yaml")]
+
+
+def test_values_by_hand_win_and_the_others_are_the_models(ran: list[list[str]]) -> None:
+    config, rows = predict("m.safetensors", "alone.tif", "--min-area-px", "9", "--mpp", "0.5")
+    assert config["instances"]["min_area_px"] == 9
+    assert config["instances"]["threshold"] == config["instances"]["separate"] == "auto"
+    assert config["predict"]["test_time_augmentation"] == 7
+    assert config["refine"] == {"smooth_px": 1.5}
+    assert rows[0]["mpp"] == "0.5"
+
+
+def test_of_a_model_that_brings_no_choice_nothing_is_auto(ran: list[list[str]]) -> None:
+    finished_model(Path("m.safetensors"), deployed=False, base_channels=4, depth=1)
+    config, _ = predict("m.safetensors", "alone.tif", "--threshold", "0.25")
+    assert config["instances"] == {"threshold": 0.25}
+
+
+def test_a_sheet_names_its_images_itself(ran: list[list[str]], tmp_path: Path) -> None:
+    Path("s.tsv").write_text("image\tpath\tchannels\tsplit\nx\talone.tif\t0\ttrain\n")
+    _, rows = predict("m.safetensors", "s.tsv")
+    (row,) = rows
+    assert (row["image"], row["split"], row["channels"]) == ("x", "predict", "0")
+    assert row["path"] == str(tmp_path / "alone.tif")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["alone.tif", "m.safetensors", "--out", "o"], "m.safetensors comes behind alone.tif: the"),
+        (["m.safetensors", "gone", "--out", "o"], "there is no file or folder gone"),
+        (["m.safetensors", "s.tsv", "alone.tif", "--out", "o"], "one is a sheet: give it alone"),
+        (["m.safetensors", "alone.tif", "--out", "images"], "images: is no place for the results"),
+        (["m.safetensors", "alone.tif", "--out", "alone.tif"], "is a file. Name a folder"),
+        (["m.safetensors", "alone.tif"], "1 paths after the model: without --out these are one"),
+        (["alone.tif", "alone.tif", "--out", "o"], "alone.tif: not a model file of unetflow"),
+    ],
+)
+def test_mistakes_end_in_one_line(
+    ran: list[list[str]],
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    problem: str,
+) -> None:
+    assert run_command("predict", arguments) == MENDABLE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert problem in line
+    assert ran == []
+
+
+def test_images_without_a_resolution_are_told_before_anything_runs(
+    ran: list[list[str]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    description = read_description("m.safetensors")
+    description["mpp"] = 0.5
+    monkeypatch.setattr(predict_many, "read_description", lambda path: description)
+    assert run_command("predict", ["m.safetensors", "alone.tif", "--out", "o"]) == MENDABLE
+    assert "trained at 0.5 um/px. Give theirs by --mpp" in capsys.readouterr().err
+    assert ran == []
+    predict("m.safetensors", "alone.tif", "--mpp", "1")
+    assert len(ran) == 1
+
+
+@pytest.mark.more
+def test_many_images_are_segmented_as_each_of_them_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    finished_model(Path("m.safetensors"), base_channels=4, depth=2)
+    Path("images").mkdir()
+    for seed in range(2):
+        tifffile.imwrite(f"images/{seed}.tif", noisy_image((200, 260), seed))
+    many = ["m.safetensors", "images", "--out", "out", "--cpu", "--threads", "2"]
+    assert run_command("predict", many) == 0
+    assert "take_model: 1 job" in capfd.readouterr().out
+    assert Path("out/outcome.tsv").read_text().count("\tdone\t") == 2
+    assert run_command("predict", ["m.safetensors", "images/1.tif", "one.ome.zarr", "--cpu"]) == 0
+    store = Path("out/predictions/m/fold0/1.ome.zarr")
+    for array in ("refined", "labels/instances/0"):
+        one, of_many = (read_array(of, array)[:] for of in ("one.ome.zarr", store))
+        np.testing.assert_array_equal(one, of_many)
+    capfd.readouterr()
+    assert run_command("predict", many) == 0
+    assert "nothing to be done" in capfd.readouterr().out

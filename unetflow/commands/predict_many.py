@@ -1,0 +1,215 @@
+"""Many images by a finished model: a sheet and a config are written, and the pipeline runs them."""
+
+import argparse
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unetflow.commands.init_pairs import find_pairs, stem_of
+from unetflow.commands.predict_chosen import OF_INSTANCES, chosen_options
+from unetflow.commands.run import run_snakemake
+from unetflow.errors import ConfigError, StoreError
+from unetflow.images.sources import is_store, split_dataset
+from unetflow.jobs.sheet import Image, read_table
+from unetflow.jobs.sources import Sources, sources_cache
+from unetflow.networks.deployed import read_deployed
+from unetflow.networks.description import ModelDescription, read_description
+
+ROOT = Path(__file__).parents[2]  # where the Snakefile lies beside the package
+CONFIG, SHEET = "predict.yaml", "predict.tsv"  # in the folder of the results
+WRITTEN = "# Written by `unetflow predict`, anew by each call of it.\n"
+OF_SHEET = ("level", "mpp", "scene", "time", "plane", "axes", "channels", "tissue")
+TOGETHER = 50  # images, from which on jobs have several each
+LONGEST = 80  # characters of an image's name
+TOLD = 3  # images that a message names
+
+Row = dict[str, str]
+
+
+def check_order(model: str, inputs: Sequence[str]) -> None:
+    """Refuse a model that comes behind the images. Raises ConfigError."""
+    for path in inputs:
+        if path.endswith(".safetensors") and not model.endswith(".safetensors"):
+            raise ConfigError(
+                f"{path} comes behind {model}: the model is the first argument, as in `unetflow "
+                f"predict {path} {model} ...`"
+            )
+
+
+def segment_many(options: argparse.Namespace, prog: str) -> int:
+    """Segment all images by the pipeline; returns the exit status of the command.
+
+    Raises ConfigError for images that are not there or do not say what has to be known, ModelError
+    for a file that is no model, and StoreError where something else is in the folder.
+    """
+    snakefile, out = ROOT / "Snakefile", Path(options.out).absolute()
+    if not snakefile.is_file():
+        raise ConfigError(
+            f"there is no Snakefile in {ROOT}: many images are segmented by the pipeline. Run the "
+            "command of a clone of the project, or segment one image: MODEL IMAGE OUT.ome.zarr."
+        )
+    description = read_description(options.model)
+    _check_folder(out)
+    rows = [_by_hand(options) | row for row in rows_of(options.inputs)]
+    _check_resolution(rows, description, out)
+    config = config_of(options, description, out, rows)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / SHEET).write_text(_sheet(rows))
+    (out / CONFIG).write_text(WRITTEN + yaml.safe_dump(config, sort_keys=False))
+    print(f"{len(rows)} images: {out / SHEET}, {out / CONFIG}")
+    status = run_snakemake(
+        [
+            *("snakemake", "--cores", str(options.threads)),
+            *("--resources", f"gpu={int(options.gpu)}", "--snakefile", str(snakefile)),
+            *("--directory", str(out), "--configfile", str(out / CONFIG)),
+        ]
+    )
+    if status == 0:
+        print(f"{out}: outcome.tsv, segmented.csv, predictions, report/index.html")
+    return status
+
+
+def rows_of(inputs: Sequence[str]) -> list[Row]:
+    """A row of the sheet for each image: of files, of folders, or those of a sheet (.tsv)."""
+    if any(path.endswith(".tsv") for path in inputs):
+        if len(inputs) > 1:
+            raise ConfigError(f"{len(inputs)} inputs, of which one is a sheet: give it alone")
+        return _rows_of_sheet(Path(inputs[0]))
+    files = list(dict.fromkeys(file for path in inputs for file in _files(path)))
+    names: dict[str, int] = {}
+    return [{"image": _name(split_dataset(file)[0], names), "path": str(file)} for file in files]
+
+
+def _files(path: str) -> Iterator[Path]:
+    """A file or store, or all images of a folder; what looks like a truth there is left out."""
+    file, _ = split_dataset(path)
+    if not file.exists():
+        raise ConfigError(f"there is no file or folder {file}")
+    if file.is_dir() and not is_store(file):
+        yield from (file.absolute() / pair.image for pair in find_pairs(file).pairs)
+    else:
+        yield Path(path).absolute()
+
+
+def _name(file: Path, taken: dict[str, int]) -> str:
+    """A name that results may have: of the file, with a number where it is not the first."""
+    name = re.sub("[^A-Za-z0-9_-]+", "-", stem_of(file)).strip("-_")[:LONGEST] or "image"
+    taken[name] = taken.get(name, 0) + 1
+    return name if taken[name] == 1 else f"{name}-n{taken[name]}"
+
+
+def _rows_of_sheet(sheet: Path) -> list[Row]:
+    rows = []
+    for line, cells in read_table(sheet, ["image", "path"]).rows:
+        if "{data}" in cells["path"]:
+            raise ConfigError(f"{sheet}, line {line}: write {{data}} of the path out")
+        rows.append(
+            {key: cells[key] for key in ("image", *OF_SHEET) if cells.get(key)}
+            | {"path": str(Path(cells["path"]).absolute())}
+        )
+    return rows
+
+
+def _by_hand(options: argparse.Namespace) -> Row:
+    """What the options say of all images."""
+    given = {key: getattr(options, key, None) for key in OF_SHEET}
+    return {
+        key: " ".join(map(str, of)) if isinstance(of, list) else str(of)
+        for key, of in given.items()
+        if of is not None
+    }
+
+
+def _sheet(rows: Sequence[Row]) -> str:
+    columns = [key for key in OF_SHEET if any(key in row for row in rows)]
+    lines = [["image", "dataset", "path", "truth", "split", *columns]]
+    for row in rows:
+        own = [row.get(key, "") for key in columns]
+        lines.append([row["image"], "images", row["path"], "", "predict", *own])
+    return "".join("\t".join(line) + "\n" for line in lines)
+
+
+def config_of(
+    options: argparse.Namespace, description: ModelDescription, out: Path, rows: Sequence[Row]
+) -> dict[str, Any]:
+    """The config: the model in an experiment of its name, and what was given by hand."""
+    deployed = read_deployed(options.model)
+    chosen = chosen_options(options, deployed)
+    given = {key: getattr(options, key, None) for key in OF_INSTANCES if key != "connectivity"}
+    open_ = "auto" if deployed else None  # the model file has it; else the schema
+    instances = {key: open_ if value is None else value for key, value in given.items()}
+    per_job = min(16, 1 + len(rows) // TOGETHER)
+    return {
+        "results": str(out),
+        "images": str(out / SHEET),
+        "data_dir": ".",
+        "require_gpu": bool(options.require_gpu),
+        "datasets": {
+            "images": {
+                "truth": description.get("truth", "instances"),
+                "classes": description["classes"],
+                "mpp": description.get("mpp"),
+                "images_per_job": per_job,
+            }
+        },
+        "experiments": {
+            _name(Path(options.model), {}): {
+                "dataset": "images",
+                "model": str(Path(options.model).absolute()),
+            }
+        },
+        "predict": {
+            "write_px": options.write_px,
+            "shard_px": max(1024, options.write_px or 0),
+            "precision": options.precision,
+            "test_time_augmentation": chosen.test_time_augmentation,
+        },
+        "refine": {"smooth_px": chosen.smooth_px},
+        "instances": {key: value for key, value in instances.items() if value is not None},
+        "report": {"title": f"{Path(options.model).name} on {len(rows)} images"},
+    }
+
+
+def _check_resolution(rows: Sequence[Row], description: Mapping[str, Any], out: Path) -> None:
+    """Refuse images without a resolution where the model has one. Raises ConfigError."""
+    trained = description.get("mpp")
+    silent = [row for row in rows if "mpp" not in row and "level" not in row]
+    if trained is None or not silent:
+        return
+    sources = Sources(sources_cache(str(out)))
+    unknown = []
+    for row in silent:
+        found = sources.as_prepared(_image(row), None)
+        if isinstance(found, dict) and found["mpp"] is None:
+            unknown.append(row["path"])
+    if unknown:
+        more = f" and {len(unknown) - TOLD} more" if len(unknown) > TOLD else ""
+        raise ConfigError(
+            f"{', '.join(unknown[:TOLD])}{more}: do not say their resolution, but the model was "
+            f"trained at {trained:g} um/px. Give theirs by --mpp, or in the column mpp of a sheet."
+        )
+
+
+def _image(row: Row) -> Image:
+    numbers: dict[str, Any] = {
+        key: int(row[key]) for key in ("level", "plane", "time") if key in row
+    }
+    texts: dict[str, Any] = {key: row[key] for key in ("axes", "scene") if key in row}
+    channels = tuple(map(int, row["channels"].split())) if "channels" in row else None
+    return Image(
+        row["image"], "images", row["path"], "predict", **numbers, **texts, channels=channels
+    )
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse a folder with anything but what this command has made. Raises StoreError."""
+    if out.is_dir() and any(out.glob("[!.]*")) and not (out / CONFIG).is_file():
+        raise StoreError(
+            f"{out}: is no place for the results, because there is something else already. Name a "
+            "folder that is not there yet, or one that this command has made, to go on."
+        )
+    if out.exists() and not out.is_dir():
+        raise StoreError(f"{out}: is a file. Name a folder for the results.")
