@@ -32,7 +32,7 @@ def finished_model(
     save_model(path, network, description | ({} if head is None else {"heads": [head]}))
     if deployed:
         chosen = {"thresholds": {"cell": 0.55}, "labelling": LABELLING}
-        write_deployed(path, path, {**chosen, "test_time_augmentation": 7, "smooth_px": 1.5})
+        write_deployed([path], path, {**chosen, "test_time_augmentation": 7, "smooth_px": 1.5})
     return path
 
 

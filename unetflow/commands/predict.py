@@ -81,7 +81,7 @@ def segment_file(
     Gaussian of this deviation.
     """
     ensemble = Ensemble.load([model])
-    (description,) = ensemble.descriptions
+    description = ensemble.descriptions[0]  # in that all of several are alike
     _check_head(description, instances, model)
     _check_output(image, Path(output))
     asked = {"model": str(model), "image": str(image), "mpp": read.mpp}
@@ -109,7 +109,7 @@ def _predicted(
     asked: Mapping[str, object],
 ) -> tuple[SourcePixels, ShardedArray, PixelSize]:
     """The foreground of an image; what was `asked` for is written beside it."""
-    (description,) = ensemble.descriptions
+    description = ensemble.descriptions[0]
     chosen: Chosen = {
         "plane": read.plane,
         "time": read.time,
@@ -120,7 +120,7 @@ def _predicted(
         source, channels = _source_for(description, slide, read)
         decided_by = {
             "image": raw_digest(image, time=read.time, plane=read.plane),
-            "model": ensemble.digests[0],
+            "model": ensemble.digests,
             "shape": source.shape_px,
             "level": source.level,
             **chosen,

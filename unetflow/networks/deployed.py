@@ -2,12 +2,12 @@
 
 `model.safetensors` stays as the training wrote it. `deploy.safetensors` has the same weights and
 description, with what the validation images chose: one file gives the same objects on another
-machine. No torch in here.
+machine. Of networks whose probabilities are averaged it has all. No torch in here.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -21,6 +21,7 @@ from unetflow.store.files import digest_of_file, write_whole
 KEY = "unetflow"  # of the metadata: of several keys the order would not be the same each time
 CHECKSUM = "digest"  # of weights and description
 DEPLOYED = "deployed"
+ENSEMBLE = "ensemble"  # in place of a description those of several networks
 FAULTS = (OSError, ValueError, KeyError, TypeError, RuntimeError, safetensors.SafetensorError)
 
 
@@ -48,11 +49,39 @@ def digest_of_model(
     return digest.hexdigest()
 
 
-def write_deployed(model: str | Path, path: str | Path, chosen: Mapping[str, Any]) -> None:
+def write_deployed(
+    models: Sequence[str | Path], path: str | Path, chosen: Mapping[str, Any]
+) -> None:
     """Write a model file with what was chosen (`Deployed` without `of`) to `path`, by rename.
 
-    Equal content gives equal bytes. Raises ModelError where `model` is no model file.
+    Equal content gives equal bytes. Raises ModelError where one of the `models` is no model file.
     """
+    every = [_read(model) for model in models]
+    for model, (content, _) in zip(models, every, strict=True):
+        content.pop(CHECKSUM, None)
+        of = content.get(DEPLOYED, {}).get("of") or digest_of_file(model)  # of the training's file
+        content[DEPLOYED] = {"of": of, **chosen}
+    if len(every) == 1:
+        content, weights = every[0]
+    else:
+        content = {ENSEMBLE: [each for each, _ in every]}
+        weights = {
+            name_in_ensemble(k, name): array
+            for k, (_, of_one) in enumerate(every)
+            for name, array in of_one.items()
+        }
+    content[CHECKSUM] = digest_of_model(weights, content)
+    metadata = {KEY: json.dumps(content, sort_keys=True)}
+    write_whole(path, safetensors.numpy.save(weights, metadata=metadata))
+
+
+def name_in_ensemble(number: int, name: str) -> str:
+    """Of the weights of a network, in the file of several."""
+    return f"{number}.{name}"
+
+
+def _read(model: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What a model file says, and its weights. Raises ModelError."""
     try:
         with safetensors.safe_open(model, framework="np") as file:
             content = json.loads(file.metadata()[KEY])
@@ -62,12 +91,7 @@ def write_deployed(model: str | Path, path: str | Path, chosen: Mapping[str, Any
             f"{model}: not a whole model file of unetflow ({error}). Run the same command with "
             "--forcerun and its path: it is made anew, from the last checkpoint."
         ) from error
-    content.pop(CHECKSUM, None)
-    of = content.get(DEPLOYED, {}).get("of") or digest_of_file(model)  # of the training's file
-    content[DEPLOYED] = {"of": of, **chosen}
-    content[CHECKSUM] = digest_of_model(weights, content)
-    metadata = {KEY: json.dumps(content, sort_keys=True)}
-    write_whole(path, safetensors.numpy.save(weights, metadata=metadata))
+    return content, weights
 
 
 def read_deployed(path: str | Path) -> Deployed | None:
@@ -77,7 +101,9 @@ def read_deployed(path: str | Path) -> Deployed | None:
     """
     try:
         with safetensors.safe_open(path, framework="np") as file:
-            found: Deployed | None = json.loads(file.metadata()[KEY]).get(DEPLOYED)
-    except (*FAULTS, AttributeError):
+            content = json.loads(file.metadata()[KEY])
+            first = content.get(ENSEMBLE, [content])[0]  # in that all are alike
+            found: Deployed | None = first.get(DEPLOYED)
+    except (*FAULTS, AttributeError, IndexError):
         return None
     return found

@@ -9,7 +9,7 @@ from typing import Any, NotRequired, TypedDict, cast
 import safetensors
 
 from unetflow.errors import ModelError
-from unetflow.networks.deployed import CHECKSUM, FAULTS, KEY, Deployed
+from unetflow.networks.deployed import CHECKSUM, ENSEMBLE, FAULTS, KEY, Deployed
 
 CHECKSUMS = (CHECKSUM, "weights")  # the second is of older versions
 HEADS = ("border", "distance")  # as `unetflow.store.heads` has them
@@ -73,6 +73,8 @@ def read_description(path: str | Path) -> ModelDescription:
     try:
         with safetensors.safe_open(path, framework="np") as file:
             content = json.loads(file.metadata()[KEY])
+        if ENSEMBLE in content:
+            raise ValueError("it holds several networks, which are for one image at a time")
         return checked_description(
             {key: value for key, value in content.items() if key not in CHECKSUMS}
         )

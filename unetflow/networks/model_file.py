@@ -13,7 +13,13 @@ from torch import nn
 
 from unetflow import networks
 from unetflow.errors import ModelError
-from unetflow.networks.deployed import CHECKSUM, KEY, digest_of_model
+from unetflow.networks.deployed import (
+    CHECKSUM,
+    ENSEMBLE,
+    KEY,
+    digest_of_model,
+    name_in_ensemble,
+)
 from unetflow.networks.description import Best as Best  # who reads models finds these here
 from unetflow.networks.description import ModelDescription as ModelDescription
 from unetflow.networks.description import TrainingSummary as TrainingSummary
@@ -44,8 +50,19 @@ def save_model(path: str | Path, network: nn.Module, description: ModelDescripti
 def load_model(path: str | Path) -> tuple[Network, ModelDescription]:
     """Read a model file: the network with its weights, and its description.
 
-    Raises ModelError where the file is no model of unetflow, or is damaged.
+    Raises ModelError where the file is no model of unetflow, is damaged, or holds several networks.
     """
+    every = load_models(path)
+    if len(every) > 1:
+        raise ModelError(
+            f"{path}: holds {len(every)} networks, whose probabilities are averaged. Name the "
+            "model.safetensors of one of their trainings."
+        )
+    return every[0]
+
+
+def load_models(path: str | Path) -> list[tuple[Network, ModelDescription]]:
+    """The same of a file that may hold several networks, as `deploy.safetensors` of an ensemble."""
     if not Path(path).is_file():
         raise ModelError(
             f"{path}: there is no such file. Name the model.safetensors of a training."
@@ -53,11 +70,13 @@ def load_model(path: str | Path) -> tuple[Network, ModelDescription]:
     try:
         content, weights = _read(path)
         unchecked = _check_digest(content, weights)
-        description = checked_description(content)
-        network = networks.build(**description["network"])
-        network.heads = tuple(description.get("heads", ()))
-        _check_fit(network, weights)
-        network.load_state_dict(weights)
+        if ENSEMBLE not in content:
+            every = [_built(content, weights)]
+        else:
+            every = [
+                _built(each, _weights_of(number, weights))
+                for number, each in enumerate(content[ENSEMBLE])
+            ]
     except FAULTS as error:
         raise ModelError(
             f"{path}: not a whole model file of unetflow ({error}). Name the model.safetensors of "
@@ -66,7 +85,28 @@ def load_model(path: str | Path) -> tuple[Network, ModelDescription]:
         ) from error
     if unchecked:
         log.info("%s: is of an older version, which wrote no checksum of %s", path, unchecked)
+    return every
+
+
+def _built(
+    content: dict[str, Any], weights: Mapping[str, torch.Tensor]
+) -> tuple[Network, ModelDescription]:
+    description = checked_description(content)
+    network = networks.build(**description["network"])
+    network.heads = tuple(description.get("heads", ()))
+    _check_fit(network, weights)
+    network.load_state_dict(weights)
     return network, description
+
+
+def _weights_of(number: int, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Those of one network of several, by their names in it."""
+    start = name_in_ensemble(number, "")
+    return {
+        name.removeprefix(start): tensor
+        for name, tensor in weights.items()
+        if name.startswith(start)
+    }
 
 
 def is_model_file(path: str | Path) -> bool:

@@ -10,7 +10,7 @@ import torch
 from unetflow.engine.devices import machine_of
 from unetflow.engine.memory import MIB, available_bytes
 from unetflow.errors import ModelError
-from unetflow.networks.model_file import ModelDescription, load_model
+from unetflow.networks.model_file import ModelDescription, load_models
 from unetflow.networks.network import Network
 from unetflow.predict.forward import ready
 from unetflow.predict.plan import Inference, Plan
@@ -60,11 +60,12 @@ class Ensemble:
 
         `memory_mb` is what the job was granted, if it is less than what is left to it.
         """
-        models = [load_model(path) for path in paths]
-        digests = [
-            description["deployed"]["of"] if "deployed" in description else digest_of_file(path)
-            for path, (_, description) in zip(paths, models, strict=True)
-        ]
+        models, digests = [], []
+        for path in paths:
+            for network, description in load_models(path):
+                models.append((network, description))
+                made = description.get("deployed")
+                digests.append(digest_of_file(path) if made is None else made["of"])
         return cls(models, digests, memory_mb)
 
     @property

@@ -67,10 +67,9 @@ def calibrate(
     images: `unetflow.evaluate.choosing.instance_threshold` says which, and warns. The receipt warns
     of images in which far more objects are found than annotated, and where the object step alone
     loses objects of the truth.
-    Of one model (`models`) a second file is written to `deployed`, with what was chosen and what
-    foregrounds were `made_with`: test-time augmentation and smoothing. The mean of several networks
-    has no such file. A finished model that brought its own choice keeps it where there is no
-    validation image: threshold, and what the config leaves `auto`.
+    A file of the `models` is written to `deployed`, with what was chosen and what foregrounds were
+    `made_with`: test-time augmentation and smoothing. A finished model that brought its own choice
+    keeps it where there is no validation image: threshold, and what the config leaves `auto`.
     `stored` are all stores that are read, with the receipts that tell of them, as in other rules.
     """
     record = RunRecord(receipt)
@@ -104,12 +103,11 @@ def calibrate(
     digest = None
     if tried is not None:
         write_whole(tried, as_csv(step.tried))
-    if deployed is not None:
-        Path(deployed).unlink(missing_ok=True)
-        if len(models) == 1:
-            chosen_here = {"thresholds": at, "labelling": step.labelling}
-            write_deployed(models[0], deployed, {**chosen_here, **(made_with or {})})
-            digest = digest_of_file(deployed)
+    if deployed is not None and models:
+        Path(deployed).unlink(missing_ok=True)  # a damaged one is no reason to keep it
+        chosen_here = {"thresholds": at, "labelling": step.labelling}
+        write_deployed(models, deployed, {**chosen_here, **(made_with or {})})
+        digest = digest_of_file(deployed)
     content: Calibration = {
         "thresholds": chosen,
         "instances": instances,

@@ -109,7 +109,6 @@ rule calibrate:
             classes=dataset("classes"),
             thresholds=SETTINGS.config["calibrate"]["thresholds"],
             wanted=wanted_object_step,
-            # nobody's output: the mean of several networks has none
             deployed=under_results("calibration/{experiment}/fold{fold}/deploy.safetensors"),
             made_with=DEPLOYED,
             regions_px=SETTINGS.config["evaluate"]["regions_px"],
