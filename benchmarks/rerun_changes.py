@@ -20,6 +20,8 @@ VALUES: dict[str, Any] = {
     "data_dir": "data/copy",
     "require_gpu": True,
     "retry": True,
+    "engine.scheduler": "slurm",
+    "engine.workers": 2,
     "demo.seed": 7,
     "demo.image_px": 129,
     "demo.slide_px": 601,

@@ -1,5 +1,6 @@
 """All scores of images."""
 
+from unetflow.engine.distributed import working_on
 from unetflow.evaluate.scoring import Scoring
 from unetflow.evaluate.tables import join_tables
 from unetflow.jobs.bundles import in_turn
@@ -8,7 +9,11 @@ from unetflow.jobs.makings import recorded
 from unetflow.labels.dataset import Dataset
 from unetflow.stages.evaluate import evaluate_image
 
-with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
+with (
+    job_log(snakemake.log[0]),
+    recorded(snakemake.params.making, snakemake.input),
+    working_on(snakemake.params.engine),
+):
     in_turn(
         evaluate_image,
         snakemake.params.images,

@@ -1,5 +1,6 @@
 """The instances of images."""
 
+from unetflow.engine.distributed import working_on
 from unetflow.engine.memory import keep_freed_memory
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
@@ -7,7 +8,11 @@ from unetflow.jobs.makings import recorded
 from unetflow.stages.instances import Making, write_instances
 
 keep_freed_memory()
-with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
+with (
+    job_log(snakemake.log[0]),
+    recorded(snakemake.params.making, snakemake.input),
+    working_on(snakemake.params.engine),
+):
     in_turn(
         write_instances,
         snakemake.params.images,

@@ -1,5 +1,6 @@
 """The foreground of images."""
 
+from unetflow.engine.distributed import working_on
 from unetflow.engine.machine import Machine
 from unetflow.jobs.bundles import in_turn
 from unetflow.jobs.logs import job_log
@@ -8,7 +9,11 @@ from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.plan import PredictOptions
 from unetflow.stages.predict import predict_store
 
-with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.input):
+with (
+    job_log(snakemake.log[0]),
+    recorded(snakemake.params.making, snakemake.input),
+    working_on(snakemake.params.engine),
+):
     in_turn(
         predict_store,
         snakemake.params.images,

@@ -213,7 +213,7 @@ def test_what_is_opened_again_in_the_same_process_with_other_settings_takes_over
 ) -> None:
     before = opened(tmp_path, 1)
     now = opened(tmp_path, 2)
-    with pytest.raises(StoreError, match="this process holds it no more"):
+    with pytest.raises(StoreError, match="is held for writing no more"):
         before.write((0, 0, 0), np.zeros((1, 64, 64), np.uint8))
     now.write((0, 0, 0), np.zeros((1, 64, 64), np.uint8))
 

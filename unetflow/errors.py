@@ -35,3 +35,7 @@ class ModelError(UnetflowError):
 
 class UnsuitableError(ModelError):
     """An image that a model cannot be applied to."""
+
+
+class EngineError(UnetflowError):
+    """Helpers that work is sent to, which do not answer, are lost or cannot do it."""

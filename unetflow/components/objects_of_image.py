@@ -5,7 +5,7 @@ nothing of the size of the image is in memory: only faces of blocks and numbers 
 result is that of labelling the whole image at once, to the number.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,25 +49,48 @@ class Objects:
     def count(self) -> int:
         return len(self.sums.area_px)
 
-    def draw(self, index: Index, mask: np.ndarray) -> np.ndarray:
-        """Numbers of the objects (uint32) in a block with this mask."""
+    def numbers_in(self, index: Index) -> np.ndarray:
+        """Of each component of a block the number of its object (uint32), 0 for 0."""
         start, of_component = self._blocks[index]
         own = np.zeros(of_component.max() + 1, np.uint32)
         own[1:] = self._numbers[start:][: len(own) - 1]
-        return find_components(mask, self._how).painted(own[of_component])
+        return np.asarray(own[of_component])
+
+    def draw(self, index: Index, mask: np.ndarray) -> np.ndarray:
+        """Numbers of the objects (uint32) in a block with this mask."""
+        return draw_objects(mask, self.numbers_in(index), self._how)
+
+
+def draw_objects(mask: np.ndarray, numbers: np.ndarray, how: Labelling) -> np.ndarray:
+    """A block with this mask as an image of its objects; `numbers` are `Objects.numbers_in`."""
+    return find_components(mask, how).painted(numbers)
 
 
 def find_objects(
-    read: Read, shape: Sequence[int], block: Sequence[int], how: Labelling, threads: int = 1
+    read: Read,
+    shape: Sequence[int],
+    block: Sequence[int],
+    how: Labelling,
+    threads: int = 1,
+    *,
+    sendable: bool = False,
 ) -> Objects:
     """Number the objects of an image, (Y, X) or (Z, Y, X), in the order of their first pixels.
 
     Holes are background that neither reaches the image's border nor holds what belongs to others;
     they are filled up to `max_hole_px` of background, and join what they touch. Objects under
-    `min_area_px` are left out.
+    `min_area_px` are left out. Blocks are `sendable` where `read` is (`unetflow.engine.each`).
     """
     merged = _Merged(tuple(shape), how)
-    for index, region, faces, settled in _blocks(read, shape, block, how, threads):
+    label = _Label(read, tuple(shape), tuple(block), how)
+    blocks = in_order(
+        label,
+        shard_grid(shape, block),
+        threads=threads,
+        ahead=AHEAD * threads,
+        sendable=sendable,
+    )
+    for index, region, faces, settled in blocks:
         merged.add(index, region, faces, settled)
     return merged.objects()
 
@@ -180,17 +203,21 @@ class _Merged:
         return Sums(*found)
 
 
-def _blocks(
-    read: Read, shape: Sequence[int], block: Sequence[int], how: Labelling, threads: int
-) -> Iterator[tuple[Index, Region, Faces, Settled]]:
-    """The components of each block, settled, in raster order of the blocks, several at a time."""
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """The components of a block, settled."""
 
-    def label(index: Index) -> tuple[Index, Region, Faces, Settled]:
-        region = shard_region(index, shape, block)
-        mask, foreground, of_others = read(region)
+    read: Read
+    shape: tuple[int, ...]
+    block: tuple[int, ...]
+    how: Labelling
+
+    def __call__(self, index: Index) -> tuple[Index, Region, Faces, Settled]:
+        how, region = self.how, shard_region(index, self.shape, self.block)
+        mask, foreground, of_others = self.read(region)
         found = find_components(mask, how)
         faces = found.faces()
-        sums = sums_of(found, foreground, [part.start for part in region], shape)
+        sums = sums_of(found, foreground, [part.start for part in region], self.shape)
         touching, kept_open = np.zeros((0, 2), np.int64), np.zeros(found.count, bool)
         if how.fill_holes:
             pairs = touching_components(found, how.connectivity)
@@ -198,8 +225,6 @@ def _blocks(
             kept_open = found.reach_into(of_others) | too_large(sums.area_px, how)
         settled = settle(faces, sums, found.are_objects(), touching, kept_open, how)
         return index, region, faces, settled
-
-    return in_order(label, shard_grid(shape, block), threads=threads, ahead=AHEAD * threads)
 
 
 def _in_a_row(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:

@@ -7,7 +7,7 @@ to `IN_MEMORY_PX` along each axis are held in memory; larger ones are read block
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,6 +15,7 @@ import dask.array as da
 import numpy as np
 from skimage.filters import threshold_otsu
 
+from unetflow.engine.each import in_order
 from unetflow.evaluate.catalogue import OBJECT_ERRORS, at_iou
 from unetflow.evaluate.scoring import Labeller, Row
 from unetflow.labels.annotation import read_class_lazily
@@ -93,7 +94,7 @@ class Truth:
         return grid, f"regions of {side_px} px"
 
     def _hold(self, *arrays: da.Array) -> tuple[Array, ...]:
-        return da.compute(*arrays) if self.in_memory else arrays
+        return da.compute(*arrays, scheduler="threads") if self.in_memory else arrays
 
 
 def score_foreground(
@@ -167,7 +168,8 @@ def otsu_baseline(
     labelled = truth.has_instances and max(gray_YX.shape) <= BASELINE_PX
     candidates = []
     for objects_YX in (bright_YX, ~bright_YX):
-        binary_YX = objects_YX.compute() if labelled or truth.in_memory else objects_YX
+        in_memory = labelled or truth.in_memory
+        binary_YX = objects_YX.compute(scheduler="threads") if in_memory else objects_YX
         rows = list(score_foreground(truth, binary_YX, [0.5], label, regions_px=regions_px))
         if labelled and not truth.in_memory:
             labels_YX = label(binary_YX, threshold=0.5)
@@ -197,14 +199,25 @@ def _membrane_rows(
 ) -> list[list[Row]]:
     """For each threshold the rows of the metrics that need whole membranes."""
     regions, name = truth.regions(regions_px)
-    scored: list[list[SliceScores]] = []
-    for region in regions:
-        arrays = (truth.interior, foreground_YX, truth.ignore)
-        interior, proposal, ignore = da.compute(*(array[region] for array in arrays))
-        scored.append(score_slice(interior, proposal, ignore, thresholds))
-    if not scored:
+    if not regions:
         return [[] for _ in thresholds]
+    arrays = truth.interior, foreground_YX, truth.ignore
+    score = _ScoreRegion(arrays, thresholds)
+    scored = list(in_order(score, regions, threads=1, ahead=0, sendable=not truth.in_memory))
     return [list(_pooled_rows(each, name)) for each in zip(*scored, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class _ScoreRegion:
+    """Scores of a region, read by who scores it, at each threshold."""
+
+    arrays: tuple[Array, Array, Array]  # interior, foreground and ignored pixels
+    thresholds: Sequence[float]
+
+    def __call__(self, region: Region) -> list[SliceScores]:
+        parts = (array[region] for array in self.arrays)
+        interior, proposal, ignore = da.compute(*parts, scheduler="threads")
+        return score_slice(interior, proposal, ignore, self.thresholds)
 
 
 def _pooled_rows(pieces: Sequence[SliceScores], name: str) -> Iterator[Row]:

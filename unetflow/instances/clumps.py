@@ -10,9 +10,11 @@ how an image is cut into blocks.
 
 import heapq
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +28,7 @@ from unetflow.instances.landscapes import has_no_seed, heights_of, rise_of
 from unetflow.instances.separation import Separation
 from unetflow.store.pixels import ImageLike
 from unetflow.store.probabilities import as_probability
-from unetflow.tiles.regions import Region, common, shard_region, within
+from unetflow.tiles.regions import Region, common, within
 
 log = logging.getLogger(__name__)
 
@@ -159,25 +161,31 @@ def _parts(
     return split_object(mask, *how, foreground=foreground, head=head)
 
 
+class Chosen(NamedTuple):
+    """Some objects of an image."""
+
+    numbers: np.ndarray  # as they are labelled, ascending
+    boxes: np.ndarray  # top, left, bottom, right of each; (N, 4)
+    classes: np.ndarray  # place of the class of each
+
+
 @dataclass(frozen=True, slots=True)
 class Clumps:
     """The objects of an image (Y, X) that are to be taken apart, and what is looked at for it."""
 
     labels: ImageLike  # of the objects (Y, X), of one class after the other
-    boxes: np.ndarray  # of the objects 1, 2, ...: top, left, bottom, right; (N, 4)
-    ends: np.ndarray  # numbers of the last objects of each class
     foreground_KYX: ImageLike  # as it is stored, a plane for each class
     head_HYX: ImageLike | None  # as it is stored
     how: How
 
     def parts_of(
-        self, objects: np.ndarray, *, lit: bool = False
+        self, chosen: Chosen, *, lit: bool = False
     ) -> Iterator[tuple[int, Region, np.ndarray, np.ndarray | None]]:
         """Of each of these objects its number, its box, its parts there and its foreground.
 
         The foreground is as it is stored; where nothing needs it and it is not to be `lit`, None.
         """
-        window, seen_YX = _window(self.labels, self.boxes[objects - 1])
+        window, seen_YX = _window(self.labels, chosen.boxes)
         separation = self.how[0]
         light_KYX = head_YX = None
         if lit or separation.looks_at_foreground:
@@ -185,10 +193,10 @@ class Clumps:
         if separation.head:
             assert self.head_HYX is not None
             head_YX = np.asarray(self.head_HYX[(slice(0, 1), *window)])[0]
-        for number in objects.tolist():
-            box = _box(self.boxes, number)
+        for number, sides, of_class in zip(*(part.tolist() for part in chosen), strict=True):
+            box = slice(sides[0], sides[2]), slice(sides[1], sides[3])
             inner = within(box, window)
-            light_YX = None if light_KYX is None else light_KYX[self.class_of(number)][inner]
+            light_YX = None if light_KYX is None else light_KYX[of_class][inner]
             seen = light_YX if separation.looks_at_foreground else None
             beside = None if head_YX is None else head_YX[inner]
             parts = _parts(
@@ -199,39 +207,73 @@ class Clumps:
             )
             yield number, box, parts, light_YX
 
-    def class_of(self, number: int) -> int:
-        """The place of an object's class."""
-        return int(np.searchsorted(self.ends, number))
+    def take_apart(self, chosen: Chosen) -> tuple[np.ndarray, Sums]:
+        """How many parts each of these objects has, and the sums of the parts."""
+        shape = self.labels.shape
+        found = [no_sums(len(shape))]
+        for _, box, parts, light_YX in self.parts_of(chosen, lit=True):
+            origin = (box[0].start, box[1].start)
+            found.append(sums_of(labelled_components(parts), light_YX, origin, shape))
+        return np.array([len(of.first) for of in found[1:]], np.int64), _in_a_row(found)
+
+
+class PartsOfBlock(NamedTuple):
+    """The parts of the objects whose boxes reach into a block."""
+
+    objects: Chosen
+    counts: np.ndarray  # of the parts of each object
+    numbers: np.ndarray  # of the parts (uint32), object after object
+
+
+@dataclass(frozen=True, slots=True)
+class PartsDrawing:
+    """Draws the parts of objects, block by block."""
+
+    clumps: Clumps
+
+    def block(self, region: Region, parts: PartsOfBlock) -> np.ndarray:
+        """Numbers of the parts (uint32) in a block."""
+        objects, counts, numbers = parts
+        labels_YX = np.asarray(self.clumps.labels[region])
+        starts = np.cumsum(counts) - counts
+        firsts = np.zeros(int(labels_YX.max(initial=0)) + 1, np.uint32)  # 0 of those left out
+        there = (counts > 0) & (objects.numbers < len(firsts))
+        firsts[objects.numbers[there]] = numbers[starts[there]]
+        drawn_YX = firsts[labels_YX]
+        seen = np.zeros(len(firsts), bool)
+        seen[labels_YX] = True
+        apart = there & (counts > 1)
+        apart[apart] = seen[objects.numbers[apart]]
+        chosen = Chosen(*(values[apart] for values in objects))
+        found = self.clumps.parts_of(chosen)
+        for start, (_, box, of_object, _) in zip(starts[apart].tolist(), found, strict=True):
+            shared = common(box, region)
+            part = of_object[within(shared, box)]
+            own = part != 0
+            drawn_YX[within(shared, region)][own] = numbers[start + part[own] - 1]
+        return np.asarray(drawn_YX)
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of all objects of an image (Y, X) that is labelled already, block by block."""
+    """The parts of all objects of an image (Y, X) that is labelled already."""
 
-    clumps: Clumps
-    block: Sequence[int]
+    drawing: PartsDrawing
     sums: list[Sums]  # of the parts, by class, in scanning order of their first pixels
-    counts: np.ndarray  # parts of each object, (N + 1,) as there is none with number 0
+    objects: Chosen  # all of the image
+    counts: np.ndarray  # parts of each object
     starts: np.ndarray  # where they begin in `numbers`
-    numbers: np.ndarray  # of the parts, object after object; the first is the background's 0
+    numbers: np.ndarray  # of the parts, object after object
+    reaching: list[np.ndarray]  # places of the objects that reach into each block, in raster order
+    columns: int  # of blocks
 
-    def draw(self, index: Sequence[int]) -> np.ndarray:
-        """Numbers of the parts (uint32) in a block."""
-        region = shard_region(index, self.clumps.labels.shape, self.block)
-        labels_YX = np.asarray(self.clumps.labels[region])
-        firsts = np.zeros(len(self.counts), np.uint32)  # of each object, 0 of those left out
-        firsts[self.counts > 0] = self.numbers[self.starts[self.counts > 0]]
-        drawn_YX = firsts[labels_YX]
-        objects = np.unique(labels_YX)
-        apart = objects[self.counts[objects] > 1]
-        for number, box, parts, _ in self.clumps.parts_of(apart):
-            shared = common(box, region)
-            parts = parts[within(shared, box)]
-            own = parts != 0
-            drawn_YX[within(shared, region)][own] = self.numbers[
-                self.starts[number] + parts[own] - 1
-            ]
-        return np.asarray(drawn_YX)
+    def in_block(self, index: Sequence[int]) -> PartsOfBlock:
+        """What drawing a block needs to know."""
+        of = self.reaching[index[0] * self.columns + index[1]]
+        counts = self.counts[of]
+        places = np.repeat(self.starts[of] - np.cumsum(counts) + counts, counts)
+        numbers = self.numbers[places + np.arange(len(places))]
+        return PartsOfBlock(Chosen(*(values[of] for values in self.objects)), counts, numbers)
 
 
 def find_parts(
@@ -253,64 +295,69 @@ def find_parts(
     """
     ends = np.cumsum([len(sums.first) for sums in classes])
     boxes = np.concatenate([np.concatenate([of.start, of.stop], axis=1) for of in classes])
+    numbers = np.arange(1, len(boxes) + 1)
+    objects = Chosen(numbers, boxes, np.searchsorted(ends, numbers))
     too_large = (boxes[:, 2:] - boxes[:, :2] > MOST_PX).any(axis=1)
     if too_large.any():
         log.warning("%d objects of more than %d px are not taken apart", too_large.sum(), MOST_PX)
 
-    how = (separation, connectivity, min_area_px)
-    clumps = Clumps(labels, boxes, ends, foreground_KYX, head_HYX, how)
-    groups = [of[~too_large[of - 1]] for of in _by_block(boxes, labels.shape, block)]
-    take_apart = partial(_take_apart, clumps)
-    done = list(in_order(take_apart, groups, threads=threads, ahead=len(groups)))
+    clumps = Clumps(labels, foreground_KYX, head_HYX, (separation, connectivity, min_area_px))
+    groups = [of[~too_large[of]] for of in _by_block(boxes, labels.shape, block)]
+    done = list(
+        in_order(
+            clumps.take_apart,
+            (Chosen(*(values[of] for values in objects)) for of in groups),
+            threads=threads,
+            ahead=len(groups),
+            sendable=True,
+        )
+    )
     # those that stay as they are have the sums that they had: nothing of their size is read
-    groups.append(1 + np.flatnonzero(too_large))
+    groups.append(np.flatnonzero(too_large))
     whole = Sums(*(values[too_large] for values in _in_a_row(classes)))
     done.append((np.ones(len(groups[-1]), np.int64), whole))
-    objects = np.concatenate(groups)
+    places = np.concatenate(groups)
     counts = np.concatenate([of for of, _ in done])
     sums = _in_a_row([of for _, of in done])
-    of_part = np.repeat(objects, counts)
+    of_part = np.repeat(places, counts)
     by_object = np.argsort(of_part, kind="stable")
     of_part, sums = of_part[by_object], Sums(*(values[by_object] for values in sums))
-    of_class = np.searchsorted(ends, of_part)
-    by_first = np.lexsort((sums.first, of_class))
-    numbers = np.zeros(len(of_part) + 1, np.uint32)
-    numbers[1 + by_first] = np.arange(1, len(of_part) + 1)
-    counts = np.concatenate([[1], counts[np.argsort(objects)]])
+    by_first = np.lexsort((sums.first, objects.classes[of_part]))
+    of_class = objects.classes[of_part][by_first]
+    parts = np.empty(len(of_part), np.uint32)
+    parts[by_first] = np.arange(1, len(of_part) + 1)
+    counts = counts[np.argsort(places)]
+    in_order_of_first = [values[by_first] for values in sums]
     return Parts(
-        clumps=clumps,
-        block=block,
+        drawing=PartsDrawing(clumps),
         sums=[
-            Sums(*(values[by_first][of_class[by_first] == k] for values in sums))
+            Sums(*(values[of_class == k] for values in in_order_of_first))
             for k in range(len(classes))
         ],
+        objects=objects,
         counts=counts,
         starts=np.cumsum(counts) - counts,
-        numbers=numbers,
+        numbers=parts,
+        reaching=_by_block(boxes, labels.shape, block, reaching=True),
+        columns=-(-labels.shape[1] // block[1]),
     )
 
 
-def _take_apart(clumps: Clumps, objects: np.ndarray) -> tuple[np.ndarray, Sums]:
-    """How many parts each of these objects has, and the sums of the parts."""
-    shape = clumps.labels.shape
-    found = [no_sums(len(shape))]
-    for _, box, parts, light_YX in clumps.parts_of(objects, lit=True):
-        origin = (box[0].start, box[1].start)
-        found.append(sums_of(labelled_components(parts), light_YX, origin, shape))
-    return np.array([len(of.first) for of in found[1:]], np.int64), _in_a_row(found)
-
-
-def _by_block(boxes: np.ndarray, shape: Sequence[int], block: Sequence[int]) -> list[np.ndarray]:
-    """Numbers of the objects by the block in which their box starts."""
+def _by_block(
+    boxes: np.ndarray, shape: Sequence[int], block: Sequence[int], *, reaching: bool = False
+) -> list[np.ndarray]:
+    """Places of the objects, by the block in which their box starts, or by each that it reaches."""
     grid = [-(-size // step) for size, step in zip(shape, block, strict=True)]
-    owner = boxes[:, 0] // block[0] * grid[1] + boxes[:, 1] // block[1]
+    first, last = boxes[:, :2] // block, (boxes[:, 2:] - 1) // block
+    spans = last - first + 1 if reaching else np.ones_like(first)
+    counts = spans.prod(axis=1)
+    objects = np.repeat(np.arange(len(boxes)), counts)
+    nth = np.arange(len(objects)) - np.repeat(np.cumsum(counts) - counts, counts)
+    row, column = first[objects].T
+    across = spans[objects, 1]
+    owner = (row + nth // across) * grid[1] + column + nth % across
     order = np.argsort(owner, kind="stable")
-    return np.split(order + 1, np.searchsorted(owner[order], np.arange(1, grid[0] * grid[1])))
-
-
-def _box(boxes: np.ndarray, number: int) -> Region:
-    top, left, bottom, right = boxes[number - 1].tolist()
-    return slice(top, bottom), slice(left, right)
+    return np.split(objects[order], np.searchsorted(owner[order], np.arange(1, math.prod(grid))))
 
 
 def _window(labels: ImageLike, boxes: np.ndarray) -> tuple[Region, np.ndarray]:

@@ -1,18 +1,19 @@
 """Instances of a stored foreground, block by block, into its store, with a table of the objects."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unetflow.components.objects_of_image import Objects, find_objects
+from unetflow.components.objects_of_image import AHEAD, Objects, draw_objects, find_objects
 from unetflow.components.pieces_of_block import Labelling, Sums
-from unetflow.engine.each import for_each
+from unetflow.engine.each import in_order
 from unetflow.errors import StoreError
-from unetflow.instances.clumps import find_parts
+from unetflow.instances.clumps import PartsDrawing, PartsOfBlock, find_parts
 from unetflow.instances.separation import Separation
 from unetflow.instances.table import write_objects
 from unetflow.labels.encoding import UINT32_MAX
@@ -88,13 +89,16 @@ def _label(
     needed by some methods.
     """
     simply = {name: labelling[name] for name in Labelling._fields if name in labelling}
-    classes = _Classes(foreground, list(thresholds.values()), array.array.shards)
-    sums = classes.find(Labelling(**simply), threads)
+    how = Labelling(**simply)
+    classes = _Classes(foreground, list(thresholds.values()))
+    objects = classes.find(array.array.shards, how, threads)
+    sums = [of.sums for of in objects]
     made = _described(thresholds, sums)
     first_ids = [of["first_id"] for of in made.values()]
     separation = Separation.of(labelling)
     whole = array if separation is None else unsplit()
-    _write(whole, lambda index: _draw(classes, first_ids, whole.region(index)), threads)
+    drawn = ((index, [of.numbers_in(index) for of in objects]) for index in whole.missing())
+    _write(_Draw(classes, whole, how, first_ids), drawn, threads)
     if separation is None:
         return sums, made
     parts = find_parts(
@@ -109,7 +113,8 @@ def _label(
         threads=threads,
     )
     made = _described(thresholds, parts.sums)
-    _write(array, parts.draw, threads)
+    apart = ((index, parts.in_block(index)) for index in array.missing())
+    _write(_DrawParts(array, parts.drawing), apart, threads)
     return parts.sums, made
 
 
@@ -128,45 +133,34 @@ def _heads(store: str | Path, labelling: Mapping[str, Any]) -> StoredArray | Non
 
 
 class _Classes:
-    """The pixels and the objects of each class of a stored foreground (K, Y, X), block by block.
+    """The pixels of each class of a stored foreground (K, Y, X), block by block.
 
     A hole that holds pixels of another class is none, so that no pixel is in holes of two classes.
     """
 
-    def __init__(
-        self, foreground: StoredArray, thresholds: Sequence[float], block: tuple[int, ...]
-    ) -> None:
-        self._foreground, self._thresholds, self._block = foreground, thresholds, block
+    def __init__(self, foreground: StoredArray, thresholds: Sequence[float]) -> None:
+        self._foreground, self._thresholds = foreground, thresholds
         # of each stored byte, whether it is above; other types are compared one by one
         bytes_ = as_probability(np.arange(256, dtype=np.uint8)).astype(np.float64)
         self._above = [bytes_ > threshold for threshold in thresholds]
-        self._found: list[Objects] = []
 
-    def find(self, how: Labelling, threads: int) -> list[Sums]:
-        """The objects of all classes; returns their sums, class by class."""
+    def find(self, block: tuple[int, ...], how: Labelling, threads: int) -> list[Objects]:
+        """The objects of all classes."""
         shape = self._foreground.shape[1:]
-        self._found = [
-            find_objects(partial(self._read, number), shape, self._block, how, threads)
+        return [
+            find_objects(partial(self._read, number), shape, block, how, threads, sendable=True)
             for number in range(len(self._thresholds))
         ]
-        return [objects.sums for objects in self._found]
-
-    def drawn(self, region: Region) -> Iterator[np.ndarray]:
-        """Of each class the numbers (uint32) of its objects in a block."""
-        index = tuple(part.start // size for part, size in zip(region, self._block, strict=True))
-        above, _ = self._masks(region)
-        for mask_YX, objects in zip(above, self._found, strict=True):
-            yield objects.draw(index, mask_YX)
 
     def _read(
         self, number: int, region: Region
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Mask (Y, X) of a class, its foreground as it is stored, and the mask of all others."""
-        above, stored_KYX = self._masks(region)
+        above, stored_KYX = self.masks(region)
         others = above[:number] + above[number + 1 :]
         return above[number], stored_KYX[number], np.any(others, axis=0) if others else None
 
-    def _masks(self, region: Region) -> tuple[list[np.ndarray], np.ndarray]:
+    def masks(self, region: Region) -> tuple[list[np.ndarray], np.ndarray]:
         """Masks of all classes, which exclude one another, and the foreground as it is stored."""
         stored_KYX = np.asarray(self._foreground[(slice(None), *region)])
         if stored_KYX.dtype == np.uint8:
@@ -180,6 +174,39 @@ class _Classes:
             highest_YX = (stored_KYX * above).argmax(axis=0)
             above = [mask_YX & (highest_YX == k) for k, mask_YX in enumerate(above)]
         return above, stored_KYX
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """Ids of the objects of all classes into a block, given what each class's components are."""
+
+    classes: _Classes
+    array: ShardedArray
+    how: Labelling
+    first_ids: Sequence[int]
+
+    def __call__(self, block: tuple[Index, list[np.ndarray]]) -> None:
+        index, numbers = block
+        region = self.array.region(index)
+        labels_YX = np.zeros([part.stop - part.start for part in region], np.uint32)
+        above, _ = self.classes.masks(region)
+        for first_id, mask_YX, of_class in zip(self.first_ids, above, numbers, strict=True):
+            numbers_YX = draw_objects(mask_YX, of_class, self.how)
+            own = numbers_YX != 0
+            labels_YX[own] = numbers_YX[own] + np.uint32(first_id - 1)
+        self.array.write(index, labels_YX)
+
+
+@dataclass(frozen=True, slots=True)
+class _DrawParts:
+    """Numbers of the parts of objects into a block."""
+
+    array: ShardedArray
+    drawing: PartsDrawing
+
+    def __call__(self, block: tuple[Index, PartsOfBlock]) -> None:
+        index, parts = block
+        self.array.write(index, self.drawing.block(self.array.region(index), parts))
 
 
 def _described(thresholds: Mapping[str, float], sums: Sequence[Sums]) -> dict[str, dict[str, Any]]:
@@ -199,14 +226,11 @@ def _described(thresholds: Mapping[str, float], sums: Sequence[Sums]) -> dict[st
     return made
 
 
-def _write(array: ShardedArray, draw: Callable[[Index], np.ndarray], threads: int) -> None:
-    for_each(lambda index: array.write(index, draw(index)), array.missing(), threads=threads)
-
-
-def _draw(classes: _Classes, first_ids: Sequence[int], region: Region) -> np.ndarray:
-    """Ids of the objects of all classes in a block."""
-    labels_YX = np.zeros([part.stop - part.start for part in region], np.uint32)
-    for first_id, numbers_YX in zip(first_ids, classes.drawn(region), strict=True):
-        own = numbers_YX != 0
-        labels_YX[own] = numbers_YX[own] + np.uint32(first_id - 1)
-    return labels_YX
+def _write(
+    do: Callable[[tuple[Index, Any]], None],
+    blocks: Iterable[tuple[Index, Any]],
+    threads: int,
+) -> None:
+    """Each block, with what its drawing needs of the whole, which is looked up when it is due."""
+    for _ in in_order(do, blocks, threads=threads, ahead=AHEAD * threads, sendable=True):
+        pass

@@ -5,6 +5,7 @@
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from unetflow.engine.distributed import EngineConfig
 from unetflow.labels.dataset import Kind
 
 
@@ -90,6 +91,7 @@ class Config(TypedDict):
     data_dir: str
     require_gpu: bool
     retry: bool
+    engine: EngineConfig
     demo: NotRequired[dict[str, int]]
     datasets: dict[str, DatasetConfig]
     weighting: dict[str, dict[str, float]]

@@ -57,8 +57,16 @@ def pairs_of_blocks(truth: ArrayLike, predicted: ArrayLike, ignore: ArrayLike | 
             dask.delayed(merge_pairs, pure=False)(parts[start : start + MERGE_AT_ONCE])
             for start in range(0, len(parts), MERGE_AT_ONCE)
         ]
-    pairs: Pairs = dask.compute(*parts, scheduler="threads")[0]
+    pairs: Pairs = dask.compute(*parts, scheduler=scheduler_for(images))[0]
     return pairs
+
+
+def scheduler_for(images: Sequence[Image]) -> str | None:
+    """Whom Dask gives blocks of these images to: whom it is set to, or to threads of this process.
+
+    To those where one is in memory: it would be sent with each block.
+    """
+    return None if all(map(is_chunked, images)) else "threads"
 
 
 def blocks_of(images: Sequence[Image]) -> Iterator[tuple[tuple[int, ...], list[object]]]:

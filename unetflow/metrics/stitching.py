@@ -16,7 +16,13 @@ import numpy as np
 from unetflow.arguments import LARGEST_ID, array_of
 from unetflow.components.pieces_of_block import Components, Faces, Labelling, find_components
 from unetflow.components.seams import Seams, numbers_of_joined, pairs_across
-from unetflow.metrics.blocks import Image, blocks_of, is_chunked, positions_in_image
+from unetflow.metrics.blocks import (
+    Image,
+    blocks_of,
+    is_chunked,
+    positions_in_image,
+    scheduler_for,
+)
 from unetflow.metrics.checks import (
     BoolArray,
     LabelArray,
@@ -77,7 +83,7 @@ def region_tables(
         dask.delayed(_label_block, pure=False)(corner, shape, values, *blocks)
         for corner, blocks in blocks_of(images)
     ]
-    found: tuple[_Block, ...] = dask.compute(*tasks, scheduler="threads")
+    found: tuple[_Block, ...] = dask.compute(*tasks, scheduler=scheduler_for(images))
     places = [block.region for block in found]
     true = _joined(shape, places, [block.truth for block in found])
     tables = []

@@ -3,11 +3,13 @@
 import logging
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from unetflow.engine.devices import machine_of
+from unetflow.engine.distributed import memory_of_worker_mb
 from unetflow.engine.memory import MIB, available_bytes
 from unetflow.errors import ModelError
 from unetflow.networks.model_file import ModelDescription, load_models
@@ -49,6 +51,7 @@ class Ensemble:
         self.networks = [network for network, _ in models]
         self.descriptions = [description for _, description in models]
         self.digests = list(digests)  # of the files of the trainings: how objects are made is out
+        self._paths: tuple[Path, ...] = ()  # where they were loaded from
         self._granted_bytes = memory_mb * MIB if memory_mb else math.inf
         self._ready: dict[tuple[str, str], list[Network]] = {}  # of one device and precision
         # of inputs of one size, one at most: each holds the memory of a tile
@@ -66,7 +69,15 @@ class Ensemble:
                 models.append((network, description))
                 made = description.get("deployed")
                 digests.append(digest_of_file(path) if made is None else made["of"])
-        return cls(models, digests, memory_mb)
+        ensemble = cls(models, digests, memory_mb)
+        ensemble._paths = tuple(Path(path).absolute() for path in paths)
+        return ensemble
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        """A worker loads the same files, once for all images, and takes what it has of memory."""
+        if not self._paths:
+            raise ValueError("networks are sent by their files: use Ensemble.load")
+        return _loaded, (self._paths, tuple(self.digests))
 
     @property
     def geometry(self) -> Geometry:
@@ -236,6 +247,17 @@ class Ensemble:
             if how.device == "cuda":
                 torch.cuda.empty_cache()
         return True
+
+
+@lru_cache(maxsize=1)
+def _loaded(paths: tuple[Path, ...], digests: tuple[str, ...]) -> Ensemble:
+    """On a worker. Raises ModelError where the files are not those of the job."""
+    ensemble = Ensemble.load(paths, memory_of_worker_mb())
+    if tuple(ensemble.digests) != digests:
+        raise ModelError(
+            f"{', '.join(map(str, paths))}: changed while the job ran. Run the same command again."
+        )
+    return ensemble
 
 
 def _bytes_of_tile(tiling: Tiling, how: Inference) -> int:

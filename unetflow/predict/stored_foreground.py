@@ -5,21 +5,22 @@ together. Shape suffixes: C channels, K classes, Y X of a level.
 """
 
 import logging
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from unetflow.engine.devices import resolve_device, resolve_precision, use_threads
-from unetflow.engine.each import for_each
+from unetflow.engine.distributed import threads_of_worker
+from unetflow.engine.each import crew, for_each
 from unetflow.engine.machine import Machine
 from unetflow.engine.memory import keep_freed_memory
 from unetflow.errors import ModelError, StoreError
-from unetflow.predict.ensemble import READERS, Ensemble
+from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.filled_arrays import Filled, filled_with
 from unetflow.predict.plan import (
     BEGIN,
@@ -31,16 +32,15 @@ from unetflow.predict.plan import (
     can_have,
     warn_of_another_machine,
 )
-from unetflow.predict.predicted_image import PredictedImage
 from unetflow.predict.runners import orientations_of
+from unetflow.predict.shard_task import FinishShard
 from unetflow.store.chunk_cache import CachedChunks, bytes_around
 from unetflow.store.foreground_levels import AXES
 from unetflow.store.names import FOREGROUND
 from unetflow.store.ome import PixelSize, ome_image, write_group
-from unetflow.store.pixels import Pixels, of_image
+from unetflow.store.pixels import Pixels
 from unetflow.store.shards import Index, Layout, ShardedArray, join_array, open_array
 from unetflow.store.tissue_mask import Tissue
-from unetflow.tiles.regions import Region
 
 log = logging.getLogger(__name__)
 
@@ -85,15 +85,11 @@ def write_foreground(
         )
         if not _left_to_do(joined, store, options.share, machine):
             return foreground  # no device is needed, or was granted
-    keep_freed_memory()
-    how, granted = _resolved(options, machine), use_threads(machine.threads)
-    held_bytes = bytes_around(pixels, options.shard_px)
-    now = ensemble.plan(how, layout, options.write_px, granted=granted, held_bytes=held_bytes)
+    ask = helpers.ask if (helpers := crew()) else _here  # who computes, says what it can
+    now = ask(partial(_planned, ensemble, pixels, layout, options, machine))
 
     def can_go_on(begun: Mapping[str, Any]) -> bool:
-        return can_have(
-            Plan.read(begun), now, lambda plan: ensemble.fits(plan.tiling(ensemble.geometry), how)
-        )
+        return ask(partial(_can_go_on, ensemble, dict(begun), now))
 
     arrays = joined or filled_with(
         _begun(store, layout, decided_by, now, can_go_on, size),
@@ -113,10 +109,21 @@ def write_foreground(
         plan = Plan.read(foreground.chosen)
         warn_of_another_machine(store, plan, now)
         started_s = time.monotonic()
-        _finish(arrays, missing, ensemble, pixels, tissue, plan, granted)
+        granted = use_threads(machine.threads)
+        finish = FinishShard(arrays, ensemble, pixels, tissue, plan, granted)
+        here = crew() is None  # else this process may lack the device
+        image = finish.tools.image if here else CachedChunks(pixels, granted, options.shard_px)
+        for_each(
+            finish,
+            image.in_strips(missing),
+            threads=finish.tools.workers if here else granted,
+            what="predict",
+            pixels_of=finish.pixels_of,
+            sendable=True,
+        )
         if work is not None:
             work.computing_s += time.monotonic() - started_s
-            work.computed_px += sum(_pixels_of(foreground.region(index)) for index in missing)
+            work.computed_px += sum(map(finish.pixels_of, missing))
     return foreground
 
 
@@ -148,12 +155,37 @@ def _of_share(arrays: Filled, share: Share | None) -> list[Index]:
     return [index for index in arrays.missing() if index in own]
 
 
-def _resolved(options: PredictOptions, machine: Machine) -> Inference:
-    """How tiles are computed on this machine."""
-    device = resolve_device(gpu=machine.gpu, require_gpu=machine.require_gpu)
+Result = TypeVar("Result")
+
+
+def _here(do: Callable[[], Result]) -> Result:
+    return do()
+
+
+def _planned(
+    ensemble: Ensemble, pixels: Pixels, layout: Layout, options: PredictOptions, machine: Machine
+) -> Plan:
+    """How tiles are computed by this process; a worker of a crew has what it has."""
+    keep_freed_memory()
+    threads, gpu = machine.threads, machine.gpu
+    if threads_of_worker():
+        threads, gpu = threads_of_worker(), True
+    granted = use_threads(threads)
+    device = resolve_device(gpu=gpu, require_gpu=machine.require_gpu)
     torch.backends.cudnn.deterministic = True  # the same shard has the same bits each time
     precision = resolve_precision(options.precision, device)
-    return Inference(device, precision, orientations_of(options.test_time_augmentation))
+    how = Inference(device, precision, orientations_of(options.test_time_augmentation))
+    held_bytes = bytes_around(pixels, options.shard_px)
+    return ensemble.plan(how, layout, options.write_px, granted=granted, held_bytes=held_bytes)
+
+
+def _can_go_on(ensemble: Ensemble, begun: Mapping[str, Any], now: Plan) -> bool:
+    """Whether this process can do the rest of an array that was begun so."""
+    return can_have(
+        Plan.read(begun),
+        now,
+        lambda plan: ensemble.fits(plan.tiling(ensemble.geometry), now.inference),
+    )
 
 
 def _begun(
@@ -177,49 +209,3 @@ def _begun(
         scales = {FOREGROUND: [1, *size.scale]}
         write_group(store, "", ome_image(FOREGROUND, AXES, scales, unit=size.unit))
     return foreground
-
-
-def _finish(
-    arrays: Filled,
-    missing: Sequence[Index],
-    ensemble: Ensemble,
-    pixels: Pixels,
-    tissue: Tissue | None,
-    plan: Plan,
-    granted: int,
-) -> None:
-    """Each missing shard: read its tiles, run them, write it whole.
-
-    `READERS` workers more than tiles may be on their way together read or write meanwhile.
-    """
-    how, tiling = plan.inference, plan.tiling(ensemble.geometry)
-    foreground = arrays.foreground
-    shard_px = foreground.array.shards[-1]
-    held_bytes = bytes_around(pixels, shard_px)
-    at_once = ensemble.tiles_at_once(tiling, how, granted // plan.threads, held_bytes)
-    workers = at_once + READERS
-    image = CachedChunks(pixels, workers, shard_px)
-    log.info("needs %s", ensemble.needs(tiling, how, at_once, held_bytes))
-    run = ensemble.runner(tiling, how, at_once)
-    intensities = [of_image(of["intensity"], pixels) for of in ensemble.descriptions]
-    trimmed = how.device == "cpu"  # GPUs have tiles of one size
-    predicted = PredictedImage(image, intensities, tissue, tiling, run, trimmed)
-
-    def finish_shard(index: Index) -> None:
-        use_threads(plan.threads)  # each worker has a number of its own
-        _, *inside = foreground.region(index)
-        region = slice(0, arrays.planes), *inside
-        arrays.write(index, predicted.block(region, foreground.array.dtype))
-
-    for_each(
-        finish_shard,
-        image.in_strips(missing),
-        threads=workers,
-        what="predict",
-        pixels_of=lambda index: _pixels_of(foreground.region(index)),
-    )
-
-
-def _pixels_of(region: Region) -> int:
-    """Of a region's last two axes."""
-    return math.prod(part.stop - part.start for part in region[-2:])

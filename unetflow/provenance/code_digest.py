@@ -18,6 +18,7 @@ OURS = frozenset({PACKAGE})
 # Modules and packages that cannot change a result: they are in no digest and are not followed.
 WITHOUT_EFFECT = {
     "unetflow.arguments",  # what it lets pass it leaves as it is
+    "unetflow.engine.distributed",  # who does shards and blocks
     "unetflow.engine.gpus",  # which GPU, of those that a job may take
     "unetflow.engine.memory",  # how much is left; what is chosen by it stands in the run record
     "unetflow.errors",  # a stage that raises one has no result

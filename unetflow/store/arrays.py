@@ -65,6 +65,9 @@ class StoredArray:
         self.chunks: tuple[int, ...] = layout.read_chunk.shape
         self.shards: tuple[int, ...] = layout.write_chunk.shape
 
+    def __reduce__(self) -> tuple[type["StoredArray"], tuple[Path]]:
+        return StoredArray, (self.path.absolute(),)  # another process opens it anew
+
     def __getitem__(self, key: Key) -> np.ndarray:
         inside = self._inside(key)
         try:

@@ -114,14 +114,10 @@ class Lock:
 
     def confirm(self) -> None:
         """Raises StoreError where the claim is not there: this process was taken for dead."""
-        try:
-            os.utime(self._claim)
-        except FileNotFoundError as error:
-            raise StoreError(
-                f"{self._array}: this process holds it no more: it gave no sign of life for "
-                f"{STALE_S:.0f} s and another took over, or the folder was deleted. Run the same "
-                "command again: what is finished is kept."
-            ) from error
+        _confirm(self._array, self._claim)
+
+    def __reduce__(self) -> "tuple[type[BorrowedLock], tuple[Path, Path]]":
+        return BorrowedLock, (self._array.absolute(), self._claim.absolute())
 
     def release(self) -> None:
         """Give the claim up. One that a forked process inherited is its parent's."""
@@ -212,6 +208,35 @@ class Lock:
     def _others(self) -> list[Claim]:
         """Claims of others that are there just now."""
         return [claim for claim in _claims_in(self._folder) if claim.path != self._claim]
+
+
+class BorrowedLock:
+    """The lock of another process, in one that writes in its name; it is the other's to give up."""
+
+    def __init__(self, array: Path, claim: Path) -> None:
+        self._array, self._claim = array, claim
+
+    def __reduce__(self) -> "tuple[type[BorrowedLock], tuple[Path, Path]]":
+        return BorrowedLock, (self._array, self._claim)
+
+    def confirm(self) -> None:
+        """Raises StoreError where the other holds it no more."""
+        _confirm(self._array, self._claim)
+
+    def is_shared(self) -> bool:
+        """As of `Lock`: with the process at least that it is borrowed from."""
+        return True
+
+
+def _confirm(array: Path, claim: Path) -> None:
+    try:
+        os.utime(claim)
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"{array}: is held for writing no more: its writer gave no sign of life for "
+            f"{STALE_S:.0f} s and another took over, or has ended, or the folder was deleted. Run "
+            "the same command again: what is finished is kept."
+        ) from error
 
 
 @contextmanager

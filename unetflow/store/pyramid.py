@@ -6,12 +6,14 @@ Of a volume whose planes lie far apart those are halved alone at first, until bo
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from unetflow.engine.each import for_each
+from unetflow.store.arrays import StoredArray
 from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array
 
 COARSEST_PX = {2: 512, 3: 128}  # a pyramid ends with the first level that is no larger, by its axes
@@ -96,19 +98,26 @@ def clear_levels(store: str | Path, name: str, first: int) -> None:
 
 def halve(finer: ShardedArray, coarser: ShardedArray, reduce: Reduce, threads: int = 1) -> None:
     """The next level from the one before, shard by shard."""
-    sizes = finer.array.shape
-    factors = [
-        2 if half < size else 1 for size, half in zip(sizes, coarser.array.shape, strict=True)
-    ]
+    sizes, halves = finer.array.shape, coarser.array.shape
+    factors = [2 if half < size else 1 for size, half in zip(sizes, halves, strict=True)]
+    make = _Halve(finer.array, coarser, reduce, factors)
+    for_each(make, coarser.missing(), threads=threads, sendable=True)
 
-    def make(index: Index) -> None:
+
+@dataclass(frozen=True, slots=True)
+class _Halve:
+    finer: StoredArray
+    coarser: ShardedArray
+    reduce: Reduce
+    factors: Sequence[int]
+
+    def __call__(self, index: Index) -> None:
+        sides = zip(self.coarser.region(index), self.factors, self.finer.shape, strict=True)
         region = tuple(
             slice(factor * part.start, min(factor * part.stop, size))
-            for part, factor, size in zip(coarser.region(index), factors, sizes, strict=True)
+            for part, factor, size in sides
         )
-        coarser.write(index, reduce(finer.array[region], factors))
-
-    for_each(make, coarser.missing(), threads=threads)
+        self.coarser.write(index, self.reduce(self.finer[region], self.factors))
 
 
 def every_second(labels: np.ndarray, factors: Sequence[int] = (2, 2)) -> np.ndarray:

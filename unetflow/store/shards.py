@@ -28,7 +28,7 @@ from unetflow.store.files import digest_of, write_whole
 from unetflow.store.layout import CHUNK_PX as CHUNK_PX
 from unetflow.store.layout import SHARD_PX as SHARD_PX
 from unetflow.store.layout import Layout as Layout
-from unetflow.store.locks import Lock
+from unetflow.store.locks import BorrowedLock, Lock
 from unetflow.store.stamps import Index as Index
 from unetflow.store.stamps import ShardFiles
 from unetflow.tiles.regions import shard_region
@@ -39,16 +39,23 @@ log = logging.getLogger(__name__)
 class ShardedArray:
     """A Zarr array opened for writing whole shards; made by `open_array`.
 
-    Its lock is held until nobody refers to it any more.
+    Its lock is held until nobody refers to it any more. In another process, sent there, it writes
+    under that lock, as long as this process holds it.
     """
 
-    def __init__(self, path: Path, layout: Layout, made: Mapping[str, Any], lock: Lock) -> None:
+    def __init__(
+        self, path: Path, layout: Layout, made: Mapping[str, Any], lock: Lock | BorrowedLock
+    ) -> None:
+        self._made_of = path.absolute(), layout, made, lock
         self.array = StoredArray(path)
         self.path = path
         # what was resolved automatically when the array was created
         self.chosen: dict[str, Any] = dict(made["chosen"])
         self._files, self._making, self._lock = ShardFiles.of(path), _making(made), lock
         self._encoder = Encoder(layout.metadata)
+
+    def __reduce__(self) -> tuple[type["ShardedArray"], tuple[Any, ...]]:
+        return ShardedArray, self._made_of
 
     def shards(self) -> list[Index]:
         """Indices of all shards, in the order of their keys."""

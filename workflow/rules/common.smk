@@ -13,6 +13,7 @@ from snakemake.io import apply_wildcards
 from snakemake.logging import logger
 
 from unetflow import networks
+from unetflow.engine.distributed import check_engine
 from unetflow.errors import UnetflowError
 from unetflow.evaluate.search_space import wanted_of, with_defaults
 from unetflow.images.sources import split_dataset
@@ -68,6 +69,9 @@ except UnetflowError as error:
     raise WorkflowError(str(error)) from None
 
 LOGS = Path(RESULTS) / "logs"
+ENGINE = SETTINGS.config["engine"]
+HELPED = ENGINE["scheduler"] is not None  # then a job that workers help waits for them
+CLIENT_MB = 4000
 MAKINGS = Makings(RESULTS, SOURCES)
 RETRY = SETTINGS.config["retry"]
 # of what is `auto` the defaults; the receipt of the calibration has what was chosen
@@ -89,6 +93,10 @@ BEGIN, END = (0, 0), (-1, 1)  # shares, as `unetflow.predict.plan` has them
 
 onstart:
     forget_failures(LOGS)
+    try:
+        check_engine(ENGINE)
+    except UnetflowError as error:
+        raise WorkflowError(str(error)) from None
     stop_at_signals()
 
 
@@ -201,6 +209,11 @@ def under_results(path):
 
 
 growing = partial(growing, bundles=SETTINGS.bundles)
+
+
+def threads_unhelped(most, **of):
+    """Threads of a job whose shards workers may do in its place."""
+    return 1 if HELPED else for_shards(most, **of)
 
 
 # Images and the bundles that share jobs: patterns name an {image}, its {bundle}, its {receipt}
@@ -489,11 +502,18 @@ def raw_shards(name):
 
 def gpus_of_predict(wildcards):
     """GPUs of the rule that predicts an image, or ends it after its parts."""
-    return gpus_of_job(1)(wildcards) if parts_of(wildcards) == 1 else 0
+    return gpus_unhelped(wildcards) if parts_of(wildcards) == 1 else 0
+
+
+def gpus_unhelped(wildcards):
+    """GPUs of a job that predicts: workers have their own."""
+    return 0 if HELPED else gpus_of_job(1)(wildcards)
 
 
 def memory_of_predict(wildcards, threads, attempt):
     """Memory [MB] of the rules that predict: on a CPU as many tiles as threads, on a GPU few."""
+    if HELPED:
+        return attempt * CLIENT_MB
     geometry = geometry_of_network(wildcards.experiment)
     on_gpu = gpus_of_job(1)(wildcards)
     return attempt * (6000 if on_gpu else tiles_mb(geometry, threads))
@@ -539,7 +559,7 @@ def predict_params(share, receipt):
         ),
         "models": models,
         "predict": PREDICT,
-        "without_effect": {"require_gpu": SETTINGS.config["require_gpu"]},
+        "without_effect": {"require_gpu": SETTINGS.config["require_gpu"], "engine": ENGINE},
         "share": share,
         "code": network_code("predict"),
     }

@@ -39,6 +39,7 @@ rule evaluate:
             labelling=LABELLING,
             foreground=FOREGROUND,
             code=code("evaluate"),
+            without_effect={"engine": ENGINE},
         ),
     script:
         "../../scripts/evaluate.py"

@@ -15,7 +15,7 @@ rule predict:
         "<benchmarks>/predict/{experiment}/fold{fold}/{bundle}.tsv"
     conda:
         "../../envs/unetflow.yaml"
-    threads: for_shards(8)
+    threads: threads_unhelped(8)
     resources:
         gpu=gpus_of_predict,
         mem_mb=memory_of_predict,
@@ -45,7 +45,7 @@ use rule predict as predict_begin with:
     benchmark:
         "<benchmarks>/predict_begin/{experiment}/fold{fold}/{bundle}.tsv"
     resources:
-        gpu=gpus_of_job(1),
+        gpu=gpus_unhelped,
         mem_mb=memory_of_predict,
         runtime=growing(10, each=0.5),
     params:
@@ -68,7 +68,7 @@ use rule predict as predict_part with:
     benchmark:
         "<benchmarks>/predict_part/{experiment}/fold{fold}/{bundle}.{part}of{parts}.tsv"
     resources:
-        gpu=gpus_of_job(1),
+        gpu=gpus_unhelped,
         mem_mb=memory_of_predict,
         runtime=growing(30, each=2 / PARTS, per_gpx=35 / PARTS),
     params:
@@ -134,7 +134,7 @@ rule instances:
         "<benchmarks>/instances/{experiment}/fold{fold}/{bundle}.tsv"
     conda:
         "../../envs/unetflow.yaml"
-    threads: for_shards(2, of="foregrounds")
+    threads: threads_unhelped(2, of="foregrounds")
     resources:
         mem_mb=growing(2000, per_gpx=500, of="foregrounds"),
         runtime=growing(20, each=1, per_gpx=10, of="foregrounds"),
@@ -153,6 +153,7 @@ rule instances:
             labelling=LABELLING,
             foreground=FOREGROUND,
             code=code("instances"),
+            without_effect={"engine": ENGINE},
         ),
     script:
         "../../scripts/instances.py"

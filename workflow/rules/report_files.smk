@@ -2,10 +2,10 @@
 
 
 def config_of_report():
-    """The config but `retry`; the report's title is the name of its file where it has none."""
+    """The config but `retry` and `engine`; the report's title is the name of its file where it has none."""
     of = SETTINGS.config["report"]
     name = "unetflow demo" if "demo" in SETTINGS.config else Path(workflow.configfiles[-1]).stem
-    whole = {key: value for key, value in SETTINGS.config.items() if key != "retry"}
+    whole = {key: value for key, value in SETTINGS.config.items() if key not in ("retry", "engine")}
     return {**whole, "report": {**of, "title": of["title"] or name}}
 
 
