@@ -6,7 +6,7 @@ from functools import cache
 
 import torch
 
-from unetflow.engine.gpus import claim_gpus
+from unetflow.engine.gpus import claim_gpus, granted_gpu, why_unusable
 from unetflow.errors import ModelError
 
 log = logging.getLogger(__name__)
@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 def resolve_device(*, gpu: bool, require_gpu: bool = False) -> str:
     """The kind of device to use: "cuda" or "mps" where wanted and there, else "cpu".
 
-    Raises ModelError where a GPU is required and there is none.
+    Raises ModelError where a GPU is required and there is none, and where one was granted that
+    cannot be used.
     """
     for kind, there in (
         ("cuda", torch.cuda.is_available()),
@@ -25,6 +26,13 @@ def resolve_device(*, gpu: bool, require_gpu: bool = False) -> str:
             if kind == "cuda" and "LOCAL_RANK" not in os.environ:  # torchrun has shared them out
                 torch.cuda.set_device(claim_gpus()[0])
             return kind
+    if gpu and (granted := granted_gpu()):
+        raise ModelError(
+            f"this job was given a GPU ({granted}), but it cannot be used: {why_unusable()}. On "
+            "the CPU it might take a day. Install a PyTorch that fits the driver, or look at the "
+            "node with nvidia-smi; or say that it is to be the CPU: --resources gpu=0, and on a "
+            "cluster --set-resources train:gpu=0 predict:gpu=0."
+        )
     if require_gpu:
         raise ModelError(
             "require_gpu is true, but "

@@ -9,12 +9,15 @@ import fcntl
 import logging
 import os
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 import torch
 
 log = logging.getLogger(__name__)
+
+NO_GPU = ("-1", "NoDevFiles", "none", "void")  # what stands there where there is none
 
 
 @cache
@@ -34,6 +37,27 @@ def claim_gpus(count: int = 1) -> tuple[int, ...]:
         first = os.getpid() % len(others)  # not the same for all jobs
         taken += (others * 2)[first : first + missing]
     return tuple(sorted(taken))
+
+
+def granted_gpu(environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> str | None:
+    """What says that there is an NVIDIA GPU for this process: SLURM, CUDA or the driver's files."""
+    for name in ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "CUDA_VISIBLE_DEVICES"):
+        value = environment.get(name, "")
+        if value and value not in NO_GPU:
+            return f"{name} is {value}"
+    files = [] if "CUDA_VISIBLE_DEVICES" in environment else sorted(root.glob("dev/nvidia[0-9]*"))
+    return f"{files[0]} is there" if files else None
+
+
+def why_unusable() -> str:
+    """Why PyTorch finds no NVIDIA GPU, in its own words where it has some."""
+    if torch.version.cuda is None and torch.version.hip is None:
+        return f"PyTorch {torch.__version__} was built for CPUs alone"
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return f"PyTorch {torch.__version__}: {str(error).splitlines()[0]}"
+    return f"PyTorch {torch.__version__} counts {torch.cuda.device_count()}"
 
 
 def name_of(number: int) -> str:
