@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -58,11 +59,7 @@ def main() -> None:
 
 def prepare(project: Path, folder: Path, count: int) -> float:
     """Seconds of a first plan; afterwards all images are as if they were prepared."""
-    folder.mkdir()
-    write_config(project, folder)
-    pixels = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
-    for k in range(count):
-        tifffile.imwrite(folder / f"i{k}.tif", pixels)
+    prepare_sheet(project, folder, count)
     write_sheet(folder, 1)
     snakemake(project, folder, "results/images/i0.json")
     write_sheet(folder, count)
@@ -71,6 +68,16 @@ def prepare(project: Path, folder: Path, count: int) -> float:
         stand_in(folder, k)
     plan(project, folder)  # remembers what it saw
     return first
+
+
+def prepare_sheet(project: Path, folder: Path, count: int) -> None:
+    """A case of so many images."""
+    folder.mkdir()
+    write_config(project, folder)
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    for k in range(count):
+        tifffile.imwrite(folder / f"i{k}.tif", pixels)
+    write_sheet(folder, count)
 
 
 def write_config(project: Path, folder: Path) -> None:
@@ -122,8 +129,8 @@ def children_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def snakemake(project: Path, folder: Path, *arguments: str) -> str:
-    command = ["snakemake", "--snakefile", str(project / "Snakefile"), "--cores", "2"]
+def snakemake(project: Path, folder: Path, *arguments: str, before: Sequence[str] = ()) -> str:
+    command = [*before, "snakemake", "--snakefile", str(project / "Snakefile"), "--cores", "2"]
     command += ["--workflow-profile", str(project / "profiles" / "default")]
     command += ["--directory", str(folder), "--configfile", str(folder / "config.yaml")]
     command += ["--", *arguments] if not arguments[0].startswith("-") else [*arguments]

@@ -19,15 +19,20 @@ from unetflow.images.at_once import LEAST_BYTES
 from unetflow.jobs import resources
 from unetflow.jobs.config import CrfConfig
 from unetflow.jobs.resources import (
+    ACTIVATIONS_HELD,
+    MOST_MINUTES,
     for_shards,
     gpus,
     growing,
     has_gpu,
+    least_mb,
     pixels_of,
     reading,
     refining_mb,
     refining_minutes,
     tiles_mb,
+    training_mb,
+    training_minutes,
 )
 from unetflow.jobs.sheet import Image
 from unetflow.jobs.sources import Sources
@@ -35,6 +40,7 @@ from unetflow.networks import geometry_of
 from unetflow.predict.ensemble import SHARE_OF_MEMORY
 from unetflow.provenance.receipts import write_receipt
 from unetflow.refine import Crf, refinement
+from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.valid_sizes import valid_input_px
 
 
@@ -89,6 +95,42 @@ def test_memory_for_reading_is_what_the_largest_file_takes_beyond_what_all_have(
     for peaks, wanted in (((), 2000), ((small, 9), 2000), ((small, large, large), 5600)):
         memory = reading(2000, {None: peaks}.__getitem__)
         assert (memory(None, 1), memory(None, 2)) == (wanted, 2 * wanted)
+
+
+def test_small_images_ask_for_less() -> None:
+    assert least_mb(4000, None) == 4000
+    assert least_mb(4000, 4096**2) == least_mb(4000, 10**10) == 4000
+    assert 7 * least_mb(4000, 256**2) < 6000  # seven of them in a group asked for 24 GB
+    memory = reading(2000, lambda wildcards: (), pixels=lambda wildcards: 2048**2)
+    assert memory(None, 2) == 2 * least_mb(2000, 2048**2) < 3000
+
+
+def test_training_asks_by_network_patch_and_batch() -> None:
+    demo, paper = geometry_of("unet", base_channels=12, depth=3), geometry_of("unet")
+
+    def of(geometry: Geometry, patches: int = 1, on_gpu: bool = False, processes: int = 1) -> int:
+        how = {"tile_px": 572, "patches": patches, "processes": processes}
+        return training_mb(geometry, on_gpu=on_gpu, **how)
+
+    tile_mb = paper.tile_bytes((572, 572), 4) / 1e6
+    assert of(paper) - of(paper, 0) == pytest.approx(ACTIVATIONS_HELD * tile_mb, abs=1)
+    assert of(paper, 8) - of(paper, 4) == pytest.approx(4 * ACTIVATIONS_HELD * tile_mb, abs=2)
+    assert of(demo) < of(paper)
+    assert of(paper, 8, on_gpu=True) == of(paper, 0) < 4000
+    assert of(paper, 1, True, 4) > of(paper, 1, True)
+
+
+def test_training_asks_for_time_by_steps_and_for_no_more_than_it_goes_on_after() -> None:
+    demo, paper = geometry_of("unet", base_channels=12, depth=3), geometry_of("unet")
+
+    def of(geometry: Geometry, steps: int, batch: int = 1, on_gpu: bool = False) -> int:
+        how = {"tile_px": 364, "batch": batch, "steps": steps}
+        return training_minutes(geometry, on_gpu=on_gpu, **how)
+
+    assert of(demo, 400) < 70
+    assert of(demo, 400) < of(demo, 40_000) <= of(demo, 40_000, batch=4)
+    assert of(paper, 100_000) == MOST_MINUTES
+    assert of(paper, 3000, on_gpu=True) < of(paper, 3000)
 
 
 def png_of(height: int, width: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -598,6 +599,23 @@ def test_a_published_figure_needs_a_score_and_an_experiment(config: dict[str, An
         raised.value
     )
     assert "config: report.published[1]: there is no experiment net" in str(raised.value)
+
+
+def test_a_job_looks_at_no_raw_file_again(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    stat = os.stat
+
+    def noted(path: Any, *args: Any, **how: Any) -> Any:
+        looked.append(str(path))
+        return stat(path, *args, **how)
+
+    monkeypatch.setattr(os, "stat", noted)
+    in_job = read_settings(config, ROOT / "workflow" / "schemas", ROOT, in_job=True)
+    assert [path for path in looked if path.endswith(".tif")] == []
+    assert in_job == read_settings(config, ROOT / "workflow" / "schemas", ROOT)
+    assert len([path for path in looked if path.endswith(".tif")]) >= 6
 
 
 @pytest.mark.parametrize(("given", "retry"), [("true", True), ("False", False), (True, True)])

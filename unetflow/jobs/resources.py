@@ -21,6 +21,14 @@ FLOAT_BYTES = 4
 PIECE_PX = 256  # as `unetflow.refine.refinement`
 SHARE_OF_TILES = 0.78  # of a job's memory: a little less than they may take
 SHARD_PX = 1024  # as `unetflow.store.shards`, which takes half a second to load
+BARE_MB = 800  # of a job with an image of no size
+WHOLE_PX = 4096**2  # from here on what a job takes hardly grows
+TRAINER_MB = 2500  # libraries, weights, optimizer and checkpoint of a network, two validation tiles
+ACTIVATIONS_HELD = 6  # for the backward pass, in tiles of inference
+# multiply-adds in a second: a fifth of what two cores reached (benchmarks/results/training.md), and
+# little for a GPU
+CPU_RATE, GPU_RATE = 2e10, 5e11
+LEAST_MINUTES, MOST_MINUTES = 60, 720
 IN_MEMORY_PX = 1024  # as `unetflow.evaluate.image_scores`
 # of NVIDIA, AMD, and either under WSL
 GPU_FILES = ("dev/nvidia[0-9]*", "proc/driver/nvidia/gpus/*", "dev/kfd", "dev/dxg")
@@ -58,18 +66,61 @@ def growing(
     return amount
 
 
-def reading(least: int, peaks_bytes: Callable[[Any], Iterable[int]]) -> Callable[..., int]:
+def reading(
+    least: int,
+    peaks_bytes: Callable[[Any], Iterable[int]],
+    *,
+    pixels: Callable[[Any], int | None] = lambda wildcards: None,
+) -> Callable[..., int]:
     """Memory [MB] for Snakemake: `least`, and what the largest file takes beyond, per attempt.
 
     `peaks_bytes` says by the wildcards what each file that is read takes at once, one after the
-    other; `least` has room for some (`unetflow.images.at_once`).
+    other; `least` has room for some (`unetflow.images.at_once`). Less is asked for images that are
+    small: `pixels` of the largest, None where that is not known.
     """
 
     def amount(wildcards: object, attempt: int) -> int:
         beyond = max(peaks_bytes(wildcards), default=0) - LEAST_BYTES
-        return attempt * (least + max(0, math.ceil(beyond / 1e6)))
+        return attempt * (least_mb(least, pixels(wildcards)) + max(0, math.ceil(beyond / 1e6)))
 
     return amount
+
+
+def least_mb(whole: int, pixels: int | None) -> int:
+    """Of the memory [MB] that a job has at least what it needs for images of so many pixels.
+
+    What takes memory by the shard and the object takes little of an image that has hardly any; the
+    rest is Snakemake, Python and libraries.
+    """
+    if pixels is None:
+        return whole
+    return math.ceil(BARE_MB + max(0, whole - BARE_MB) * min(1, pixels / WHOLE_PX))
+
+
+def training_mb(
+    geometry: Geometry, *, tile_px: int, patches: int, on_gpu: bool, processes: int = 1
+) -> int:
+    """Memory [MB] for a training, of which each process has `patches` in work at once.
+
+    A GPU has the activations in its own memory. Where the training images do not fit beside, they
+    are read patch by patch (`unetflow.train.patches.hold`).
+    """
+    activations = 0 if on_gpu else patches * geometry.tile_bytes((tile_px, tile_px), FLOAT_BYTES)
+    each = TRAINER_MB + math.ceil(ACTIVATIONS_HELD * activations / 1e6)
+    return 500 + processes * each
+
+
+def training_minutes(
+    geometry: Geometry, *, tile_px: int, batch: int, steps: int, on_gpu: bool
+) -> int:
+    """Minutes for a training, at most `MOST_MINUTES`: it goes on from its checkpoint after a kill.
+
+    Multiply-adds grow with the square of the values that a network holds for a pixel: of the
+    paper's network 2.8 times that are 733,888. A step has three times those of the forward pass.
+    """
+    multiply_adds = 3 * 2.8 * geometry.values_per_px**2 * tile_px**2 * batch
+    seconds = steps * multiply_adds / (GPU_RATE if on_gpu else CPU_RATE)
+    return min(MOST_MINUTES, LEAST_MINUTES + math.ceil(seconds / 60))
 
 
 def tiles_mb(geometry: Geometry, threads: int) -> int:

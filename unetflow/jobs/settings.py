@@ -108,8 +108,13 @@ def role(split: str, fold: int | str, folds: list[int]) -> str:
     return {fold: "test", following: "validation"}.get(int(split), "train")
 
 
-def read_settings(config: Mapping[str, object], schemas: str | Path, base: str | Path) -> Settings:
+def read_settings(
+    config: Mapping[str, object], schemas: str | Path, base: str | Path, *, in_job: bool = False
+) -> Settings:
     """Check a config and its sheet as a whole. Raises ConfigError that lists all problems.
+
+    A job, which reads both again, looks at no raw file: all were looked at as the graph was built,
+    and for each job to do so is too much for the file server of a large cohort.
 
     `schemas` is the folder of the schemas; a sheet that is not found from the working directory
     is looked for beside the workflow, in `base`.
@@ -124,8 +129,8 @@ def read_settings(config: Mapping[str, object], schemas: str | Path, base: str |
         _raise_if(problems)
     sizes = {name: dataset["images_per_job"] for name, dataset in checked["datasets"].items()}
     settings = Settings(checked, images, bundles_of(images, sizes), notes)
-    _raise_if(problems_of(settings, sheet, problems))
-    notes += notes_of(settings, sheet)
+    _raise_if(problems if in_job else problems_of(settings, sheet, problems))
+    notes += [] if in_job else notes_of(settings, sheet)
     return settings
 
 

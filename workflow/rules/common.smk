@@ -1,5 +1,6 @@
 # Settings, and the functions that the rules' params and resources use; paths are in paths.smk.
 import atexit
+import math
 import os
 import shlex
 import sys
@@ -18,6 +19,7 @@ from unetflow.errors import UnetflowError
 from unetflow.evaluate.search_space import wanted_of, with_defaults
 from unetflow.images.sources import split_dataset
 from unetflow.instances.separation import WITHOUT_HEAD, labelling_of
+from unetflow.jobs.accounts import ask_squeue_without_accounts
 from unetflow.jobs.changed import changed_keys
 from unetflow.jobs.failures import farewell, forget_failures
 from unetflow.jobs.makings import Makings, has_failed, is_readable, making_of
@@ -31,6 +33,8 @@ from unetflow.jobs.resources import (
     refining_minutes,
     shapes_of,
     tiles_mb,
+    training_mb,
+    training_minutes,
 )
 from unetflow.jobs.schemas import read_schema
 from unetflow.jobs.settings import read_settings
@@ -58,7 +62,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 try:
-    SETTINGS = read_settings(config, SCHEMAS, BASE)
+    SETTINGS = read_settings(config, SCHEMAS, BASE, in_job=not workflow.is_main_process)
     RESULTS = SETTINGS.config["results"].rstrip("/")
     SOURCES = Sources(sources_cache(RESULTS))
     atexit.register(SOURCES.save)
@@ -98,6 +102,8 @@ onstart:
     except UnetflowError as error:
         raise WorkflowError(str(error)) from None
     stop_at_signals()
+    if note := ask_squeue_without_accounts(workflow.executor_settings):
+        logger.info(note)
 
 
 onerror:
@@ -408,6 +414,18 @@ def peaks_of_images(wildcards):
         yield (found["peak_bytes"] if isinstance(found, dict) else 0) + of_mask
 
 
+def no_peaks(wildcards):
+    """Of a job that reads no raw file."""
+    return ()
+
+
+def raw_pixels(wildcards):
+    """Pixels of the largest image of a bundle by the headers of the files; None before it is drawn."""
+    if "demo" in SETTINGS.config:
+        return None
+    return max(raw_pixels_of(name) for name in SETTINGS.bundles[wildcards.bundle])
+
+
 def peaks_of_truths(wildcards):
     """What reading each truth of a bundle takes in memory [bytes]."""
     for name in SETTINGS.bundles[wildcards.bundle]:
@@ -492,12 +510,44 @@ def parts_of(wildcards):
 
 
 @cache
-def raw_shards(name):
-    """Shards of an image's level in its raw file, before it is resampled; 1 if unreadable."""
+def raw_shape(name):
+    """(Y, X) of an image's level in its raw file, before it is resampled; (1, 1) if unreadable."""
     image = SETTINGS.images[name]
     shapes = SOURCES.shapes_px(image.path, **image.chosen)
     level = image.level or 0
-    return squares(shapes[level] if level < len(shapes) else [1, 1], PREDICT["shard_px"])
+    return shapes[level] if level < len(shapes) else [1, 1]
+
+
+def raw_shards(name):
+    """Shards of that level."""
+    return squares(raw_shape(name), PREDICT["shard_px"])
+
+
+def raw_pixels_of(name):
+    """Pixels of that level."""
+    return math.prod(raw_shape(name))
+
+
+def of_training(wildcards):
+    """What memory and time of a training follow from: those that `unetflow.jobs.resources` takes."""
+    recipe, processes = SETTINGS.recipe(wildcards.experiment), SETTINGS.config["train"]["gpus"]
+    on_gpu = gpus_of_job(processes)(wildcards) > 0
+    return geometry_of_network(wildcards.experiment), recipe, processes, on_gpu
+
+
+def memory_of_training(wildcards, attempt):
+    """Memory [MB] of a training: by network, patch, and patches that are in work at once."""
+    geometry, recipe, processes, on_gpu = of_training(wildcards)
+    patches = math.ceil(recipe.batch / recipe.accumulate / processes)
+    of = {"tile_px": recipe.tile_px, "patches": patches, "processes": processes}
+    return attempt * training_mb(geometry, on_gpu=on_gpu, **of)
+
+
+def runtime_of_training(wildcards, attempt):
+    """Minutes of a training: by network, patch and steps."""
+    geometry, recipe, _, on_gpu = of_training(wildcards)
+    of = {"tile_px": recipe.tile_px, "batch": recipe.batch, "steps": recipe.steps}
+    return attempt * training_minutes(geometry, on_gpu=on_gpu, **of)
 
 
 def gpus_of_predict(wildcards):

@@ -45,7 +45,7 @@ rule prepare_image:
     conda:
         "../../envs/unetflow.yaml"
     resources:
-        mem_mb=reading(2000, peaks_of_images),
+        mem_mb=reading(2000, peaks_of_images, pixels=raw_pixels),
         runtime=growing(60, each=1),
     params:
         **made_by(
@@ -110,7 +110,7 @@ rule prepare_truth:
     conda:
         "../../envs/unetflow.yaml"
     resources:
-        mem_mb=reading(4000, peaks_of_truths),
+        mem_mb=reading(4000, peaks_of_truths, pixels=raw_pixels),
         runtime=growing(60, each=1),
     params:
         **made_by(

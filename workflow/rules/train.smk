@@ -26,8 +26,8 @@ rule train:
     threads: 8
     resources:
         gpu=gpus_of_job(SETTINGS.config["train"]["gpus"]),
-        mem_mb=growing(8000),
-        runtime=growing(720),
+        mem_mb=memory_of_training,
+        runtime=runtime_of_training,
     params:
         **made_by(
             "train",

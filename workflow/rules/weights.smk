@@ -14,7 +14,7 @@ rule weights:
     conda:
         "../../envs/unetflow.yaml"
     resources:
-        mem_mb=growing(2000),
+        mem_mb=reading(2000, no_peaks, pixels=raw_pixels),
         runtime=growing(10, each=1, per_gpx=10, of="truths"),
     params:
         **made_by(
