@@ -37,6 +37,7 @@ VALUES: dict[str, Any] = {
     "datasets.*.mpp": 1.0,
     "datasets.*.tissue": "threshold",
     "datasets.*.images_per_job": 2,
+    "prepare.scratch": "/tmp",
     "prepare.max_unreadable": 0.02,
     "prepare.on_failed_training_image": "leave_out",
     "weighting.*.w0": 9,

@@ -13,6 +13,7 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
         log=snakemake.log[0],
         output=snakemake.output.receipt,
         max_unreadable=snakemake.params.max_unreadable,
+        scratch=snakemake.params.scratch,
         threads=snakemake.threads,
         code=snakemake.params.code,
     )

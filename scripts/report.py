@@ -23,4 +23,5 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
         },
         html=snakemake.output.html,
         headline=snakemake.output.headline,
+        provenance=snakemake.params.provenance,
     )

@@ -93,6 +93,7 @@ def write(
         repeat=REPEAT,
         html=html,
         headline=html.with_name("headline.txt"),
+        provenance=html.with_name("provenance.json"),
     )
     return html
 

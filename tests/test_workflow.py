@@ -41,6 +41,10 @@ def test_every_declared_result_is_there(finished: Project) -> None:
     assert set(metrics["method"]) == {"network", "otsu"}
     headline = (finished.results / "report" / "headline.txt").read_text()
     assert "report: results/report/index.html" in headline
+    stages = json.loads((finished.results / "provenance.json").read_text())
+    found = stages["predict"]["predictions/unet/fold0/foreground/slide.json"]
+    assert {"versions", "host", "seconds", "peak_mib", "commit", "processor"} <= found["run"].keys()
+    assert len(stages["prepare image"]) == 7
 
 
 def test_what_is_only_segmented_has_a_row_each(finished: Project) -> None:

@@ -154,15 +154,19 @@ def _digest_of_piece(file: Path, start: int) -> bytes:
 
 def content_of(raw: RawFile) -> Content:
     """What a raw file holds now. Raises as `files_of`."""
-    chosen = raw["time"], raw["plane"]
-    before = seen(files_of(raw["path"], time=chosen[0], plane=chosen[1]))
-    return Content(raw_digest(raw["path"], time=chosen[0], plane=chosen[1]), before)
+    before = seen_of(raw)
+    return Content(raw_digest(raw["path"], time=raw["time"], plane=raw["plane"]), before)
+
+
+def seen_of(raw: RawFile) -> str:
+    """How the files of a raw image look now. Raises as `files_of`."""
+    return seen(files_of(raw["path"], time=raw["time"], plane=raw["plane"]))
 
 
 def has_changed(raw: RawFile, content: Content) -> bool:
     """Whether a file holds something else than when its content was taken."""
     try:
-        if seen(files_of(raw["path"], time=raw["time"], plane=raw["plane"])) == content.seen:
+        if seen_of(raw) == content.seen:
             return False
         return content_of(raw).digest != content.digest
     except (OSError, ValueError):

@@ -53,7 +53,7 @@ FILES = [
         rf"exports/{RUN}/{NAMED}\.(geojson\.gz|labels\.tif|overlay\.ome\.tif|stack\.tif)",
         r"report/(figures/[\w-]+\.(svg|pdf)|tables/[\w-]+\.csv|\w+/\.snakemake_timestamp)",
         r"report/(index\.html|headline\.txt)",
-        r"outcome(\.jobs)?\.tsv|verdict\.txt",
+        r"outcome(\.jobs)?\.tsv|verdict\.txt|provenance\.json",
         r"(integrity|segmented)(\.csv|\.run\.json)|\.sources\.json",
         rf"logs/{RULE}(/.+)?(\.log|\.failed\.json)",
         rf"benchmarks/{RULE}(/.+)?\.tsv",

@@ -22,7 +22,9 @@ from unetflow.images.sources import (
     has_changed,
     raw_digest,
     replaced,
+    seen_of,
 )
+from unetflow.images.staging import staged
 from unetflow.images.tissue_finding import COARSE, THRESHOLD, coarse_level, find_tissue
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
@@ -60,20 +62,28 @@ def prepare_image(
     max_unreadable: float,
     threads: int,
     code: str,
+    scratch: str | None = None,
 ) -> None:
     """Rule prepare_image: the pixels of one image as a pyramid of (C, Y, X), shard by shard.
 
     The level of the file is the given one, or the image is made at `want_mpp`, or the finest level
     is taken. What lies outside the tissue is taken from a coarse level of the file, if it has one,
     and not predicted. Places that cannot be read are 0 and stand in the receipt, up to the share
-    `max_unreadable` of the image. Raises SlideError.
+    `max_unreadable` of the image. The file is copied to `scratch` before it is read, if that is
+    given. Raises SlideError.
     """
     record = RunRecord(receipt)
     path, tissue = raw["path"], wanted["tissue"]
     chosen = chosen_of(raw)
-    with Slide(path, **chosen, mpp=wanted["mpp"]) as slide:
+    with (
+        staged(raw, scratch) as near,
+        Slide(near["path"], **chosen, mpp=wanted["mpp"]) as slide,
+    ):
         _log_reading(slide)
-        content, digest_of_mask = content_of(raw), _digest_of_mask(tissue)
+        content = content_of(near)
+        if near is not raw:  # a copy: it is the raw file that may be replaced
+            content = content._replace(seen=seen_of(raw))
+        digest_of_mask = _digest_of_mask(tissue)
         source = source_at(slide, wanted["level"], wanted["want_mpp"])
         picked = picked_channels(slide, wanted["channels"])
         ground = _ground(source, picked, tissue)

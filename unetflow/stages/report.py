@@ -1,5 +1,6 @@
 """Rule report: what was run and how good it is, as one HTML file."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from unetflow.report.files_beside import write_beside
 from unetflow.report.handed import Config, PicturesFile, Repeating, RunFiles, TilesFile
 from unetflow.report.object_counts import object_counts
 from unetflow.report.page import render_page
-from unetflow.report.run_history import records_by_stage
+from unetflow.report.run_history import collect_provenance, records_by_stage
 from unetflow.report.run_results import lines_by_experiment, open_run
 from unetflow.report.score_lines import headline_text
 from unetflow.report.stacks import read_stacks
@@ -31,6 +32,7 @@ def write_report(
     repeat: Repeating,
     html: str | Path,
     headline: str | Path,
+    provenance: str | Path,
 ) -> None:
     """Rule report: one page for all runs, its figures beside it, and headline scores as text.
 
@@ -38,7 +40,8 @@ def write_report(
     fold, `receipts` those of all jobs by stage, in the order of the pipeline: run records are read
     beside them. `pictures` are what was drawn of each image, `tiles` those of slides; `scores`,
     `stacks`, `integrity` and `outcome` are tables; `repeat` says how the run is repeated, and which
-    of its files are counted. No other file is looked at.
+    of its files are counted. No other file is looked at. `provenance` is nobody's output, as its
+    content differs from run to run: of every receipt its digest and its run record.
     Raises StoreError for what is missing.
     """
     table = read_scores(scores)
@@ -63,3 +66,5 @@ def write_report(
     ]
     text = headline_text(config["report"]["title"], lines, str(html), objects)
     write_whole(headline, text.encode())
+    collected = collect_provenance(receipts, Path(provenance).parent)
+    write_whole(provenance, (json.dumps(collected, indent=1) + "\n").encode())

@@ -61,6 +61,7 @@ rule prepare_image:
             max_unreadable=SETTINGS.config["prepare"]["max_unreadable"],
             harmless={"max_unreadable": all_readable},
             code=code("prepare_image"),
+            without_effect={"scratch": SETTINGS.config["prepare"]["scratch"]},
         ),
     script:
         "../../scripts/prepare_image.py"

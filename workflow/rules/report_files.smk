@@ -1,12 +1,19 @@
 # Which files the report is handed: of each run what it shows, of each stage its receipts.
 
 
+UNTOLD = ("retry", "engine")  # keys of the config that say nothing of the results
+
+
+def config_told():
+    """The config without the keys that the report does not tell of."""
+    return {key: value for key, value in SETTINGS.config.items() if key not in UNTOLD}
+
+
 def config_of_report():
-    """The config but `retry` and `engine`; the report's title is the name of its file where it has none."""
+    """The same; the report's title is the name of the config's file where it has none."""
     of = SETTINGS.config["report"]
     name = "unetflow demo" if "demo" in SETTINGS.config else Path(workflow.configfiles[-1]).stem
-    whole = {key: value for key, value in SETTINGS.config.items() if key not in ("retry", "engine")}
-    return {**whole, "report": {**of, "title": of["title"] or name}}
+    return {**config_told(), "report": {**of, "title": of["title"] or name}}
 
 
 def files_of_runs(wildcards):
