@@ -45,9 +45,8 @@ lint: .venv/installed
 	ruff check .
 	mypy
 
-.venv/installed: pyproject.toml envs/constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint envs/constraints.txt --editable '.[test]'
+.venv/installed: pyproject.toml envs/constraints.txt envs/install.sh
+	PYTHON=$(PYTHON) envs/install.sh .venv test
 	touch $@
 
 clean:

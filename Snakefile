@@ -4,6 +4,10 @@ from snakemake.utils import min_version
 
 min_version("9.14")
 
+
+include: "workflow/rules/place.smk"
+
+
 if not workflow.configfiles:
 
     configfile: f"{workflow.current_basedir}/config/config.yaml"

@@ -20,6 +20,7 @@ VALUES: dict[str, Any] = {
     "data_dir": "data/copy",
     "require_gpu": True,
     "retry": True,
+    "container": "docker://unetflow",
     "engine.scheduler": "slurm",
     "engine.workers": 2,
     "demo.seed": 7,

@@ -94,6 +94,12 @@ PREDICT = {key: value for key, value in SETTINGS.config["predict"].items() if ke
 LEAST_OF_PART = 16  # shards: with fewer, starting the job takes longer than what is shared
 BEGIN, END = (0, 0), (-1, 1)  # shares, as `unetflow.predict.plan` has them
 
+CONTAINER = SETTINGS.config["container"]
+
+if CONTAINER:
+
+    container: CONTAINER
+
 
 onstart:
     forget_failures(LOGS)
@@ -137,6 +143,7 @@ def code(rule, *others):
 
 # What made each output: `unetflow.jobs.makings`. Params are named once, by `made_by`
 
+MODIFIER = workflow.modifier  # of a workflow that loads this one: its rules have other names there
 MAKING_OF = {}
 HARMLESS_OF = {}
 
@@ -174,7 +181,7 @@ def made_by(job, /, *, sources=None, stores=None, harmless=None, without_effect=
             RESULTS,
             list(wildcards),
             {name: value(param, wildcards) for name, param in params.items()},
-            output=apply_wildcards(str(workflow.get_rule(job).output[0]), wildcards),
+            output=apply_wildcards(str(workflow.get_rule(MODIFIER.modify_rulename(job)).output[0]), wildcards),
             sources=sources(wildcards) if sources else {},
             stores=stores(wildcards) if stores else [],
         )

@@ -1,7 +1,7 @@
 # Which files the report is handed: of each run what it shows, of each stage its receipts.
 
 
-UNTOLD = ("retry", "engine")  # keys of the config that say nothing of the results
+UNTOLD = ("retry", "engine", "container")  # keys of the config that say nothing of the results
 
 
 def config_told():
@@ -12,7 +12,8 @@ def config_told():
 def config_of_report():
     """The same; the report's title is the name of the config's file where it has none."""
     of = SETTINGS.config["report"]
-    name = "unetflow demo" if "demo" in SETTINGS.config else Path(workflow.configfiles[-1]).stem
+    file = workflow.configfiles[-1] if workflow.configfiles else RESULTS  # of a module there is none
+    name = "unetflow demo" if "demo" in SETTINGS.config else Path(file).stem
     return {**config_told(), "report": {**of, "title": of["title"] or name}}
 
 
