@@ -3,6 +3,8 @@
 from typing import TypedDict
 
 TILE_PX = 512  # side of a tile of a slide
+PICTURE, FOREGROUND, TRUTH, RESULT = "picture", "foreground", "truth", "result"  # layers of tiles
+ENDINGS = {PICTURE: "jpg", FOREGROUND: "jpg", TRUTH: "png", RESULT: "png"}
 LEAST_PX, MOST_PX = 2048, 32_768  # longer side of what has tiles, and of their finest level
 
 

@@ -1,6 +1,6 @@
 """Tiles of a slide for a viewer: pictures of squares, level by level, for a page beside them.
 
-    {folder}/{layer}/{level}/{column}_{row}.{ending}    level 0 is the coarsest
+    folder/layer/level/column_row.ending    level 0 is the coarsest
 
 Layers: the picture and the foreground as JPEG; outlines of truth and result as PNG with one colour,
 all else transparent. Shapes: (C, Y, X) of pixels, (Y, X) of labels.
@@ -15,14 +15,12 @@ from PIL import Image
 
 from unetflow.colours import CHOSEN, SKY_BLUE, rgb_bytes
 from unetflow.engine.each import for_each
-from unetflow.report.pictures import LEAST_PX, MOST_PX, TILE_PX
+from unetflow.report.pictures import ENDINGS, LEAST_PX, MOST_PX, RESULT, TILE_PX, TRUTH
 from unetflow.store.files import write_whole
 from unetflow.tiles.regions import Region, shard_grid, shard_region
 
 BLOCK_PX = 2048  # that is read at once: whole tiles
 QUALITY = 80
-PICTURE, FOREGROUND, TRUTH, RESULT = "picture", "foreground", "truth", "result"
-ENDINGS = {PICTURE: "jpg", FOREGROUND: "jpg", TRUTH: "png", RESULT: "png"}
 OUTLINES = {TRUTH: CHOSEN, RESULT: SKY_BLUE}
 Read = Callable[[int, Region], np.ndarray]
 """A level, 0 the finest, and a region of it that may end outside: its values."""

@@ -10,17 +10,8 @@ import numpy as np
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.shard_lists import Stored, unchanged
-from unetflow.report.pictures import TILE_PX, SlideTiles
-from unetflow.report.tiles import (
-    FOREGROUND,
-    PICTURE,
-    RESULT,
-    TRUTH,
-    Read,
-    as_bytes,
-    shown_levels,
-    write_tiles,
-)
+from unetflow.report.pictures import FOREGROUND, PICTURE, RESULT, TILE_PX, TRUTH, SlideTiles
+from unetflow.report.tiles import Read, as_bytes, shown_levels, write_tiles
 from unetflow.store import names
 from unetflow.store.arrays import read_array
 from unetflow.store.probabilities import as_probability

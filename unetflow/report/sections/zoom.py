@@ -7,8 +7,7 @@ from typing import Any, cast
 
 from unetflow.provenance.receipts import read_receipt
 from unetflow.report.handed import PicturesFile, TilesFile
-from unetflow.report.pictures import ImagePictures, SlideTiles
-from unetflow.report.tiles import ENDINGS, FOREGROUND, PICTURE
+from unetflow.report.pictures import ENDINGS, FOREGROUND, PICTURE, ImagePictures, SlideTiles
 
 VENDOR = "openseadragon-6.1.1.min.js"
 SHOWN_AT_FIRST = (PICTURE, "result")
