@@ -233,7 +233,7 @@ def tile_slide(folder: Path, side_px: int, threads: int) -> tuple[float, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, nargs="+", default=[1, 100, 1000])
+    parser.add_argument("--images", type=int, nargs="*", default=[1, 100, 1000])
     parser.add_argument("--different", type=int, default=50, help="images that are drawn")
     parser.add_argument("--opened", type=int, default=3, help="times")
     parser.add_argument("--slide", type=int, nargs="*", default=[], help="side [px]")

@@ -15,6 +15,7 @@ from unetflow.report.handed import Config
 from unetflow.report.references import REFERENCES, bibliography
 from unetflow.report.run_results import lines_by_experiment, open_run
 from unetflow.report.sections.methods import SOURCES, Methods, methods
+from unetflow.report.sections.repeating import in_words, repeating
 from unetflow.train.recipes import PRESETS
 
 
@@ -119,6 +120,30 @@ def test_each_main_score_has_its_source() -> None:
     from unetflow.evaluate.catalogue import SCORES
 
     assert {score.metric for score in SCORES if score.headline is not None} == SOURCES.keys()
+
+
+def test_disk_is_told_of_what_is_there(results: Path) -> None:
+    shown = repeating(
+        {
+            "command": "",
+            "changed": [],
+            "parts": [
+                {
+                    "part": "images",
+                    "paths": [str(results / "images")],
+                    "without": "",
+                    "command": "",
+                },
+                {"part": "none", "paths": [str(results / "nothing")], "without": "", "command": ""},
+            ],
+        },
+        CONFIG,
+        "abc",
+    )
+    (part,) = shown.parts
+    files = [path for path in (results / "images").rglob("*") if path.is_file()]
+    assert (part.name, part.files) == ("images", len(files))
+    assert part.size == shown.size == in_words(sum(path.stat().st_size for path in files))
 
 
 def test_command_and_changed_keys_stand_in_the_page(results: Path, tmp_path: Path) -> None:

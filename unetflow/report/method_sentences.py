@@ -126,7 +126,7 @@ def of_network(model: ModelReceipt, files: RunFiles) -> str:
     backbone = str(model["network"].get("backbone", ""))
     sources = [*sources, *(key for start, key in BACKBONES.items() if backbone.startswith(start))]
     options = [
-        f"{key.replace('_', ' ')} {'none' if value is None else value}"
+        f"{key.replace('_', ' ')} {_plain(value)}"
         for key, value in files["options"].items()
         if key not in ("norm", "backbone")
     ]
@@ -139,6 +139,10 @@ def of_network(model: ModelReceipt, files: RunFiles) -> str:
         options.insert(0, f"{words} {cite(key)}")
     text += f" with {listed(options)}" if options else ""
     return f"{text}; it has {model['parameters']:,} parameters."
+
+
+def _plain(value: object) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else f"{value}"
 
 
 def of_loss(recipe: Mapping[str, Any], weighting: Mapping[str, Any] | None) -> str:

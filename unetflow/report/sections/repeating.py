@@ -38,7 +38,7 @@ class HowToRepeat:
     commit: str
     changed: list[Changed]
     config: str  # YAML
-    parts: list[Part]
+    parts: list[Part]  # of which there is anything
     size: str  # of all parts
 
 
@@ -57,7 +57,9 @@ def repeating(handed: Repeating, config: Config, commit: str) -> HowToRepeat:
             for of in handed["changed"]
         ],
         config=yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True, width=100),
-        parts=[_part(of, *size) for of, size in zip(handed["parts"], sizes, strict=True)],
+        parts=[
+            _part(of, *size) for of, size in zip(handed["parts"], sizes, strict=True) if size[0]
+        ],
         size=in_words(sum(size for _, size in sizes)),
     )
 
