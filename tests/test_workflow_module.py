@@ -12,7 +12,7 @@ import yaml
 
 module segmentation:
     snakefile: "{snakefile}"
-    config: yaml.safe_load(open("unetflow/config/config.yaml"))
+    config: yaml.safe_load(open("clone/config/config.yaml"))
 {more}
 
 use rule * from segmentation as cells_*
@@ -35,14 +35,16 @@ def planned(folder: Path, snakefile: str, more: str = "") -> tuple[int, str, dic
 
 
 def test_another_workflow_plans_its_rules_and_ours(tmp_path: Path) -> None:
-    inner = tiny_project(tmp_path / "unetflow", "")
+    inner = tiny_project(tmp_path / "clone", "")
     config = inner.config()
-    config["images"] = "unetflow/config/images.tsv"
+    config["images"] = "clone/config/images.tsv"
     inner.write_config(config)
-    status, text, jobs = planned(tmp_path, "unetflow/Snakefile")
+    (tmp_path / "config").mkdir()  # that paths of the sheet are from
+    (inner.folder / "config" / "nothing.npy").rename(tmp_path / "config" / "nothing.npy")
+    status, text, jobs = planned(tmp_path, "clone/Snakefile")
     assert status == 0, text
     assert jobs["count"] == jobs["cells_train"] == 1
-    assert jobs["cells_prepare_image"] == 7
-    status, text, _ = planned(tmp_path, "unetflow/Snakefile", '    prefix: "elsewhere"')
+    assert jobs["cells_prepare_image"] == 5  # those that are segmented or learnt from
+    status, text, _ = planned(tmp_path, "clone/Snakefile", '    prefix: "elsewhere"')
     assert status == 1
     assert "Take it out, and set the config's results to that folder" in text

@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from unetflow.evaluate.pooling import read_scores
+from unetflow.provenance.collected import collect_provenance
 from unetflow.report.files_beside import write_beside
 from unetflow.report.handed import Config, PicturesFile, Repeating, RunFiles, TilesFile
 from unetflow.report.object_counts import object_counts
 from unetflow.report.page import render_page
-from unetflow.report.run_history import collect_provenance, records_by_stage
+from unetflow.report.run_history import records_by_stage
 from unetflow.report.run_results import lines_by_experiment, open_run
 from unetflow.report.score_lines import headline_text
 from unetflow.report.stacks import read_stacks

@@ -9,7 +9,7 @@ if not Path(str(workflow.current_basedir)).is_dir():
         "its Snakefile. Clone the project, and name the Snakefile of the clone: "
         "module unetflow: snakefile: 'path/to/unetflow/Snakefile'"
     )
-if workflow.modifier.path_modifier.modifies_prefixes:
+if workflow.modifier.path_modifier.prefix or workflow.modifier.path_modifier.modifies_prefixes:
     raise WorkflowError(
         "unetflow is loaded with prefix: or replace_prefix:, but its jobs know where results lie by "
         "the config. Take it out, and set the config's results to that folder."
