@@ -42,7 +42,7 @@ def cluster_of(workers: int, *, processes: bool) -> Any:
         n_workers=workers,
         threads_per_worker=1,
         processes=processes,
-        dashboard_address=None,
+        dashboard_address=":0",
         silence_logs=logging.ERROR,
     )
 
