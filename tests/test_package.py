@@ -26,7 +26,7 @@ print(len(names), root)
 
 def sources() -> set[str]:
     """What must be in the wheel, with paths from the root of the project."""
-    kinds = ("*.py", "py.typed", "*.html", "templates/*.yaml")
+    kinds = ("*.py", "py.typed", "*.html", "templates/*.yaml", "vendor/*")
     found = {path for kind in kinds for path in (ROOT / "unetflow").rglob(kind)}
     return {path.relative_to(ROOT).as_posix() for path in found}
 
@@ -61,7 +61,10 @@ def test_the_wheel_holds_every_module_and_template(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert names == sources()
-    assert {Path(name).suffix for name in names} == {".py", ".typed", ".html", ".yaml"}
+    assert {Path(name).suffix for name in names} == {
+        *(".py", ".typed", ".html", ".yaml"),
+        *(".js", ".txt"),  # the viewer of slides, and its licence
+    }
 
 
 def test_the_wheel_beside_its_dependencies_needs_no_source_tree(
