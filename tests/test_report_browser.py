@@ -113,22 +113,6 @@ def test_all_is_drawn_and_nothing_is_asked_for(
     assert found["loaded"] == opened.requests == opened.complaints == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(report: Path, opening: Opening, scheme: str) -> None:
-    page = opening(report, 1400, scheme).page
-    page.evaluate("for (const of of document.querySelectorAll('details')) of.open = true")
-    axe = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js")
-    page.evaluate(axe.read_text())
-    found = page.evaluate("axe.run()")
-    serious = {
-        of["id"]: [node["html"][:200] for node in of["nodes"]][:3]
-        for of in found["violations"]
-        if of["impact"] in ("serious", "critical")
-    }
-    assert serious == {}
-    assert len(found["passes"]) > 10  # it looked
-
-
 def test_images_are_sorted_and_filtered_by_keyboard(report: Path, opening: Opening) -> None:
     page = opening(report).page
 
@@ -198,6 +182,25 @@ def zoomed(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     wrong = WRONG | {"side_px": 60, "panels": [content["thumbnail"]] * 3}
     drawn.write_text(json.dumps(content | {"worst": [wrong]}))
     return write(folder, folder / "report/index.html", tiles=[tiles])
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (390, "dark")])
+def test_axe_finds_nothing_serious(zoomed: Path, opening: Opening, width: int, scheme: str) -> None:
+    page = opening(zoomed, width, scheme).page
+    page.locator("#zoom").scroll_into_view_if_needed()
+    page.wait_for_selector(".viewer canvas")
+    page.evaluate("for (const of of document.querySelectorAll('details')) of.open = true")
+    page.wait_for_timeout(500)  # until what was opened was told so
+    axe = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js")
+    page.evaluate(axe.read_text())
+    found = page.evaluate("axe.run()")
+    serious = {
+        of["id"]: [node["html"][:200] for node in of["nodes"]][:3]
+        for of in found["violations"]
+        if of["impact"] in ("serious", "critical")
+    }
+    assert serious == {}
+    assert len(found["passes"]) > 10  # it looked
 
 
 def is_painted(page: "Page", colour: str) -> bool:
