@@ -62,7 +62,8 @@ FILES = [
 ]
 STORE = re.compile(rf"(images|weights/{WORD}|predictions/{RUN})/{NAMED}(\.ome)?\.zarr")
 ARRAY = (
-    r"(\d+|(foreground|refined)(_\d+)?|tissue|unsplit|labels/(truth|ignore|class|instances)/\d+)"
+    r"(\d+|(foreground|refined)(_\d+)?|heads|tissue|unsplit"
+    r"|labels/(truth|ignore|class|instances)/\d+)"
 )
 OF_STORE = re.compile(
     rf"({ARRAY}/|labels/(truth/|ignore/|class/|instances/)?)?zarr\.json"
