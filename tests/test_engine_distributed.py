@@ -128,7 +128,7 @@ def test_what_a_shard_of_a_prediction_takes_is_small(
     monkeypatch.setattr(
         stored_foreground, "for_each", lambda do, *_, **__: sizes.append(len(pickle.dumps(do)))
     )
-    with pytest.raises(StoreError):  # no shard is there
+    with pytest.raises(StoreError, match=r"shard \(0, 0, 0\) is not there"):
         predict(**job)
     assert sizes[0] < 10_000
 

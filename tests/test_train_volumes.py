@@ -125,11 +125,11 @@ def test_a_network_of_volumes_learns_and_goes_on_to_the_bit(
         pass
 
     def stop(*_: object) -> None:
-        raise Stopped
+        raise Stopped("at the first validation")
 
     broken = training(tmp_path / "broken", 40)
     monkeypatch.setattr(broken, "_validate", stop)
-    with pytest.raises(Stopped):
+    with pytest.raises(Stopped, match="at the first validation"):
         broken.train(*images, workers=1)
     again = training(tmp_path / "broken", 40)
     assert again.step == 19
