@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,19 @@ def test_what_a_shard_of_a_prediction_takes_is_small(
     with pytest.raises(StoreError, match=r"shard \(0, 0, 0\) is not there"):
         predict(**job)
     assert sizes[0] < 10_000
+
+
+@pytest.mark.parametrize(("status", "kind"), [("error", TimeoutError), ("lost", EngineError)])
+def test_a_task_that_waits_too_long_is_no_lost_scheduler(
+    status: str, kind: type[Exception]
+) -> None:
+    def late() -> None:
+        raise TimeoutError("the disk is slow")
+
+    waiting = DaskCrew(SimpleNamespace(), "tcp://here:1")
+    task = SimpleNamespace(status=status, result=late)
+    with pytest.raises(kind, match="the disk is slow" if status == "error" else "is lost"):
+        waiting._result(task)
 
 
 # With processes

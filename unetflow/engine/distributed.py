@@ -178,8 +178,14 @@ class DaskCrew:
         return self._threads
 
     def _result(self, task: Any) -> Any:
-        with self._named():
-            return task.result()
+        try:
+            with self._named():
+                return task.result()
+        except EngineError as error:
+            own = error.__cause__
+            if isinstance(own, TimeoutError) and task.status == "error":
+                raise own from None  # of what the task does, not of the cluster
+            raise
 
     @contextmanager
     def _named(self) -> Iterator[None]:
