@@ -32,7 +32,7 @@ COMMAND = ("--resources", "gpu=1", "--nolock")  # SIGKILL leaves the folder lock
 # What is not the same each time: run records, logs and times of jobs, the cache of fingerprints,
 # checkpoints, which hold times, and what made the report, which shows times.
 OWN = ("logs", "benchmarks", "checkpoints")
-OWN_FILES = (".sources.json", ".made/report.json", "outcome.jobs.tsv")
+OWN_FILES = (".sources.json", ".made/report.json", "outcome.jobs.tsv", "provenance.json")
 TIMED = "training-"  # figures and tables of the report with seconds
 
 
@@ -144,7 +144,10 @@ def content(results: Path) -> dict[str, bytes]:
 
 
 def without_times(path: Path) -> bytes:
-    """What is in a file, but for times: those of a training, of the report and of raw files."""
+    """What is in a file, but for times: those of a training, of the report and of raw files.
+
+    The report also says how large files are, of which run records and checkpoints hold times.
+    """
     if path.name == "training.csv":
         rows = csv.DictReader(io.StringIO(path.read_text()))
         return repr([row | {"elapsed_s": ""} for row in rows]).encode()
@@ -156,7 +159,7 @@ def without_times(path: Path) -> bytes:
         return json.dumps(record, sort_keys=True).encode()
     if path.name == "index.html":
         return re.sub(
-            rb'<section id="(provenance|training)">.*?</section>',
+            rb'<section id="(provenance|training|repeating)">.*?</section>',
             b"",
             path.read_bytes(),
             flags=re.S,
