@@ -45,13 +45,14 @@ def test_a_missed_object_is_drawn_in_a_square_around_it(results: Path) -> None:
     assert (wrong["kind"], wrong["wrong_px"], wrong["side_px"]) == ("missed", 10 * 13, 40)
     assert (wrong["top_px"], 0 <= wrong["left_px"] <= 10) == (0, True)
     assert len(wrong["panels"]) == 3
+    assert drawn["crops"] == [{"of_class": "cell", "truth": {"1": "missed"}, "predicted": {}}]
 
 
 def test_without_a_truth_nothing_is_judged(results: Path) -> None:
     forget_instances(results)
     draw_gallery(results, "a", annotated=False)
     drawn = read_receipt(results / DRAWN, ImagePictures)
-    assert (drawn["kinds"], drawn["worst"]) == ({}, [])
+    assert (drawn["kinds"], drawn["worst"], drawn["crops"]) == ({}, [], [])
 
 
 def test_the_middle_of_what_is_wrong_is_told(tmp_path: Path) -> None:

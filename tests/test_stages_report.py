@@ -200,6 +200,7 @@ def test_overlays_go_from_worst_to_best_with_scale_bars(page: str) -> None:
     assert "<strong>a</strong>, 40 \u00d7 50 px at 0.5 µm/px." in captions[1]
     of_crops = page[page.index('<section id="overlays">') :]
     assert re.findall(r'class="bar"[^>]*>([^<]+)<', of_crops) == ["100 px", "5 µm"]
+    assert re.findall(r'alt="objects by kind: (\w)"', of_crops) == ["b", "a"]
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Parts of images that the report shows; nothing else of an image is read."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -11,6 +10,7 @@ from unetflow.labels.annotation import Annotation, read_class_lazily
 from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.schemas import StatisticsReceipt
 from unetflow.provenance.shard_lists import Stored, unchanged
+from unetflow.report.pictures import ImagePictures, crop_region
 from unetflow.report.run_results import Run, stored_instances
 from unetflow.report.seam_audit import Seams, audit_seams
 from unetflow.store.arrays import read_array, read_lazily
@@ -37,10 +37,8 @@ class Crop:
     instances_YX: np.ndarray
 
 
-def read_crop(
-    run: Run, image: str, name: str, *, most_px: int, middle_px: Sequence[int] | None = None
-) -> Crop:
-    """A crop of at most `most_px` along each axis, of one class: around `middle_px`, or central.
+def read_crop(run: Run, image: str, name: str, found: ImagePictures | None = None) -> Crop:
+    """The `crop_region` of an image, of one class.
 
     Raises StoreError where a store is not what its receipts tell of.
     """
@@ -49,20 +47,16 @@ def read_crop(
     receipts = files["scored"], files["instances"]
     of_prediction = (Stored(files["prediction"], receipt) for receipt in receipts)
     with unchanged(*of_image, *of_prediction):
-        return _crop(run, image, name, most_px, middle_px)
+        return _crop(run, image, name, found)
 
 
-def _crop(run: Run, image: str, name: str, most_px: int, middle_px: Sequence[int] | None) -> Crop:
+def _crop(run: Run, image: str, name: str, found: ImagePictures | None) -> Crop:
     files = run.files["images"][image]
     store, prediction = files["store"], files["prediction"]
     pixels = read_array(store, "0")
-    height_px, width_px = pixels.shape[1:]
-    middle = middle_px or (height_px // 2, width_px // 2)
-    top, left = (
-        max(0, min(at - most_px // 2, size - most_px))
-        for at, size in zip(middle, (height_px, width_px), strict=True)
+    crop = crop_region(
+        pixels.shape[1:], found["worst"] if found else (), found and found["worst_px"], name
     )
-    crop = (slice(top, top + most_px), slice(left, left + most_px))
     size_um = pixel_size(store).um
     number = run.classes.index(name) + 1
     truth, _ = read_class_lazily(store, run.model["truth"], len(run.classes), number)
@@ -71,8 +65,8 @@ def _crop(run: Run, image: str, name: str, most_px: int, middle_px: Sequence[int
     ids = {"first_id": made["first_id"], "instances": made["instances"]}
     instances = instances_of_class(labels, ids)
     return Crop(
-        size_px=(height_px, width_px),
-        start_px=(top, left),
+        size_px=(pixels.shape[1], pixels.shape[2]),
+        start_px=(crop[0].start, crop[1].start),
         um_per_px=size_um[-1] if size_um else None,
         threshold=float(made["threshold"]),
         image_CYX=np.asarray(pixels[(slice(None), *crop)]),

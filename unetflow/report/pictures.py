@@ -1,7 +1,11 @@
 """What jobs of an image make of it for the report: a thumbnail, its worst objects, tiles."""
 
+from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
+from unetflow.tiles.regions import Region
+
+CROP_PX = 512  # side of the largest crop of an image
 TILE_PX = 512  # side of a tile of a slide
 PICTURE, FOREGROUND, TRUTH, RESULT = "picture", "foreground", "truth", "result"  # layers of tiles
 ENDINGS = {PICTURE: "jpg", FOREGROUND: "jpg", TRUTH: "png", RESULT: "png"}
@@ -38,6 +42,14 @@ class OfSize(TypedDict):
     objects: int
 
 
+class KindsInCrop(TypedDict):
+    """What became of the objects in `crop_region`, but of those found."""
+
+    of_class: str
+    truth: dict[str, str]  # kind by id
+    predicted: dict[str, str]
+
+
 class ImagePictures(TypedDict):
     """Of an image in one run."""
 
@@ -53,6 +65,7 @@ class ImagePictures(TypedDict):
     warnings: list[str]  # of its foreground
     worst: list[ObjectPicture]  # most wrong pixels first
     worst_px: list[int] | None  # (Y, X) amid the most wrong pixels; None where nothing is judged
+    crops: list[KindsInCrop]  # of each class; empty where there is no such truth
 
 
 class SlideTiles(TypedDict):
@@ -63,3 +76,29 @@ class SlideTiles(TypedDict):
     levels: int
     tile_px: int
     layers: list[str]  # none: the image is too small for tiles
+
+
+def crop_region(
+    shape_px: Sequence[int],
+    worst: Iterable[ObjectPicture],
+    worst_px: Sequence[int] | None,
+    name: str,
+) -> Region:
+    """What the report shows of an image: at most `CROP_PX` around the worst object of a class.
+
+    Without one around `worst_px`, without that the middle of the image.
+    """
+    middle = worst_px or [size // 2 for size in shape_px]
+    for wrong in worst:
+        if wrong["of_class"] == name:
+            half = wrong["side_px"] // 2
+            middle = wrong["top_px"] + half, wrong["left_px"] + half
+            break
+    starts = (
+        max(0, min(at - CROP_PX // 2, size - CROP_PX))
+        for at, size in zip(middle, shape_px, strict=True)
+    )
+    return tuple(
+        slice(start, min(start + CROP_PX, size))
+        for start, size in zip(starts, shape_px, strict=True)
+    )

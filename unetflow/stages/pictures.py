@@ -19,7 +19,14 @@ from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import ForegroundReceipt, InstancesOfClass, InstancesReceipt
 from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.report.figures.thumbnails import THUMBNAIL_PX, object_panels, thumbnail
-from unetflow.report.pictures import ImagePictures, Matched, ObjectPicture
+from unetflow.report.pictures import (
+    CROP_PX,
+    ImagePictures,
+    KindsInCrop,
+    Matched,
+    ObjectPicture,
+    crop_region,
+)
 from unetflow.report.worst_objects import Box, Wrong, boxes, kind_of_ids, worst_first
 from unetflow.store.arrays import read_array, read_lazily
 from unetflow.store.instances import instances_of_class
@@ -32,7 +39,6 @@ log = logging.getLogger(__name__)
 WORST = 12  # objects of an image that are drawn
 AROUND = 2.2  # times its longer side is an object's square
 SQUARE_PX = (48, 512)  # least and greatest
-CROP_PX = 512  # side of the crops of the report
 
 
 class _Judged(NamedTuple):
@@ -72,6 +78,11 @@ def draw_pictures(
         worst = list(_worst(image, prediction, judged)) if judged else []
         worst_px = _most_wrong(image, prediction) if annotated else None
         shape = list(read_array(image, "0").shape[1:])
+        crops: list[KindsInCrop] = []
+        if judged:
+            for name in dataset.classes:
+                region = crop_region(shape, worst, worst_px, name)
+                crops.append(_kinds_in_crop(image, prediction, judged, region, name))
         size_um = pixel_size(image).um
     content: ImagePictures = {
         "size_px": shape,
@@ -91,6 +102,7 @@ def draw_pictures(
         "warnings": read_receipt(foreground, ForegroundReceipt)["warnings"],
         "worst": worst,
         "worst_px": worst_px,
+        "crops": crops,
     }
     write_receipt(receipt, {**content, "shape": shape})
     log.info("%s: %d of the wrong objects are drawn", receipt, len(worst))
@@ -175,6 +187,23 @@ def _most_wrong(image: str | Path, prediction: str | Path) -> list[int] | None:
     around = ndimage.uniform_filter(wrong.astype(np.float32), CROP_PX >> level, mode="constant")
     row, column = np.unravel_index(int(around.argmax()), around.shape)
     return [int(row) << level, int(column) << level]
+
+
+def _kinds_in_crop(
+    image: str | Path, prediction: str | Path, judged: _Judged, region: Region, name: str
+) -> KindsInCrop:
+    truth, predicted = (
+        {
+            str(number): of[number]
+            for number in np.unique(labels).tolist()
+            if of.get(number, "found") != "found"
+        }
+        for labels, of in (
+            (_labels(image, TRUTH, region), judged.truth),
+            (_labels(prediction, INSTANCES, region), judged.predicted),
+        )
+    )
+    return {"of_class": name, "truth": truth, "predicted": predicted}
 
 
 def _worst(image: str | Path, prediction: str | Path, judged: _Judged) -> Iterator[ObjectPicture]:

@@ -45,6 +45,14 @@ def object_panels(image_CYX: np.ndarray, truth: Outlined, result: Outlined) -> l
     return [_webp(panel, QUALITIES[2]) for panel in panels]
 
 
+def kinds_panel(image_CYX: np.ndarray, truth: Outlined, result: Outlined) -> str:
+    """A crop as large as it is, with the objects of the result, and those of the truth missed."""
+    missed = [number for number, kind in truth[1].items() if kind == "missed"]
+    only_missed = np.where(np.isin(truth[0], missed), truth[0], 0)
+    drawn = _drawn(image_CYX, [result, (only_missed, truth[1])], max(image_CYX.shape[1:]))
+    return _webp(drawn, QUALITIES[0])
+
+
 def _drawn(image_CYX: np.ndarray, outlined: Sequence[Outlined], longest_px: int) -> np.ndarray:
     """RGB (Y, X, 3) in [0, 1] whose longer side is `longest_px`, smaller images enlarged."""
     pixels = np.rint(gray_or_rgb(image_CYX) * 255).astype(np.uint8)

@@ -10,13 +10,12 @@ from unetflow.labels.encoding import separate_touching
 from unetflow.provenance.receipts import read_receipt
 from unetflow.report.crops import Crop, read_crop
 from unetflow.report.figures.panels import data_uri, overlay, scale_bar
+from unetflow.report.figures.thumbnails import kinds_panel
 from unetflow.report.handed import PicturesFile
-from unetflow.report.pictures import ImagePictures
+from unetflow.report.pictures import CROP_PX, ImagePictures, KindsInCrop
 from unetflow.report.run_results import Run
 from unetflow.report.score_lines import Line, headline_of
 from unetflow.report.sections.scores import NOT_SCORED, texts_by_image
-
-CROP_PX = 512  # side of the largest crop
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +60,8 @@ def _shots(run: Run, most: int, drawn: Mapping[tuple[str, str, str], str]) -> It
         for place in shown.tolist():
             scores = _headline_texts(run.lines, texts[order[place]], line.of_class)
             receipt = drawn.get((run.experiment, run.files["fold"], order[place]))
-            middle_px = _middle(receipt, line.of_class or run.classes[0]) if receipt else None
-            yield _shot(run, order, place, line, scores, middle_px)
-
-
-def _middle(receipt: str, name: str) -> Sequence[int] | None:
-    """Where the worst object of a class lies, else where most pixels are wrong."""
-    found = read_receipt(receipt, ImagePictures)
-    for wrong in found["worst"]:
-        if wrong["of_class"] == name:
-            half = wrong["side_px"] // 2
-            return wrong["top_px"] + half, wrong["left_px"] + half
-    return found["worst_px"]
+            found = read_receipt(receipt, ImagePictures) if receipt else None
+            yield _shot(run, order, place, line, scores, found)
 
 
 def main_lines(lines: Sequence[Line]) -> list[Line]:
@@ -98,11 +87,11 @@ def _shot(
     place: int,
     line: Line,
     scores: list[str],
-    middle_px: Sequence[int] | None,
+    found: ImagePictures | None,
 ) -> Shot:
     of_class = line.of_class
     name = of_class or run.classes[0]
-    crop = read_crop(run, order[place], name, most_px=CROP_PX, middle_px=middle_px)
+    crop = read_crop(run, order[place], name, found)
     drawn = overlay(
         crop.image_CYX,
         crop.truth_YX,
@@ -112,6 +101,10 @@ def _shot(
         crop.ignore_YX,
         threshold=crop.threshold,
     )
+    panels = {panel: data_uri(png) for panel, png in dataclasses.asdict(drawn).items()}
+    for kinds in found["crops"] if found else ():
+        if kinds["of_class"] == name:
+            panels["objects by kind"] = _by_kind(crop, kinds)
     return Shot(
         image=order[place],
         rank=place + 1,
@@ -120,6 +113,15 @@ def _shot(
         of_class=of_class,
         crop=crop,
         bar=scale_bar(crop.truth_YX.shape[1], crop.um_per_px),
-        panels={name: data_uri(png) for name, png in dataclasses.asdict(drawn).items()},
+        panels=panels,
         scores=scores,
     )
+
+
+def _by_kind(crop: Crop, kinds: KindsInCrop) -> str:
+    """What was found, in the colours of what became of it, and what was missed."""
+    truth, predicted = (
+        {int(number): kind for number, kind in of.items()}
+        for of in (kinds["truth"], kinds["predicted"])
+    )
+    return kinds_panel(crop.image_CYX, (crop.truth_YX, truth), (crop.instances_YX, predicted))
