@@ -65,6 +65,11 @@ def name_of(number: int) -> str:
     return f"GPU-{torch.cuda.get_device_properties(number).uuid}"
 
 
+def own_gpu() -> str:
+    """The same of that which this process computes on, "none" where it uses none."""
+    return name_of(torch.cuda.current_device()) if torch.cuda.is_initialized() else "none"
+
+
 def _hold(number: int) -> bool:
     """Lock the file of a GPU, unless another process has; it stays open to the end."""
     path = Path(tempfile.gettempdir()) / f"unetflow-{name_of(number)}.lock"

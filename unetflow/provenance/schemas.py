@@ -193,6 +193,7 @@ class RunRecordContent(MachineRecord, total=False):
     commit: str | None
     peak_mib: float  # most memory that the process had, of the machine
     gpu_peak_mib: float  # the same of its GPU
+    gpu_busy: float | None  # share of the time in which it computed, None where not known
     training_s: float
     computed_px: int  # of an image's foreground, by the last start of the job
     computing_s: float  # in which it did

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 
 from unetflow.engine.devices import machine_of
+from unetflow.engine.gpu_busy import gpu_busy
+from unetflow.engine.gpus import own_gpu
 from unetflow.engine.machine import Machine
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.plan import END, PredictOptions
@@ -52,7 +54,8 @@ def predict_store(
     work = Work()
     size, most = pixel_size(image), squares(pixels.shape[1:], SHARD_PX)
     tissue = [TISSUE] if prepared["tissue"] else []
-    with unchanged(Stored(image, image_receipt, ["0", *tissue])):
+    stored = Stored(image, image_receipt, ["0", *tissue])
+    with unchanged(stored), gpu_busy(machine.gpu) as busy:
         foreground = write_foreground(
             ensemble,
             pixels,
@@ -84,6 +87,7 @@ def predict_store(
         **foreground.chosen,
         **_measured(work, foreground.chosen["device"]),
         ended_on=machine_of(foreground.chosen["device"]),
+        gpu_busy=busy.get(own_gpu()),
     )
 
 

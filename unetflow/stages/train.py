@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,8 @@ import numpy as np
 import torch
 
 from unetflow.engine.devices import exact_fp32, resolve_device, resolve_precision, use_threads
+from unetflow.engine.gpu_busy import gpu_busy
+from unetflow.engine.gpus import own_gpu
 from unetflow.engine.machine import Machine
 from unetflow.engine.memory import keep_freed_memory
 from unetflow.errors import ModelError
@@ -135,18 +137,20 @@ def train_in_process(job: TrainingJob) -> None:
             pretrained=pretrained,
         )
         training, validation = _open(job, recipe, statistics)
+        busy: dict[str, float] = {}
         if not run.ended:
             with unchanged(*job.inputs.stored):
                 held = hold([*training, *validation], processes_here())
             workers = threads // 4 if device == "cpu" else threads - 1  # the step needs the others
             try:
-                run.train(held[: len(training)], held[len(training) :], workers=max(1, workers))
+                with gpu_busy(device == "cuda") as busy:
+                    run.train(held[: len(training)], held[len(training) :], workers=max(1, workers))
             except torch.OutOfMemoryError as error:
                 raise _too_large(recipe, fabric.world_size) from error
         if fabric.is_global_zero:
             _write_patches(job.outputs.patches, training, run.drawing, recipe.batch)
             _write_model(job, run, description)
-            _write_record(record, run)
+            _write_record(record, run, busy)
 
 
 def _too_large(recipe: Recipe, processes: int) -> ModelError:
@@ -304,7 +308,7 @@ def _rising_by(run: TrainingRun) -> float | None:
     return None if rising is None else round(rising, 6)
 
 
-def _write_record(record: RunRecord, run: TrainingRun) -> None:
+def _write_record(record: RunRecord, run: TrainingRun, busy: Mapping[str, float]) -> None:
     record.write(
         device=distinct(of["device"] for of in run.machines),
         precision=distinct(of["precision"] for of in run.machines),
@@ -313,6 +317,7 @@ def _write_record(record: RunRecord, run: TrainingRun) -> None:
         machines=run.machines,
         training_s=run.history[-1]["elapsed_s"],
         waited_s=run.waited_s,
+        gpu_busy=busy.get(own_gpu()),
     )
 
 

@@ -16,6 +16,7 @@ class StageTime:
     median_s: float
     max_s: float
     devices: str
+    gpu_busy: float | None  # mean share over the seconds of all jobs that measured it
 
 
 def performance(records: Mapping[str, Sequence[RunRecordContent]]) -> list[StageTime]:
@@ -36,4 +37,16 @@ def _stage_time(stage: str, records: Sequence[RunRecordContent]) -> StageTime:
             for record in records
             for machine in record.get("machines", [record])
         ),
+        gpu_busy=_busy(records),
     )
+
+
+def _busy(records: Sequence[RunRecordContent]) -> float | None:
+    """Jobs count by their seconds."""
+    measured = [
+        (share, float(record.get("seconds", 0)))
+        for record in records
+        if (share := record.get("gpu_busy")) is not None
+    ]
+    total_s = sum(seconds for _, seconds in measured)
+    return sum(share * seconds for share, seconds in measured) / total_s if total_s else None
