@@ -1,6 +1,6 @@
 """A conditional random field with a finite kernel, by mean-field steps.
 
-Teichmann and Cipolla 2018, "Convolutional CRFs for Semantic Segmentation", with the two kernels of
+Teichmann and Cipolla 2019, "Convolutional CRFs for Semantic Segmentation", with the two kernels of
 Krähenbühl and Koltun 2011 and Potts' model. Pixel i takes messages of the pixels j around it, no
 farther than the radius along each axis, itself excluded:
 

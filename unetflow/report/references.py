@@ -77,7 +77,6 @@ _ICCV = "IEEE International Conference on Computer Vision (ICCV)"
 _ICML = "International Conference on Machine Learning (ICML)"
 _ICLR = "International Conference on Learning Representations (ICLR)"
 _NEURIPS = "Advances in Neural Information Processing Systems"
-_MICCAI = "Medical Image Computing and Computer-Assisted Intervention (MICCAI)"
 _MIA = "Medical Image Analysis"
 
 REFERENCES = {
@@ -86,7 +85,7 @@ REFERENCES = {
         "Ronneberger, Olaf and Fischer, Philipp and Brox, Thomas",
         2015,
         "U-Net: Convolutional Networks for Biomedical Image Segmentation",
-        _MICCAI,
+        "Medical Image Computing and Computer-Assisted Intervention (MICCAI)",
         "234--241",
         "10.1007/978-3-319-24574-4_28",
     ),
@@ -117,8 +116,8 @@ REFERENCES = {
         "Hatamizadeh, Ali and others",
         2022,
         "UNETR: Transformers for 3D Medical Image Segmentation",
-        "IEEE Winter Conference on Applications of Computer Vision (WACV)",
-        "574--584",
+        "IEEE/CVF Winter Conference on Applications of Computer Vision (WACV)",
+        "1748--1758",
         "10.1109/WACV51458.2022.00181",
     ),
     "long2015": _paper(
@@ -157,7 +156,7 @@ REFERENCES = {
         "Liang-Chieh",
         2018,
         "MobileNetV2: Inverted Residuals and Linear Bottlenecks",
-        _CVPR,
+        "IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)",
         "4510--4520",
         "10.1109/CVPR.2018.00474",
     ),
@@ -262,6 +261,8 @@ REFERENCES = {
         2019,
         "Convolutional CRFs for Semantic Segmentation",
         "British Machine Vision Conference (BMVC)",
+        "169.1--169.13",
+        "10.5244/C.33.169",
     ),
     # scores
     "maska2014": _article(
@@ -277,14 +278,14 @@ REFERENCES = {
         2019,
         "Nucleus segmentation across imaging experiments: the 2018 Data Science Bowl",
         "Nature Methods",
-        "16:1247--1253",
+        "16(12):1247--1253",
         "10.1038/s41592-019-0612-7",
     ),
     "schmidt2018": _paper(
         "Schmidt, Uwe and Weigert, Martin and Broaddus, Coleman and Myers, Gene",
         2018,
         "Cell Detection with Star-Convex Polygons",
-        _MICCAI,
+        "Medical Image Computing and Computer Assisted Intervention (MICCAI)",
         "265--273",
         "10.1007/978-3-030-00934-2_30",
     ),
@@ -299,7 +300,7 @@ REFERENCES = {
     "jaccard1901": _article(
         "Jaccard, Paul",
         1901,
-        "Étude comparative de la distribution florale dans une portion des Alpes et des Jura",
+        "Étude comparative de la distribution florale dans une portion des Alpes et du Jura",
         "Bulletin de la Société Vaudoise des Sciences Naturelles",
         "37(142):547--579",
         "10.5169/seals-266450",
@@ -340,7 +341,7 @@ REFERENCES = {
         2021,
         "OME-NGFF: a next-generation file format for expanding bioimaging data-access strategies",
         "Nature Methods",
-        "18:1496--1498",
+        "18(12):1496--1498",
         "10.1038/s41592-021-01326-w",
     ),
 }
