@@ -5,6 +5,7 @@
 # make test-more: what is slow or needs more of the system: a browser, the wheel in an empty
 #                 environment, other versions of Python, every config, more pipelines
 # make test-slurm: on a SLURM, which the tests bring up themselves; takes minutes
+# make docs:      the documentation as a site, in site/
 # make coverage:  which lines the tests of `make test` run, in one process: takes twice as long
 
 PYTHON ?= python3.11
@@ -17,11 +18,14 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 PYTEST := OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 \
 	pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test-fast test test-more test-slurm coverage lint clean
+.PHONY: demo docs test-fast test test-more test-slurm coverage lint clean
 
 demo: .venv/installed
 	snakemake --cores $(CORES) --resources gpu=1
 	@cat results/report/headline.txt
+
+docs: .venv/installed
+	mkdocs build --strict
 
 test-fast: lint
 	$(PYTEST) -m "not slow and not more"
@@ -50,4 +54,4 @@ lint: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage
+	rm -rf site .venv .mypy_cache .pytest_cache .ruff_cache .coverage

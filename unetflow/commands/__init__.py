@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="unetflow",
         usage="unetflow [-h] [--version] COMMAND ...",
-        description="U-Net for whole slides. The whole pipeline is run by Snakemake: see README.",
+        description="U-Net for whole slides. The whole pipeline is run by Snakemake.",
         epilog=f"commands:\n{commands}\n\n`unetflow COMMAND --help` says what a command takes.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -27,7 +27,10 @@ class Schema(TypedDict, total=False):
     required: list[str]
     default: object
     type: str | list[str]
-    description: str
+    description: str  # what it is for: the pages of the documentation show it
+    must_be: str  # the rule of a pattern, in words
+    pattern: str
+    enum: list[object]
 
 
 def read_schema(path: Path) -> Schema:
@@ -76,7 +79,7 @@ def in_words(where: str, error: jsonschema.ValidationError) -> str:
         unknown = [key for key in error.instance if key not in known]
         problems = [f"unknown key {key!r}; {meant(key, known)}" for key in unknown]
     elif error.validator == "pattern":  # of which each has its words
-        problems = [f"{error.instance!r} must be {rules['description']}"]
+        problems = [f"{error.instance!r} must be {rules['must_be']}"]
     elif error.validator == "required":
         problems = [f"{error.message.split()[0]} is missing; give it"]
     else:
