@@ -18,6 +18,7 @@ import yaml
 from unetflow import __version__
 from unetflow.commands.check_costs import Costs, costs_of
 from unetflow.commands.check_picture import write_contact_sheet
+from unetflow.commands.check_truths import problems_of_truths
 from unetflow.engine.memory import available_bytes
 from unetflow.errors import ConfigError
 from unetflow.jobs.settings import Settings, read_settings
@@ -44,6 +45,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     picture = Path(options.picture)
     if shown := write_contact_sheet(settings, picture):
         print(f"picture: {picture}: {shown} annotated images with their objects outlined")
+    if "demo" not in settings.config and (problems := problems_of_truths(settings)):
+        raise ConfigError("truths that cannot be used:\n  - " + "\n  - ".join(problems))
     for line in _machine():
         print(line)
     if "demo" not in settings.config:

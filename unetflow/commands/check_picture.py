@@ -58,7 +58,7 @@ def _panel(image: Image, datasets: dict[str, DatasetConfig]) -> tuple[str, np.nd
             rows, columns = (_middle(size) for size in shape_px)
             pixels = slide.read(0, rows, columns)[picked_channels(slide, image.channels)]
             levels = [level.shape_px for level in slide.levels]
-        read = _reader(image, datasets[image.dataset], shape_px, levels)
+        read = reader_of(image, datasets[image.dataset], shape_px, levels)
         labels, ignored = read(rows, columns)
     except UnetflowError as error:
         return f"{image.name}: {error}", np.full((SIDE_PX, SIDE_PX, 3), 40, np.uint8)
@@ -74,7 +74,7 @@ def _middle(size_px: int) -> slice:
     return slice(start, min(size_px, start + SIDE_PX))
 
 
-def _reader(
+def reader_of(
     image: Image,
     dataset: DatasetConfig,
     shape_px: tuple[int, int],
