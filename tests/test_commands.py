@@ -30,6 +30,7 @@ WRONG = {  # arguments that a command can only refuse
     "split": ["none.tsv", "out.tsv", "--folds", "3"],
     "verify": ["none.results"],
     "clean": ["none.results"],
+    "view": ["none.ome.zarr"],
     "networks": ["none.network"],
 }
 
@@ -83,8 +84,8 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
         (["splits"], "there is no command 'splits'; did you mean 'split'?"),
         (
             ["train", "--help"],
-            "no command 'train'; there are: init, check, run, predict, score, split, networks, "
-            "verify, clean",
+            "no command 'train'; there are: init, check, run, predict, score, split, view, "
+            "networks, verify, clean",
         ),
         (["--vers"], "the following arguments are required: COMMAND"),
         ([], "the following arguments are required: COMMAND"),

@@ -79,3 +79,13 @@ def test_labels_are_listed_in_order_each_once(tmp_path: Path) -> None:
     ome = read_attributes(tmp_path, "labels/truth")["ome"]
     assert ome["image-label"] == {}
     assert [level["path"] for level in ome["multiscales"][0]["datasets"]] == ["0", "1"]
+
+
+def test_how_an_image_is_shown_stays_until_it_is_told_anew(tmp_path: Path) -> None:
+    image = ome_image("i", ("y", "x"), {"0": (1.0, 1.0)}, unit=None)
+    write_group(tmp_path, "", {"ome": {**image["ome"], "omero": {"channels": [1]}}})
+    before = (tmp_path / "zarr.json").stat()
+    write_group(tmp_path, "", image)
+    assert (tmp_path / "zarr.json").stat().st_mtime_ns == before.st_mtime_ns
+    write_group(tmp_path, "", {"ome": {**image["ome"], "omero": {"channels": [2]}}})
+    assert read_attributes(tmp_path)["ome"]["omero"] == {"channels": [2]}

@@ -21,6 +21,7 @@ COMMANDS = {
     "predict": "a finished model on files, folders or a sheet: foreground, objects, tables",
     "score": "score a segmentation against its truth, with the challenges' own metrics",
     "split": "fill in the splits of a sheet: who trains, who validates, who tests",
+    "view": "look at an image with its truth and what networks made of it",
     "networks": "list the networks, or check that one keeps to what all must",
     "verify": "check that all results are what their receipts tell of, and say what mends them",
     "clean": "delete results, stores with them; shows first what and how much",

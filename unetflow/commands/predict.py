@@ -40,6 +40,7 @@ from unetflow.store.foreground_levels import write_foreground_levels
 from unetflow.store.names import FOREGROUND, HEADS, REFINED
 from unetflow.store.ome import PixelSize
 from unetflow.store.pyramid import clear_levels
+from unetflow.store.rendering import channels_of_foreground, write_rendering
 from unetflow.store.shards import ShardedArray, clear, content_digest_of
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,8 @@ def segment_file(
     else:  # of an earlier call, of another foreground perhaps
         clear(Path(output) / REFINED)
         clear_levels(output, f"{REFINED}_{{}}", 1)
+    dtype = str(foreground.array.dtype)
+    write_rendering(output, channels_of_foreground(description["classes"], dtype))
     return _write_instances(Path(output), array, digest, instances, description, machine.threads)
 
 

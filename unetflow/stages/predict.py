@@ -21,6 +21,7 @@ from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
 from unetflow.store.foreground_levels import write_foreground_levels
 from unetflow.store.names import HEADS, TISSUE
 from unetflow.store.ome import pixel_size
+from unetflow.store.rendering import channels_of_foreground, write_rendering
 from unetflow.store.shards import SHARD_PX, content_digest_of, read_array
 from unetflow.store.tissue_mask import read_tissue
 from unetflow.tiles.regions import squares
@@ -76,6 +77,8 @@ def predict_store(
     if options.share in (None, END):
         digest = foreground.content_digest()
         levels = write_foreground_levels(store, foreground, digest, machine.threads, size=size)
+        classes = ensemble.descriptions[0]["classes"]
+        write_rendering(store, channels_of_foreground(classes, content["dtype"]))
         if ensemble.heads:
             levels.append(HEADS)
             content["heads"] = content_digest_of(store, HEADS)

@@ -33,6 +33,7 @@ from unetflow.provenance.shard_lists import write_shard_list
 from unetflow.store.names import TISSUE
 from unetflow.store.ome import PixelSize, ome_image, write_group
 from unetflow.store.pyramid import clear_levels, halve, halved, level_factors, level_shapes
+from unetflow.store.rendering import channels_of_pixels, write_rendering
 from unetflow.store.shards import Layout, ShardedArray, clear, open_array
 from unetflow.store.tissue_mask import write_tissue
 
@@ -107,6 +108,8 @@ def prepare_image(
     if kept:
         write_tissue(store, kept)
         levels.append(TISSUE)
+    of_pixels = _described_pixels(moments)
+    write_rendering(store, channels_of_pixels(of_pixels, str(arrays[0].array.dtype)))
     write_receipt(
         receipt,
         {
@@ -119,7 +122,7 @@ def prepare_image(
             "not_applied": slide.not_applied,
             "unreadable": unreadable,
             "tissue": kept.described() if kept else None,
-            "pixels": _described_pixels(moments),
+            "pixels": of_pixels,
             "shards": write_shard_list(receipt, store, levels),
         },
     )

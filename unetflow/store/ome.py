@@ -9,6 +9,7 @@ from typing import Any
 from unetflow.errors import StoreError
 from unetflow.store.files import write_whole
 
+OMERO = "omero"  # how an image is shown
 UM_PER = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
 
 
@@ -39,12 +40,23 @@ class PixelSize:
 def write_group(store: str | Path, name: str, attributes: Mapping[str, object]) -> None:
     """Make group `name` of a store ("" for the root) with these attributes, whole or not at all.
 
-    One that is there already gets them instead of its own, damaged or not. Raises StoreError where
-    the disk refuses it.
+    One that is there already gets them instead of its own, damaged or not; only how it is shown
+    (`unetflow.store.rendering`) stays where they say nothing of it. Raises StoreError where the
+    disk refuses it.
     """
-    if read_attributes(store, name) != attributes:
+    there = read_attributes(store, name)
+    attributes = _shown_as(there, attributes)
+    if there != attributes:
         group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
         write_whole(Path(store) / name / "zarr.json", json.dumps(group, indent=2).encode())
+
+
+def _shown_as(there: Mapping[str, Any], attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Attributes with the `omero` of those that are there, where they have none."""
+    old, new = there.get("ome"), attributes.get("ome")
+    if not isinstance(old, dict) or not isinstance(new, dict) or OMERO in new or OMERO not in old:
+        return attributes
+    return {**attributes, "ome": {**new, OMERO: old[OMERO]}}
 
 
 def read_attributes(store: str | Path, name: str = "") -> dict[str, Any]:
