@@ -32,6 +32,7 @@ WRONG = {  # arguments that a command can only refuse
     "clean": ["none.results"],
     "view": ["none.ome.zarr"],
     "networks": ["none.network"],
+    "completion": ["none.shell"],
 }
 
 
@@ -85,7 +86,7 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
         (
             ["train", "--help"],
             "no command 'train'; there are: init, check, run, predict, score, split, view, "
-            "networks, verify, clean",
+            "networks, verify, clean, completion",
         ),
         (["--vers"], "the following arguments are required: COMMAND"),
         ([], "the following arguments are required: COMMAND"),

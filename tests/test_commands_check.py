@@ -1,5 +1,6 @@
 """What is known of a case before hours of training."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,14 @@ def test_elsewhere_than_in_a_project_it_says_where_to_run(
     monkeypatch.chdir(tmp_path)
     assert run_command("check", ["case.yaml"]) == MENDABLE
     assert "run the command in the project's folder" in capsys.readouterr().err
+
+
+def test_a_program_is_told_the_same_as_json(
+    case: Path, config: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command("check", [str(case), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["datasets"]["cells"]["images"] == {"train": 1, "validation": 1, "test": 1}
+    assert told["experiments"]["unet"]["training_s"] > 0
+    assert told["machine"]["cores"] >= 1 and told["disk_bytes"] < told["free_bytes"]
+    assert told["picture"] == "check.png" and told["notes"] == []

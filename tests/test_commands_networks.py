@@ -1,5 +1,6 @@
 """`unetflow networks`: what is printed, and how it ends."""
 
+import json
 import re
 
 import pytest
@@ -18,6 +19,13 @@ def test_a_table_has_a_row_for_each_network(capsys: pytest.CaptureFixture[str]) 
     assert [cell.strip() for cell in of_unet if cell] == [
         *("unet", "Ronneberger et al. 2015", "31,030,658", "733,888", "92", "16", "yes"),
     ]
+
+
+def test_a_program_is_told_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["networks", "unet", "--set", "norm=group", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["halo_px"], told["step_px"]) == ([92, 92, 92, 92], [16, 16])
+    assert told["parameters"] > 31_000_000 and told["why_seams"].startswith("group normalisation")
 
 
 def test_one_network_is_shown_with_its_options(capsys: pytest.CaptureFixture[str]) -> None:

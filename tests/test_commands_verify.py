@@ -1,5 +1,6 @@
 """The command verify: what is not as the receipts tell is named, with what mends it."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -64,6 +65,16 @@ def test_what_is_wrong_is_named_and_the_command_that_it_says_mends_it(
     assert not (results / "images/i.json").exists()
     prepared_again(results)
     assert main(["verify", str(results)]) == 0
+
+
+def test_a_program_is_told_the_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = image_in(tmp_path)
+    assert main(["verify", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"receipts": 1, "faults": []}
+    (store / "1/c/0/0/0").unlink()
+    assert main(["verify", str(tmp_path), "--json"]) == MENDABLE
+    (fault,) = json.loads(capsys.readouterr().out)["faults"]
+    assert fault["receipt"] == str(tmp_path / "images/i.json")
 
 
 def test_quickly_it_finds_other_shards_but_no_damage(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def only_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shell_blocks_are_commands_that_there_are(only_parsed: None) -> None:
     of_snakemake = importlib.import_module("snakemake.cli").get_argument_parser()
     for where, line in shell_lines():
-        program, *arguments = shlex.split(line)
+        program, *arguments = shlex.split(line.partition(">")[0])
         try:
             if program == "unetflow" and arguments[0] != "--version":
                 with pytest.raises(ParsedError):
@@ -154,6 +154,22 @@ def test_commands_in_sentences_have_the_options_that_are_named(
             ours = itertools.takewhile(lambda word: word != "--", words)
             for option in (word for word in ours if word.startswith("--")):
                 assert option in help_of[name], f"{page.name}: {found[0]}"
+
+
+@pytest.mark.slow
+def test_every_help_ends_with_examples_that_the_command_takes(
+    only_parsed: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in COMMANDS:
+        with pytest.raises(SystemExit, match="0"):
+            main([name, "--help"])
+        _, found, examples = capsys.readouterr().out.partition("\nexamples:\n")
+        assert found and examples.strip(), name
+        for line in examples.strip().splitlines():
+            program, *arguments = shlex.split(line.partition(">")[0])
+            assert program == "unetflow" and arguments[0] == name
+            with pytest.raises(ParsedError):
+                main(arguments)
 
 
 def test_yaml_blocks_are_configs_as_the_schema_has_them() -> None:

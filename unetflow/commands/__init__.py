@@ -25,6 +25,7 @@ COMMANDS = {
     "networks": "list the networks, or check that one keeps to what all must",
     "verify": "check that all results are what their receipts tell of, and say what mends them",
     "clean": "delete results, stores with them; shows first what and how much",
+    "completion": "what a shell needs to complete commands, options and files",
 }
 MENDABLE = 2  # exit status of what a user can mend; argparse has the same
 STOPPED = 130  # after Ctrl-C, as a shell has it
@@ -60,7 +61,7 @@ def run_command(
 
 
 def _parser() -> argparse.ArgumentParser:
-    commands = "\n".join(f"  {name:<9}{does}" for name, does in COMMANDS.items())
+    commands = "\n".join(f"  {name:<11}{does}" for name, does in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="unetflow",
         usage="unetflow [-h] [--version] COMMAND ...",

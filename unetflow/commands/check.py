@@ -5,11 +5,13 @@ will take: disk, and hours by a trial of two steps. No result is touched.
 """
 
 import argparse
+import json
 import os
 import platform
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,18 @@ from unetflow import __version__
 from unetflow.commands.check_costs import Costs, costs_of
 from unetflow.commands.check_picture import write_contact_sheet
 from unetflow.commands.check_truths import problems_of_truths
+from unetflow.commands.parsers import add_json, command_parser
 from unetflow.engine.memory import available_bytes
 from unetflow.errors import ConfigError
 from unetflow.jobs.settings import Settings, read_settings
 from unetflow.jobs.sources import Sources
 from unetflow.jobs.suitability import check_images
 
+EXAMPLES = (
+    "config/mine.yaml",
+    "config/isbi2012-cpu.yaml --data-dir path/to/isbi2012",
+    "config/mine.yaml --json",
+)
 SCHEMAS = Path("workflow", "schemas")
 PICTURE = "check.png"
 SLURM = "sbatch"
@@ -33,38 +41,68 @@ GIB = 2**30
 
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """The command. Raises ConfigError for what would stop a run, all of it at once."""
-    options = _parser(prog).parse_args(arguments)
-    settings = _settings(Path(options.config), options.data_dir)
-    for note in settings.notes:
-        print(f"note: {note}")
-    for line in _described(settings):
+    options = parser_of(prog).parse_args(arguments)
+    settings = settings_of(Path(options.config), options.data_dir)
+    notes = [*settings.notes, *_unreadable(settings)]
+    if options.json:
+        shown = write_contact_sheet(settings, Path(options.picture))
+        _raise_of_truths(settings)
+        print(json.dumps(_as_json(settings, notes, options.picture if shown else None)))
+        return 0
+    for line in (*_described(settings), *(f"note: {note}" for note in notes)):
         print(line)
-    unreadable = _unreadable(settings)
-    for line in unreadable:
-        print(f"note: {line}")
-    picture = Path(options.picture)
-    if shown := write_contact_sheet(settings, picture):
-        print(f"picture: {picture}: {shown} annotated images with their objects outlined")
-    if "demo" not in settings.config and (problems := problems_of_truths(settings)):
-        raise ConfigError("truths that cannot be used:\n  - " + "\n  - ".join(problems))
-    for line in _machine():
+    if shown := write_contact_sheet(settings, Path(options.picture)):
+        print(f"picture: {options.picture}: {shown} annotated images with their objects outlined")
+    _raise_of_truths(settings)
+    for line in _machine_in_words():
         print(line)
     if "demo" not in settings.config:
-        costs = costs_of(settings)
-        for line in _told(costs, Path(settings.config["results"])):
+        for line in _told(costs_of(settings), Path(settings.config["results"])):
             print(line)
     return 0
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+def _raise_of_truths(settings: Settings) -> None:
+    """Raise ConfigError where truths are not what the config says."""
+    if "demo" not in settings.config and (problems := problems_of_truths(settings)):
+        raise ConfigError("truths that cannot be used:\n  - " + "\n  - ".join(problems))
+
+
+def _as_json(settings: Settings, notes: Sequence[str], picture: str | None) -> dict[str, Any]:
+    """The same for a program: sizes in bytes, times in seconds."""
+    found: dict[str, Any] = {"notes": [*notes], "picture": picture, "machine": _machine()}
+    found["datasets"] = {
+        name: {"truth": dataset["truth"], "images": _splits_of(settings, name)}
+        for name, dataset in settings.config["datasets"].items()
+    }
+    found["experiments"] = {
+        name: {
+            "network": experiment["network"],
+            "steps": settings.recipe(name).steps if settings.is_trained(name) else 0,
+            "folds": settings.folds(name),
+        }
+        for name, experiment in settings.config["experiments"].items()
+    }
+    if "demo" not in settings.config:
+        costs = costs_of(settings)
+        for name, of in costs.experiments.items():
+            found["experiments"][name] |= asdict(of)
+        found["disk_bytes"] = costs.disk_bytes
+        found["free_bytes"] = _free_bytes(Path(settings.config["results"]))
+    return found
+
+
+def parser_of(prog: str) -> argparse.ArgumentParser:
+    """What reads the arguments of the command, which is called as `prog`."""
+    parser = command_parser(prog, __doc__, EXAMPLES)
     parser.add_argument("config", help="as for --configfile; run in the project's folder")
     parser.add_argument("--data-dir", help="in place of the config's data_dir")
     parser.add_argument("--picture", default=PICTURE, help="where truths are shown (PNG)")
+    add_json(parser)
     return parser
 
 
-def _settings(path: Path, data_dir: str | None) -> Settings:
+def settings_of(path: Path, data_dir: str | None) -> Settings:
     """The case as the pipeline reads it. Raises ConfigError with all its problems."""
     if not SCHEMAS.is_dir():
         raise ConfigError(
@@ -88,10 +126,9 @@ def _unreadable(settings: Settings) -> list[str]:
 def _described(settings: Settings) -> Iterator[str]:
     """A line for each dataset and each experiment."""
     for name, dataset in settings.config["datasets"].items():
-        images = [image for image in settings.images.values() if image.dataset == name]
-        splits = Counter(image.split for image in images)
+        splits = _splits_of(settings, name)
         counted = ", ".join(f"{count} {split}" for split, count in splits.items())
-        yield f"dataset {name}: {len(images)} images ({counted}); truth is {dataset['truth']}"
+        yield f"dataset {name}: {splits.total()} images ({counted}); truth is {dataset['truth']}"
     for name, experiment in settings.config["experiments"].items():
         recipe, network = settings.recipe(name), experiment["network"]
         folds = len(settings.folds(name))
@@ -99,26 +136,46 @@ def _described(settings: Settings) -> Iterator[str]:
         yield f"experiment {name}: {network['name']}, {recipe.steps} steps{times}"
 
 
-def _machine() -> Iterator[str]:
+def _splits_of(settings: Settings, dataset: str) -> Counter[str]:
+    """How many images of a dataset are of each split."""
+    return Counter(image.split for image in settings.images.values() if image.dataset == dataset)
+
+
+def _machine() -> dict[str, Any]:
     """What this machine is."""
     import torch  # seconds, after what is told at once
 
     from unetflow.engine.devices import cores, machine_of, resolve_precision
 
+    device = "cpu"
     if torch.cuda.is_available():
-        device, gpus = "cuda", f"{torch.cuda.device_count()} GPUs"
+        device = "cuda"
     elif torch.backends.mps.is_available():
-        device, gpus = "mps", "Apple's GPU"
-    else:
-        device, gpus = "cpu", "no GPU"
+        device = "mps"
+    return {
+        "cores": cores(),
+        "free_memory_bytes": available_bytes(),
+        "device": device,
+        "gpus": torch.cuda.device_count(),
+        "precision": resolve_precision("auto", device),
+        "slurm": shutil.which(SLURM) is not None,
+        "unetflow": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "processor": machine_of(device)["processor"],
+    }
+
+
+def _machine_in_words() -> Iterator[str]:
+    of = _machine()
+    gpus = {"cuda": f"{of['gpus']} GPUs", "mps": "Apple's GPU", "cpu": "no GPU"}[of["device"]]
     yield (
-        f"machine: {cores()} cores, {available_bytes() / GIB:.0f} GiB of memory free, {gpus}; "
-        f"predicts in {resolve_precision('auto', device)}; "
-        f"SLURM is {'there' if shutil.which(SLURM) else 'not there'}"
+        f"machine: {of['cores']} cores, {of['free_memory_bytes'] / GIB:.0f} GiB of memory free, "
+        f"{gpus}; predicts in {of['precision']}; SLURM is {'' if of['slurm'] else 'not '}there"
     )
     yield (
-        f"software: unetflow {__version__}, Python {platform.python_version()}, PyTorch "
-        f"{torch.__version__}, {machine_of(device)['processor']}"
+        f"software: unetflow {of['unetflow']}, Python {of['python']}, PyTorch {of['torch']}, "
+        f"{of['processor']}"
     )
 
 
@@ -129,8 +186,7 @@ def _told(costs: Costs, results: Path) -> Iterator[str]:
             f"time: {name}: {of.step_s:.2f} s a step, {_hours(of.training_s)} of training, "
             f"{_hours(of.predicting_s)} of prediction, on this machine"
         )
-    there = next(folder for folder in (results, *results.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(there).free
+    free = _free_bytes(results)
     most = costs.disk_bytes / GIB
     yield f"disk: at most {most:.1f} GiB in {results}; {free / GIB:.0f} GiB are free"
     if costs.disk_bytes > free:
@@ -138,6 +194,12 @@ def _told(costs: Costs, results: Path) -> Iterator[str]:
             "note: the disk may become full: stores are compressed, by how much hangs on the "
             "images. Set results to a larger disk."
         )
+
+
+def _free_bytes(results: Path) -> int:
+    """Of the disk that results are written to."""
+    there = next(folder for folder in (results, *results.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free
 
 
 def _hours(seconds: float) -> str:

@@ -10,10 +10,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from unetflow.commands.parsers import command_parser
 from unetflow.errors import StoreError
 from unetflow.jobs.written import written_in
 from unetflow.store.locks import writers_below
 
+EXAMPLES = (
+    "results",
+    "results --only predictions report",
+    "results --only predictions --yes",
+)
 SHOWN = 10  # files of others that are named
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
@@ -68,7 +74,7 @@ def _in_words(size_bytes: float) -> str:
 
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """The command. Raises StoreError where nothing is to be deleted, or while it is written."""
-    options = _parser(prog).parse_args(arguments)
+    options = parser_of(prog).parse_args(arguments)
     results: Path = options.results
     parts = _parts(results, options.only)
     found = [
@@ -96,10 +102,9 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     return 0
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parser_of(prog: str) -> argparse.ArgumentParser:
+    """What reads the arguments of the command, which is called as `prog`."""
+    parser = command_parser(prog, __doc__, EXAMPLES)
     parser.add_argument("results", type=Path, help="the folder that the config calls results")
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="PART", help="as predictions/unet or report"

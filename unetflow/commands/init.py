@@ -16,10 +16,15 @@ from pathlib import Path
 from unetflow.commands.init_config import assumed, config_text, proposed
 from unetflow.commands.init_guesses import Row, look_at_truths, rows_of
 from unetflow.commands.init_pairs import find_pairs, stem_of, words_of
+from unetflow.commands.parsers import command_parser
 from unetflow.commands.split_drawing import Annotated, assign_splits
 from unetflow.errors import ConfigError
 from unetflow.store.files import write_whole
 
+EXAMPLES = (
+    "images",
+    "images --name nuclei --seed 2",
+)
 SHARES = {"train": 70.0, "validation": 15.0, "test": 15.0}
 PREDICT = "predict"
 PART_OF_FOLDER = {
@@ -33,7 +38,7 @@ MOST_NAME = 60  # characters of a file's name in that of its image
 
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """The command. Raises ConfigError where a folder says too little, or files are there."""
-    options = _parser(prog).parse_args(arguments)
+    options = parser_of(prog).parse_args(arguments)
     folder = Path(options.folder)
     name = _name(options.name or folder.resolve().name)
     sheet, config = Path("config", f"{name}.tsv"), Path("config", f"{name}.yaml")
@@ -65,8 +70,9 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     return 0
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+def parser_of(prog: str) -> argparse.ArgumentParser:
+    """What reads the arguments of the command, which is called as `prog`."""
+    parser = command_parser(prog, __doc__, EXAMPLES)
     parser.add_argument("folder", help="of images, with truths beside them or in folders")
     parser.add_argument("--name", help="of sheet, config and results; else the folder's")
     parser.add_argument("--seed", type=int, default=1, help="of the drawing of splits")

@@ -10,6 +10,7 @@ compute twice, in their halos, is not in it.
 
 import argparse
 import inspect
+import json
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -17,15 +18,21 @@ from typing import Any
 import yaml
 
 from unetflow import networks
+from unetflow.commands.parsers import add_json, command_parser
 from unetflow.errors import ConfigError, ModelError
-from unetflow.tiles.geometry import Geometry
 
+EXAMPLES = (
+    "",
+    "unet --set depth=3 norm=batch",
+    "--check my_package.my_network",
+)
+KEYS = ("name", "paper", "parameters", "multiply_adds_per_px", "halo_px", "step_px", "why_seams")
 HEAD = ("name", "paper", "parameters", "multiply-adds/px", "halo px", "step px", "seamless")
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """`unetflow networks`; returns the exit status. Raises UnetflowError as a user can mend it."""
-    given = _parser(prog).parse_args(arguments)
+    given = parser_of(prog).parse_args(arguments)
     options = dict(_option(text) for text in given.set)
     if options and len(given.name) != 1:
         raise ConfigError("--set: options are of one network; name it")
@@ -35,7 +42,10 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
         rows = [_row(name, options) for name in given.name or networks.names()]
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    print(_table([HEAD, *rows]))
+    if given.json:
+        print(json.dumps([dict(zip(KEYS, row, strict=True)) for row in rows]))
+    else:
+        print(_table([HEAD, *map(_as_text, rows)]))
     return 0
 
 
@@ -59,7 +69,8 @@ def _check(names: Sequence[str], options: dict[str, Any]) -> int:
     return 0
 
 
-def _row(name: str, options: dict[str, Any]) -> tuple[str, ...]:
+def _row(name: str, options: dict[str, Any]) -> tuple[Any, ...]:
+    """What is said of a network, as `KEYS` names it."""
     from unetflow.networks.fitted import multiply_adds_per_px
     from unetflow.networks.walk import on_no_device
 
@@ -70,11 +81,25 @@ def _row(name: str, options: dict[str, Any]) -> tuple[str, ...]:
     return (
         name,
         _paper(name),
+        parameters,
+        work,
+        [*geometry.before_px, *geometry.after_px],
+        [*geometry.step_px],
+        geometry.why,
+    )
+
+
+def _as_text(row: tuple[Any, ...]) -> tuple[str, ...]:
+    """A row of the table."""
+    name, paper, parameters, work, halo_px, step_px, why = row
+    return (
+        name,
+        paper,
         f"{parameters:,}",
         "unknown" if work is None else f"{work:,.0f}",
-        _sizes(geometry.before_px, geometry.after_px),
-        _sizes(geometry.step_px),
-        _seamless(geometry),
+        _sizes(halo_px),
+        _sizes(step_px),
+        f"no: {why}" if why else "yes",
     )
 
 
@@ -87,14 +112,9 @@ def _paper(name: str) -> str:
     return text.partition("\n")[0].rstrip(".")
 
 
-def _seamless(geometry: Geometry) -> str:
-    return "yes" if geometry.seamless else f"no: {geometry.why}"
-
-
-def _sizes(*sizes_px: tuple[int, ...]) -> str:
+def _sizes(sizes_px: Sequence[int]) -> str:
     """All of them, or one where they are alike."""
-    every = [size for each in sizes_px for size in each]
-    return str(every[0]) if len(set(every)) == 1 else " ".join(map(str, every))
+    return str(sizes_px[0]) if len({*sizes_px}) == 1 else " ".join(map(str, sizes_px))
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:
@@ -117,10 +137,9 @@ def _option(text: str) -> tuple[str, Any]:
     return key, yaml.safe_load(value)
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parser_of(prog: str) -> argparse.ArgumentParser:
+    """What reads the arguments of the command, which is called as `prog`."""
+    parser = command_parser(prog, __doc__, EXAMPLES)
     parser.add_argument(
         "name", nargs="*", help="of the registry, or a module with build(**options); default all"
     )
@@ -135,4 +154,5 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--check", action="store_true", help="run the checks that every network must pass"
     )
+    add_json(parser)
     return parser

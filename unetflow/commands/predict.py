@@ -275,7 +275,7 @@ def _code(module: str, description: ModelDescription) -> str:
 
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """The command. Raises UnetflowError for what cannot be segmented."""
-    options = parser_of(prog, __doc__.splitlines()[0]).parse_args(arguments)
+    options = parser_of(prog).parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     check_order(options.model, options.inputs)
     if options.out is not None:

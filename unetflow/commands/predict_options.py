@@ -5,19 +5,22 @@ import math
 import sys
 from collections.abc import Callable
 
+from unetflow.commands.parsers import command_parser
 from unetflow.engine.devices import cores
 from unetflow.images.units import problem_of
 from unetflow.instances.separation import DEFAULTS, METHODS
 
+DOES = "A finished model on images: foreground, instances and a table of the objects."
+EXAMPLES = (
+    "deploy.safetensors slide.svs slide.ome.zarr",
+    "deploy.safetensors images/ more.tif --out segmented",
+    "deploy.safetensors slide.svs slide.ome.zarr --threshold 0.4 --mpp 0.25",
+)
 
-def parser_of(prog: str, description: str) -> argparse.ArgumentParser:
+
+def parser_of(prog: str) -> argparse.ArgumentParser:
     """What reads the arguments of the command, which is called as `prog`."""
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description=description,
-        epilog=f"examples: {prog} deploy.safetensors slide.svs slide.ome.zarr; "
-        f"{prog} deploy.safetensors images/ more.tif --out segmented",
-    )
+    parser = command_parser(prog, DOES, EXAMPLES)
     parser.add_argument("model", help="deploy.safetensors of a calibration, or model.safetensors")
     parser.add_argument(
         "inputs",

@@ -16,9 +16,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from unetflow.commands.parsers import command_parser
 from unetflow.errors import ConfigError
 from unetflow.jobs.failures import ENDINGS
 
+EXAMPLES = (
+    "config/mine.yaml",
+    "config/mine.yaml --cores 4 -- --dry-run",
+    "config/mine.yaml --slurm",
+)
 MENDABLE, STOPPED = 2, 130  # as `unetflow.commands`
 ROW = re.compile(r"(?P<rule>[a-z_]+) +(?P<count>\d+)")  # of Snakemake's table of jobs
 DONE = re.compile(r"Finished jobid: \d+ \(Rule: (?P<rule>[a-z_]+)\)")
@@ -73,7 +79,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     given = sys.argv[2:] if arguments is None else list(arguments)
     end = given.index(SNAKEMAKES) if SNAKEMAKES in given else len(given)
     own, more = given[:end], given[end + 1 :]
-    options = _parser(prog).parse_args(own)
+    options = parser_of(prog).parse_args(own)
     if not Path("Snakefile").is_file():
         raise ConfigError("there is no Snakefile here; run the command in the project's folder.")
     if not Path(options.config).is_file():
@@ -94,10 +100,10 @@ def run_snakemake(command: Sequence[str]) -> int:
     return STOPPED if status < 0 else MENDABLE
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog, usage=f"{prog} [-h] [options] CONFIG [-- ARGUMENTS]", description=__doc__
-    )
+def parser_of(prog: str) -> argparse.ArgumentParser:
+    """What reads the arguments of the command, which is called as `prog`."""
+    usage = f"{prog} [-h] [options] CONFIG [-- ARGUMENTS]"
+    parser = command_parser(prog, __doc__, EXAMPLES, usage=usage)
     parser.add_argument("config", help="as config/config.yaml")
     parser.add_argument("--cores", type=int, default=os.cpu_count(), help="of this machine")
     parser.add_argument("--gpus", type=int, default=1, help="of this machine, 1 if there is none")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unetflow.commands.parsers import add_json, command_parser
 from unetflow.commands.score_kind import FEW, in_pieces, kind_of
 from unetflow.commands.score_table import (
     WITHOUT_INTERIOR,
@@ -25,6 +26,10 @@ from unetflow.images.lossless import lossy_compression
 from unetflow.images.readers import READABLE
 from unetflow.images.whole import WholeImage, read_whole
 
+EXAMPLES = (
+    "train-labels.tif probability.h5:/exported_data",
+    "--json --frames truth.zarr prediction.zarr",
+)
 FILES = f"{READABLE}; stacks are (Z, Y, X), axes of size 1 are dropped"
 EPILOG = f"""\
 {textwrap.fill(FILES, 90, initial_indent="files:    ", subsequent_indent=" " * 10)}
@@ -33,9 +38,6 @@ kinds:    membranes  truth 0 membrane, nonzero interior; prediction P(interior) 
           instances  labels, 0 background, one number per object: SEG, DET, AP, PQ, AJI
           auto       a prediction of fractions or booleans is membranes; whole numbers, as
                      floats too, are instances
-
-examples: unetflow score train-labels.tif probability.h5:/exported_data
-          unetflow score --json --frames truth.zarr prediction.zarr
 """
 
 
@@ -75,7 +77,7 @@ def main(
     arguments: Sequence[str] | None = None, *, prog: str = "python -m unetflow.metrics"
 ) -> int:
     """Print the scores of two files; 0, or 2 with a line on stderr for what cannot be scored."""
-    options = _parser(prog).parse_args(arguments, Options())
+    options = parser_of(prog).parse_args(arguments, Options())
     try:
         result = _score(options)
     except (UnetflowError, ValueError, OSError) as error:
@@ -91,18 +93,15 @@ def main(
     return 0
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Score a segmentation against its truth, with the challenges' own metrics.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def parser_of(prog: str) -> argparse.ArgumentParser:
+    """What reads the arguments of the command, which is called as `prog`."""
+    does = "Score a segmentation against its truth, with the challenges' own metrics."
+    parser = command_parser(prog, does, EXAMPLES, more=f"{EPILOG}\n")
     parser.add_argument("truth", help="the annotation")
     parser.add_argument("prediction", help="P(interior), or labels")
     parser.add_argument("--kind", choices=("auto", "membranes", "instances"), default="auto")
     parser.add_argument("--ignore", metavar="FILE", help="where it is 1 or 255 is in no score")
-    parser.add_argument("--json", action="store_true", help="all numbers as JSON")
+    add_json(parser)
     membranes = parser.add_argument_group("membranes")
     membranes.add_argument("--threshold", type=float, default=0.5, help="default 0.5")
     membranes.add_argument(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unetflow.commands.parsers import command_parser
 from unetflow.commands.split_drawing import Annotated, assign_splits
 from unetflow.errors import ConfigError
 from unetflow.images.polygons import holds_polygons, read_polygons
@@ -24,6 +25,10 @@ from unetflow.jobs.sheet import Table, file_of, read_table
 from unetflow.labels.reading import Meaning, check_lossless, read_truth
 from unetflow.store.files import write_whole
 
+EXAMPLES = (
+    "sheet.tsv split.tsv --folds 5",
+    "sheet.tsv split.tsv --shares 70 10 20 --data-dir images",
+)
 COLUMNS = ("image", "path", "truth")  # that a sheet has at least
 FEWEST_FOLDS = 3
 NAMED = ("train", "validation", "test")
@@ -127,7 +132,7 @@ def _fill(
 
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """The command. Raises ConfigError and others of ours for what cannot be split."""
-    options = _parser(prog).parse_args(arguments)
+    options = parser_of(prog).parse_args(arguments)
     shares = _shares(options.folds, options.shares)
     given, drawn = write_splits(
         options.sheet,
@@ -146,8 +151,9 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     return 0
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+def parser_of(prog: str) -> argparse.ArgumentParser:
+    """What reads the arguments of the command, which is called as `prog`."""
+    parser = command_parser(prog, __doc__, EXAMPLES)
     parser.add_argument("sheet", help="the table of images; its split column may be missing")
     parser.add_argument("out", help="the table to write")
     how = parser.add_mutually_exclusive_group(required=True)

@@ -5,12 +5,14 @@ the receipts to delete: then the same command as ever makes it anew, and keeps w
 """
 
 import argparse
+import json
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from unetflow.commands import MENDABLE
+from unetflow.commands.parsers import add_json, command_parser
 from unetflow.engine.each import in_order
 from unetflow.errors import StoreError
 from unetflow.jobs.results import bundles_in, models_in, stores_told_of
@@ -22,6 +24,13 @@ from unetflow.store.files import digest_of_file
 
 Fault = tuple[str, Path]  # what is wrong, and the receipt to delete
 SHELL_LINE = 20  # receipts in a line to type
+
+
+EXAMPLES = (
+    "results",
+    "results --quick",
+    "results --json",
+)
 
 
 def verify(results: Path, *, quick: bool = False, threads: int = 4) -> tuple[int, list[Fault]]:
@@ -97,8 +106,12 @@ def _to_type(receipts: Sequence[Path]) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """The command; `MENDABLE` where something is wrong. Raises StoreError for other folders."""
-    options = _parser(prog).parse_args(arguments)
+    options = parser_of(prog).parse_args(arguments)
     count, faults = verify(options.results, quick=options.quick, threads=options.threads)
+    if options.json:
+        told = [{"fault": fault, "receipt": str(receipt)} for fault, receipt in faults]
+        print(json.dumps({"receipts": count, "faults": told}))
+        return MENDABLE if faults else 0
     if not faults:
         print(f"{options.results}: all that {count} receipts tell of is there and whole")
         return 0
@@ -113,13 +126,13 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     return MENDABLE
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parser_of(prog: str) -> argparse.ArgumentParser:
+    """What reads the arguments of the command, which is called as `prog`."""
+    parser = command_parser(prog, __doc__, EXAMPLES)
     parser.add_argument("results", type=Path, help="the folder that the config calls results")
     parser.add_argument(
         "--quick", action="store_true", help="read of each shard only who made it: finds no damage"
     )
     parser.add_argument("--threads", type=int, default=4, help="receipts looked at side by side")
+    add_json(parser)
     return parser

@@ -11,16 +11,22 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from unetflow.commands.parsers import command_parser
 from unetflow.commands.view_layers import Layer, Seen, find_image, layers_of
 from unetflow.errors import StoreError
 
+EXAMPLES = (
+    "results/images/slide.ome.zarr",
+    "slide --results results",
+    "slide --results results --list",
+)
 PAGE = Path("report", "index.html")
 ZOOM = 'id="zoom"'  # the part of the page with slides down to their pixels
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """The command. Raises StoreError where there is nothing to be shown."""
-    options = _parser(prog).parse_args(arguments)
+    options = parser_of(prog).parse_args(arguments)
     seen = find_image(options.image, options.results)
     layers = layers_of(seen)
     for layer in layers:
@@ -80,12 +86,9 @@ def _rgba(colour: str) -> list[float]:
     return [*(part / 255 for part in bytes.fromhex(colour[1:])), 1.0]
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description=__doc__,
-        epilog=f"examples: {prog} results/images/slide.ome.zarr; {prog} slide --results results",
-    )
+def parser_of(prog: str) -> argparse.ArgumentParser:
+    """What reads the arguments of the command, which is called as `prog`."""
+    parser = command_parser(prog, __doc__, EXAMPLES)
     parser.add_argument("image", help="the path of one of its stores, or its name with --results")
     parser.add_argument("--results", type=Path, help="the folder that the config calls results")
     parser.add_argument("--list", action="store_true", help="say what there is, and open nothing")
