@@ -30,6 +30,7 @@ with (
         scoring=Scoring(
             thresholds=snakemake.params.thresholds,
             regions_px=snakemake.params.regions_px,
+            per_slice=snakemake.params.per_slice,
             labelling=snakemake.params.labelling,
             threads=snakemake.threads,
             foreground=snakemake.params.foreground,

@@ -34,6 +34,7 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
                 kind=snakemake.params.kind,
                 classes=tuple(snakemake.params.classes),
                 mpp=snakemake.params.mpp,
+                spacing=snakemake.params.spacing,
             ),
             machine=Machine(
                 threads=snakemake.threads,

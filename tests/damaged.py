@@ -284,10 +284,10 @@ def read_image(path: Path) -> None:
         source = source_at(slide, None, None)
         picked_channels(slide, None)
         for level, each in enumerate(slide.levels[:4]):
-            for rows, columns in corners(each.shape_px):
-                read_or_mark(slide, level, rows, columns, [])
-        for rows, columns in corners(source.shape_px):
-            source.read(rows, columns, [])
+            for region in corners(each.shape_px):
+                read_or_mark(slide, level, region, [])
+        for region in corners(source.shape_px):
+            source.read(region, [])
 
 
 def read_labels(path: Path) -> None:
@@ -300,7 +300,7 @@ def read_labels(path: Path) -> None:
             read(rows, columns)
 
 
-def corners(size_px: tuple[int, int]) -> list[tuple[slice, slice]]:
+def corners(size_px: tuple[int, ...]) -> list[tuple[slice, slice]]:
     first = tuple(slice(0, min(size, MOST_PX)) for size in size_px)
     last = tuple(slice(max(0, size - MOST_PX), size) for size in size_px)
     return [(part[0], part[1]) for part in ([first, last] if first != last else [first])]

@@ -27,6 +27,10 @@ def prepare(folder: Path, pixels: np.ndarray = PIXELS, **changes: Any) -> Path:
         "channels": changes.pop("channels", None),
         "tissue": changes.pop("tissue", None),
     }
+    if "spacing" in changes:
+        wanted["spacing"], wanted["in_um"] = changes.pop("spacing"), changes.pop("in_um", True)
+    if "want_spacing" in changes:
+        wanted["want_spacing"] = changes.pop("want_spacing")
     options: dict[str, Any] = {
         "store": folder / "i.ome.zarr",
         "receipt": folder / "i.json",
@@ -40,13 +44,16 @@ def prepare(folder: Path, pixels: np.ndarray = PIXELS, **changes: Any) -> Path:
 
 def raw_file(path: str | Path, changes: dict[str, Any]) -> RawFile:
     """An image of a file, with those of the changes that choose it."""
-    return {
+    raw: RawFile = {
         "path": str(path),
         "plane": changes.pop("plane", None),
         "time": changes.pop("time", None),
         "axes": changes.pop("axes", None),
         "scene": changes.pop("scene", None),
     }
+    if changes.pop("volume", False):
+        raw["volume"] = True
+    return raw
 
 
 def truth(folder: Path, labels: np.ndarray, **changes: Any) -> Path:

@@ -120,7 +120,7 @@ def test_a_picture_that_takes_too_much_memory_is_refused_before_it_is_decoded(
             match=r"i\.png: level 0 \(60000x60000 px\) is decoded whole, which takes 3\.60. GB .*"
             r"there are 2 GB\. Save it as a tiled TIFF",
         ):
-            read_or_mark(slide, 0, slice(0, 9), slice(0, 9), [])  # nor marks it as unreadable
+            read_or_mark(slide, 0, (slice(0, 9), slice(0, 9)), [])  # nor marks it as unreadable
 
 
 @pytest.mark.parametrize("side_px", [1, 2000])
@@ -172,7 +172,7 @@ def test_a_damaged_picture_is_tried_twice_not_once_a_place(
         Slide(tmp_path / "i.png") as slide,
         pytest.raises(SlideError, match=r"i\.png: cannot be decoded"),
     ):
-        read_or_mark(slide, 0, slice(0, 1024), slice(0, 1024), [])
+        read_or_mark(slide, 0, (slice(0, 1024), slice(0, 1024)), [])
     assert len(tried) == 2  # a network drive may have lost it the first time
 
 

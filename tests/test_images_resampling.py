@@ -34,7 +34,7 @@ def pyramid(tmp_path: Path) -> Path:
 def read(source: Source, rows: slice | None = None, columns: slice | None = None) -> np.ndarray:
     lost: list[Lost] = []
     height, width = source.shape_px
-    pixels = source.read(rows or slice(0, height), columns or slice(0, width), lost)
+    pixels = source.read((rows or slice(0, height), columns or slice(0, width)), lost)
     assert not lost
     return np.asarray(pixels[0])
 
@@ -96,14 +96,14 @@ class Damaged(Slide):
     mends = False
     reopened = 0
 
-    def read(self, level: int, rows: slice, columns: slice) -> np.ndarray:
+    def read(self, level: int, *region: slice) -> np.ndarray:
         hit = all(
             part.start < bad.stop and bad.start < part.stop
-            for part, bad in zip((rows, columns), self.bad, strict=True)
+            for part, bad in zip(region, self.bad, strict=True)
         )
         if hit and not (self.mends and self.reopened):
             raise SlideError("decoder said no")
-        return super().read(level, rows, columns)
+        return super().read(level, *region)
 
     def reopen(self) -> None:
         self.reopened += 1
@@ -121,7 +121,7 @@ def damaged(folder: Path) -> Damaged:
 def test_an_unreadable_place_is_narrowed_down_and_filled(tmp_path: Path) -> None:
     lost: list[Lost] = []
     with damaged(tmp_path) as slide:
-        pixels = read_or_mark(slide, 0, slice(0, 700), slice(0, 1000), lost)[0]
+        pixels = read_or_mark(slide, 0, (slice(0, 700), slice(0, 1000)), lost)[0]
         assert slide.reopened == 1
     (place,) = lost
     assert place["why"] == "decoder said no"
@@ -138,7 +138,7 @@ def test_what_can_be_read_after_reopening_is_not_lost(tmp_path: Path) -> None:
     lost: list[Lost] = []
     with damaged(tmp_path) as slide:
         slide.mends = True
-        pixels = read_or_mark(slide, 0, slice(0, 700), slice(0, 1000), lost)[0]
+        pixels = read_or_mark(slide, 0, (slice(0, 700), slice(0, 1000)), lost)[0]
     assert not lost
     np.testing.assert_array_equal(pixels, LARGE)
 
@@ -156,7 +156,7 @@ def test_what_is_no_number_does_not_spread_by_resampling(tmp_path: Path) -> None
     lost: list[Lost] = []
     with Slide(tmp_path / "n.tif") as slide:
         source = source_at(slide, None, 1.0)
-        found = source.read(slice(0, 150), slice(0, 210), lost)[0]
+        found = source.read((slice(0, 150), slice(0, 210)), lost)[0]
         place = source.place(lost[0])
     assert lost == [{"rows": [100, 101], "columns": [200, 201], "why": lost[0]["why"]}]
     assert [(part.start, part.stop) for part in place] == [(48, 53), (98, 103)]
@@ -169,7 +169,7 @@ def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
     with damaged(tmp_path) as slide:
         (tmp_path / "d.tif").unlink()
         with pytest.raises(SlideError, match="there is no such file"):
-            read_or_mark(slide, 0, slice(0, 700), slice(0, 1000), [])
+            read_or_mark(slide, 0, (slice(0, 700), slice(0, 1000)), [])
         tifffile.imwrite(tmp_path / "d.tif", LARGE)  # for the end of the block
         slide.reopen()
 

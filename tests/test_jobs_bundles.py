@@ -31,7 +31,7 @@ def do(*, receipt: Path, side: int = 8) -> None:
         raise OSError(28, "No space left on device")
     if name == "bug":
         raise KeyError(name)
-    write_receipt(receipt, {"shape": [1, side, side], "of": name})
+    write_receipt(receipt, {"shape": [side, side], "of": name})
 
 
 def in_turn(do: Callable[..., None], images: dict[str, dict[str, Any]], **how: Any) -> None:

@@ -109,8 +109,8 @@ def test_training_asks_by_network_patch_and_batch() -> None:
     demo, paper = geometry_of("unet", base_channels=12, depth=3), geometry_of("unet")
 
     def of(geometry: Geometry, patches: int = 1, on_gpu: bool = False, processes: int = 1) -> int:
-        how = {"tile_px": 572, "patches": patches, "processes": processes}
-        return training_mb(geometry, on_gpu=on_gpu, **how)
+        how = {"patches": patches, "processes": processes}
+        return training_mb(geometry, tile_px=(572, 572), on_gpu=on_gpu, **how)
 
     tile_mb = paper.tile_bytes((572, 572), 4) / 1e6
     assert of(paper) - of(paper, 0) == pytest.approx(ACTIVATIONS_HELD * tile_mb, abs=1)
@@ -124,8 +124,8 @@ def test_training_asks_for_time_by_steps_and_for_no_more_than_it_goes_on_after()
     demo, paper = geometry_of("unet", base_channels=12, depth=3), geometry_of("unet")
 
     def of(geometry: Geometry, steps: int, batch: int = 1, on_gpu: bool = False) -> int:
-        how = {"tile_px": 364, "batch": batch, "steps": steps}
-        return training_minutes(geometry, on_gpu=on_gpu, **how)
+        how = {"batch": batch, "steps": steps}
+        return training_minutes(geometry, tile_px=(364, 364), on_gpu=on_gpu, **how)
 
     assert of(demo, 400) < 70
     assert of(demo, 400) < of(demo, 40_000) <= of(demo, 40_000, batch=4)

@@ -367,8 +367,8 @@ def test_an_unknown_column_is_one_line_with_those_there_are(config: dict[str, An
     with pytest.raises(ConfigError, match="2 problems") as caught:
         read(config)
     columns = (
-        "there are: image, dataset, path, truth, split, group, mpp, level, time, axes, scene, "
-        "plane, tissue"
+        "there are: image, dataset, path, truth, split, group, mpp, spacing, level, time, axes, "
+        "scene, plane, tissue"
     )
     _, of_label, of_grup = str(caught.value).split("\n")
     assert of_label.startswith(f"  - images.tsv: unknown column 'label'; {columns}")
@@ -575,7 +575,7 @@ def test_every_network_is_named_by_one_word_and_completed(
         ({"name": "unet", "depth": "3"}, "network: depth is '3' .*: must be a whole number"),
         ({"name": "unet", "num_classes": 3}, "network: num_classes follows from the dataset"),
         ({"name": "gone.net"}, "network: network gone.net: there is no module 'gone'; install it"),
-        ({"name": "unet3d"}, r"network: unet3d is of volumes \(z, y, x\), and images are of"),
+        ({"name": "unet3d"}, r"network: unet3d has the axes \(z, y, x\), but dataset cells is"),
         ({"name": "unet", 3: 3}, "network: .*keywords must be strings"),
         ({"name": "unet_padded"}, "tile_px: an input of 300 px .* valid sizes are 288 px and 304"),
     ],

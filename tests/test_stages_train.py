@@ -431,7 +431,7 @@ def test_the_papers_recipe() -> None:
     paper = recipe_from("paper")
     assert (paper.tile_px, paper.batch, paper.optimizer, paper.momentum) == (572, 1, "sgd", 0.99)
     assert (paper.augmentation.elastic_px, paper.augmentation.elastic_grid) == (10, 3)
-    assert output_size_px(paper.tile_px) == 388
+    assert output_size_px(paper.input_px(2)[0]) == 388
     assert learning_rate(paper, 0) == learning_rate(paper, 39_999) == paper.learning_rate
 
 

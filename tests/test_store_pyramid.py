@@ -128,3 +128,12 @@ def test_levels_of_a_larger_image_go_whenever_the_first_try_is_killed(
         clear_levels(tmp_path, "{}", 1)
     clear_levels(tmp_path, "{}", 1)
     assert [path.name for path in tmp_path.iterdir()] == ["0"]
+
+
+def test_an_image_lies_in_squares_and_a_volume_in_cubes_of_as_many_pixels() -> None:
+    image = Layout((2, 3000, 2000), "uint8", ("c", "y", "x"))
+    assert (image.shards, image.chunks) == ((2, 1024, 1024), (1, 512, 512))
+    volume = Layout((2, 40, 3000, 2000), "uint8", ("c", "z", "y", "x"))
+    assert (volume.shards, volume.chunks) == ((2, 128, 128, 128), (1, 64, 64, 64))
+    labels = Layout((40, 300, 200), "uint32", ("z", "y", "x"), 512)
+    assert (labels.shards, labels.chunks) == ((64, 64, 64), (64, 64, 64))

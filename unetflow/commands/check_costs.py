@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unetflow import networks
 from unetflow.engine.devices import cores, resolve_device, resolve_precision, use_threads
@@ -17,6 +17,7 @@ from unetflow.jobs.settings import Settings
 from unetflow.jobs.sheet import Image
 from unetflow.networks.network import Network
 from unetflow.predict.forward import ready, tile_logits
+from unetflow.tiles.regions import side_px
 from unetflow.tiles.tiling import Tiling
 from unetflow.train.losses import combined_loss
 from unetflow.train.recipes import Recipe
@@ -67,7 +68,7 @@ def costs_of(settings: Settings) -> Costs:
 def _size(settings: Settings, image: Image) -> Size:
     """Zeros for what cannot be read, which is told elsewhere."""
     try:
-        with Slide(image.path, **image.chosen, mpp=image.mpp) as slide:
+        with Slide(image.path, **image.chosen, **image.resolution) as slide:
             channels = len(picked_channels(slide, image.channels))
             want_mpp = settings.config["datasets"][image.dataset]["mpp"]
             source = source_at(slide, image.level, want_mpp)
@@ -101,11 +102,12 @@ def _cost(settings: Settings, name: str, sizes: dict[str, Size], device: str) ->
     )
 
 
-def _step_s(network: nn.Module, recipe: Recipe, channels: int, device: str) -> float:
+def _step_s(network: Network, recipe: Recipe, channels: int, device: str) -> float:
     """Seconds of a training step on random pixels."""
     network.to(device)
     optimizer = torch.optim.AdamW(network.parameters())
-    image_BCHW = torch.rand(recipe.batch, channels, *[recipe.tile_px] * 2, device=device)
+    sides = recipe.input_px(len(network.geometry.axes))
+    image_BCHW = torch.rand(recipe.batch, channels, *sides, device=device)
 
     def step() -> None:
         logits_BKHW = network(image_BCHW).float()
@@ -120,10 +122,10 @@ def _step_s(network: nn.Module, recipe: Recipe, channels: int, device: str) -> f
 
 def _px_per_s(network: Network, channels: int, device: str, precision: str) -> float:
     """Pixels that prediction writes in a second."""
-    tiling = Tiling.at_least(network.geometry, TRIAL_PX)
+    tiling = Tiling.at_least(network.geometry, side_px(TRIAL_PX, len(network.geometry.axes)))
     predictor = ready(network, device=device, precision=precision)
     tile_BCHW: Tensor = torch.rand(1, channels, *tiling.read_px)
-    return TRIAL_PX**2 / _seconds(lambda: tile_logits(predictor, tile_BCHW), device)
+    return math.prod(tiling.write_px) / _seconds(lambda: tile_logits(predictor, tile_BCHW), device)
 
 
 def _seconds(run: Callable[[], object], device: str) -> float:

@@ -1,6 +1,7 @@
 """Annotated images with their objects outlined, side by side: is the truth what it should be?"""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from unetflow.jobs.settings import Settings
 from unetflow.jobs.sheet import Image
 from unetflow.labels.reading import Meaning, Reader, label_reader, polygon_reader
 from unetflow.report.figures.panels import gray_or_rgb
+from unetflow.tiles.regions import Region
 
 SIDE_PX = 256  # of a panel, of the middle of an image
 MOST = 24  # images, evenly over those that are annotated
@@ -53,15 +55,17 @@ def write_contact_sheet(settings: Settings, path: Path) -> int:
 def _panel(image: Image, datasets: dict[str, DatasetConfig]) -> tuple[str, np.ndarray]:
     """Its caption, and RGB bytes (Y, X, 3) of at most `SIDE_PX` along each axis."""
     try:
-        with Slide(image.path, **image.chosen, mpp=image.mpp) as slide:
+        with Slide(image.path, **image.chosen, **image.resolution) as slide:
             shape_px = slide.levels[0].shape_px
-            rows, columns = (_middle(size) for size in shape_px)
-            pixels = slide.read(0, rows, columns)[picked_channels(slide, image.channels)]
+            region = middle_of(shape_px, SIDE_PX)
+            pixels = slide.read(0, *region)[picked_channels(slide, image.channels)]
             levels = [level.shape_px for level in slide.levels]
         read = reader_of(image, datasets[image.dataset], shape_px, levels)
-        labels, ignored = read(rows, columns)
+        labels, ignored = read(*region)
     except UnetflowError as error:
         return f"{image.name}: {error}", np.full((SIDE_PX, SIDE_PX, 3), 40, np.uint8)
+    if image.volume:
+        pixels, labels, ignored = pixels[:, 0], labels[0], ignored[0]
     drawn = gray_or_rgb(pixels)
     drawn[ignored] = 0.5 * drawn[ignored] + 0.5 * rgb(IGNORED)
     drawn[find_boundaries(labels, mode="inner")] = rgb(YELLOW)
@@ -69,16 +73,19 @@ def _panel(image: Image, datasets: dict[str, DatasetConfig]) -> tuple[str, np.nd
     return caption, np.rint(drawn * 255).astype(np.uint8)
 
 
-def _middle(size_px: int) -> slice:
-    start = max(0, (size_px - SIDE_PX) // 2)
-    return slice(start, min(size_px, start + SIDE_PX))
+def middle_of(shape_px: Sequence[int], side_px: int) -> Region:
+    """A square amid an image, of a volume in its middle plane."""
+    sides = [1, side_px, side_px][-len(shape_px) :]
+    starts = [max(0, (size - side) // 2) for size, side in zip(shape_px, sides, strict=True)]
+    ends = zip(shape_px, sides, starts, strict=True)
+    return tuple(slice(start, min(size, start + side)) for size, side, start in ends)
 
 
 def reader_of(
     image: Image,
     dataset: DatasetConfig,
-    shape_px: tuple[int, int],
-    levels_px: list[tuple[int, int]],
+    shape_px: tuple[int, ...],
+    levels_px: list[tuple[int, ...]],
 ) -> Reader:
     """Reads the truth of an image at the pixels of its file."""
     truth = str(image.truth)
@@ -97,8 +104,8 @@ def reader_of(
         dataset["truth"], dataset["ignore_value"], len(dataset["classes"]), dataset["label_value"]
     )
 
-    def read(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+    def read(*region: slice) -> tuple[np.ndarray, np.ndarray]:
         with Slide(truth, **image.chosen, as_labels=True) as slide:
-            return label_reader(slide, levels_px, shape_px, meaning)(rows, columns)
+            return label_reader(slide, levels_px, shape_px, meaning)(*region)
 
     return read

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unetflow.commands.check_picture import reader_of
+from unetflow.commands.check_picture import middle_of, reader_of
 from unetflow.errors import LabelsError, UnetflowError
 from unetflow.images.polygons import holds_polygons
 from unetflow.images.slide import Slide
@@ -13,6 +13,7 @@ from unetflow.jobs.failures import in_groups
 from unetflow.jobs.settings import Settings
 from unetflow.jobs.sheet import Image
 from unetflow.labels.pieces import CountingPieces, odd_numbers
+from unetflow.tiles.regions import PLANE, Region
 
 MOST = 48  # truths that are read
 MOST_PX = 2048  # side of the part that is read: of a larger one the middle
@@ -47,12 +48,12 @@ def _look(image: Image, dataset: DatasetConfig) -> None:
             f"{truth}: a label image does not say which of {names} an object is. Give polygons "
             "with classes, or set the dataset's truth to classes if the numbers are classes."
         )
-    with Slide(image.path, **image.chosen, mpp=image.mpp) as slide:
+    with Slide(image.path, **image.chosen, **image.resolution) as slide:
         levels = [level.shape_px for level in slide.levels]
     shape_px = levels[0]
-    region = _middle(shape_px[0]), _middle(shape_px[1])
+    region = middle_of(shape_px, MOST_PX)
     labels, _ = reader_of(image, dataset, shape_px, levels)(*region)
-    if dataset["truth"] == "instances" and max(shape_px) <= MOST_PX:
+    if dataset["truth"] == "instances" and max(shape_px) <= MOST_PX and len(region) == PLANE:
         counting = CountingPieces(shape_px[1])
         counting.add(region, labels)
         list(odd_numbers(counting.pieces(), truth, are_polygons=polygons))
@@ -63,15 +64,10 @@ def _look(image: Image, dataset: DatasetConfig) -> None:
         )
 
 
-def _same_pixels(image: Image, region: tuple[slice, slice], labels: np.ndarray) -> bool:
+def _same_pixels(image: Image, region: Region, labels: np.ndarray) -> bool:
     """Whether labels that are not all alike are the pixels of the image."""
     if Path(image.path) == Path(str(image.truth)) or not labels.any():
         return False
-    with Slide(image.path, **image.chosen, mpp=image.mpp) as slide:
+    with Slide(image.path, **image.chosen, **image.resolution) as slide:
         pixels = slide.read(0, *region)
     return len(pixels) == 1 and np.array_equal(pixels[0], labels)
-
-
-def _middle(size_px: int) -> slice:
-    start = max(0, (size_px - MOST_PX) // 2)
-    return slice(start, min(size_px, start + MOST_PX))

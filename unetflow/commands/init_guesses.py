@@ -42,7 +42,7 @@ class Image:
     """What the header of a file says."""
 
     channels: int
-    shape_px: tuple[int, int]
+    shape_px: tuple[int, ...]
     mpp: float | None  # [um/px]
 
 

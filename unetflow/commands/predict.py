@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from unetflow.commands.predict_chosen import AS_USUAL, InstanceOptions, chosen_options
-from unetflow.commands.predict_many import check_order, segment_many
+from unetflow.commands.predict_many import check_order, is_of_volumes, segment_many
 from unetflow.commands.predict_options import parser_of
 from unetflow.commands.source_pixels import SourcePixels
 from unetflow.engine.machine import Machine
-from unetflow.errors import ConfigError, ModelError, SlideError, StoreError
+from unetflow.errors import ConfigError, ModelError, SlideError, StoreError, UnsuitableError
 from unetflow.images.asked import COMMAND
 from unetflow.images.resampling import Source, picked_channels, source_at
 from unetflow.images.slide import Slide
@@ -131,7 +131,7 @@ def _predicted(
             "code": _code("predict/stored_foreground.py", description),
         }
         write_receipt(Path(output) / MADE_BY, {"asked": asked, "decided_by": decided_by})
-        size = PixelSize.square(source.mpp)
+        size = source.size
         notes = Path(output) / "unreadable.json"
         pixels = SourcePixels(source, channels, notes, digest_of(decided_by))
         foreground = write_foreground(
@@ -172,6 +172,11 @@ def _source_for(
     description: ModelDescription, slide: Slide, read: ImageOptions
 ) -> tuple[Source, list[int]]:
     """The image as the model needs it, and the channels to read. Raises where it does not suit."""
+    if is_of_volumes(description):
+        raise UnsuitableError(
+            f"{slide.path}: the model sees volumes (z, y, x), and without --out this command takes "
+            "images. Give --out: then the pipeline does it."
+        )
     for note in slide.notes:
         log.info("%s: %s", slide.path, note)
     for name in slide.not_applied:

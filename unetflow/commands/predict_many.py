@@ -15,13 +15,15 @@ from unetflow.errors import ConfigError, StoreError
 from unetflow.images.sources import is_store, split_dataset
 from unetflow.jobs.sheet import Image, read_table
 from unetflow.jobs.sources import Sources, sources_cache
+from unetflow.networks import geometry_of
 from unetflow.networks.deployed import read_deployed
 from unetflow.networks.description import ModelDescription, read_description
+from unetflow.tiles.regions import PLANE
 
 ROOT = Path(__file__).parents[2]  # where the Snakefile lies beside the package
 CONFIG, SHEET = "predict.yaml", "predict.tsv"  # in the folder of the results
 WRITTEN = "# Written by `unetflow predict`, anew by each call of it.\n"
-OF_SHEET = ("level", "mpp", "scene", "time", "plane", "axes", "channels", "tissue")
+OF_SHEET = ("level", "mpp", "spacing", "scene", "time", "plane", "axes", "channels", "tissue")
 TOGETHER = 50  # images, from which on jobs have several each
 LONGEST = 80  # characters of an image's name
 TOLD = 3  # images that a message names
@@ -54,7 +56,8 @@ def segment_many(options: argparse.Namespace, prog: str) -> int:
     description = read_description(options.model)
     _check_folder(out)
     rows = [_by_hand(options) | row for row in rows_of(options.inputs)]
-    _check_resolution(rows, description, out)
+    if not is_of_volumes(description):
+        _check_resolution(rows, description, out)
     config = config_of(options, description, out, rows)
     out.mkdir(parents=True, exist_ok=True)
     (out / SHEET).write_text(_sheet(rows))
@@ -142,6 +145,10 @@ def config_of(
     open_ = "auto" if deployed else None  # the model file has it; else the schema
     instances = {key: open_ if value is None else value for key, value in given.items()}
     per_job = min(16, 1 + len(rows) // TOGETHER)
+    resolution: dict[str, Any] = {"mpp": description.get("mpp")}
+    if is_of_volumes(description):
+        known = description.get("mpp") is not None
+        resolution = {"as": "volume", "spacing": description.get("spacing") if known else None}
     return {
         "results": str(out),
         "images": str(out / SHEET),
@@ -151,7 +158,7 @@ def config_of(
             "images": {
                 "truth": description.get("truth", "instances"),
                 "classes": description["classes"],
-                "mpp": description.get("mpp"),
+                **resolution,
                 "images_per_job": per_job,
             }
         },
@@ -171,6 +178,11 @@ def config_of(
         "instances": {key: value for key, value in instances.items() if value is not None},
         "report": {"title": f"{Path(options.model).name} on {len(rows)} images"},
     }
+
+
+def is_of_volumes(description: ModelDescription) -> bool:
+    """Whether the network has three axes."""
+    return len(geometry_of(**description["network"]).axes) > PLANE
 
 
 def _check_resolution(rows: Sequence[Row], description: Mapping[str, Any], out: Path) -> None:

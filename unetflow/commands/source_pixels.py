@@ -31,10 +31,10 @@ class SourcePixels:
 
     def __getitem__(self, key: Region, /) -> np.ndarray:
         """All channels of a region (rows, columns), whatever stands before these in `key`."""
-        _, rows, columns = key
+        _, *region = key
         with self._lock:
             found: list[Lost] = []
-            pixels_CYX = self._source.read(rows, columns, found, self._channels)
+            pixels_CYX = self._source.read(tuple(region), found, self._channels)
             new = [place for place in found if place not in self.lost]
             if new:
                 self.lost += new

@@ -132,8 +132,9 @@ def _multiscales(store: Path, group: str) -> list[dict[str, Any]]:
 def _levels(
     store: Path, group: str, multiscale: dict[str, Any]
 ) -> tuple[list[Any], Sequence[float]]:
-    """Arrays of all levels, and the scale of the finest along Y and X."""
+    """Arrays of all levels, and the scale of the finest along Y and X, or Z, Y and X."""
     datasets = multiscale["datasets"]
     arrays = [dask.array.from_zarr(str(store / group / each["path"])) for each in datasets]
     scale = datasets[0]["coordinateTransformations"][0]["scale"]
-    return arrays, [*map(float, scale[-2:])]
+    spatial = sum(axis["type"] == "space" for axis in multiscale["axes"])
+    return arrays, [*map(float, scale[-spatial:])]

@@ -2,7 +2,8 @@
 
 Pixel and membrane metrics compare with the truth after touching instances were separated, which is
 what the network is asked for; instance metrics compare with the instances as annotated. Images up
-to `IN_MEMORY_PX` along each axis are held in memory; larger ones are read block by block.
+to `IN_MEMORY_PX` along each axis are held in memory; larger ones are read block by block. Of
+volumes membranes are scored plane by plane: what tears or joins them is defined in a plane.
 """
 
 import math
@@ -45,11 +46,14 @@ from unetflow.metrics import (
 from unetflow.metrics.object_errors import ERRORS
 from unetflow.store.foreground import read_foreground_lazily
 from unetflow.store.names import FOREGROUND, HEADS, IGNORE, of_labels
+from unetflow.store.ome import steps_of
 from unetflow.store.shards import read_lazily
-from unetflow.tiles.regions import Region, shard_grid, shard_region
+from unetflow.tiles.regions import PLANE, Region, shard_grid, shard_region
 
 IN_MEMORY_PX = 1024  # side of the largest image whose membranes are scored whole
 BASELINE_PX = 4096  # side of the largest image whose Otsu instances are labelled
+VOLUME_PX = 256**3  # of the largest volume that is in memory, and has that baseline
+BY_SLICES = "by slices"
 IOU_OF_AP = (0.5, 0.75)
 GRAY_LEVELS = 256
 Array: TypeAlias = np.ndarray | da.Array
@@ -59,15 +63,17 @@ Array: TypeAlias = np.ndarray | da.Array
 class Truth:
     """The annotation of one image (Y, X): objects of a class, separated, and ignored pixels.
 
-    NumPy arrays of an image up to `IN_MEMORY_PX`, else Dask arrays that read Zarr by shards.
-    `number` is that of the class among those of the dataset, from 1.
+    Or of a volume (Z, Y, X), whose pixels have sides of `steps`, in their width. NumPy arrays of
+    an image up to `IN_MEMORY_PX`, else Dask arrays that read Zarr by shards. `number` is that of
+    the class among those of the dataset, from 1.
     """
 
     def __init__(self, store: str | Path, dataset: Dataset, number: int = 1) -> None:
         classes = len(dataset.classes)
         labels, interior = read_class_lazily(store, dataset.kind, classes, number)
         ignore = read_lazily(store, of_labels(IGNORE)) != 0
-        self.in_memory = max(labels.shape) <= IN_MEMORY_PX
+        self.in_memory = is_within(labels.shape, IN_MEMORY_PX)
+        self.steps = steps_of(store, labels.ndim)
         self.labels, self.ignore, self.interior = self._hold(labels, ignore, interior)
         self.number = number
         self.has_instances = dataset.kind == "instances"
@@ -85,6 +91,11 @@ class Truth:
         """What membranes are scored by, and its name: the whole image, or declared regions."""
         if not self.has_membranes:
             return [], ""
+        if self.labels.ndim > PLANE:
+            depth, *sides = self.labels.shape
+            if max(sides) > IN_MEMORY_PX:
+                return [], ""
+            return [(slice(k, k + 1), slice(None), slice(None)) for k in range(depth)], BY_SLICES
         if self.in_memory:
             return [(slice(None), slice(None))], ""
         if side_px is None:
@@ -95,6 +106,13 @@ class Truth:
 
     def _hold(self, *arrays: da.Array) -> tuple[Array, ...]:
         return da.compute(*arrays, scheduler="threads") if self.in_memory else arrays
+
+
+def is_within(shape_px: Sequence[int], side_px: int) -> bool:
+    """Whether an image has sides up to this, or a volume up to `VOLUME_PX` pixels."""
+    if len(shape_px) > PLANE:
+        return math.prod(shape_px) <= VOLUME_PX
+    return max(shape_px) <= side_px
 
 
 def score_foreground(
@@ -112,7 +130,10 @@ def score_foreground(
     `regions_px`, each an image of its own, and left out without; instance metrics at each threshold
     are left out.
     """
-    tables = region_tables(truth.interior, foreground_YX, thresholds, ignore=truth.ignore)
+    volume = truth.labels.ndim > PLANE
+    tables = region_tables(
+        truth.interior, foreground_YX, thresholds, ignore=truth.ignore, volume=volume
+    )
     membranes = _membrane_rows(truth, foreground_YX, thresholds, regions_px)
     for at, (threshold, table) in enumerate(zip(thresholds, tables, strict=True)):
         rows = [*_region_rows(table), *membranes[at]]
@@ -136,6 +157,27 @@ def score_instances(table: Contingency) -> Iterator[Row]:
     for metric, one_to_one in (("aji", False), ("aji+", True)):
         overlap = jaccard_sums(table, one_to_one=one_to_one)
         yield Row(metric, "", overlap.score, {"ab": overlap.intersection, "n": overlap.union})
+
+
+def score_slices(truth: Truth, labels: np.ndarray) -> Iterator[Row]:
+    """Rows of the instance metrics of a volume (Z, Y, X), of which each plane is an image alone.
+
+    The sums of all planes are added; an object that reaches through planes counts in each.
+    """
+    alone = (_numbered_by_slice(each) for each in (np.asarray(truth.labels), labels))
+    for row in score_instances(contingency(*alone, ignore=truth.ignore)):
+        yield replace(row, variant=", ".join(filter(None, (row.variant, BY_SLICES))))
+
+
+def _numbered_by_slice(labels: np.ndarray) -> np.ndarray:
+    """Labels with another number for an object in each plane: uint32."""
+    numbered, total = np.zeros(labels.shape, np.uint32), 0
+    for plane, into in zip(labels, numbered, strict=True):
+        ids, index = np.unique(plane, return_inverse=True)
+        index = index.reshape(plane.shape) + (ids[0] != 0)
+        into[...] = np.where(index != 0, index + total, 0)
+        total += int(np.count_nonzero(ids))
+    return numbered
 
 
 def count_object_errors(table: Contingency) -> Iterator[Row]:
@@ -165,7 +207,7 @@ def otsu_baseline(
         return []
     counts, edges = da.histogram(gray_YX, bins=GRAY_LEVELS, range=(low, high))
     bright_YX = gray_YX > threshold_otsu(hist=(counts.compute(), (edges[:-1] + edges[1:]) / 2))
-    labelled = truth.has_instances and max(gray_YX.shape) <= BASELINE_PX
+    labelled = truth.has_instances and is_within(gray_YX.shape, BASELINE_PX)
     candidates = []
     for objects_YX in (bright_YX, ~bright_YX):
         in_memory = labelled or truth.in_memory
@@ -216,7 +258,10 @@ class _ScoreRegion:
 
     def __call__(self, region: Region) -> list[SliceScores]:
         parts = (array[region] for array in self.arrays)
-        interior, proposal, ignore = da.compute(*parts, scheduler="threads")
+        found = da.compute(*parts, scheduler="threads")
+        if len(region) > PLANE:  # of a volume one plane
+            found = tuple(each[0] for each in found)
+        interior, proposal, ignore = found
         return score_slice(interior, proposal, ignore, self.thresholds)
 
 

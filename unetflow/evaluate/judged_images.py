@@ -1,7 +1,7 @@
 """Validation images in memory, for a search that labels them again and again.
 
-Of an image larger than `SIDE_PX` the part with most of the truth is taken, of very many images as
-many, spread evenly, as have `MOST_PX` pixels.
+Of an image larger than `SIDE_PX` (a volume larger than `VOLUME_SIDE_PX`) the part with most of the
+truth is taken, of very many images as many, spread evenly, as have `MOST_PX` pixels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,9 +18,10 @@ from unetflow.labels.annotation import Annotation
 from unetflow.labels.dataset import Dataset
 from unetflow.store.foreground import read_foreground_lazily
 from unetflow.store.names import FOREGROUND
-from unetflow.tiles.regions import Region
+from unetflow.tiles.regions import PLANE, Region
 
 SIDE_PX = 2048
+VOLUME_SIDE_PX = 160  # of volumes, that have as many pixels then
 COARSE_PX = 2048  # of the level of the truth on which its objects are counted
 MOST_PX = 2**22  # a try takes seconds then, a search minutes
 
@@ -55,8 +56,16 @@ def notes_of(judged: Sequence[Judged], images: int) -> Iterator[str]:
     """What the search did not look at, in words."""
     if len(judged) < images:
         yield f"the object step is chosen on {len(judged)} of {images} validation images"
-    if any(max(each.truth.shape) == SIDE_PX for each in judged):
-        yield f"of validation images above {SIDE_PX} px it is chosen on the part with most objects"
+    for side_px in sorted({_side_px(each.truth.ndim) for each in judged}):
+        if any(max(each.truth.shape) == side_px for each in judged):
+            yield (
+                f"of validation images above {side_px} px it is chosen on the part with most "
+                "objects"
+            )
+
+
+def _side_px(axes: int) -> int:
+    return SIDE_PX if axes <= PLANE else VOLUME_SIDE_PX
 
 
 def _judged(
@@ -70,25 +79,27 @@ def _judged(
     if not truth.has_instances:
         labels = label_image(labels != 0, Labelling())
     # what is annotated with several numbers and touches is apart in the target
-    return Judged(labels, ignore, light, target != 0, *head)
+    of_head = head[0] if head else None
+    return Judged(labels, ignore, light, target != 0, of_head, truth.steps)
 
 
 def _part_of(image: str | Path, dataset: Dataset) -> Region:
-    """The whole image, or of a large one a square with most pixels of objects."""
+    """The whole image, or of a large one a square (or cube) with most pixels of objects."""
     annotation = Annotation(image, dataset.kind, len(dataset.classes))
     shape = annotation.labels.shape
-    if max(shape) <= SIDE_PX:
+    side_px = _side_px(len(shape))
+    if max(shape) <= side_px:
         return tuple(slice(0, size) for size in shape)
     places = annotation.places_of_objects(COARSE_PX)
-    grid = [-(-size // SIDE_PX) for size in shape]
+    grid = [-(-size // side_px) for size in shape]
     counts = np.bincount(
-        np.ravel_multi_index(tuple((places // SIDE_PX).T), grid), minlength=int(np.prod(grid))
+        np.ravel_multi_index(tuple((places // side_px).T), grid), minlength=int(np.prod(grid))
     )
     most = np.unravel_index(int(counts.argmax()), grid)
     starts = [
-        max(0, min(int(index) * SIDE_PX, size - SIDE_PX))
+        max(0, min(int(index) * side_px, size - side_px))
         for index, size in zip(most, shape, strict=True)
     ]
     return tuple(
-        slice(start, min(start + SIDE_PX, size)) for start, size in zip(starts, shape, strict=True)
+        slice(start, min(start + side_px, size)) for start, size in zip(starts, shape, strict=True)
     )

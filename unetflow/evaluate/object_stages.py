@@ -40,14 +40,14 @@ def stages_of(
     holes = {key: value for key, value in options.items() if key in ("fill_holes", "max_hole_px")}
 
     def of_target(**made_with: Any) -> float | None:
-        return _ap(
-            judged,
-            lambda each: label(each.target.astype(np.float32), threshold=0.5, **made_with),
-        )
+        def of(each: Judged) -> np.ndarray:
+            target = each.target.astype(np.float32)
+            return label(target, threshold=0.5, **made_with, **each._replace(head=None).beside)
+
+        return _ap(judged, of)
 
     def product(each: Judged) -> np.ndarray:
-        with_head = {} if each.head is None else {"head": each.head}
-        return label(each.foreground, threshold=threshold, **options, **with_head)
+        return label(each.foreground, threshold=threshold, **options, **each.beside)
 
     return {
         "target": of_target(**simply),

@@ -38,6 +38,7 @@ class Scoring:
     labelling: Labelling
     threads: int
     foreground: str = FOREGROUND  # array of a store of predictions: as predicted, or refined
+    per_slice: bool = False  # of volumes also each plane as an image of its own
 
 
 @dataclass(frozen=True, slots=True)

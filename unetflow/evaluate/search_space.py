@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unetflow.tiles.regions import PLANE
+
 AUTO = "auto"
 DEFAULTS: dict[str, Any] = {
     "threshold": None,  # chosen as if it were alone
@@ -57,10 +59,13 @@ class Sizes:
     objects: int
     area_px: float  # median
     near: int  # objects with another one within `NEAR_PX` pixels of ground
+    axes: int = 2
 
     @property
     def diameter_px(self) -> float:
-        """Of a disc of the median area."""
+        """Of a disc of the median area, or a ball of the median volume."""
+        if self.axes > PLANE:
+            return 2 * math.cbrt(self.area_px * 3 / (4 * math.pi))
         return 2 * math.sqrt(self.area_px / math.pi)
 
 
@@ -87,14 +92,15 @@ def with_defaults(instances: Mapping[str, Any]) -> Settings:
 
 
 def sizes_of(labels: Sequence[NDArray[np.integer]]) -> Sizes:
-    """Sizes of the objects of label images (Y, X)."""
+    """Sizes of the objects of label images (Y, X), or volumes (Z, Y, X)."""
     areas, near = [np.zeros(0, np.int64)], 0
     for image in labels:
         area_px = np.bincount(image.ravel())[1:]
         areas.append(area_px[area_px > 0])
         near += len(_near(image))
     all_px = np.concatenate(areas)
-    return Sizes(len(all_px), float(np.median(all_px)) if len(all_px) else 0.0, near)
+    median_px = float(np.median(all_px)) if len(all_px) else 0.0
+    return Sizes(len(all_px), median_px, near, *{image.ndim for image in labels})
 
 
 def _near(labels: NDArray[np.integer]) -> NDArray[np.integer]:

@@ -39,13 +39,20 @@ MakesObjects = Callable[..., np.ndarray]
 
 
 class Judged(NamedTuple):
-    """A validation image, or a part of it, as one class sees it; all (Y, X)."""
+    """A validation image, or a part of it, as one class sees it; all (Y, X), or (Z, Y, X)."""
 
     truth: np.ndarray  # labels
     ignore: np.ndarray  # bool
     foreground: np.ndarray  # float32 in [0, 1]
     target: np.ndarray  # bool: the truth as the network is asked for it
     head: np.ndarray | None = None  # of the method of separation that needs one
+    spacing: tuple[float, ...] | None = None  # of a volume: side of a pixel along each axis
+
+    @property
+    def beside(self) -> dict[str, Any]:
+        """What a labeller is told beside the foreground."""
+        found = {"head": self.head, "spacing": self.spacing}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +112,8 @@ class Trials:
     def labelled(self, judged: Judged, name: str, settings: Settings) -> np.ndarray:
         """The objects of a class in an image."""
         options = {key: value for key, value in settings.items() if not is_threshold(key)}
-        if judged.head is not None:
-            options["head"] = judged.head
-        return self.label(judged.foreground, threshold=settings[threshold_of(name)], **options)
+        threshold = settings[threshold_of(name)]
+        return self.label(judged.foreground, threshold=threshold, **options, **judged.beside)
 
     def _of_class(self, name: str, settings: Settings) -> ObjectSums:
         mine = {k: v for k, v in settings.items() if not is_threshold(k) or k == threshold_of(name)}

@@ -10,6 +10,7 @@ from unetflow.store.ome import pixel_size
 from unetflow.tiles.regions import Region, shard_grid, shard_region
 
 TILE_PX = 512
+AT_ONCE_PX = 2**26  # of a volume that is read at once: its chunks reach through many planes
 
 
 class ResolutionTags(TypedDict, total=False):
@@ -22,8 +23,10 @@ class ResolutionTags(TypedDict, total=False):
 class PhysicalSize(TypedDict, total=False):
     """As OME-XML has it."""
 
+    PhysicalSizeZ: float
     PhysicalSizeY: float
     PhysicalSizeX: float
+    PhysicalSizeZUnit: str
     PhysicalSizeYUnit: str
     PhysicalSizeXUnit: str
 
@@ -37,18 +40,33 @@ def tiles_of(shape: Sequence[int], read: Callable[[Region], np.ndarray]) -> Iter
         yield np.pad(tile, [*rest, *[(0, 0)] * (tile.ndim - 2)])
 
 
+def tiles_of_planes(
+    shape: Sequence[int], read: Callable[[Region], np.ndarray]
+) -> Iterator[np.ndarray]:
+    """The same of a volume (Z, Y, X), plane by plane."""
+    depth, height, width = shape
+    most = max(1, AT_ONCE_PX // max(1, height * width))
+    for start in range(0, depth, most):
+        block = read((slice(start, min(start + most, depth)), slice(0, height), slice(0, width)))
+        for plane in block:
+            yield from tiles_of(plane.shape, plane.__getitem__)
+
+
 def physical_size(store: str | Path) -> PhysicalSize:
     """The size of a pixel of a store, nothing where it is not known."""
     size_um = pixel_size(store).um
     if size_um is None:
         return {}
-    height_um, width_um = size_um
-    return {
+    *depth_um, height_um, width_um = size_um
+    size: PhysicalSize = {
         "PhysicalSizeY": height_um,
         "PhysicalSizeX": width_um,
         "PhysicalSizeYUnit": "µm",
         "PhysicalSizeXUnit": "µm",
     }
+    if depth_um:
+        size |= {"PhysicalSizeZ": depth_um[0], "PhysicalSizeZUnit": "µm"}
+    return size
 
 
 def resolution_tags(store: str | Path, level: int) -> ResolutionTags:
@@ -56,6 +74,6 @@ def resolution_tags(store: str | Path, level: int) -> ResolutionTags:
     size_um = pixel_size(store).um
     if size_um is None:
         return {}
-    height_um, width_um = size_um
+    *_, height_um, width_um = size_um
     per_cm = (1e4 / (width_um * 2**level), 1e4 / (height_um * 2**level))
     return {"resolution": per_cm, "resolutionunit": "CENTIMETER"}

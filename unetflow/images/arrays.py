@@ -1,6 +1,7 @@
 """Arrays whose axes have no names of their own: NumPy, HDF5, plain Zarr."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,9 @@ def open_hdf5(file: Path, dataset: str | None, *, axes: str | None) -> Opened:
         tags = array.attrs.get("axistags")  # of ilastik and vigra
         keys = re.findall(r'"key":\s*"(\w)"', str(tags)) if tags is not None else []
         of = named_array(array, axes or "".join(keys) or None)
-        return Opened(of.levels, of.axes, [_pixel(array)], opened.close)
+        size = np.ravel(array.attrs.get("element_size_um", ()))
+        apart = um_of(size[-3], "um") if len(size) > 2 else None
+        return replace(of, pixel_um=[_pixel(size)], planes_um=[apart], close=opened.close)
     except BaseException:
         opened.close()
         raise
@@ -83,9 +86,8 @@ def _datasets_in(group: Any) -> list[str]:
     return found
 
 
-def _pixel(array: Any) -> PixelUm | None:
+def _pixel(size: np.ndarray) -> PixelUm | None:
     """By `element_size_um` (.., Y, X), as Fiji's HDF5 and PlantSeg write it."""
-    size = np.ravel(array.attrs.get("element_size_um", ()))
     if len(size) < 2:
         return None
     return pixel_of(um_of(size[-2], "um"), um_of(size[-1], "um"))

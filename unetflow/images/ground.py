@@ -13,7 +13,7 @@ class Coarse:
     """A coarse level of an image."""
 
     read: Callable[[slice, slice], np.ndarray]  # pixels (C, Y, X) of a region
-    size_px: tuple[int, int]
+    size_px: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Ground:
 
     tissue: Tissue
     coarse: Coarse
-    shape_px: tuple[int, int]
+    shape_px: tuple[int, ...]
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:
         """A region (C, Y, X) at the nearest pixels of the coarse level."""

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,14 @@ import numpy as np
 from unetflow.engine.each import in_order
 from unetflow.images.ground import Ground
 from unetflow.images.intensities import Moments
-from unetflow.images.resampling import Lost, Source
+from unetflow.images.resampling import Lost, Source, ends_of
 from unetflow.progress import progress
 from unetflow.store.files import write_whole
 from unetflow.store.pyramid import halved
 from unetflow.store.shards import Index, ShardedArray
+from unetflow.tiles.regions import within
 
-GROUPS_AHEAD = 2  # of four shards, read but not yet written
+GROUPS_AHEAD = 2  # of four shards, of volumes up to eight, read but not yet written
 Group = tuple[Index, dict[Index, np.ndarray]]
 """A shard of level 1, and the blocks of the shards of level 0 that it is made of."""
 
@@ -39,6 +40,7 @@ class Copying:
         self._source, self._channels, self._notes = source, channels, notes
         self._ground = ground
         self._array, self._coarser = arrays[0], arrays[1] if len(arrays) > 1 else None
+        self._factors = self._halved_by()
         self._missing = set(self._array.missing())
         self._missing_coarser = set(self._coarser.missing()) if self._coarser else set()
         if len(self._missing) == len(self._array.shards()):
@@ -48,7 +50,8 @@ class Copying:
         """Do what is missing; the moments of all pixels, in the order of the shards."""
         groups: dict[Index, list[Index]] = {}
         for index in self._array.shards():
-            groups.setdefault((index[0], index[1] // 2, index[2] // 2), []).append(index)
+            group = tuple(k // factor for k, factor in zip(index, self._factors, strict=True))
+            groups.setdefault(group, []).append(index)
         moments: dict[Index, Moments] = {}
         read = self._read(groups.items())
         with progress("read", total=len(groups)) as tick:
@@ -64,7 +67,15 @@ class Copying:
         """What could not be read in any shard, of this run or before."""
         noted = sorted(self._notes.glob("*.json"))
         every = [each for note in noted for each in json.loads(note.read_text())]
-        return sorted(every, key=lambda each: (each["rows"], each["columns"]))
+        return sorted(every, key=ends_of)
+
+    def _halved_by(self) -> tuple[int, ...]:
+        """Along each axis 2 where level 1 is half of level 0, else 1."""
+        whole = self._array.array.shape
+        if self._coarser is None:
+            return (1, *(2 for _ in whole[1:]))
+        halves = self._coarser.array.shape
+        return tuple(2 if half < size else 1 for size, half in zip(whole, halves, strict=True))
 
     def _read(self, groups: Iterable[tuple[Index, list[Index]]]) -> Iterator[Group]:
         for group, members in groups:
@@ -73,11 +84,11 @@ class Copying:
     def _block(self, index: Index) -> np.ndarray:
         if index not in self._missing:
             return np.asarray(self._array.array[self._array.region(index)])
-        _, rows, columns = self._array.region(index)
-        if self._ground is not None and not self._ground.tissue.reaches(rows, columns):
-            return self._ground.read(rows, columns)
+        _, *region = self._array.region(index)
+        if self._ground is not None and not self._ground.tissue.reaches(*region):
+            return self._ground.read(*region)
         lost: list[Lost] = []
-        block = self._source.read(rows, columns, lost, self._channels)
+        block = self._source.read(tuple(region), lost, self._channels)
         # noted before the shard is written, so that a run that goes on knows it
         note = self._notes / f"{'.'.join(map(str, index))}.json"
         if lost:
@@ -95,11 +106,18 @@ class Copying:
                 self._array.write(index, block)
             found[index] = Moments.of(block)
         if self._coarser is not None and group in self._missing_coarser:
-            rows: dict[int, list[np.ndarray]] = {}
-            for (_, row, _), block in blocks.items():
-                rows.setdefault(row, []).append(block)
-            joined = np.concatenate(
-                [np.concatenate(each, axis=2) for each in rows.values()], axis=1
-            )
-            self._coarser.write(group, halved(joined))
+            self._coarser.write(group, halved(self._joined(blocks), self._factors))
         return found
+
+    def _joined(self, blocks: Mapping[Index, np.ndarray]) -> np.ndarray:
+        """The shards of a group as one block."""
+        regions = [self._array.region(index) for index in blocks]
+        whole = tuple(
+            slice(min(part.start for part in parts), max(part.stop for part in parts))
+            for parts in zip(*regions, strict=True)
+        )
+        dtype = self._array.array.dtype
+        joined = np.empty([part.stop - part.start for part in whole], dtype)
+        for region, block in zip(regions, blocks.values(), strict=True):
+            joined[within(region, whole)] = block
+        return joined

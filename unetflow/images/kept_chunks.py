@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from unetflow.images.opened import Unclear
+from unetflow.tiles.regions import Region, common, shard_region, side_px, touched, within
 
 KEPT_BYTES = 512 * 2**20  # of decoded pixels; one piece at least
 LEAST_PX = 256  # side of what is decoded together: thinner chunks are joined
-REGION_PX = 1024  # what is read at once: chunks of which that holds whole ones are left alone
+REGION_PX = 1024  # what is read at once: chunks of which that holds whole ones are left alone;
+# of volumes cubes (`unetflow.tiles.regions.side_px`), and planes are never joined
 
 
 class KeptChunks:
@@ -26,35 +28,44 @@ class KeptChunks:
     Without it a strip would be decoded for each region that it crosses.
     """
 
-    def __init__(self, array: Any, axes: str) -> None:
+    def __init__(self, array: Any, spatial: Sequence[int]) -> None:
         self.shape: tuple[int, ...] = array.shape
         self.dtype: np.dtype = array.dtype
         self._array = array
-        self._at = axes.index("Y"), axes.index("X")
-        self._piece_px = tuple(_piece_px(array.chunks[axis]) for axis in self._at)
+        self._at = tuple(spatial)
+        *planes, high, wide = (array.chunks[axis] for axis in self._at)
+        self._piece_px = (*planes, _piece_px(high), _piece_px(wide))
         self._kept: OrderedDict[object, np.ndarray] = OrderedDict()
         self._bytes = 0
 
     def __getitem__(self, key: tuple[slice | int, ...]) -> np.ndarray:
         """The pixels of a key of slices without steps, and of numbers on axes that go."""
         gone = [axis for axis, part in enumerate(key) if not isinstance(part, slice)]
-        y, x = (axis - sum(each < axis for each in gone) for axis in self._at)
-        rows, columns = (_bounds(key[axis], self.shape[axis]) for axis in self._at)
-        high, wide = self._piece_px
-        bands = []
-        for row in range(rows.start // high, -(-rows.stop // high)):
-            pieces = [
-                _cut(self._piece(key, row, column), columns, column * wide, x)
-                for column in range(columns.start // wide, -(-columns.stop // wide))
-            ]
-            band = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=x)
-            bands.append(_cut(band, rows, row * high, y))
-        return bands[0] if len(bands) == 1 else np.concatenate(bands, axis=y)
+        here = [axis - sum(each < axis for each in gone) for axis in self._at]  # in what is read
+        region = [_bounds(key[axis], self.shape[axis]) for axis in self._at]
+        sizes = [self.shape[axis] for axis in self._at]
+        indices = touched(region, self._piece_px)
+        if len(indices) == 1:
+            piece = shard_region(indices[0], sizes, self._piece_px)
+            return _cut(self._piece(key, piece), within(region, piece), here)
+        found: np.ndarray | None = None
+        for index in indices:
+            piece = shard_region(index, sizes, self._piece_px)
+            shared = common(piece, region)
+            part = _cut(self._piece(key, piece), within(shared, piece), here)
+            if found is None:
+                shape = list(part.shape)
+                for axis, of in zip(here, region, strict=True):
+                    shape[axis] = of.stop - of.start
+                found = np.empty(shape, part.dtype)
+            _cut(found, within(shared, region), here)[...] = part
+        assert found is not None
+        return found
 
-    def _piece(self, key: Sequence[slice | int], row: int, column: int) -> np.ndarray:
+    def _piece(self, key: Sequence[slice | int], region: Region) -> np.ndarray:
         whole = list(key)
-        for axis, number, size in zip(self._at, (row, column), self._piece_px, strict=True):
-            whole[axis] = slice(number * size, min((number + 1) * size, self.shape[axis]))
+        for axis, part in zip(self._at, region, strict=True):
+            whole[axis] = part
         name = tuple((part.start, part.stop) if isinstance(part, slice) else part for part in whole)
         if name in self._kept:
             self._kept.move_to_end(name)
@@ -68,27 +79,29 @@ class KeptChunks:
         return piece
 
 
-def keep_chunks(array: Any, axes: str) -> Any:
+def keep_chunks(array: Any, spatial: Sequence[int]) -> Any:
     """The array, with its chunks kept where regions that are read cross them.
 
+    `spatial` are its axes Y, X, or Z, Y, X of a volume.
     Raises Unclear for chunks without pixels, as a damaged header has them.
     """
     chunks = getattr(array, "chunks", None)
-    if not chunks or not axes.count("Y") == axes.count("X") == 1:
+    if not chunks:
         return array
-    sides = [min(chunks[axes.index(name)], array.shape[axes.index(name)]) for name in "YX"]
-    sizes = [array.shape[axes.index(name)] for name in "YX"]
+    sides = [min(chunks[axis], array.shape[axis]) for axis in spatial]
+    sizes = [array.shape[axis] for axis in spatial]
+    region_px = side_px(REGION_PX, len(sides))
     if 0 in sides:
         raise Unclear(
-            f"its tiles have no pixels (size {sides[0]}x{sides[1]}): it is damaged",
+            f"its tiles have no pixels (size {'x'.join(map(str, sides))}): it is damaged",
             "path",
             "Copy the file anew, or correct {}.",
         )
     if all(
-        REGION_PX % side == 0 or size <= REGION_PX for side, size in zip(sides, sizes, strict=True)
+        region_px % side == 0 or size <= region_px for side, size in zip(sides, sizes, strict=True)
     ):
         return array
-    return KeptChunks(array, axes)
+    return KeptChunks(array, spatial)
 
 
 def _piece_px(chunk_px: int) -> int:
@@ -102,8 +115,9 @@ def _bounds(part: slice | int, size: int) -> slice:
     return slice(start, stop)
 
 
-def _cut(piece: np.ndarray, wanted: slice, first: int, axis: int) -> np.ndarray:
-    """The wanted part of a piece that begins at `first`."""
-    key: list[slice] = [slice(None)] * piece.ndim
-    key[axis] = slice(max(0, wanted.start - first), wanted.stop - first)
-    return piece[tuple(key)]
+def _cut(array: np.ndarray, region: Region, axes: Sequence[int]) -> np.ndarray:
+    """A region along some of the axes."""
+    key: list[slice] = [slice(None)] * array.ndim
+    for axis, part in zip(axes, region, strict=True):
+        key[axis] = part
+    return array[tuple(key)]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from unetflow.tiles.regions import Region
+from unetflow.tiles.regions import PLANE, Region
 
 LARGEST = 1e18  # its square, which deviations are made of, is still a float32
 WHY = f"NaN, infinite or beyond {LARGEST:g}"
@@ -17,9 +17,17 @@ SIDES_PX = (1, 4, 16, 64)  # of the squares
 
 
 def without_numbers(pixels_CYX: np.ndarray) -> tuple[np.ndarray, list[Region]]:
-    """The pixels with 0 in place of what is no number, and the (rows, columns) where that was."""
+    """The pixels with 0 in place of what is no number, and the (rows, columns) where that was.
+
+    Of a volume (C, Z, Y, X) the (planes, rows, columns), plane by plane.
+    """
     if pixels_CYX.dtype.kind != "f":
         return pixels_CYX, []
+    if pixels_CYX.ndim > 1 + PLANE:
+        found = [without_numbers(pixels_CYX[:, k]) for k in range(pixels_CYX.shape[1])]
+        places = [(slice(k, k + 1), *at) for k, (_, of) in enumerate(found) for at in of]
+        good = np.stack([plane for plane, _ in found], axis=1) if places else pixels_CYX
+        return good, places
     largest = min(LARGEST, float(np.finfo(pixels_CYX.dtype).max))
     good = np.abs(pixels_CYX) <= largest  # False of NaN too
     if good.all():

@@ -15,13 +15,15 @@ class Opened:
 
     levels: Sequence[Any]  # arrays with shape, dtype and slicing, all of the same axes
     axes: str  # a letter per axis: Y, X, Z, T, C or S (channels), others; "": without names
-    pixel_um: Sequence[PixelUm | None]  # of each level; None where the file does not say
+    # of each level; None where the file does not say
+    pixel_um: Sequence[PixelUm | None]  # height and width
     close: Callable[[], None] = field(default=lambda: None)
     at_once: Callable[[], np.ndarray] | None = None  # the finest level, faster than by region
     absent: np.ndarray | None = None  # by index on the first axes, where other files are missing
     lacking: str = ""  # what is missing, as a sentence
     white: int | None = None  # the value that shows as black, where 0 is white
     images: int = 1  # in the file, of which this is one
+    planes_um: Sequence[float | None] = ()  # of each level from one plane to the next
     notes: tuple[str, ...] = ()  # what is not read or not as it may be expected
 
 

@@ -1,4 +1,7 @@
-"""Which part of an array with named axes is the image: one plane, one time, all channels."""
+"""Which part of an array with named axes is the image: one plane, one time, all channels.
+
+Or the volume: all planes of one time.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,20 +10,33 @@ from typing import Any, Self
 import numpy as np
 
 from unetflow.images.opened import Unclear
+from unetflow.tiles.regions import Region
 
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """How (C, Y, X) lies in an array with named axes: which index of the others, which order."""
+    """How (C, Y, X) lies in an array with named axes: which index of the others, which order.
+
+    Of a volume (C, Z, Y, X).
+    """
 
     axes: str
     fixed: tuple[int | None, ...]  # index on axes that are not read, None on those that are
     order: tuple[int, ...]  # of the axes that are read, to make them (C,) Y, X
+    spatial: tuple[int, ...]  # which axes are Y, X, or Z, Y, X
     not_applied: tuple[str, ...]  # of `plane` and `time` those that the array has no axis for
 
     @classmethod
-    def of(cls, axes: str, shape: Sequence[int], *, plane: int | None, time: int | None) -> Self:
-        """What is asked for, where the array has such an axis.
+    def of(
+        cls,
+        axes: str,
+        shape: Sequence[int],
+        *,
+        plane: int | None,
+        time: int | None,
+        volume: bool = False,
+    ) -> Self:
+        """What is asked for, where the array has such an axis; of a `volume` all planes.
 
         Raises Unclear where it is not there, or more is to be chosen than is asked for.
         """
@@ -42,9 +58,14 @@ class Picked:
                 "Name its axes in {axes}, such as czyx or yxc, or save the image to be used as a "
                 "file of its own and correct {}.",
             )
+        planes = _planes_of(axes, shape, stacked) if volume else []
+        stacked = [i for i in stacked if i not in planes]
         asked = {"plane": plane, "time": time}
         chosen: dict[int, int] = {}
-        used = _names_of([axes[i] for i in stacked], plane=plane, time=time)
+        if volume:
+            used = ["time" for _ in stacked]
+        else:
+            used = _names_of([axes[i] for i in stacked], plane=plane, time=time)
         for axis, name in zip(stacked, used, strict=True):
             index, count = asked[name], shape[axis]
             if index is None or not 0 <= index < count:
@@ -56,20 +77,22 @@ class Picked:
                     f"Set {{}} to 0 to {count - 1}{other}.",
                 )
             chosen[axis] = index
-        read = [i for i, a in enumerate(axes) if a in "YX" or i in channels]
+        spatial = (*planes, axes.index("Y"), axes.index("X"))
+        wanted = [*channels, *spatial]
+        read = sorted(wanted)
         fixed = tuple(None if i in read else chosen.get(i, 0) for i in range(len(axes)))
-        order = tuple(sorted(range(len(read)), key=lambda k: "CSYX".index(axes[read[k]])))
+        order = tuple(read.index(i) for i in wanted)
         left = tuple(
             name for name, index in asked.items() if index is not None and name not in used
         )
-        return cls(axes, fixed, order, left)
+        return cls(axes, fixed, order, spatial, left)
 
-    def shape_px(self, shape: Sequence[int]) -> tuple[int, int]:
-        return shape[self.axes.index("Y")], shape[self.axes.index("X")]
+    def shape_px(self, shape: Sequence[int]) -> tuple[int, ...]:
+        return tuple(shape[axis] for axis in self.spatial)
 
     def channels(self, shape: Sequence[int]) -> int:
-        read = [i for i, index in enumerate(self.fixed) if index is None]
-        return next((shape[i] for i in read if self.axes[i] in "CS"), 1)
+        read = (i for i, index in enumerate(self.fixed) if index is None and i not in self.spatial)
+        return next((shape[i] for i in read), 1)
 
     @property
     def has_samples(self) -> bool:
@@ -78,15 +101,32 @@ class Picked:
             a == "S" and index is None for a, index in zip(self.axes, self.fixed, strict=True)
         )
 
-    def read(self, array: Any, rows: slice, columns: slice) -> np.ndarray:
-        """Pixels (C, Y, X) of a region."""
-        parts = {"Y": rows, "X": columns}
+    def read(self, array: Any, region: Region) -> np.ndarray:
+        """Pixels (C, Y, X) of a region, of a volume (C, Z, Y, X)."""
+        parts = dict(zip(self.spatial, region, strict=True))
         key = tuple(
             parts.get(axis, slice(None)) if index is None else index
-            for axis, index in zip(self.axes, self.fixed, strict=True)
+            for axis, index in enumerate(self.fixed)
         )
         pixels = np.transpose(np.asarray(array[key]), self.order)
-        return pixels if pixels.ndim == 3 else pixels[None]
+        return pixels if pixels.ndim > len(region) else pixels[None]
+
+
+def _planes_of(axes: str, shape: Sequence[int], stacked: Sequence[int]) -> list[int]:
+    """The axis of a volume's planes: Z, or the one that has no other meaning.
+
+    Raises Unclear where there is none.
+    """
+    named = [i for i, axis in enumerate(axes) if axis == "Z"]
+    found = named or [i for i in stacked if axes[i] != "T"]
+    if len(found) == 1:
+        return found
+    raise Unclear(
+        f"axes {axes} of shape {tuple(shape)} are no volume, which its dataset asks for (as: "
+        "volume): it has no axis of planes",
+        "axes",
+        "Name the axes in {}, such as zyx, or set the dataset's as to slices.",
+    )
 
 
 def _names_of(stacked: Sequence[str], *, plane: int | None, time: int | None) -> list[str]:

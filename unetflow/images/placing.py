@@ -67,7 +67,7 @@ def on_plane(
 
 
 def in_image(
-    path: str | Path, areas: Sequence[Area], size_px: tuple[int, int], counted: Counter[str]
+    path: str | Path, areas: Sequence[Area], size_px: tuple[int, ...], counted: Counter[str]
 ) -> np.ndarray:
     """Whether each lies in an image of `size_px`, at least in part, bool (N,).
 

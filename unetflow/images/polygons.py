@@ -38,7 +38,7 @@ class Polygons:
     ignored: list[Geometry]
     regions: list[Geometry]  # only what lies in these is annotated; empty: everything is
     warnings: list[str]  # repairs and what was left out
-    shape_px: tuple[int, int]  # of the image
+    shape_px: tuple[int, ...]  # of the image
     instances: bool  # False: areas of a class, that may lie in one another
     trees: tuple[STRtree, STRtree, STRtree]  # spatial indices of the three
     drawn: set[int] = field(default_factory=set)  # objects that got a pixel so far
@@ -109,8 +109,8 @@ def read_polygons(
     path: str | Path,
     *,
     classes: Sequence[str] | None,
-    size_px: tuple[int, int],
-    shape_px: tuple[int, int],
+    size_px: tuple[int, ...],
+    shape_px: tuple[int, ...],
     plane: int | None = None,
     time: int | None = None,
     instances: bool = True,
@@ -168,7 +168,7 @@ def read_polygons(
 
 
 def tissue_areas(
-    path: str | Path, *, size_px: tuple[int, int], shape_px: tuple[int, int]
+    path: str | Path, *, size_px: tuple[int, ...], shape_px: tuple[int, ...]
 ) -> tuple[list[Geometry], list[str]]:
     """Areas that somebody drew around tissue, in pixels of an image of `shape_px`; what is odd.
 
@@ -216,7 +216,7 @@ def _known(name: str, known: Collection[str]) -> str | None:
 
 
 def _scaled(
-    areas: Iterable[Area], size_px: tuple[int, int], shape_px: tuple[int, int]
+    areas: Iterable[Area], size_px: tuple[int, ...], shape_px: tuple[int, ...]
 ) -> list[Geometry]:
     scale_xy = shape_px[1] / size_px[1], shape_px[0] / size_px[0]
     scaled = [shapely.transform(area.geometry, lambda xy: xy * scale_xy) for area in areas]

@@ -1,19 +1,21 @@
 """One image at the wanted resolution, read by region, with a record of what could not be read."""
 
+import itertools
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 
 from unetflow.errors import SlideError
 from unetflow.images.no_numbers import WHY, without_numbers
 from unetflow.images.slide import Level, Slide
-from unetflow.images.units import SENSIBLE_MPP, is_square, shown
+from unetflow.images.units import SENSIBLE_MPP, PixelUm, is_square, shown
+from unetflow.store.ome import PixelSize
 from unetflow.tiles.grid import tile_grid
-from unetflow.tiles.regions import Region, within
+from unetflow.tiles.regions import PLANE, SIDES, Region, side_px, sides_of, within
 
 log = logging.getLogger(__name__)
 
@@ -28,62 +30,71 @@ REACH = 4.0  # deviations of the Gaussian before downsampling that are read beyo
 class Lost(TypedDict):
     """A place that could not be read."""
 
-    rows: list[int]  # start and stop [px] of the source level
+    planes: NotRequired[list[int]]  # start and stop [px] of the source level; of volumes
+    rows: list[int]
     columns: list[int]
     why: str
+
+
+def lost_at(region: Region, why: str) -> Lost:
+    """A place that could not be read."""
+    ends = dict(zip(sides_of(len(region)), map(_ends, region), strict=True))
+    return cast(Lost, {**ends, "why": why})
+
+
+def ends_of(lost: Mapping[str, Any]) -> list[list[int]]:
+    """Start and stop of a place along each axis."""
+    return [lost[side] for side in SIDES if side in lost]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A level of a file, resampled where the wanted resolution is another.
 
-    `factor` is source pixels per pixel along (Y, X); 1 leaves the pixels as they are.
+    `factor` is source pixels per pixel along (Y, X), or (Z, Y, X); 1 leaves the pixels as they are.
     """
 
     slide: Slide
     level: int
-    shape_px: tuple[int, int]  # of the result
-    mpp: float | None  # [um/px] of the result
+    shape_px: tuple[int, ...]  # of the result
+    size: PixelSize  # of a pixel of the result
 
     @property
-    def factor(self) -> tuple[float, float]:
+    def mpp(self) -> float | None:
+        """Side of a pixel of the result along Y and X [um], None where that is not known."""
+        return self.size.um[-1] if self.size.um else None
+
+    @property
+    def factor(self) -> tuple[float, ...]:
         size_px = self.slide.levels[self.level].shape_px
-        return size_px[0] / self.shape_px[0], size_px[1] / self.shape_px[1]
+        return tuple(size / own for size, own in zip(size_px, self.shape_px, strict=True))
 
     def read(
-        self, rows: slice, columns: slice, lost: list[Lost], channels: Sequence[int] | None = None
+        self, region: Region, lost: list[Lost], channels: Sequence[int] | None = None
     ) -> np.ndarray:
         """Pixels (C, Y, X) of a region of the result, of these channels or all.
 
         Places that are unreadable or no numbers are 0 and in `lost`.
         """
         picked = list(range(self.slide.channels) if channels is None else channels)
-        if self.factor == (1, 1):
-            return self._read_source(rows, columns, lost, picked)
-        step = max(1, int(MOST_PX / max(self.factor)))
-        result = np.empty(
-            (len(picked), rows.stop - rows.start, columns.stop - columns.start), self.slide.dtype
-        )
-        for tile in tile_grid(result.shape[1:], step, 0, step, (rows.start, columns.start)):
-            where = (slice(None), *within(tile.write, (rows, columns)))
+        if all(factor == 1 for factor in self.factor):
+            return self._read_source(region, lost, picked)
+        step = max(1, int(side_px(MOST_PX, len(region)) / max(self.factor)))
+        sizes = [part.stop - part.start for part in region]
+        result = np.empty((len(picked), *sizes), self.slide.dtype)
+        for tile in tile_grid(sizes, step, 0, step, [part.start for part in region]):
+            where = (slice(None), *within(tile.write, region))
             result[where] = self._read_part(tile.write, lost, picked)
         return result
 
-    def _read_source(
-        self, rows: slice, columns: slice, lost: list[Lost], channels: list[int]
-    ) -> np.ndarray:
+    def _read_source(self, region: Region, lost: list[Lost], channels: list[int]) -> np.ndarray:
         """A region of the source; what is no number there would spread when it is resampled."""
-        pixels = read_or_mark(self.slide, self.level, rows, columns, lost)
+        pixels = read_or_mark(self.slide, self.level, region, lost)
         pixels, places = without_numbers(pixels[channels])
-        for y, x in places:
-            ends = [y.start + rows.start, y.stop + rows.start]
-            lost.append(
-                {
-                    "rows": ends,
-                    "columns": [x.start + columns.start, x.stop + columns.start],
-                    "why": WHY,
-                }
-            )
+        for place in places:
+            whole = zip(place, region, strict=True)
+            there = (slice(p.start + of.start, p.stop + of.start) for p, of in whole)
+            lost.append(lost_at(tuple(there), WHY))
         return pixels
 
     def _read_part(self, region: Region, lost: list[Lost], channels: list[int]) -> np.ndarray:
@@ -93,13 +104,13 @@ class Source:
             _source_part(part, factor, size)
             for part, factor, size in zip(region, self.factor, size_px, strict=True)
         ]
-        pixels = self._read_source(wide[0], wide[1], lost, channels)
+        pixels = self._read_source(tuple(wide), lost, channels)
         return _resampled(pixels, region, wide, self.factor)
 
-    def place(self, lost: Lost) -> tuple[slice, slice]:
+    def place(self, lost: Lost) -> Region:
         """Where an unreadable place of the source lies in the result, as far as it reaches."""
         found = []
-        for axis, (start, stop) in enumerate((lost["rows"], lost["columns"])):
+        for axis, (start, stop) in enumerate(ends_of(lost)):
             factor, size = self.factor[axis], self.shape_px[axis]
             margin = 0 if factor == 1 else _margin(factor)
             found.append(
@@ -108,7 +119,7 @@ class Source:
                     min(size, math.ceil((stop + margin) / factor)),
                 )
             )
-        return found[0], found[1]
+        return tuple(found)
 
 
 def picked_channels(slide: Slide, channels: Sequence[int] | None) -> list[int]:
@@ -123,12 +134,13 @@ def picked_channels(slide: Slide, channels: Sequence[int] | None) -> list[int]:
     return picked
 
 
-def source_at(slide: Slide, level: int | None, want_mpp: float | None) -> Source:
-    """The given level, or the image at `want_mpp` [um/px], or the finest level.
+def source_at(slide: Slide, level: int | None, want: float | Sequence[float] | None) -> Source:
+    """The given level, or the image at `want` [um/px], or the finest level.
 
-    The level within `TOLERANCE`, else the next finer one, to be resampled, along each axis by its
-    own factor where pixels are not square. Raises SlideError where the resolution is not known,
-    absurd, or far coarser than what is wanted, and for pixels that are not square and stay so.
+    Of a volume (z, y, x) is wanted. The level within `TOLERANCE`, else the next finer one, to be
+    resampled, along each axis by its own factor where pixels are not square. Raises SlideError
+    where the resolution is not known, absurd, or far coarser than what is wanted, and for pixels
+    that are not square and stay so.
     """
     levels = slide.levels
     if level is not None:
@@ -138,32 +150,43 @@ def source_at(slide: Slide, level: int | None, want_mpp: float | None) -> Source
                 f"{len(levels) - 1}, or leave it out."
             )
         return _as_it_is(slide, level)
-    if want_mpp is None:
+    if want is None:
         return _as_it_is(slide, 0)
+    wanted = (want, want) if isinstance(want, int | float) else tuple(want)
     known = [(index, each.pixel_um) for index, each in enumerate(levels) if each.pixel_um]
     low, high = SENSIBLE_MPP
     if not known or not all(low <= side <= high for side in known[0][1]):
         raise SlideError(
             f"{slide.path}: its resolution is {shown(known[0][1]) if known else 'not known'} "
-            f"(sensible: {low:g} to {high:g} um/px), but {slide.door.wants} {shown(want_mpp)}. "
-            f"Set {slide.door('mpp')} to the um per pixel of its finest level."
+            f"(sensible: {low:g} to {high:g} um/px), but {slide.door.wants} {shown(wanted)}. "
+            f"Set {slide.resolution_at} to the um per pixel of its finest level."
         )
     for index, pixel in known:
-        if is_square(pixel) and abs(pixel[1] / want_mpp - 1) <= TOLERANCE:
-            return Source(slide, index, levels[index].shape_px, pixel[1])
-    finer = [(index, pixel) for index, pixel in known if max(pixel) <= want_mpp]
+        *planes, _, wide = zip(pixel, wanted, strict=True)
+        near = (abs(side / of - 1) <= TOLERANCE for side, of in (*planes, wide))
+        if is_square(pixel) and all(near):
+            return Source(slide, index, levels[index].shape_px, _size_of(pixel))
+    finer = [(index, pixel) for index, pixel in known if _most(pixel, wanted) <= 1]
     index, pixel = finer[-1] if finer else known[0]
-    if want_mpp / max(pixel) < FINEST_FACTOR:
+    if 1 / _most(pixel, wanted) < FINEST_FACTOR:
         raise SlideError(
             f"{slide.path}: its finest level has {shown(pixel)}, {slide.door.wants} "
-            f"{shown(want_mpp)}: that detail is not in the file. {slide.door.coarser}, or set "
-            f"{slide.door('mpp')} if the file is wrong."
+            f"{shown(wanted)}: that detail is not in the file. {slide.door.coarser}, or set "
+            f"{slide.resolution_at} if the file is wrong."
         )
-    shape_px = tuple(
-        max(1, round(size / (want_mpp / side)))
-        for size, side in zip(levels[index].shape_px, pixel, strict=True)
-    )
-    return Source(slide, index, (shape_px[0], shape_px[1]), want_mpp)
+    sizes = zip(levels[index].shape_px, pixel, wanted, strict=True)
+    shape_px = tuple(max(1, round(size / (of / side))) for size, side, of in sizes)
+    return Source(slide, index, shape_px, _size_of(wanted))
+
+
+def _most(pixel: PixelUm, wanted: PixelUm) -> float:
+    """By how much a pixel is longer than wanted, along the axis where that is most."""
+    return max(side / of for side, of in zip(pixel, wanted, strict=True))
+
+
+def _size_of(pixel: PixelUm) -> PixelSize:
+    """Of pixels as high as wide."""
+    return PixelSize((*pixel[:-2], pixel[-1], pixel[-1]), "micrometer")
 
 
 def _as_it_is(slide: Slide, level: int) -> Source:
@@ -172,61 +195,65 @@ def _as_it_is(slide: Slide, level: int) -> Source:
     if of.pixel_um and not is_square(of.pixel_um):
         raise SlideError(
             f"{slide.path}: its pixels are {shown(of.pixel_um)}, but must be square: "
-            f"{slide.door.resample}, or set {slide.door('mpp')} if the file is wrong."
+            f"{slide.door.resample}, or set {slide.resolution_at} if the file is wrong."
         )
-    return Source(slide, level, of.shape_px, of.mpp)
+    axes = len(of.shape_px)
+    if of.ratio:
+        return Source(slide, level, of.shape_px, PixelSize(of.ratio))
+    if of.pixel_um:
+        return Source(slide, level, of.shape_px, _size_of(of.pixel_um))
+    if axes > PLANE:
+        raise SlideError(
+            f"{slide.path}: the size of its pixels along z, y and x is not known, but a volume "
+            f"needs it: distances are measured by it. Set {slide.resolution_at}, such as 0.5 0.1 "
+            "0.1 in um, or 5 1 1 px where no more is known than how they lie to one another."
+        )
+    return Source(slide, level, of.shape_px, PixelSize.square(None))
 
 
-def read_or_mark(
-    slide: Slide, level: int, rows: slice, columns: slice, lost: list[Lost]
-) -> np.ndarray:
+def read_or_mark(slide: Slide, level: int, region: Region, lost: list[Lost]) -> np.ndarray:
     """Pixels (C, Y, X); what cannot be read after reopening the file once is 0 and in `lost`.
 
-    A place is narrowed down to regions of `SMALLEST_PX`. Raises SlideError where the file cannot
-    be opened again, and where it is decoded whole or not at all.
+    A place is narrowed down to regions of `SMALLEST_PX`, of volumes to cubes. Raises SlideError
+    where the file cannot be opened again, and where it is decoded whole or not at all.
     """
     try:
-        return slide.read(level, rows, columns)
+        return slide.read(level, *region)
     except SlideError:
         log.info("%s: opened again, as a part of it cannot be read", slide.path)
     slide.reopen()
     if slide.decodes_whole:
-        return slide.read(level, rows, columns)
-    block = np.zeros(
-        (slide.channels, rows.stop - rows.start, columns.stop - columns.start), slide.dtype
-    )
-    waiting = [(rows, columns)]
+        return slide.read(level, *region)
+    block = np.zeros((slide.channels, *(part.stop - part.start for part in region)), slide.dtype)
+    waiting = [region]
     while waiting:
         part = waiting.pop()
         try:
             pixels = slide.read(level, *part)
         except SlideError as error:
-            if halves := _quartered(*part):
+            if halves := _quartered(part):
                 waiting += halves
                 continue
             why = str(error.__cause__ or error).partition("\n")[0]
-            lost.append({"rows": _ends(part[0]), "columns": _ends(part[1]), "why": why})
+            lost.append(lost_at(part, why))
             continue
-        inner = tuple(
-            slice(own.start - whole.start, own.stop - whole.start)
-            for own, whole in zip(part, (rows, columns), strict=True)
-        )
-        block[(slice(None), *inner)] = pixels
-    lost.sort(key=lambda each: (each["rows"], each["columns"]))
+        block[(slice(None), *within(part, region))] = pixels
+    lost.sort(key=ends_of)
     return block
 
 
-def _quartered(rows: slice, columns: slice) -> list[tuple[slice, slice]]:
-    """A region in up to four parts, none where it is small enough."""
-    if max(rows.stop - rows.start, columns.stop - columns.start) <= SMALLEST_PX:
+def _quartered(region: Region) -> list[Region]:
+    """A region in up to four parts, of a volume eight; none where it is small enough."""
+    smallest_px = side_px(SMALLEST_PX, len(region))
+    if max(part.stop - part.start for part in region) <= smallest_px:
         return []
-    return [(r, c) for r in _halved(rows) for c in _halved(columns)]
+    return [*itertools.product(*(_halved(part, smallest_px) for part in region))]
 
 
-def _halved(part: slice) -> list[slice]:
-    if part.stop - part.start <= SMALLEST_PX:
+def _halved(part: slice, smallest_px: int) -> list[slice]:
+    if part.stop - part.start <= smallest_px:
         return [part]
-    middle = part.start + -(-(part.stop - part.start) // (2 * SMALLEST_PX)) * SMALLEST_PX
+    middle = part.start + -(-(part.stop - part.start) // (2 * smallest_px)) * smallest_px
     return [slice(part.start, middle), slice(middle, part.stop)]
 
 
@@ -256,7 +283,7 @@ def _resampled(
     pixels: np.ndarray,
     parts: Region,
     wide: list[slice],
-    factor: tuple[float, float],
+    factor: tuple[float, ...],
 ) -> np.ndarray:
     """Smoothed by a Gaussian and interpolated linearly at the centres of the new pixels."""
     from scipy import ndimage  # a quarter of a second that few jobs need

@@ -1,4 +1,4 @@
-"""Any image file as levels of (C, Y, X), finest first, read by region.
+"""Any image file as levels of (C, Y, X), or of a volume (C, Z, Y, X), finest first, read by region.
 
 Never a level at once, formats without tiles (PNG, JPEG) excepted.
 """
@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -24,8 +25,10 @@ from unetflow.images.opened import Opened, Unclear
 from unetflow.images.picking import Picked
 from unetflow.images.pictures import Picture
 from unetflow.images.readers import READABLE, holds_numbers, open_file
+from unetflow.images.slices import open_slices
 from unetflow.images.sources import is_store, split_dataset
 from unetflow.images.units import PixelUm, is_square, shown
+from unetflow.tiles.regions import in_words
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +41,14 @@ OTHER_SHAPE = 1.5  # times that a level may be coarser along one axis than along
 class Level:
     """One level of a pyramid."""
 
-    shape_px: tuple[int, int]  # (Y, X)
-    pixel_um: PixelUm | None  # height and width of a pixel, None where the file does not say
+    shape_px: tuple[int, ...]  # (Y, X), of a volume (Z, Y, X)
+    pixel_um: PixelUm | None  # of a pixel along each axis, None where the file does not say
+    ratio: tuple[float, ...] | None = None  # the same in a pixel's width, where that is all we know
 
     @property
     def mpp(self) -> float | None:
         """Side of its pixels [um], None where that is not known or they are not square."""
-        return self.pixel_um[1] if self.pixel_um and is_square(self.pixel_um) else None
+        return self.pixel_um[-1] if self.pixel_um and is_square(self.pixel_um) else None
 
 
 class _Asked(NamedTuple):
@@ -54,6 +58,7 @@ class _Asked(NamedTuple):
     time: int | None
     axes: str | None
     scene: str | None
+    volume: bool
 
 
 class Slide:
@@ -67,7 +72,10 @@ class Slide:
         time: int | None = None,
         axes: str | None = None,
         scene: str | None = None,
+        volume: bool = False,
         mpp: float | None = None,
+        spacing: Sequence[float] | None = None,
+        in_um: bool = True,
         as_labels: bool = False,
         door: Door = SHEET,
     ):
@@ -78,16 +86,21 @@ class Slide:
         overrules what the file says of its resolution. `as_labels`: the values are numbers, not
         colours: as they are stored, and channels that are all the same are one. `door` is where
         messages send a user.
+
+        Of a `volume` all planes are read: those of a stack, or the files of a folder, each a slice,
+        in the order of their numbers. `spacing` (z, y, x) overrules what the file says of its
+        pixels, in um or, without `in_um`, as lengths beside one another.
         """
         self.path = Path(path)
         self.door = door
         self._as_labels = as_labels
         self._fitting: set[int] = set()  # levels that are not too large
-        self._asked = _Asked(plane, time, axes, scene)
+        self._asked = _Asked(plane, time, axes, scene, volume)
         self._open()
         with self._in_words():
             shapes = [self._pick.shape_px(array.shape) for array in self._opened.levels]
-            self.levels = _levels(path, shapes, self._opened.pixel_um, mpp)
+            given = tuple(spacing) if spacing else (mpp, mpp) if mpp else None
+            self.levels = _levels(path, shapes, _pixels_of(self._opened, volume), given, in_um)
         self.axes = self._pick.axes  # as they lie in the file
         self.channels = 1 if as_labels else self._pick.channels(self._opened.levels[0].shape)
         self.dtype = np.dtype(self._opened.levels[0].dtype)
@@ -111,16 +124,23 @@ class Slide:
         file, _ = split_dataset(self.path)
         if not file.exists():
             raise SlideError(f"{self.path}: there is no such file. Correct {self.door('path')}.")
-        source, (plane, time, axes, scene) = self.path, self._asked
+        source, (plane, time, axes, scene, volume) = self.path, self._asked
+        of_file = partial(open_file, axes=axes, scene=scene, as_shown=not self._as_labels)
         with self._in_words():
-            if file.is_dir() and not is_store(file):
-                source, plane = frame_file(file, time, plane)
+            if file.is_dir() and not is_store(file) and volume:
+                opened = open_slices(file, time, of_file)
                 time = None
-            opened = open_file(source, axes=axes, scene=scene, as_shown=not self._as_labels)
+            else:
+                if file.is_dir() and not is_store(file):
+                    source, plane = frame_file(file, time, plane)
+                    time = None
+                opened = of_file(source)
             self._opened: Opened = opened
-            self._pick = Picked.of(opened.axes, opened.levels[0].shape, plane=plane, time=time)
+            shape = opened.levels[0].shape
+            self._pick = Picked.of(opened.axes, shape, plane=plane, time=time, volume=volume)
             self._check_set()
-            self._arrays = [keep_chunks(array, opened.axes) for array in opened.levels]
+            spatial = self._pick.spatial
+            self._arrays = [keep_chunks(array, spatial) for array in opened.levels]
 
     @contextlib.contextmanager
     def _in_words(self) -> Iterator[None]:
@@ -156,18 +176,23 @@ class Slide:
         return peak_bytes(self._opened.levels[level])
 
     @property
+    def resolution_at(self) -> str:
+        """Where a user gives the size of pixels, for messages."""
+        return self.door("spacing" if self._asked.volume else "mpp")
+
+    @property
     def decodes_whole(self) -> bool:
         """Whether a pixel can be read where all can, and nowhere else."""
         return isinstance(self._opened.levels[0], Picture)
 
     def check_size(self, level: int, free_bytes: int) -> None:
         """Raise TooLargeError where a level takes more memory at once than that."""
-        height, width = self.levels[level].shape_px
+        size = "x".join(map(str, self.levels[level].shape_px))
         check_memory(
             self.path,
             self.peak_bytes(level),
             free_bytes,
-            f"level {level} ({height}x{width} px) is decoded "
+            f"level {level} ({size} px) is decoded "
             + ("whole" if self.decodes_whole else "in pieces that are very large"),
             "Save it as a tiled TIFF (vips tiffsave IN OUT.tif --tile --compression deflate "
             f"--bigtiff), or give the job more memory{self.door.leave_out}.",
@@ -179,23 +204,23 @@ class Slide:
             self.close()
         self._open()
 
-    def read(self, level: int, rows: slice, columns: slice) -> np.ndarray:
-        """Pixels (C, Y, X) of a region of a level.
+    def read(self, level: int, *region: slice) -> np.ndarray:
+        """Pixels (C, Y, X) of a region (rows, columns) of a level.
 
-        Raises SlideError where they do not decode, TooLargeError where that takes too much memory.
+        Of a volume (C, Z, Y, X), of planes, rows and columns. Raises SlideError where they do not
+        decode, TooLargeError where that takes too much memory.
         """
         if level not in self._fitting:
             self.check_size(level, available_bytes())
             self._fitting.add(level)
         try:
-            pixels = self._pick.read(self._arrays[level], rows, columns)
+            pixels = self._pick.read(self._arrays[level], region)
         except Exception as error:  # decoders raise many kinds
             why, _, _ = str(error).partition("\n")
             where = (
                 "cannot be decoded"
                 if self.decodes_whole
-                else f"level {level} cannot be read at rows {rows.start} to {rows.stop}, columns "
-                f"{columns.start} to {columns.stop}"
+                else f"level {level} cannot be read at {in_words(region)}"
             )
             raise SlideError(
                 f"{self.path}: {where} ({type(error).__name__}: {why}). The file is damaged or its "
@@ -232,30 +257,51 @@ class Slide:
 
 def _levels(
     path: str | Path,
-    shapes: Sequence[tuple[int, int]],
+    shapes: Sequence[tuple[int, ...]],
     of_file: Sequence[PixelUm | None],
-    mpp: float | None,
+    given: PixelUm | None,
+    in_um: bool,
 ) -> tuple[Level, ...]:
     """The levels; those of unknown resolution have that of the finest by their size.
 
-    Where `mpp` is given it is that of the finest, whatever the file says.
+    Where one is `given` it is that of the finest, whatever the file says.
     """
-    finest = (mpp, mpp) if mpp else of_file[0]
     own = of_file[0]
-    if mpp and own and max(abs(mpp / side - 1) for side in own) > NEAR:
+    finest = given or own
+    if given and own and in_um and _differ(given, own):
         log.warning(
             "%s: says %s and is taken as %s, as given (for its finest level)",
             path,
             shown(own),
-            shown(mpp),
+            shown(given),
         )
     levels = []
     if empty := [shape for shape in shapes if not min(shape)]:
         raise Unclear(f"it has a level without pixels (shape {empty[0]})", "path")
     for shape, said in zip(shapes, of_file, strict=True):
-        high, wide = (of / size for of, size in zip(shapes[0], shape, strict=True))
-        if max(high / wide, wide / high) < OTHER_SHAPE:  # by rounding alone
-            high = wide
-        scaled = finest and (finest[0] * high, finest[1] * wide)
-        levels.append(Level(shape, scaled if mpp else said or scaled))
+        *others, wide = (of / size for of, size in zip(shapes[0], shape, strict=True))
+        # by rounding alone
+        others = [wide if max(by / wide, wide / by) < OTHER_SHAPE else by for by in others]
+        scaled = finest and tuple(
+            side * by for side, by in zip(finest, (*others, wide), strict=True)
+        )
+        if in_um:
+            levels.append(Level(shape, scaled if given else said or scaled))
+        else:
+            levels.append(Level(shape, None, scaled))
     return tuple(levels)
+
+
+def _differ(one: PixelUm, other: PixelUm) -> bool:
+    return max(abs(a / b - 1) for a, b in zip(one, other, strict=True)) > NEAR
+
+
+def _pixels_of(opened: Opened, volume: bool) -> Sequence[PixelUm | None]:
+    """A pixel of each level along the axes that are read, None where a side is not known."""
+    if not volume:
+        return opened.pixel_um
+    planes = opened.planes_um or [None] * len(opened.pixel_um)
+    return [
+        (depth, *pixel) if depth and pixel else None
+        for depth, pixel in zip(planes, opened.pixel_um, strict=True)
+    ]

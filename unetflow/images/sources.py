@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 PIECE_BYTES = 8 * 2**20
 THREADS = 4  # that digest a file: a disk is faster than one
@@ -23,6 +23,7 @@ class RawFile(TypedDict):
     time: int | None  # of a series
     axes: str | None  # of an array that has no names for them, such as "czyx"
     scene: str | None  # of a file of several images
+    volume: NotRequired[bool]  # all planes of it; left out of images
 
 
 class Chosen(TypedDict):
@@ -32,16 +33,20 @@ class Chosen(TypedDict):
     time: int | None
     axes: str | None
     scene: str | None
+    volume: NotRequired[bool]
 
 
 def chosen_of(raw: RawFile) -> Chosen:
     """Which image of its file it is."""
-    return {
+    chosen: Chosen = {
         "plane": raw["plane"],
         "time": raw["time"],
         "axes": raw["axes"],
         "scene": raw["scene"],
     }
+    if raw.get("volume"):  # of images the receipts say nothing of it
+        chosen["volume"] = True
+    return chosen
 
 
 def split_dataset(path: str | Path) -> tuple[Path, str | None]:
@@ -155,12 +160,24 @@ def _digest_of_piece(file: Path, start: int) -> bytes:
 def content_of(raw: RawFile) -> Content:
     """What a raw file holds now. Raises as `files_of`."""
     before = seen_of(raw)
-    return Content(raw_digest(raw["path"], time=raw["time"], plane=raw["plane"]), before)
+    return Content(raw_digest(raw["path"], **_frame_of(raw)), before)
 
 
 def seen_of(raw: RawFile) -> str:
     """How the files of a raw image look now. Raises as `files_of`."""
-    return seen(files_of(raw["path"], time=raw["time"], plane=raw["plane"]))
+    return seen(files_of(raw["path"], **_frame_of(raw)))
+
+
+class _Frame(TypedDict):
+    time: int | None
+    plane: int | None
+
+
+def _frame_of(raw: RawFile) -> _Frame:
+    """Which file of a folder of frames it is; all of a volume."""
+    if raw.get("volume"):
+        return {"time": None, "plane": None}
+    return {"time": raw["time"], "plane": raw["plane"]}
 
 
 def has_changed(raw: RawFile, content: Content) -> bool:

@@ -199,6 +199,7 @@ def _opened(
         levels=levels,
         axes=named,
         pixel_um=[_pixel(tiff, image.series), *[None] * (len(levels) - 1)],
+        planes_um=[_plane_um(tiff, image.series), *[None] * (len(levels) - 1)],
         close=tiff.close,
         at_once=image.at_once,
         absent=absent,
@@ -276,7 +277,22 @@ def _units_of_imagej(described: dict[str, Any]) -> tuple[str | None, str | None]
     return height or width or None, width or None
 
 
-def _pixel_of_ome(tiff: tifffile.TiffFile, series: Any) -> PixelUm | None:
+def _plane_um(tiff: tifffile.TiffFile, series: Any) -> float | None:
+    """From one plane to the next [um], by OME-XML, ImageJ's description or LSM's."""
+    if tiff.is_ome and tiff.ome_metadata:
+        pixels = _pixels_of_ome(tiff, series)
+        return None if pixels is None else _length_of_ome(pixels, "Z")
+    if tiff.is_lsm:
+        return um_of((tiff.lsm_metadata or {}).get("VoxelSizeZ"), "m")
+    if tiff.is_imagej:
+        described = tiff.imagej_metadata or {}
+        unit = str(described.get("zunit") or _units_of_imagej(described)[1] or "")
+        return um_of(described.get("spacing"), unit)
+    return None
+
+
+def _pixels_of_ome(tiff: tifffile.TiffFile, series: Any) -> Any:
+    """What OME-XML says of the pixels of an image, None where it says nothing."""
     described = tiff.ome_metadata or ""
     if "<!ENTITY" in described:
         raise ValueError("its OME-XML defines entities, which no microscope writes")
@@ -288,11 +304,16 @@ def _pixel_of_ome(tiff: tifffile.TiffFile, series: Any) -> PixelUm | None:
         image = (named or images)[0]
     else:
         return None
-    pixels = image.find("{*}Pixels")
+    return image.find("{*}Pixels")
+
+
+def _pixel_of_ome(tiff: tifffile.TiffFile, series: Any) -> PixelUm | None:
+    pixels = _pixels_of_ome(tiff, series)
     if pixels is None:
         return None
-    height, width = (
-        um_of(pixels.get(f"PhysicalSize{side}"), pixels.get(f"PhysicalSize{side}Unit", "um"))
-        for side in SIDES
-    )
+    height, width = (_length_of_ome(pixels, side) for side in SIDES)
     return pixel_of(height, width)
+
+
+def _length_of_ome(pixels: Any, side: str) -> float | None:
+    return um_of(pixels.get(f"PhysicalSize{side}"), pixels.get(f"PhysicalSize{side}Unit", "um"))

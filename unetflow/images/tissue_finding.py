@@ -66,7 +66,7 @@ def find_tissue(wanted: str | Path, coarse: Coarse, source: Source) -> Tissue:
         return Tissue(cells, "every cell kept: the coarse level cannot be read")
 
 
-def tissue_by_threshold(coarse: Coarse, shape_px: tuple[int, int]) -> Tissue:
+def tissue_by_threshold(coarse: Coarse, shape_px: tuple[int, ...]) -> Tissue:
     """Cells where any pixel of a coarse level differs from the ground by more than its noise.
 
     The ground of each channel is bright or dark, whichever the pixels say: its most frequent value,
@@ -86,7 +86,7 @@ def tissue_by_threshold(coarse: Coarse, shape_px: tuple[int, int]) -> Tissue:
 
 
 def tissue_by_mask(
-    path: str | Path, shape_px: tuple[int, int], finest_px: tuple[int, int]
+    path: str | Path, shape_px: tuple[int, ...], finest_px: tuple[int, ...]
 ) -> Tissue:
     """Cells that a mask touches: an image of any size that is laid over the whole slide.
 
@@ -119,7 +119,7 @@ def tissue_by_mask(
     return Tissue(_grown((lowest[0] != 0) | (highest[0] != 0)), "mask")
 
 
-def _grid(shape_px: tuple[int, int]) -> tuple[int, int]:
+def _grid(shape_px: tuple[int, ...]) -> tuple[int, ...]:
     return -(-shape_px[0] // CELL_PX), -(-shape_px[1] // CELL_PX)
 
 
@@ -129,7 +129,7 @@ def _grown(cells: np.ndarray) -> np.ndarray:
     return np.asarray(ndimage.binary_dilation(cells, np.ones((3, 3), bool)))
 
 
-def _look(coarse: Coarse, shape_px: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _look(coarse: Coarse, shape_px: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lowest and highest value in each cell (C, rows, columns), and a sample of pixels (C, N).
 
     Read in bands of cells, so that the level may be of any size.

@@ -3,8 +3,10 @@
 import unicodedata
 from typing import TypeAlias
 
-PixelUm: TypeAlias = tuple[float, float]
-"""Height and width of a pixel [um]."""
+from unetflow.tiles.regions import PLANE
+
+PixelUm: TypeAlias = tuple[float, ...]
+"""Height and width of a pixel [um], of a volume before them from one plane to the next."""
 
 UM_PER_UNIT = {
     "m": 1e6,
@@ -55,12 +57,18 @@ def pixel_of(height: float | None, width: float | None) -> PixelUm | None:
 
 def is_square(pixel: PixelUm) -> bool:
     """Whether a pixel is as wide as high, or nearly so."""
-    return abs(pixel[0] / pixel[1] - 1) <= SQUARE
+    return abs(pixel[-2] / pixel[-1] - 1) <= SQUARE
 
 
 def shown(size: float | PixelUm) -> str:
-    """A resolution in words: `0.25 um/px`, `4 nm/px`, `8 nm high and 4 nm wide`."""
+    """A resolution in words: `0.25 um/px`, `4 nm/px`, `8 nm high and 4 nm wide`.
+
+    Of a volume `4 nm/px, planes 50 nm apart`.
+    """
     if isinstance(size, tuple):
+        if len(size) > PLANE:
+            apart = shown(size[0]).removesuffix("/px")
+            return f"{shown(size[-PLANE:])}, planes {apart} apart"
         if is_square(size):
             return shown(size[1])
         high, wide = (shown(side).removesuffix("/px") for side in size)

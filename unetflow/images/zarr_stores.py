@@ -1,6 +1,7 @@
 """Zarr: OME-Zarr images and labels, stores of several images, plain arrays."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def open_zarr(folder: Path, *, axes: str | None, scene: str | None) -> Opened:
     found = [Candidate(name, _size_px(node[name])) for name in names]
     chosen, notes = choose_image(found, scene)
     of = _image(node[names[chosen]], _ome(node[names[chosen]]), axes)
-    return Opened(of.levels, of.axes, of.pixel_um, images=len(found), notes=notes)
+    return replace(of, images=len(found), notes=notes)
 
 
 def _ome(node: Any) -> Attributes:
@@ -79,16 +80,17 @@ def _image(group: Any, ome: Attributes, given: str | None) -> Opened:
     count = levels[0].ndim
     of_version = own or ("tczyx" if count == 5 else "")  # before 0.3 without names, in this order
     axes = (given if given and len(given) == count else of_version).upper()
-    pixels = []
+    pixels, planes = [], []
     for dataset in multiscale["datasets"]:
         # a dataset's scale is in what the multiscale's scales once more
         scales = [*_scales(dataset), *_scales(multiscale)] if own else []
         scale = np.prod(scales, axis=0)
         pixels.append(_pixel(scale, described, axes) if scales and {*"YX"} <= {*axes} else None)
+        planes.append(_length(scale, described, axes, "Z") if scales and "Z" in axes else None)
     notes: tuple[str, ...] = ()
     if len(ome["multiscales"]) > 1:
         notes = (f"the first of {len(ome['multiscales'])} pyramids is read",)
-    return Opened(levels, axes, pixels, notes=notes)
+    return Opened(levels, axes, pixels, planes_um=planes, notes=notes)
 
 
 def _scales(of: Attributes) -> Iterator[np.ndarray]:
@@ -98,10 +100,12 @@ def _scales(of: Attributes) -> Iterator[np.ndarray]:
 
 
 def _pixel(scale: np.ndarray, axes: Sequence[Attributes], names: str) -> PixelUm | None:
-    height, width = (
-        um_of(float(scale[names.index(side)]), axes[names.index(side)].get("unit")) for side in "YX"
-    )
+    height, width = (_length(scale, axes, names, side) for side in "YX")
     return pixel_of(height, width)
+
+
+def _length(scale: np.ndarray, axes: Sequence[Attributes], names: str, side: str) -> float | None:
+    return um_of(float(scale[names.index(side)]), axes[names.index(side)].get("unit"))
 
 
 def _dimensions(array: Any) -> str | None:

@@ -28,12 +28,13 @@ from unetflow.instances.landscapes import has_no_seed, heights_of, rise_of
 from unetflow.instances.separation import Separation
 from unetflow.store.pixels import ImageLike
 from unetflow.store.probabilities import as_probability
-from unetflow.tiles.regions import Region, common, within
+from unetflow.tiles.regions import Region, common, side_px, within
 
 log = logging.getLogger(__name__)
 
 
-MOST_PX = 2048  # side of the box of an object that is looked at: larger ones stay as they are
+# side of the box of an object that is looked at: larger ones stay as they are, of volumes cubes
+MOST_PX = 2048  # as `unetflow.tiles.regions.side_px` says
 How = tuple[Separation, int, int]
 """How objects are taken apart: method, connectivity and smallest area [px]."""
 
@@ -55,7 +56,9 @@ def split_object(
     `foreground` and `head` (float32, as `mask`) those are needed that the method looks at; seeds
     leave an object out that has none.
     """
-    if separation.method == "necks" and min(mask.shape) + 1 <= 2 * separation.number:
+    steps = separation.steps or [1.0 for _ in mask.shape]
+    thinnest = min((size + 1) * step for size, step in zip(mask.shape, steps, strict=True))
+    if separation.method == "necks" and thinnest <= 2 * separation.number:
         return mask.astype(np.int32)  # nowhere deeper than half the box
     if has_no_seed(separation, mask, foreground):
         return np.zeros(mask.shape, np.int32)
@@ -156,7 +159,7 @@ def _parts(
     mask: np.ndarray, how: How, foreground: np.ndarray | None, head: np.ndarray | None
 ) -> np.ndarray:
     """As `split_object`, but an object in too large a box stays whole."""
-    if max(mask.shape) > MOST_PX:
+    if max(mask.shape) > side_px(MOST_PX, mask.ndim):
         return mask.astype(np.int32)
     return split_object(mask, *how, foreground=foreground, head=head)
 
@@ -165,15 +168,18 @@ class Chosen(NamedTuple):
     """Some objects of an image."""
 
     numbers: np.ndarray  # as they are labelled, ascending
-    boxes: np.ndarray  # top, left, bottom, right of each; (N, 4)
+    boxes: np.ndarray  # first pixels along each axis, then last ones, excluded: (N, 2 axes)
     classes: np.ndarray  # place of the class of each
 
 
 @dataclass(frozen=True, slots=True)
 class Clumps:
-    """The objects of an image (Y, X) that are to be taken apart, and what is looked at for it."""
+    """The objects of an image (Y, X) that are to be taken apart, and what is looked at for it.
 
-    labels: ImageLike  # of the objects (Y, X), of one class after the other
+    Or of a volume (Z, Y, X).
+    """
+
+    labels: ImageLike  # of the objects, of one class after the other
     foreground_KYX: ImageLike  # as it is stored, a plane for each class
     head_HYX: ImageLike | None  # as it is stored
     how: How
@@ -194,7 +200,7 @@ class Clumps:
             assert self.head_HYX is not None
             head_YX = np.asarray(self.head_HYX[(slice(0, 1), *window)])[0]
         for number, sides, of_class in zip(*(part.tolist() for part in chosen), strict=True):
-            box = slice(sides[0], sides[2]), slice(sides[1], sides[3])
+            box = _box(sides)
             inner = within(box, window)
             light_YX = None if light_KYX is None else light_KYX[of_class][inner]
             seen = light_YX if separation.looks_at_foreground else None
@@ -212,7 +218,7 @@ class Clumps:
         shape = self.labels.shape
         found = [no_sums(len(shape))]
         for _, box, parts, light_YX in self.parts_of(chosen, lit=True):
-            origin = (box[0].start, box[1].start)
+            origin = [part.start for part in box]
             found.append(sums_of(labelled_components(parts), light_YX, origin, shape))
         return np.array([len(of.first) for of in found[1:]], np.int64), _in_a_row(found)
 
@@ -265,11 +271,11 @@ class Parts:
     starts: np.ndarray  # where they begin in `numbers`
     numbers: np.ndarray  # of the parts, object after object
     reaching: list[np.ndarray]  # places of the objects that reach into each block, in raster order
-    columns: int  # of blocks
+    grid: list[int]  # blocks along each axis
 
     def in_block(self, index: Sequence[int]) -> PartsOfBlock:
         """What drawing a block needs to know."""
-        of = self.reaching[index[0] * self.columns + index[1]]
+        of = self.reaching[np.ravel_multi_index(tuple(index), self.grid)]
         counts = self.counts[of]
         places = np.repeat(self.starts[of] - np.cumsum(counts) + counts, counts)
         numbers = self.numbers[places + np.arange(len(places))]
@@ -290,16 +296,18 @@ def find_parts(
 ) -> Parts:
     """Take the objects of an image apart; as `split_labels`, but class after class.
 
-    `labels` (Y, X) numbers the objects of the first class (their sums are in `classes`), then
-    those of the next, and so on; of each class there is a plane of foreground.
+    `labels` (Y, X), or (Z, Y, X), numbers the objects of the first class (their sums are in
+    `classes`), then those of the next, and so on; of each class there is a plane of foreground.
     """
     ends = np.cumsum([len(sums.first) for sums in classes])
     boxes = np.concatenate([np.concatenate([of.start, of.stop], axis=1) for of in classes])
     numbers = np.arange(1, len(boxes) + 1)
     objects = Chosen(numbers, boxes, np.searchsorted(ends, numbers))
-    too_large = (boxes[:, 2:] - boxes[:, :2] > MOST_PX).any(axis=1)
+    axes = len(labels.shape)
+    most_px = side_px(MOST_PX, axes)
+    too_large = (boxes[:, axes:] - boxes[:, :axes] > most_px).any(axis=1)
     if too_large.any():
-        log.warning("%d objects of more than %d px are not taken apart", too_large.sum(), MOST_PX)
+        log.warning("%d objects of more than %d px are not taken apart", too_large.sum(), most_px)
 
     clumps = Clumps(labels, foreground_KYX, head_HYX, (separation, connectivity, min_area_px))
     groups = [of[~too_large[of]] for of in _by_block(boxes, labels.shape, block)]
@@ -339,7 +347,7 @@ def find_parts(
         starts=np.cumsum(counts) - counts,
         numbers=parts,
         reaching=_by_block(boxes, labels.shape, block, reaching=True),
-        columns=-(-labels.shape[1] // block[1]),
+        grid=_grid(labels.shape, block),
     )
 
 
@@ -347,25 +355,39 @@ def _by_block(
     boxes: np.ndarray, shape: Sequence[int], block: Sequence[int], *, reaching: bool = False
 ) -> list[np.ndarray]:
     """Places of the objects, by the block in which their box starts, or by each that it reaches."""
-    grid = [-(-size // step) for size, step in zip(shape, block, strict=True)]
-    first, last = boxes[:, :2] // block, (boxes[:, 2:] - 1) // block
+    grid, axes = _grid(shape, block), len(shape)
+    first, last = boxes[:, :axes] // block, (boxes[:, axes:] - 1) // block
     spans = last - first + 1 if reaching else np.ones_like(first)
     counts = spans.prod(axis=1)
     objects = np.repeat(np.arange(len(boxes)), counts)
     nth = np.arange(len(objects)) - np.repeat(np.cumsum(counts) - counts, counts)
-    row, column = first[objects].T
-    across = spans[objects, 1]
-    owner = (row + nth // across) * grid[1] + column + nth % across
+    owner = np.zeros(len(objects), np.int64)
+    before = 1  # blocks of the grid for one step along the axis
+    for axis in reversed(range(axes)):  # the last one changes fastest
+        along = spans[objects, axis]
+        owner += before * (first[objects, axis] + nth % along)
+        nth, before = nth // along, before * grid[axis]
     order = np.argsort(owner, kind="stable")
     return np.split(objects[order], np.searchsorted(owner[order], np.arange(1, math.prod(grid))))
 
 
+def _grid(shape: Sequence[int], block: Sequence[int]) -> list[int]:
+    """Blocks along each axis."""
+    return [-(-size // step) for size, step in zip(shape, block, strict=True)]
+
+
+def _box(sides: Sequence[int]) -> Region:
+    """A box of `Chosen` as a region."""
+    axes = len(sides) // 2
+    return tuple(slice(int(a), int(b)) for a, b in zip(sides[:axes], sides[axes:], strict=True))
+
+
 def _window(labels: ImageLike, boxes: np.ndarray) -> tuple[Region, np.ndarray]:
     """The smallest region that holds these boxes, and the labels there."""
+    axes = len(labels.shape)
     if not len(boxes):
-        return (slice(0, 0), slice(0, 0)), np.zeros((0, 0), np.uint32)
-    (top, left), (bottom, right) = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
-    window = (slice(int(top), int(bottom)), slice(int(left), int(right)))
+        return (slice(0, 0),) * axes, np.zeros((0,) * axes, np.uint32)
+    window = _box([*boxes[:, :axes].min(axis=0), *boxes[:, axes:].max(axis=0)])
     return window, np.asarray(labels[window])
 
 

@@ -19,8 +19,9 @@ from unetflow.instances.table import write_objects
 from unetflow.labels.encoding import UINT32_MAX
 from unetflow.store.arrays import StoredArray
 from unetflow.store.foreground import as_probability
+from unetflow.store.layout import spatial_axes
 from unetflow.store.names import FOREGROUND, HEADS, INSTANCES, UNSPLIT, of_labels
-from unetflow.store.ome import pixel_size, write_labels
+from unetflow.store.ome import pixel_size, steps_of, write_labels
 from unetflow.store.pyramid import every_second, level_factors, write_coarser
 from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array, read_array
 from unetflow.tiles.regions import Region
@@ -40,6 +41,7 @@ def label_store(
 ) -> tuple[ShardedArray, dict[str, dict[str, Any]]]:
     """Array `labels/instances` of a store with a foreground, and what is said of each class.
 
+    (Y, X), or (Z, Y, X) of a volume.
     `thresholds` are by class. Of several classes that are above theirs a pixel belongs to the one
     with the highest foreground, and a hole is filled if it holds nothing of another class. The ids
     of each class are consecutive, class after class. Images of any size are labelled block by
@@ -48,13 +50,15 @@ def label_store(
     """
     foreground, heads = read_array(store, foreground_array), _heads(store, labelling)
     size = pixel_size(store)
-    layout = Layout(foreground.shape[1:], "uint32", ("y", "x"))
+    layout = Layout(foreground.shape[1:], "uint32", spatial_axes(len(size.scale)))
     levels = level_factors(layout.shape, size.scale)
     write_labels(store, INSTANCES, size, levels=levels)
     decided_by = {**decided_by, "parameters": {"thresholds": dict(thresholds), **labelling}}
     array = open_array(store, of_labels(INSTANCES), layout, decided_by=decided_by)
     unsplit = partial(open_array, store, UNSPLIT, layout, decided_by=decided_by)
-    sums, made = _label(foreground, array, unsplit, heads, thresholds, labelling, threads=threads)
+    steps = steps_of(store, len(size.scale))
+    of = (foreground, array, unsplit, heads, thresholds, labelling, steps)
+    sums, made = _label(*of, threads=threads)
     clear(Path(store) / UNSPLIT)
     write_coarser(
         store,
@@ -80,13 +84,14 @@ def _label(
     heads: StoredArray | None,
     thresholds: Mapping[str, float],
     labelling: Mapping[str, Any],
+    steps: tuple[float, ...] | None,
     *,
     threads: int,
 ) -> tuple[list[Sums], dict[str, dict[str, Any]]]:
     """Write the array; the sums of its objects, class by class, and what is said of each class.
 
     `unsplit` opens the array of what is to be taken apart, `heads` (H, Y, X) are
-    needed by some methods.
+    needed by some methods; `steps` are those of `Separation`.
     """
     simply = {name: labelling[name] for name in Labelling._fields if name in labelling}
     how = Labelling(**simply)
@@ -95,7 +100,7 @@ def _label(
     sums = [of.sums for of in objects]
     made = _described(thresholds, sums)
     first_ids = [of["first_id"] for of in made.values()]
-    separation = Separation.of(labelling)
+    separation = Separation.of(labelling, steps)
     whole = array if separation is None else unsplit()
     drawn = ((index, [of.numbers_in(index) for of in objects]) for index in whole.missing())
     _write(_Draw(classes, whole, how, first_ids), drawn, threads)

@@ -11,6 +11,8 @@ two basins that meet stay apart if both rise by a number above the place where t
     border     1 - border head, raised where it is at most that    border_threshold
     distance   distance head [px]                                  split_px
 
+Distances in a volume are in pixels of a plane, whatever lies between planes.
+
 What is raised makes basins of their own, whatever lies between. An object without any seed is left
 out, as of a hysteresis; one that the border head takes for border alone stays as it is.
 """
@@ -38,14 +40,16 @@ def heights_of(
     [0, 1], of the box; those that the method does not look at may be None.
     """
     if separation.method in ("necks", "valleys"):
-        depth: np.ndarray = ndimage.distance_transform_edt(np.pad(mask, 1))
+        depth: np.ndarray = ndimage.distance_transform_edt(
+            np.pad(mask, 1), sampling=separation.steps
+        )
         return depth if separation.method == "necks" else depth + np.pad(_logits(foreground), 1)
     values = np.asarray(foreground if separation.method == "seeds" else head, np.float64)
     if separation.method == "distance":
         return np.pad(values * DISTANCE_PX, 1)
     if separation.method == "seeds":
-        return np.pad(_grown(values, mask & (values > separation.number)), 1)
-    return np.pad(_grown(1 - values, mask & (values <= separation.number)), 1)
+        return np.pad(_grown(values, mask & (values > separation.number), separation), 1)
+    return np.pad(_grown(1 - values, mask & (values <= separation.number), separation), 1)
 
 
 def rise_of(separation: Separation) -> float:
@@ -62,11 +66,11 @@ def has_no_seed(
     return not bool((np.asarray(foreground)[mask].astype(np.float64) > separation.number).any())
 
 
-def _grown(values: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+def _grown(values: np.ndarray, seeds: np.ndarray, separation: Separation) -> np.ndarray:
     """Values with the seeds raised; of equal ones those that are nearer to a seed are higher."""
     if not seeds.any():
         return values
-    away_px = ndimage.distance_transform_edt(~seeds)
+    away_px = ndimage.distance_transform_edt(~seeds, sampling=separation.steps)
     return np.asarray(np.where(seeds, RAISED, values - PER_PX * away_px))
 
 

@@ -31,12 +31,16 @@ class Separation:
 
     method: str
     number: float
+    steps: tuple[float, ...] | None = None  # side of a pixel along each axis; None: 1
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> "Separation | None":
+    def of(
+        cls, options: Mapping[str, Any], steps: tuple[float, ...] | None = None
+    ) -> "Separation | None":
         """Of the options of `unetflow.instances.label_instances`; None takes nothing apart.
 
-        Raises ValueError for a method that there is not, and a number that it cannot have.
+        `steps` is the side of a pixel along each axis, in what distances are given in. Raises
+        ValueError for a method that there is not, and a number that it cannot have.
         """
         method = options.get("separate", "necks")
         if method not in METHODS:
@@ -46,7 +50,7 @@ class Separation:
         name = NUMBER[method]
         number = options.get(name)
         if number is None:
-            return None if method == "necks" else cls(method, DEFAULTS[method])
+            return None if method == "necks" else cls(method, DEFAULTS[method], steps)
         number = number_of(number, name)
         if method in ("seeds", "border"):
             if not 0 <= number < 1:
@@ -57,7 +61,7 @@ class Separation:
         elif not 0 < number < math.inf:
             nothing = "to split nothing" if method == "necks" else f"for {DEFAULTS[method]:g}"
             raise ValueError(f"{name} is {number}: must be above 0, or None {nothing}.")
-        return cls(method, number)
+        return cls(method, number, steps)
 
     @property
     def head(self) -> str | None:

@@ -1,6 +1,10 @@
-"""The table of the objects of an image: where each lies, how large and how sure it is."""
+"""The table of the objects of an image: where each lies, how large and how sure it is.
+
+Of a volume it has planes too, and volumes in the place of areas.
+"""
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +14,7 @@ from unetflow.components.pieces_of_block import Sums
 from unetflow.errors import StoreError
 from unetflow.store.files import write_whole
 from unetflow.store.ome import PixelSize
+from unetflow.tiles.regions import PLANE
 
 COLUMNS = (
     "id",
@@ -27,6 +32,29 @@ COLUMNS = (
     "mean_foreground",
 )
 
+COLUMNS_OF_VOLUME = (
+    "id",
+    "class",
+    "plane_px",  # of the centroid
+    "row_px",
+    "column_px",
+    "plane_um",
+    "row_um",
+    "column_um",
+    "volume_px",
+    "volume_um3",
+    "first_plane_px",
+    "top_px",
+    "left_px",
+    "end_plane_px",  # excluded
+    "bottom_px",
+    "right_px",
+    "mean_foreground",
+)
+CENTRES = ("plane", "row", "column")
+STARTS = ("first_plane_px", "top_px", "left_px")
+STOPS = ("end_plane_px", "bottom_px", "right_px")
+
 CSV_FORMAT = "%.12g"  # in images of a million pixels to 1e-6 px, without digits of rounding
 
 
@@ -43,13 +71,17 @@ def write_objects(
     `highest` is the summed foreground that stands for 1.
     Pixels are those of the prepared image, (0, 0) the centre of the first one.
     """
+    axes = len(size.scale)
+    columns = COLUMNS if axes == PLANE else COLUMNS_OF_VOLUME
     frames = [_frame(*of) for of in classes]
-    frame = pd.concat(frames) if frames else pd.DataFrame(columns=list(COLUMNS))
-    height_um, width_um = size.um[-2:] if size.um else (float("nan"),) * 2
-    frame["row_um"], frame["column_um"] = frame["row_px"] * height_um, frame["column_px"] * width_um
-    frame["area_um2"] = frame["area_px"] * (height_um * width_um)
+    frame = pd.concat(frames) if frames else pd.DataFrame(columns=list(columns))
+    sides_um = size.um or (float("nan"),) * axes
+    for name, side_um in zip(CENTRES[-axes:], sides_um, strict=True):
+        frame[f"{name}_um"] = frame[f"{name}_px"] * side_um
+    of_px, of_um = ("area_px", "area_um2") if axes == PLANE else ("volume_px", "volume_um3")
+    frame[of_um] = frame[of_px] * math.prod(sides_um)
     frame["mean_foreground"] = frame["mean_foreground"] / highest
-    frame = frame[list(COLUMNS)]
+    frame = frame[list(columns)]
     content = io.BytesIO()
     frame.to_parquet(content, index=False)
     write_whole(path, content.getvalue())
@@ -69,18 +101,22 @@ def read_objects(path: str | Path, receipt: str | Path) -> pd.DataFrame:
 
 
 def _frame(name: str, first_id: int, sums: Sums) -> pd.DataFrame:
-    centre = sums.at / sums.area_px[:, None]
+    centre, axes = sums.at / sums.area_px[:, None], sums.at.shape[1]
+    of_axes = [
+        (CENTRES[-axes:], centre, "{}_px"),
+        (STARTS[-axes:], sums.start, "{}"),
+        (STOPS[-axes:], sums.stop, "{}"),
+    ]
     return pd.DataFrame(
         {
             "id": range(first_id, first_id + len(sums.area_px)),
             "class": name,
-            "row_px": centre[:, 0],
-            "column_px": centre[:, 1],
-            "area_px": sums.area_px,
-            "top_px": sums.start[:, 0],
-            "left_px": sums.start[:, 1],
-            "bottom_px": sums.stop[:, 0],
-            "right_px": sums.stop[:, 1],
+            **{
+                as_.format(column): values[:, axis]
+                for columns, values, as_ in of_axes
+                for axis, column in enumerate(columns)
+            },
+            "area_px" if axes == PLANE else "volume_px": sums.area_px,
             "mean_foreground": sums.foreground / sums.area_px,
         }
     )

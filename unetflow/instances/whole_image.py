@@ -1,10 +1,15 @@
 """Instances of a foreground in memory: threshold, label, clean, take clumps apart."""
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from unetflow.arguments import (
     flag_of,
+    list_of,
+    number_of,
     probabilities_of,
     threshold_of,
     whole_number_of,
@@ -31,6 +36,7 @@ def label_instances(
     seed_threshold: float | None = None,
     border_threshold: float | None = None,
     head: ArrayLike | None = None,
+    spacing: Sequence[float] | None = None,
 ) -> np.ndarray:
     """Number the connected components of foreground > threshold: uint32, 0 background.
 
@@ -51,6 +57,7 @@ def label_instances(
     * "none": nowhere
 
     `head` is what a network with such a head says, in [0, 1], of the shape of foreground.
+    `spacing` is the side of a pixel along each axis, in what `split_px` is given in (default 1).
     Numbers are consecutive in scanning order. Raises ValueError for more axes, for foreground that
     is neither floats in [0, 1] nor booleans, for thresholds out of [0, 1] and for options that are
     not possible, StoreError for more instances than uint32 holds.
@@ -70,7 +77,8 @@ def label_instances(
             "split_logits": split_logits,
             "seed_threshold": seed_threshold,
             "border_threshold": border_threshold,
-        }
+        },
+        _steps(spacing, probability.ndim),
     )
     head_values = _head_of(head, separation, probability.shape)
     mask = probability.astype(np.float64) > threshold_of(threshold)  # as the metrics binarise
@@ -107,6 +115,16 @@ def _checked(foreground: ArrayLike) -> np.ndarray:
             "(X), (Y, X) or (Z, Y, X). Label its images one by one."
         )
     return probability
+
+
+def _steps(spacing: Sequence[float] | None, axes: int) -> tuple[float, ...] | None:
+    """The sides of a pixel. Raises ValueError where they are not one for each axis, above 0."""
+    if spacing is None:
+        return None
+    steps = tuple(number_of(step, "spacing") for step in list_of(spacing))
+    if len(steps) != axes or not all(0 < step < math.inf for step in steps):
+        raise ValueError(f"spacing is {spacing}: must be {axes} numbers above 0, one for each axis")
+    return steps
 
 
 def _head_of(

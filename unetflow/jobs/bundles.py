@@ -16,13 +16,14 @@ from typing import cast
 
 from unetflow.jobs.failures import ImagesFailed, told
 from unetflow.jobs.faults import failure_by, is_of_file
-from unetflow.jobs.resources import shapes_of
+from unetflow.jobs.resources import shapes_of, spatial_shapes_of
 from unetflow.jobs.sheet import Image
 from unetflow.provenance.failed import Failure, failure_of, first_failure, write_failure
 from unetflow.provenance.receipts import BUNDLES, write_receipt
 from unetflow.provenance.records import RunRecord, record_of
 from unetflow.provenance.shard_lists import list_of
 from unetflow.store.files import digest_of, digest_of_file
+from unetflow.tiles.regions import PLANE
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,9 @@ def _in_bundle(receipt: Path) -> dict[str, object]:
     digest = digest_of_file(receipt)
     if failure_of(receipt):
         return {"digest": digest, "failed": True}
-    return {"digest": digest, "shape": shapes_of(receipt)[0]}
+    spatial = len(spatial_shapes_of(receipt)[0])
+    of_volume = {"spatial": spatial} if spatial > PLANE else {}
+    return {"digest": digest, "shape": shapes_of(receipt)[0], **of_volume}
 
 
 def in_turn(

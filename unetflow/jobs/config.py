@@ -8,8 +8,11 @@ from typing import Any, Literal, NotRequired, TypedDict
 from unetflow.engine.distributed import EngineConfig
 from unetflow.labels.dataset import Kind
 
+# what its rows are; the key is a word of Python
+DatasetAs = TypedDict("DatasetAs", {"as": Literal["slices", "volume"]})
 
-class DatasetConfig(TypedDict):
+
+class DatasetConfig(DatasetAs):
     truth: Kind
     classes: list[str]  # in the order of their numbers, from 1
     ignore_value: int | None  # of the truth: what nobody annotated
@@ -20,6 +23,7 @@ class DatasetConfig(TypedDict):
     intensity: Literal["linear", "log", "local", "macenko", "reinhard"]
     intensity_px: int | None  # of local: side of a pixel's surroundings
     mpp: float | None  # [um/px] that images are brought to; None: as they are
+    spacing: list[float] | None  # [um] that volumes are brought to, along z, y, x
     tissue: Literal["threshold"] | None
     images_per_job: int  # at most
 
@@ -40,7 +44,7 @@ class PredictConfig(TypedDict):
     write_px: int | None
     shard_px: int
     dtype: Literal["uint8", "float16", "float32"]
-    test_time_augmentation: Literal[1, 7, 8]
+    test_time_augmentation: Literal[1, 7, 8, 16]
     precision: Literal["auto", "fp32", "bf16"]
     parts: int
 

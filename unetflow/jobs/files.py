@@ -34,7 +34,7 @@ def problems_of_files(settings: "Settings") -> list[str]:
         missing = [path for path in _files_of(image) if not split_dataset(path)[0].exists()]
         gone += [f"image {image.name}: there is no file {p}" for p in missing if p not in no_data]
         dataset = settings.config["datasets"].get(image.dataset)
-        if dataset and not dataset["mpp"] and not missing:
+        if dataset and not (dataset["mpp"] or dataset["spacing"]) and not missing:
             sizes |= _size_problem(image, sources)
     sources.save()
     if len(gone) > MOST_FILES:
@@ -61,9 +61,9 @@ def _size_problem(image: Image, sources: Sources) -> dict[str, str]:
     if not shapes or not of_truth or of_truth[0] in shapes:
         return {}
     truth_shape = of_truth[0]
-    of_image = " or ".join(f"{shape[0]}x{shape[1]}" for shape in shapes)
+    of_image = " or ".join("x".join(map(str, shape)) for shape in shapes)
     return {
-        f"image {image.name}": f"{image.truth}: the truth is {truth_shape[0]}x{truth_shape[1]} px, "
+        f"image {image.name}": f"{image.truth}: the truth is {'x'.join(map(str, truth_shape))} px, "
         f"the image {of_image} px; they must be of one size"
     }
 

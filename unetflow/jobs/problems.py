@@ -13,14 +13,15 @@ from unetflow.jobs.config import Config, DatasetConfig
 from unetflow.jobs.files import problems_of_files
 from unetflow.jobs.schemas import meant
 from unetflow.jobs.sides import notes_of_sides, problems_of_sides
+from unetflow.jobs.volumes import problems_of_volumes
 from unetflow.store.heads import HEADS
 from unetflow.store.stains import WAYS
+from unetflow.tiles.regions import side_px
 
 if TYPE_CHECKING:
     from unetflow.jobs.settings import Settings
 
 OF_IMAGES = ("in_channels", "num_classes")  # options of a network that follow from the dataset
-AXES = ("y", "x")  # of images
 AREA_CLASSES = ("ignore*", "region*")  # of polygons: `unetflow.images.polygons`
 
 
@@ -36,16 +37,10 @@ def complete_networks(config: Config) -> list[str]:
         ]
         try:
             complete = networks.options_of(**given)
-            axes = networks.geometry_of(**given).axes
+            networks.geometry_of(**given)
         except (ValueError, TypeError) as error:  # of a user's own: one that it needs, or a key 3
             problems.append(f"{where}: {error}")
             continue
-        if axes != AXES:
-            problems.append(
-                f"{where}: {given['name']} is of volumes ({', '.join(axes)}), and images are of "
-                f"({', '.join(AXES)}): name a network of images. Volumes in memory are predicted "
-                "by unetflow.predict.predict_array"
-            )
         for option in OF_IMAGES:
             complete.pop(option, None)
         experiment["network"] = {"name": given["name"], **complete}
@@ -58,6 +53,7 @@ def problems_of(settings: "Settings", sheet: Path, of_rows: list[str]) -> list[s
     for name in settings.config["experiments"]:
         problems += _experiment_problems(settings, name, whole=not of_rows)
     problems += _dataset_problems(settings.config)
+    problems += problems_of_volumes(settings, sheet)
     problems += _report_problems(settings.config)
     if not problems:  # of which it might be a consequence
         problems += _export_problems(settings)
@@ -216,7 +212,8 @@ def _experiment_problems(settings: "Settings", name: str, *, whole: bool) -> lis
         problems += _recipe_problems(settings, name, where)
     geometry = networks.geometry_of(**experiment["network"])
     problems += _head_problems(config, name, where)
-    write_px, shard_px = config["predict"]["write_px"], config["predict"]["shard_px"]
+    write_px = config["predict"]["write_px"]
+    shard_px = side_px(config["predict"]["shard_px"], len(geometry.axes))
     step_px = math.lcm(*geometry.step_px)
     if write_px is not None and write_px % step_px:
         problems.append(
@@ -236,9 +233,9 @@ def _recipe_problems(settings: "Settings", name: str, where: str) -> list[str]:
     problems = _colour_problems(settings, name, where)
     geometry = networks.geometry_of(**settings.config["experiments"][name]["network"])
     try:
-        tile_px = settings.recipe(name).tile_px
-        for axis in range(len(geometry.axes)):
-            geometry.output_px(tile_px, axis)
+        sides = settings.recipe(name).input_px(len(geometry.axes))
+        for axis, side in enumerate(sides):
+            geometry.output_px(side, axis)
     except (ConfigError, ValueError) as error:
         problems.append(f"{where}.recipe.tile_px: {error}")
     return problems

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 from unetflow.images.at_once import LEAST_BYTES
 from unetflow.jobs.config import CrfConfig
 from unetflow.tiles.geometry import Geometry
-from unetflow.tiles.regions import squares
+from unetflow.tiles.regions import PLANE, side_px, squares
 from unetflow.tiles.tiling import Tiling
 
 GIGA = 1e9
@@ -38,8 +38,10 @@ class _Sizes(TypedDict, total=False):
     """What a receipt says of sizes: of an image its levels or its shape, of a bundle its images."""
 
     shape: list[int]
+    dtype: str  # of a foreground, whose shape begins with its classes
     levels: "list[_Sizes]"
     images: "dict[str, _Sizes]"
+    spatial: int  # axes of a volume in a bundle
     failed: bool
 
 
@@ -98,27 +100,29 @@ def least_mb(whole: int, pixels: int | None) -> int:
 
 
 def training_mb(
-    geometry: Geometry, *, tile_px: int, patches: int, on_gpu: bool, processes: int = 1
+    geometry: Geometry, *, tile_px: Sequence[int], patches: int, on_gpu: bool, processes: int = 1
 ) -> int:
     """Memory [MB] for a training, of which each process has `patches` in work at once.
 
     A GPU has the activations in its own memory. Where the training images do not fit beside, they
     are read patch by patch (`unetflow.train.patches.hold`).
     """
-    activations = 0 if on_gpu else patches * geometry.tile_bytes((tile_px, tile_px), FLOAT_BYTES)
+    activations = 0 if on_gpu else patches * geometry.tile_bytes(tile_px, FLOAT_BYTES)
     each = TRAINER_MB + math.ceil(ACTIVATIONS_HELD * activations / 1e6)
     return 500 + processes * each
 
 
 def training_minutes(
-    geometry: Geometry, *, tile_px: int, batch: int, steps: int, on_gpu: bool
+    geometry: Geometry, *, tile_px: Sequence[int], batch: int, steps: int, on_gpu: bool
 ) -> int:
     """Minutes for a training, at most `MOST_MINUTES`: it goes on from its checkpoint after a kill.
 
     Multiply-adds grow with the square of the values that a network holds for a pixel: of the
-    paper's network 2.8 times that are 733,888. A step has three times those of the forward pass.
+    paper's network 2.8 times that are 733,888; those of a network of volumes have three times the
+    taps. A step has three times those of the forward pass.
     """
-    multiply_adds = 3 * 2.8 * geometry.values_per_px**2 * tile_px**2 * batch
+    taps: int = 3 ** (len(geometry.axes) - 2)
+    multiply_adds = 3 * 2.8 * taps * geometry.values_per_px**2 * math.prod(tile_px) * batch
     seconds = steps * multiply_adds / (GPU_RATE if on_gpu else CPU_RATE)
     return min(MOST_MINUTES, LEAST_MINUTES + math.ceil(seconds / 60))
 
@@ -129,7 +133,8 @@ def tiles_mb(geometry: Geometry, threads: int) -> int:
     The tiles take what the network's geometry says, and no more than 0.8 of what the job has
     (`unetflow.predict.ensemble`); 2 GB are for all else.
     """
-    tile_bytes = geometry.tile_bytes(Tiling.at_least(geometry, TILE_PX).read_px, BF16_BYTES)
+    side = side_px(TILE_PX, len(geometry.axes))
+    tile_bytes = geometry.tile_bytes(Tiling.at_least(geometry, side).read_px, BF16_BYTES)
     return 2000 + math.ceil(threads * tile_bytes / SHARE_OF_TILES / 1e6)
 
 
@@ -170,10 +175,15 @@ def for_shards(most: int, *, of: str = "images") -> Callable[..., int]:
     """
 
     def threads(wildcards: object, input: object) -> int:
-        shapes = shapes_of(getattr(input, of))
-        return min(most, max((squares(shape[-2:], SHARD_PX) for shape in shapes), default=most))
+        shapes = spatial_shapes_of(getattr(input, of))
+        return min(most, max(map(shards_of, shapes), default=most))
 
     return threads
+
+
+def shards_of(shape: Sequence[int], shard_px: int = SHARD_PX) -> int:
+    """Shards of an image (Y, X), or a volume (Z, Y, X)."""
+    return squares(shape, side_px(shard_px, len(shape)))
 
 
 def gpus(count: int, *, elsewhere: Callable[[], bool]) -> Callable[..., int]:
@@ -195,16 +205,26 @@ def has_gpu(root: Path = Path("/")) -> bool:
 def are_in_memory(receipts: Iterable[str | Path]) -> bool:
     """Whether images are there, and so small that their membranes are scored whole."""
     shapes = [shapes_of(receipt) for receipt in receipts]
-    return all(of and max(of[0][-2:]) <= IN_MEMORY_PX for of in shapes)
+    return all(of and (len(of[0]) > 2 or max(of[0]) <= IN_MEMORY_PX) for of in shapes)
 
 
 def pixels_of(receipt: str | Path) -> int:
     """Of all images that a receipt tells of; 0 where there is none yet."""
-    return sum(math.prod(shape[-2:]) for shape in shapes_of(receipt))
+    return sum(math.prod(shape) for shape in spatial_shapes_of(receipt))
 
 
 def shapes_of(receipt: str | Path) -> list[list[int]]:
     """Of the image, or a bundle's images, that a receipt tells of; empty before it is there."""
+    return [shape for _, shape in _described(receipt)]
+
+
+def spatial_shapes_of(receipt: str | Path) -> list[list[int]]:
+    """The same without channels and classes: (Y, X), or (Z, Y, X) of a volume."""
+    return [shape[-axes:] for axes, shape in _described(receipt)]
+
+
+def _described(receipt: str | Path) -> list[tuple[int, list[int]]]:
+    """Of each shape how many axes are spatial, and what it is."""
     path = Path(receipt)
     try:
         return _shapes(json.loads(path.read_text()))
@@ -212,9 +232,19 @@ def shapes_of(receipt: str | Path) -> list[list[int]]:
         return []
 
 
-def _shapes(content: _Sizes) -> list[list[int]]:
+def _shapes(content: _Sizes) -> list[tuple[int, list[int]]]:
     if "images" in content:
         there = (each for each in content["images"].values() if "failed" not in each)
-        return [shape for each in there for shape in _shapes(each)]
-    shape = content["levels"][0]["shape"] if "levels" in content else content["shape"]
-    return [[int(size) for size in shape]]
+        return [
+            (each.get("spatial", PLANE), shape)
+            for each in there
+            for _, shape in _shapes_of_one(each)
+        ]
+    return _shapes_of_one(content)
+
+
+def _shapes_of_one(content: _Sizes) -> list[tuple[int, list[int]]]:
+    of_image = "levels" in content
+    shape = content["levels"][0]["shape"] if of_image else content["shape"]
+    channels = of_image or "dtype" in content
+    return [(len(shape) - channels, [int(size) for size in shape])]

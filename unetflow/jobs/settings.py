@@ -6,7 +6,7 @@ waits in a queue for a typing error.
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -71,7 +71,8 @@ class Settings:
     def stacks_of(self, experiment: str, fold: int | str, *roles: str) -> dict[str, list[str]]:
         """Images of a fold whose truth is interiors, by group: slices, in the order of planes."""
         dataset = self.config["experiments"][experiment]["dataset"]
-        if self.config["datasets"][dataset]["truth"] != "interior":
+        of = self.config["datasets"][dataset]
+        if of["truth"] != "interior" or of["as"] == "volume":
             return {}
         stacks: dict[str, list[str]] = {}
         for name in self.images_of(experiment, fold, *roles):
@@ -125,6 +126,7 @@ def read_settings(
         sheet = Path(base) / sheet
     row_schema = read_schema(Path(schemas) / "images.schema.yaml")
     images, problems = read_sheet(sheet, row_schema, checked["data_dir"])
+    images = {name: _as_its_dataset(image, checked) for name, image in images.items()}
     if not images:  # what would follow from that is no problem of its own
         _raise_if(problems)
     sizes = {name: dataset["images_per_job"] for name, dataset in checked["datasets"].items()}
@@ -132,6 +134,12 @@ def read_settings(
     _raise_if(problems if in_job else problems_of(settings, sheet, problems))
     notes += [] if in_job else notes_of(settings, sheet)
     return settings
+
+
+def _as_its_dataset(image: Image, config: Config) -> Image:
+    """An image as a volume, where its dataset is of such."""
+    dataset = config["datasets"].get(image.dataset)
+    return replace(image, volume=True) if dataset and dataset["as"] == "volume" else image
 
 
 def _checked(config: Mapping[str, object], schemas: Path) -> tuple[Config, list[str]]:

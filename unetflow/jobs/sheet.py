@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from unetflow.errors import ConfigError
 from unetflow.images.sources import Chosen
@@ -15,6 +15,14 @@ from unetflow.images.units import problem_of
 from unetflow.jobs.schemas import Schema, in_words, meant, schema_errors
 
 MOST_LINES = 5  # of a sheet that a message names
+
+
+class Resolution(TypedDict):
+    """What is said of the size of an image's pixels."""
+
+    mpp: float | None
+    spacing: tuple[float, ...] | None
+    in_um: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,8 @@ class Image:
     truth: str | None = None
     group: str | None = None
     mpp: float | None = None  # [um/px]
+    spacing: tuple[float, ...] | None = None  # along z, y, x of a volume
+    in_um: bool = True  # so is the spacing; else lengths beside one another
     level: int | None = None
     plane: int | None = None
     time: int | None = None
@@ -35,11 +45,25 @@ class Image:
     scene: str | None = None  # of a file of several images, its number or name
     channels: tuple[int, ...] | None = None
     tissue: str | None = None  # a mask: what is 0 in it is neither read nor predicted
+    volume: bool = False  # all planes of it, as its dataset says
 
     @property
     def chosen(self) -> Chosen:
         """Which image of its file it is."""
-        return {"plane": self.plane, "time": self.time, "axes": self.axes, "scene": self.scene}
+        chosen: Chosen = {
+            "plane": self.plane,
+            "time": self.time,
+            "axes": self.axes,
+            "scene": self.scene,
+        }
+        if self.volume:
+            chosen["volume"] = True
+        return chosen
+
+    @property
+    def resolution(self) -> Resolution:
+        """What its row says of the size of its pixels, as for `unetflow.images.slide.Slide`."""
+        return {"mpp": self.mpp, "spacing": self.spacing, "in_um": self.in_um}
 
 
 class Table(NamedTuple):
@@ -68,6 +92,7 @@ def read_sheet(sheet: Path, schema: Schema, data_dir: str) -> tuple[dict[str, Im
             found.append(f"image {cells['image']!r} is there twice; names are unique")
         if not found and "mpp" in cells and (problem := problem_of(float(cells["mpp"]))):
             found.append(f"mpp: {problem}")
+        found += _problems_of_spacing(cells) if not found and "spacing" in cells else []
         found += _leaving(cells, data_dir)
         for each in found:
             lines_of.setdefault(each, []).append(line)
@@ -161,6 +186,20 @@ def _of_lines(lines: Sequence[int]) -> str:
     return f"lines {', '.join(map(str, lines[:MOST_LINES]))}{more}"
 
 
+def _problems_of_spacing(cells: Mapping[str, str]) -> Iterator[str]:
+    """A spacing that no voxel has, and what does not go with one."""
+    z, y, x = (float(length) for length in cells["spacing"].removesuffix(" px").split())
+    if not z > 0 or y != x or not x > 0:
+        yield (
+            f"spacing: {cells['spacing']} must be three lengths above 0, z y x, of which y and x "
+            "are equal; an image whose pixels are not square is resampled by the dataset's spacing"
+        )
+    elif not cells["spacing"].endswith(" px") and (problem := problem_of(x)):
+        yield f"spacing: {problem}"
+    if "mpp" in cells:
+        yield "mpp: stands beside spacing, which has it too, along y and x; take it out"
+
+
 def _leaving(cells: Mapping[str, str], data_dir: str) -> Iterator[str]:
     """Paths that start in `data_dir` and leave it."""
     for column in ("path", "truth", "tissue"):
@@ -190,6 +229,7 @@ def _image(cells: Mapping[str, str], data_dir: str) -> Image:
     def number(column: str) -> int | None:
         return int(cells[column]) if column in cells else None
 
+    spacing = cells.get("spacing", "").removesuffix(" px")
     return Image(
         name=cells["image"],
         dataset=cells["dataset"],
@@ -198,6 +238,8 @@ def _image(cells: Mapping[str, str], data_dir: str) -> Image:
         truth=path("truth") if "truth" in cells else None,
         group=cells.get("group"),
         mpp=float(cells["mpp"]) if "mpp" in cells else None,
+        spacing=tuple(map(float, spacing.split())) if spacing else None,
+        in_um=not cells.get("spacing", "").endswith(" px"),
         level=number("level"),
         plane=number("plane"),
         time=number("time"),

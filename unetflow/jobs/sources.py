@@ -2,9 +2,9 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypedDict, Unpack, cast
+from typing import NotRequired, TypedDict, Unpack, cast
 
 from unetflow.errors import UnetflowError
 from unetflow.images.at_once import MOST_BYTES
@@ -19,6 +19,8 @@ class Prepared(TypedDict):
     channels: int
     mpp: float | None  # [um/px]
     peak_bytes: int  # that reading a pixel takes
+    spacing: NotRequired[list[float]]  # of volumes: along z, y, x, in um where mpp is known
+    shape_px: NotRequired[list[int]]  # of volumes: (Z, Y, X)
 
 
 # What it warns of while the graph is built is in the note of the file, and in the log of its job.
@@ -69,7 +71,7 @@ class Sources:
         return str(entry["digest"])
 
     def shapes_px(self, path: str | Path, **chosen: Unpack[Chosen]) -> list[list[int]]:
-        """(Y, X) of each level of an image file, none where it cannot be opened.
+        """(Y, X) of each level of an image file, (Z, Y, X) of a volume; none if it does not open.
 
         `chosen` says which image of it, as for `unetflow.images.slide.Slide`. A file that cannot be
         opened is no error here: its own job names it, and the others go on.
@@ -81,16 +83,17 @@ class Sources:
             self._changed = True
         return cast(list[list[int]], entry[key])
 
-    def as_prepared(self, image: Image, want_mpp: float | None) -> Prepared | str:
+    def as_prepared(self, image: Image, want: float | Sequence[float] | None) -> Prepared | str:
         """What preparation will make of an image, or why it cannot.
 
-        `want_mpp` [um/px] is what its dataset wants.
+        `want` [um/px] is what its dataset wants, of a volume along z, y, x.
         """
         entry = self._entry(image.path)
-        row = (image.chosen, image.level, image.mpp, image.channels, want_mpp)
+        size = (image.spacing, image.in_um) if image.volume else image.mpp
+        row = (image.chosen, image.level, size, image.channels, want)
         key = f"prepared in bytes {' '.join(map(str, row))}"
         if key not in entry:
-            entry[key] = _as_prepared(image, want_mpp)
+            entry[key] = _as_prepared(image, want)
             self._changed = True
         return cast("Prepared | str", entry[key])
 
@@ -137,20 +140,24 @@ def _shapes_px(path: str | Path, chosen: Chosen) -> list[list[int]]:
         return []
 
 
-def _as_prepared(image: Image, want_mpp: float | None) -> Prepared | str:
+def _as_prepared(image: Image, want: float | Sequence[float] | None) -> Prepared | str:
     from unetflow.images.resampling import picked_channels, source_at  # heavy, as above
     from unetflow.images.slide import Slide
 
     try:
-        with Slide(image.path, **image.chosen, mpp=image.mpp) as slide:
+        with Slide(image.path, **image.chosen, **image.resolution) as slide:
             channels = picked_channels(slide, image.channels)
-            source = source_at(slide, image.level, want_mpp)
+            source = source_at(slide, image.level, want)
             slide.check_size(source.level, MOST_BYTES)
-            return {
+            prepared: Prepared = {
                 "channels": len(channels),
                 "mpp": source.mpp,
                 "peak_bytes": slide.peak_bytes(source.level),
             }
+            if image.volume:
+                prepared["spacing"] = [*source.size.scale]
+                prepared["shape_px"] = [*source.shape_px]
+            return prepared
     except UnetflowError as error:
         return str(error)
 

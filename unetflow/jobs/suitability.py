@@ -15,6 +15,7 @@ from unetflow.jobs.failures import in_groups
 from unetflow.jobs.settings import Settings
 from unetflow.jobs.sheet import Image
 from unetflow.jobs.sources import Prepared, Sources
+from unetflow.networks import geometry_of
 from unetflow.networks.description import read_description
 
 if TYPE_CHECKING:
@@ -36,11 +37,12 @@ def check_images(settings: Settings, sources: Sources) -> list[str]:
     refused: dict[str, str] = {}
     channels: dict[str, int] = {}  # that the networks of a dataset will have
     for dataset in {each["dataset"]: None for each in settings.config["experiments"].values()}:
-        mpp = settings.config["datasets"][dataset]["mpp"]
+        of = settings.config["datasets"][dataset]
+        mpp, spacing = of["mpp"], of["spacing"]
         images = [image for image in settings.images.values() if image.dataset == dataset]
         prepared: dict[str, Prepared] = {}
         for image in images:
-            found = sources.as_prepared(image, mpp)
+            found = sources.as_prepared(image, spacing or mpp)
             if isinstance(found, str):
                 unreadable[f"image {image.name}"] = found
             else:
@@ -56,6 +58,7 @@ def check_images(settings: Settings, sources: Sources) -> list[str]:
         for description in _finished(settings, dataset):
             own_mpp = description.get("mpp")
             refused |= _refused([], description["channels"], prepared, own_mpp)
+        refused |= _too_flat(settings, dataset, prepared)
     if refused:
         raise ConfigError(
             f"{len(refused)} of {len(settings.images)} images would be refused by their network:"
@@ -66,6 +69,29 @@ def check_images(settings: Settings, sources: Sources) -> list[str]:
     _check_colours(settings, channels)
     _check_pretrained(settings, channels)
     return [f"will not be prepared: {each}" for each in in_groups(unreadable)]
+
+
+def _too_flat(
+    settings: Settings, dataset: str, prepared: Mapping[str, Prepared]
+) -> Iterator[tuple[str, str]]:
+    """The volumes that a network would see mirrored more than once, and why."""
+    for name, experiment in settings.config["experiments"].items():
+        if experiment["dataset"] != dataset:
+            continue
+        geometry = geometry_of(**experiment["network"])
+        for image, of in prepared.items():
+            halos = zip(geometry.before_px, geometry.after_px, strict=True)
+            around = [max(pair) for pair in halos]
+            sides = zip(geometry.axes, of.get("shape_px", []), around, strict=False)
+            short = [(axis, size, reach) for axis, size, reach in sides if size <= reach]
+            for axis, size, reach in short[:1]:
+                yield (
+                    f"image {image}",
+                    f"has {size} px along {axis}, but the network of experiment {name} sees "
+                    f"{reach} px to each side of a pixel: most of that would be mirrored again and "
+                    "again. Make its depth smaller, or its finest levels flat (flat), or set the "
+                    "dataset's as to slices",
+                )
 
 
 def _finished(settings: Settings, dataset: str) -> "Iterator[ModelDescription]":

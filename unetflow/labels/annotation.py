@@ -8,7 +8,9 @@ import numpy as np
 from unetflow.labels.encoding import class_target, separate_touching
 from unetflow.store.arrays import read_array, read_lazily
 from unetflow.store.names import CLASS, IGNORE, TRUTH, of_labels
-from unetflow.tiles.regions import Region, with_halo
+from unetflow.store.ome import steps_of
+from unetflow.store.pyramid import level_factors, level_shapes
+from unetflow.tiles.regions import Region, side_px, with_halo
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -18,7 +20,10 @@ MOST_PLACES = 100_000  # of objects, spread evenly over the image
 
 
 class Annotation:
-    """Arrays (Y, X) of a store: `labels`, as `unetflow.labels.reading` has them, and `ignore`."""
+    """Arrays (Y, X) of a store: `labels`, as `unetflow.labels.reading` has them, and `ignore`.
+
+    Of a volume (Z, Y, X).
+    """
 
     def __init__(self, store: str | Path, kind: str, classes: int) -> None:
         """`kind` of truth and number of classes are the dataset's."""
@@ -35,13 +40,19 @@ class Annotation:
         return class_target(np.asarray(self.labels[wide]), self.kind, classes)[inner]
 
     def places_of_objects(self, most_px: int) -> np.ndarray:
-        """(row, column) [px] of pixels of objects on the first level up to `most_px`, (N, 2)."""
-        level = 0
-        while max(self.labels.shape) > most_px * 2**level:
-            level += 1
+        """(row, column) [px] of pixels of objects on the first level up to `most_px`, (N, 2).
+
+        Of a volume (plane, row, column) on one up to what stands for that.
+        """
+        shape = self.labels.shape
+        spacing = steps_of(self._store, len(shape))
+        most_px = side_px(most_px, len(shape))
+        factors = level_factors(shape, spacing)
+        shapes = level_shapes(shape, spacing)
+        level = next(k for k, of_level in enumerate(shapes) if max(of_level) <= most_px)
         coarse = np.asarray(read_array(self._store, of_labels(TRUTH, level))[:])
-        places: np.ndarray = np.argwhere(coarse != 0).astype(np.int32) * 2**level
-        return places[:: max(1, len(places) // MOST_PLACES)]
+        places: np.ndarray = np.argwhere(coarse != 0) * np.array(factors[level])
+        return places.astype(np.int32)[:: max(1, len(places) // MOST_PLACES)]
 
 
 def has_class_array(kind: str, classes: int) -> bool:

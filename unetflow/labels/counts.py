@@ -12,7 +12,7 @@ from unetflow.store.arrays import StoredArray
 from unetflow.store.names import CLASS, IGNORE, TRUTH
 from unetflow.store.shards import ShardedArray
 from unetflow.store.tissue_mask import Tissue
-from unetflow.tiles.regions import shard_grid, shard_region, with_halo
+from unetflow.tiles.regions import PLANE, shard_grid, shard_region, with_halo
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Counts:
     class_px: list[int]  # background first
     touching_px: int
     ignored_px: int
-    pieces: Pieces | None  # of the numbers of instances
+    pieces: Pieces | None  # of the numbers of instances, of images
     is_image: bool  # its labels are the pixels of the image's first channel
 
     def described(self, dataset: Dataset) -> dict[str, object]:
@@ -57,7 +57,7 @@ def count_truth(
 ) -> Counts:
     """Instances, pixels of objects, of each class and ignored, shard by shard.
 
-    `image` (C, Y, X) is what the truth is of.
+    `image` (C, Y, X) is what the truth is of; of a volume each has Z before Y.
     """
     ids: set[int] = set()
     left: set[int] = set()
@@ -67,11 +67,12 @@ def count_truth(
     class_px = np.zeros(len(dataset.classes) + 1, np.int64)
     truth = arrays[TRUTH]
     shape = truth.array.shape
-    counting = CountingPieces(shape[1]) if dataset.kind == "instances" else None
+    of_image = dataset.kind == "instances" and len(shape) == PLANE
+    counting = CountingPieces(shape[1]) if of_image else None
     is_image = True
     for index in shard_grid(shape, truth.array.shards):
         region = shard_region(index, shape, truth.array.shards)
-        wide, inner = with_halo(region, (1, 1), shape)
+        wide, inner = with_halo(region, (1,) * len(shape), shape)
         labels = np.asarray(truth.array[wide])
         of_class = np.asarray(arrays[CLASS].array[wide]) if CLASS in arrays else None
         target = class_target(labels, dataset.kind, of_class)[inner]

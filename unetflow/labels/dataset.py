@@ -17,6 +17,7 @@ class Dataset:
     kind: Kind
     classes: tuple[str, ...]  # in the order of their numbers, from 1; 0 is background
     mpp: float | None = None  # [um/px] that images are brought to; None: as they are
+    spacing: tuple[float, ...] | None = None  # [um] along z, y, x, in its place for volumes
 
     @property
     def has_class_array(self) -> bool:

@@ -14,10 +14,13 @@ from unetflow.images.slide import Slide
 from unetflow.labels.encoding import UINT32_MAX
 from unetflow.labels.pieces import MASK_VALUES
 from unetflow.store.shards import SHARD_PX
-from unetflow.tiles.regions import Region, with_halo
+from unetflow.tiles.regions import Region, side_px, with_halo
 
-Reader = Callable[[slice, slice], tuple[np.ndarray, np.ndarray]]
-"""Labels (uint32) and ignored pixels (bool) of a region (Y, X) of the image."""
+Reader = Callable[..., tuple[np.ndarray, np.ndarray]]
+"""Labels (uint32) and ignored pixels (bool) of a region (rows, columns) of the image.
+
+Of a volume of planes, rows and columns.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,33 +146,32 @@ def polygon_reader(polygons: Polygons, kind: str) -> Reader:
 
 def label_reader(
     slide: Slide,
-    levels_px: Sequence[tuple[int, int]],
-    shape_px: tuple[int, int],
+    levels_px: Sequence[tuple[int, ...]],
+    shape_px: tuple[int, ...],
     meaning: Meaning,
 ) -> Reader:
     """Reads a label image at the pixels of the prepared image.
 
-    It has their size, or that of a level of the image's file, (Y, X) in `levels_px`.
+    It has their size, or that of a level of the image's file, (Y, X) or (Z, Y, X) in `levels_px`.
     """
     check_lossless(slide.path)
     size_px = slide.levels[0].shape_px
     if size_px != shape_px and size_px not in levels_px:
         raise LabelsError(
-            f"{slide.path}: the truth is {size_px[0]}x{size_px[1]} px, its image "
-            f"{shape_px[0]}x{shape_px[1]} px. A truth has the size of its image as it is used, or "
-            "of a level of the image's file: "
-            + ", ".join(f"{height}x{width}" for height, width in levels_px)
-            + "."
+            f"{slide.path}: the truth is {_size(size_px)} px, its image {_size(shape_px)} px. A "
+            "truth has the size of its image as it is used, or "
+            "of a level of the image's file: " + ", ".join(map(_size, levels_px)) + "."
         )
     at = [
         np.minimum(((np.arange(n) + 0.5) * size / n).astype(np.int64), size - 1)
         for n, size in zip(shape_px, size_px, strict=True)
     ]
 
-    def read(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
-        y, x = at[0][rows], at[1][columns]
-        values = slide.read(0, slice(int(y[0]), int(y[-1]) + 1), slice(int(x[0]), int(x[-1]) + 1))
-        picked = values[0][np.ix_(y - y[0], x - x[0])]
+    def read(*region: slice) -> tuple[np.ndarray, np.ndarray]:
+        places = [along[part] for along, part in zip(at, region, strict=True)]
+        parts = (slice(int(of[0]), int(of[-1]) + 1) for of in places)
+        values = slide.read(0, *parts)
+        picked = values[0][np.ix_(*(of - of[0] for of in places))]
         return checked_truth(picked, meaning, str(slide.path))
 
     if meaning.kind != "interior":
@@ -181,21 +183,32 @@ def label_reader(
     def interior(region: Region) -> tuple[np.ndarray, None, None]:
         return read(*region)[0] != 0, None, None
 
-    block = (SHARD_PX, SHARD_PX)
+    side = side_px(SHARD_PX, len(shape_px))
+    block = (side,) * len(shape_px)
     numbered = find_objects(interior, shape_px, block, Labelling())
 
-    def read_numbered(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
-        labels, ignored = read(rows, columns)
-        index = (rows.start // SHARD_PX, columns.start // SHARD_PX)
+    def read_numbered(*region: slice) -> tuple[np.ndarray, np.ndarray]:
+        labels, ignored = read(*region)
+        index = tuple(part.start // side for part in region)
         return numbered.draw(index, labels != 0), ignored
 
     return read_numbered
 
 
-def ringed(read: Reader, shape_px: tuple[int, int], ring_px: float | None) -> Reader:
+def _size(shape_px: Sequence[int]) -> str:
+    return "x".join(map(str, shape_px))
+
+
+def ringed(
+    read: Reader,
+    shape_px: tuple[int, ...],
+    ring_px: float | None,
+    steps: Sequence[float] | None = None,
+) -> Reader:
     """The reader, with what lies farther than `ring_px` from every object of it ignored too.
 
-    Distances are Euclidean, between pixel centres. Whatever regions are asked for, an image of
+    Distances are Euclidean, between pixel centres; `steps` is the size of a pixel along each axis,
+    in that of a pixel's width (None: 1 each). Whatever regions are asked for, an image of
     `shape_px` has the same pixels ignored: as many more are read around each. None changes nothing.
     """
     if ring_px is None:
@@ -203,12 +216,15 @@ def ringed(read: Reader, shape_px: tuple[int, int], ring_px: float | None) -> Re
 
     from scipy import ndimage  # a quarter of a second that few jobs need
 
-    def read_with_ring(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
-        halo_px = math.ceil(ring_px)
-        wide, inner = with_halo((rows, columns), (halo_px, halo_px), shape_px)
+    halo_px = tuple(math.ceil(ring_px / step) for step in steps or [1.0 for _ in shape_px])
+
+    def read_with_ring(*region: slice) -> tuple[np.ndarray, np.ndarray]:
+        wide, inner = with_halo(region, halo_px, shape_px)
         labels, ignored = read(*wide)
         nothing = labels == 0
-        far = nothing if nothing.all() else ndimage.distance_transform_edt(nothing) > ring_px
+        far = nothing
+        if not nothing.all():
+            far = ndimage.distance_transform_edt(nothing, sampling=steps) > ring_px
         return labels[inner], (ignored | far)[inner]
 
     return read_with_ring

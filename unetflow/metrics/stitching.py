@@ -57,6 +57,7 @@ def region_tables(
     thresholds: float | Sequence[float],
     *,
     ignore: Image | None = None,
+    volume: bool = False,
 ) -> list[Contingency]:
     """The table of the regions of truth and of proposal > threshold, at each threshold.
 
@@ -64,7 +65,8 @@ def region_tables(
     4-connected component of the interior, 0 is membrane. From a table come, as of the whole image,
     `rand_sums` and `info_score_of_labels` (unthinned) and `pixel_counts_of_regions`. Memory
     follows the blocks in flight and the tables. Ignored pixels belong to no table, but join
-    regions, as in `rand_score`.
+    regions, as in `rand_score`. Of a `volume` (Z, Y, X) regions reach through planes: they are
+    6-connected.
     """
     names = "truth", "proposal", "ignore"
     images = [
@@ -73,7 +75,9 @@ def region_tables(
         if name != "ignore" or image is not None
     ]
     shape = images[0].shape
-    if len(shape) != 2:
+    if len(shape) != 2 + volume:
+        if volume:
+            raise ValueError(f"truth has {len(shape)} axes {shape}: must be a volume (Z, Y, X).")
         raise ValueError(
             f"truth has {len(shape)} axes {shape}: must be one slice (Y, X). Score a "
             "stack slice by slice and pool the sums."
@@ -106,10 +110,12 @@ def _label_block(
     ignore: np.ndarray | None = None,
 ) -> _Block:
     interior, probability, _ = membrane_pair(truth, proposal, ignore)
-    true, of_truth = _labelled(interior[0])
+    if truth.ndim == 2:  # which is a stack of one slice
+        interior, probability = interior[0], probability[0]
+    true, of_truth = _labelled(interior)
     proposed, pairs = [], []
     for threshold in thresholds:
-        labels, of_proposal = _labelled(binarise(probability[0], threshold))
+        labels, of_proposal = _labelled(binarise(probability, threshold))
         found = count_pairs(true, labels, ignore)
         positions = positions_in_image(found.first, truth.shape, corner, shape)
         proposed.append(of_proposal)

@@ -54,6 +54,7 @@ class ModelDescription(TypedDict):
     heads: NotRequired[list[str]]  # beside the classes: the last of the network's outputs
     truth: NotRequired[str]  # the kind of the dataset
     mpp: NotRequired[float | None]
+    spacing: NotRequired[list[float]]  # of volumes: of a pixel along z, y, x, in um where mpp is
     recipe: NotRequired[dict[str, Any]]
     code: NotRequired[str]
     training: NotRequired[TrainingSummary]
@@ -167,6 +168,10 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "mpp": (
         "null or a number of um/px above 0",
         lambda value: value is None or (_is_number(value) and value > 0),
+    ),
+    "spacing": (
+        "three numbers above 0",
+        lambda value: _are_numbers(value) and len(value) == 3 and min(value) > 0,
     ),
     "recipe": ("a mapping", lambda value: isinstance(value, dict)),
     "code": ("a digest", lambda value: isinstance(value, str)),

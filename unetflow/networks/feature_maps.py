@@ -19,14 +19,20 @@ from unetflow.networks.description import FeatureMap
 
 log = logging.getLogger(__name__)
 
+POOLED = (
+    "max_pool2d_with_indices",
+    "avg_pool2d",
+    "max_pool3d_with_indices",
+    "avg_pool3d",
+)
 ENLARGED = {"upsample_nearest2d": "nearest", "upsample_bilinear2d": "bilinear"}
 MET = {"cat": "concatenated", "add": "added", "mul": "multiplied"}
-AXES = 4  # B C H W
 
 
 def feature_maps(network: nn.Module, channels: int, size_px: Sequence[int]) -> list[FeatureMap]:
     """Maps for an input (1, C, H, W), the image first; none where it cannot be traced.
 
+    Of volumes for (1, C, D, H, W).
     Maps in a row that are made alike and have one shape are one with a count.
     """
     image = torch.empty(1, channels, *size_px, device="meta")
@@ -48,7 +54,7 @@ def feature_maps(network: nn.Module, channels: int, size_px: Sequence[int]) -> l
         of = tuple(
             dict.fromkeys(at for each in node.all_input_nodes for at in behind.get(each, ()))
         )
-        made = _made(node, of, found)
+        made = _made(node, of, found) if len(_shape(node)) == image.ndim else None
         if made is None:
             behind[node] = of
         else:
@@ -60,16 +66,16 @@ def feature_maps(network: nn.Module, channels: int, size_px: Sequence[int]) -> l
 def _made(node: Node, of: tuple[int, ...], found: Sequence[FeatureMap]) -> FeatureMap | None:
     """The map that a node makes, None where it only changes values."""
     shape = _shape(node)
-    if len(shape) != AXES or not of:
+    if not of:
         return None
     name, step_px = _name(node), found[of[0]]["step_px"]
     if name == "convolution":
         words, step_px = _convolution(node, step_px)
         return _map(node, words, step_px, of[:1])
-    if name in ("max_pool2d_with_indices", "avg_pool2d"):
+    if name in POOLED:
         kernel, stride = node.args[1], (node.args[2] if len(node.args) > 2 else node.args[1])
         kind = "max" if "max" in name else "mean"
-        return _map(node, f"{kind} pooling {_by(kernel)}", step_px * _first(stride), of[:1])
+        return _map(node, f"{kind} pooling {_by(kernel)}", step_px * _along_x(stride), of[:1])
     if name in ENLARGED:
         before = _shape(node.all_input_nodes[0])[-2]
         return _map(node, f"enlarged, {ENLARGED[name]}", step_px * before / shape[-2], of[:1])
@@ -80,21 +86,21 @@ def _made(node: Node, of: tuple[int, ...], found: Sequence[FeatureMap]) -> Featu
 
 def _convolution(node: Node, step_px: float) -> tuple[str, float]:
     _, weight, _, stride, _, dilation, transposed, _, groups = node.args
-    kernel = list(_shape(weight)[-2:])
+    kernel = list(_shape(weight)[2:])
     if transposed:
-        return f"up-convolution {_by(kernel)}", step_px / _first(stride)
+        return f"up-convolution {_by(kernel)}", step_px / _along_x(stride)
     words = f"{'depthwise ' if groups != 1 else ''}convolution {_by(kernel)}"
-    words += f", stride {_first(stride)}" if _first(stride) > 1 else ""
-    words += f", dilated {_first(dilation)}" if _first(dilation) > 1 else ""
-    return words, step_px * _first(stride)
+    words += f", stride {_along_x(stride)}" if _along_x(stride) > 1 else ""
+    words += f", dilated {_along_x(dilation)}" if _along_x(dilation) > 1 else ""
+    return words, step_px * _along_x(stride)
 
 
 def _map(node: Node, made_by: str, step_px: float, of: tuple[int, ...]) -> FeatureMap:
-    _, channels, height, width = _shape(node)
+    _, channels, *sides = _shape(node)
     return {
         "made_by": made_by,
         "channels": channels,
-        "size_px": [height, width],
+        "size_px": [*sides],
         "step_px": step_px,
         "of": list(of),
         "count": 1,
@@ -135,10 +141,10 @@ def _name(node: Node) -> str:
     return str(node.target).partition(".")[2].partition(".")[0].removesuffix("_")
 
 
-def _first(value: Any) -> int:
-    return int(value[0] if isinstance(value, Sequence) else value)
+def _along_x(value: Any) -> int:
+    return int(value[-1] if isinstance(value, Sequence) else value)
 
 
 def _by(kernel: Any) -> str:
     sides = list(kernel) if isinstance(kernel, Sequence) else [kernel]
-    return f"{sides[0]}x{sides[-1]}"
+    return "x".join(map(str, sides if len(sides) > 1 else sides * 2))

@@ -20,7 +20,7 @@ from unetflow.predict.runners import Captured, Runner, mean_probabilities, runne
 from unetflow.store.files import digest_of_file
 from unetflow.store.shards import Layout
 from unetflow.tiles.geometry import Geometry
-from unetflow.tiles.regions import shard_grid
+from unetflow.tiles.regions import shard_grid, side_px
 from unetflow.tiles.tiling import Tiling
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class Ensemble:
         """
         most = min(granted, len(shard_grid(layout.shape, layout.shards)))
         if write_px is None:
-            tiling = self.usual_tiling(layout.shard_px, how, most, held_bytes)
+            tiling = self.usual_tiling(layout.shards[-1], how, most, held_bytes)
         else:
             tiling = Tiling.square(self.geometry, write_px)
         tiling = self.fitting(tiling.for_image(layout.shape[1:]), how)
@@ -165,11 +165,15 @@ class Ensemble:
     def usual_tiling(self, shard_px: int, how: Inference, most: int, held_bytes: int) -> Tiling:
         """Where no write region is wanted: tiles of 512 px, or of 1024 px in bf16.
 
+        Of volumes cubes of as many pixels, or as near to it as halves come.
+
         Larger tiles compute less of their halos twice. In fp32 on a CPU that gains nothing
         (`benchmarks/results/prediction.md`), nor where memory is enough for fewer of them together.
         """
+        axes = len(self.geometry.axes)
         small, large = (
-            Tiling.square(self.geometry, math.gcd(size, shard_px)) for size in (512, 1024)
+            Tiling.square(self.geometry, math.gcd(side_px(size, axes), shard_px))
+            for size in (512, 1024)
         )
         if how.precision != "bf16":
             return small

@@ -1,15 +1,16 @@
 """What a job of prediction is asked for, and what its machine chose; whether another can go on."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from unetflow.engine.devices import cores
 from unetflow.errors import ModelError
-from unetflow.predict.runners import Orientations, orientations_of
+from unetflow.predict.runners import AVERAGED, Orientations
 from unetflow.tiles.geometry import Geometry
+from unetflow.tiles.regions import PLANE, side_px
 from unetflow.tiles.tiling import Tiling
 
 log = logging.getLogger(__name__)
@@ -28,16 +29,22 @@ class PredictOptions:
     """
 
     write_px: int | None = None  # of a tile; None: as many as suit the precision
-    shard_px: int = 1024
+    shard_px: int = 1024  # of a square; of volumes cubes as `unetflow.tiles.regions.side_px` says
     dtype: str = "uint8"  # uint8: 255 is 1.0
-    test_time_augmentation: int = 1  # flips and rotations that are averaged: 1 (off), 7 or 8
+    test_time_augmentation: int = 1  # flips and rotations that are averaged: 1 (off), 7, 8, 16
     precision: str = "auto"  # fp32, bf16, or what suits the device
     share: Share | None = None  # of the shards; None: all of them
 
     def __post_init__(self) -> None:
-        if self.write_px is not None and self.shard_px % self.write_px:
+        self.check(PLANE)
+
+    def check(self, axes: int) -> None:
+        """Raise ModelError where a shard of so many axes is no whole number of write regions."""
+        side = side_px(self.shard_px, axes)
+        if self.write_px is not None and side % self.write_px:
+            of = "" if axes == PLANE else f", of volumes an eighth of it, {side} px,"
             raise ModelError(
-                f"predict: shard_px = {self.shard_px} px is no multiple of write_px = "
+                f"predict: shard_px = {self.shard_px} px{of} is no multiple of write_px = "
                 f"{self.write_px} px. Set it to one: a shard is a whole number of write regions."
             )
 
@@ -66,7 +73,7 @@ class Plan:
 
     device: str
     precision: str
-    write_px: int  # side of the square that a tile writes of its own
+    write_px: int  # side of the square, or cube, that a tile writes of its own
     test_time_augmentation: int
     processor: str
     pytorch: str  # version
@@ -76,10 +83,12 @@ class Plan:
 
     @property
     def inference(self) -> Inference:
-        return Inference(self.device, self.precision, orientations_of(self.test_time_augmentation))
+        return Inference(self.device, self.precision, AVERAGED[self.test_time_augmentation])
 
-    def tiling(self, geometry: Geometry) -> Tiling:
-        return Tiling.square(geometry, self.write_px)
+    def tiling(self, geometry: Geometry, shape: Sequence[int] = ()) -> Tiling:
+        """Of an image of this shape, (Y, X) or (Z, Y, X), or of any that is large."""
+        tiling = Tiling.square(geometry, self.write_px)
+        return tiling.for_image(shape) if shape else tiling
 
     @property
     def stored(self) -> dict[str, int | str]:

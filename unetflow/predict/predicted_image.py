@@ -16,7 +16,7 @@ from unetflow.store.pixels import ImageLike, Intensity, Normalised, is_local, no
 from unetflow.store.tissue_mask import Tissue
 from unetflow.tiles.grid import Tile
 from unetflow.tiles.mirror import read_mirrored
-from unetflow.tiles.regions import Region
+from unetflow.tiles.regions import Region, in_words
 from unetflow.tiles.tiling import Tiling
 
 
@@ -32,10 +32,13 @@ class PredictedImage:
     trimmed: bool  # tiles read no more than they need
 
     def block(self, region: Region, dtype: np.dtype) -> np.ndarray:
-        """A region (K, rows, columns) as it is stored, all classes and heads together."""
+        """A region (K, rows, columns) as it is stored, all classes and heads together.
+
+        Of a volume (K, planes, rows, columns).
+        """
         seamless, shape_YX = self.tiling.geometry.seamless, self.image.shape[1:]
-        classes, rows, columns = region
-        inside = rows, columns
+        classes, *parts = region
+        inside = tuple(parts)
         sizes = (classes.stop, *(part.stop - part.start for part in inside))
         block = np.zeros(sizes, dtype if seamless else np.float32)
         for tile in self.tiling.tiles(shape_YX, inside):
@@ -44,7 +47,7 @@ class PredictedImage:
                 self.tiling.put(block, inside, found_KHW, tile, shape_YX)
         block = block if seamless else as_stored(block, dtype)
         if self.tissue is not None:
-            block *= self.tissue.inside(rows, columns)
+            block *= self.tissue.inside(*inside)
         return block
 
     def _objects(self, tile: Tile) -> np.ndarray:
@@ -55,12 +58,10 @@ class PredictedImage:
         inputs = [as_batch(self._normalised(stored_CHW, tile, of)) for of in self.intensities]
         objects: np.ndarray = cut(self.run(inputs), tile)[1:].numpy()
         if not np.isfinite(objects).all():  # stored, they would be background
-            rows, columns = tile.write
             raise ModelError(
-                f"the network gives NaN in rows {rows.start} to {rows.stop}, columns "
-                f"{columns.start} to {columns.stop}: the image is far brighter than those of its "
-                "training, or its weights are far too large. Choose another model, or train it "
-                "anew."
+                f"the network gives NaN in {in_words(tile.write)}: the image is far brighter than "
+                "those of its training, or its weights are far too large. Choose another model, or "
+                "train it anew."
             )
         return objects
 
@@ -74,9 +75,8 @@ class PredictedImage:
 def _finite(pixels_CYX: np.ndarray, region: Region) -> np.ndarray:
     """The pixels as they are. Raises SlideError where one is no number: it would spread."""
     if pixels_CYX.dtype.kind == "f" and not np.isfinite(pixels_CYX).all():
-        rows, columns = region
         raise SlideError(
-            f"the image has NaN or infinite pixels in or around rows {rows.start} to {rows.stop}, "
-            f"columns {columns.start} to {columns.stop}. Replace them and run the command again."
+            f"the image has NaN or infinite pixels in or around {in_words(region)}. Replace them "
+            "and run the command again."
         )
     return pixels_CYX

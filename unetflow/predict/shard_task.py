@@ -57,7 +57,8 @@ class FinishShard:
     def tools(self) -> _Tools:
         """Made by the process that is to finish shards, before its threads begin."""
         ensemble, how = self._ensemble, self._plan.inference
-        tiling, shard_px = self._plan.tiling(ensemble.geometry), self._foreground.array.shards[-1]
+        tiling = self._plan.tiling(ensemble.geometry, self._pixels.shape[1:])
+        shard_px = self._foreground.array.shards[-1]
         held_bytes = bytes_around(self._pixels, shard_px)
         granted = self._granted // self._plan.threads
         at_once = ensemble.tiles_at_once(tiling, how, granted, held_bytes)
@@ -81,9 +82,9 @@ class FinishShard:
         self._arrays.write(index, block)
 
     def pixels_of(self, index: Index) -> int:
-        """(Y, X) of a shard."""
-        region = self._foreground.region(index)
-        return math.prod(part.stop - part.start for part in region[-2:])
+        """(Y, X) of a shard, or (Z, Y, X)."""
+        _, *inside = self._foreground.region(index)
+        return math.prod(part.stop - part.start for part in inside)
 
 
 def _on_worker(
@@ -92,7 +93,7 @@ def _on_worker(
     """Raises ModelError where the worker cannot go on as the array was begun."""
     keep_freed_memory()
     device = resolve_device(gpu=plan.device != "cpu")
-    tiling = plan.tiling(ensemble.geometry)
+    tiling = plan.tiling(ensemble.geometry, pixels.shape[1:])
     if device != plan.device or plan.threads > cores() or not ensemble.fits(tiling, plan.inference):
         raise ModelError(
             f"engine: a worker has device {device}, {cores()} cores and "

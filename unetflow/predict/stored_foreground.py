@@ -35,9 +35,8 @@ from unetflow.predict.plan import (
 from unetflow.predict.runners import orientations_of
 from unetflow.predict.shard_task import FinishShard
 from unetflow.store.chunk_cache import CachedChunks, bytes_around
-from unetflow.store.foreground_levels import AXES
 from unetflow.store.names import FOREGROUND
-from unetflow.store.ome import PixelSize, ome_image, write_group
+from unetflow.store.ome import PixelSize, image_axes, ome_image, write_group
 from unetflow.store.pixels import Pixels
 from unetflow.store.shards import Index, Layout, ShardedArray, join_array, open_array
 from unetflow.store.tissue_mask import Tissue
@@ -49,7 +48,7 @@ log = logging.getLogger(__name__)
 class Work:
     """What a job did itself of an image: what it found finished is not in it."""
 
-    computed_px: int = 0  # (Y, X) of its shards, with what lies outside the tissue
+    computed_px: int = 0  # (Y, X), or (Z, Y, X), of its shards, with what lies outside the tissue
     computing_s: float = 0.0  # from the first tile that was read to the last shard written
 
 
@@ -67,6 +66,7 @@ def write_foreground(
 ) -> ShardedArray:
     """Array `foreground` (K, Y, X) of a store: P(pixel belongs to an object), a plane per class.
 
+    Of a volume (K, Z, Y, X).
     Networks with heads fill array `heads` (J, Y, X) beside it, in the same pass.
     Of `pixels` (C, Y, X) as they are stored. Outside the tissue, if that is known, it is 0 and no
     network is run. Finished shards of the same making are kept. Tiles are smaller than wanted where
@@ -74,8 +74,12 @@ def write_foreground(
     where nothing fits, and where a share cannot be done as the array was begun.
     """
     layout = Layout(
-        (len(ensemble.classes), *pixels.shape[1:]), options.dtype, AXES, options.shard_px
+        (len(ensemble.classes), *pixels.shape[1:]),
+        options.dtype,
+        image_axes(size),
+        options.shard_px,
     )
+    options.check(len(size.scale))
     decided_by = {**decided_by, "parameters": options.parameters}
     joined = None
     if options.share not in (None, BEGIN):
@@ -89,7 +93,7 @@ def write_foreground(
     now = ask(partial(_planned, ensemble, pixels, layout, options, machine))
 
     def can_go_on(begun: Mapping[str, Any]) -> bool:
-        return ask(partial(_can_go_on, ensemble, dict(begun), now))
+        return ask(partial(_can_go_on, ensemble, layout.shape[1:], dict(begun), now))
 
     arrays = joined or filled_with(
         _begun(store, layout, decided_by, now, can_go_on, size),
@@ -112,7 +116,8 @@ def write_foreground(
         granted = use_threads(machine.threads)
         finish = FinishShard(arrays, ensemble, pixels, tissue, plan, granted)
         here = crew() is None  # else this process may lack the device
-        image = finish.tools.image if here else CachedChunks(pixels, granted, options.shard_px)
+        shard_px = foreground.array.shards[-1]
+        image = finish.tools.image if here else CachedChunks(pixels, granted, shard_px)
         for_each(
             finish,
             image.in_strips(missing),
@@ -174,17 +179,20 @@ def _planned(
     device = resolve_device(gpu=gpu, require_gpu=machine.require_gpu)
     torch.backends.cudnn.deterministic = True  # the same shard has the same bits each time
     precision = resolve_precision(options.precision, device)
-    how = Inference(device, precision, orientations_of(options.test_time_augmentation))
-    held_bytes = bytes_around(pixels, options.shard_px)
+    axes = len(ensemble.geometry.axes)
+    how = Inference(device, precision, orientations_of(options.test_time_augmentation, axes))
+    held_bytes = bytes_around(pixels, layout.shards[-1])
     return ensemble.plan(how, layout, options.write_px, granted=granted, held_bytes=held_bytes)
 
 
-def _can_go_on(ensemble: Ensemble, begun: Mapping[str, Any], now: Plan) -> bool:
+def _can_go_on(
+    ensemble: Ensemble, shape: tuple[int, ...], begun: Mapping[str, Any], now: Plan
+) -> bool:
     """Whether this process can do the rest of an array that was begun so."""
     return can_have(
         Plan.read(begun),
         now,
-        lambda plan: ensemble.fits(plan.tiling(ensemble.geometry), now.inference),
+        lambda plan: ensemble.fits(plan.tiling(ensemble.geometry, shape), now.inference),
     )
 
 
@@ -207,5 +215,5 @@ def _begun(
     )
     if foreground.missing():  # else coarser levels are there too
         scales = {FOREGROUND: [1, *size.scale]}
-        write_group(store, "", ome_image(FOREGROUND, AXES, scales, unit=size.unit))
+        write_group(store, "", ome_image(FOREGROUND, image_axes(size), scales, unit=size.unit))
     return foreground

@@ -11,6 +11,7 @@ from unetflow.images.units import shown
 from unetflow.networks.model_file import ModelDescription
 from unetflow.store.pixels import LOG, logarithms
 from unetflow.store.stains import WAYS
+from unetflow.tiles.regions import PLANE
 
 FAR = 3.0  # deviations of the training pixels that an image's mean may be off theirs
 EXTREME = 1000.0  # of a single pixel: next to it a network sees nothing else
@@ -23,10 +24,15 @@ def check_image(
     mpp: float | None,
     image: str | Path,
     *,
+    spacing: Sequence[float] | None = None,
     door: Door = SHEET,
 ) -> None:
-    """Refuse an image of other channels, or another resolution [um/px] where both are known."""
+    """Refuse an image of other channels, or another resolution [um/px] where both are known.
+
+    Of a volume also one whose planes lie farther apart, or closer; `spacing` is along z, y, x.
+    """
     check_channels(description, channels, image, door=door)
+    _check_planes(description, spacing, image)
     trained = description.get("mpp")
     if trained and mpp and abs(mpp / trained - 1) > TOLERANCE:
         raise UnsuitableError(
@@ -34,6 +40,34 @@ def check_image(
             f"{door('level')} out"
             + (f" and set the dataset's mpp to {trained:.4g}" if door is SHEET else "")
             + ": then it is resampled."
+        )
+
+
+def _check_planes(
+    description: ModelDescription, spacing: Sequence[float] | None, image: str | Path
+) -> None:
+    """Refuse a volume whose voxels have another shape than those of the training."""
+    trained = description.get("spacing")
+    if not trained or not spacing:
+        return
+    own, theirs = (of[0] / of[-1] for of in (spacing, trained))
+    if abs(own / theirs - 1) > TOLERANCE:
+        raise UnsuitableError(
+            f"{image}: its planes lie {own:.3g} px of a plane apart, but those that the model was "
+            f"trained on {theirs:.3g} px. Set the dataset's spacing to "
+            f"{[float(f'{length:.4g}') for length in trained]}, to which it is resampled, or "
+            "correct the sheet's spacing column."
+        )
+
+
+def check_axes(axes: int, of_network: Sequence[str], image: str | Path) -> None:
+    """Refuse an image of other axes than the network's."""
+    if axes != len(of_network):
+        kind = "a volume" if axes > PLANE else "an image"
+        raise UnsuitableError(
+            f"{image}: is {kind} of {axes} axes, but the model sees ({', '.join(of_network)}). Set "
+            "the dataset's as to "
+            f"{'volume' if len(of_network) > PLANE else 'slices'}, or choose another model."
         )
 
 

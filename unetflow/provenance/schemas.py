@@ -12,21 +12,24 @@ if TYPE_CHECKING:
 class LevelOfImage(TypedDict):
     """A level of a prepared image."""
 
-    shape: list[int]  # (C, Y, X)
+    shape: list[int]  # (C, Y, X), of a volume (C, Z, Y, X)
     digest: str
     mpp: float | None  # [um/px]
+    spacing: NotRequired[list[float]]  # of volumes: of a pixel along z, y, x, in `unit`
+    unit: NotRequired[str | None]  # None: as one to another
 
 
 class LevelOfFile(TypedDict):
     """A level of the file that an image was made of."""
 
-    shape: list[int]  # (Y, X)
-    pixel_um: list[float] | None  # height and width of a pixel
+    shape: list[int]  # (Y, X), of a volume (Z, Y, X)
+    pixel_um: list[float] | None  # height and width of a pixel, of a volume from z on
 
 
 class Unreadable(TypedDict):
     """A place of a prepared image that could not be read [px], ends excluded."""
 
+    planes: NotRequired[list[int]]  # of volumes
     rows: list[int]
     columns: list[int]
     why: str

@@ -9,7 +9,6 @@ from unetflow.engine.each import for_each
 from unetflow.refine.refinement import Refinement
 from unetflow.store.chunk_cache import CachedChunks
 from unetflow.store.foreground import as_stored
-from unetflow.store.foreground_levels import AXES
 from unetflow.store.names import FOREGROUND, REFINED
 from unetflow.store.pixels import Normalised, Pixels
 from unetflow.store.shards import Index, Layout, ShardedArray, open_array, read_array
@@ -47,7 +46,7 @@ def refine_store(
     """
     foreground = read_array(store, FOREGROUND)
     shard_px = foreground.shards[-1]
-    layout = Layout(foreground.shape, str(foreground.dtype), AXES, shard_px)
+    layout = Layout(foreground.shape, str(foreground.dtype), ("c", "y", "x"), shard_px)
     decided_by = {**decided_by, "parameters": asdict(how)}
     refined = open_array(store, REFINED, layout, decided_by=decided_by)
     cached = CachedChunks(foreground, threads, shard_px)

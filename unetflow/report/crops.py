@@ -1,5 +1,6 @@
 """Parts of images that the report shows; nothing else of an image is read."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -10,24 +11,31 @@ from unetflow.labels.annotation import Annotation, read_class_lazily
 from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.schemas import StatisticsReceipt
 from unetflow.provenance.shard_lists import Stored, unchanged
-from unetflow.report.pictures import ImagePictures, crop_region
+from unetflow.report.figures.views import shown
+from unetflow.report.pictures import ImagePictures, crop_middle, crop_region
 from unetflow.report.run_results import Run, stored_instances
 from unetflow.report.seam_audit import Seams, audit_seams
 from unetflow.store.arrays import read_array, read_lazily
 from unetflow.store.foreground import read_foreground
 from unetflow.store.instances import instances_of_class
 from unetflow.store.names import FOREGROUND, IGNORE, INSTANCES, of_labels
-from unetflow.store.ome import pixel_size
+from unetflow.store.ome import pixel_size, steps_of
+from unetflow.tiles.regions import Region
 
 SEARCH_PX = 2048  # side of the part of a weight map that a figure is looked for in
+VOLUME_PX = 256  # the same of a volume
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A part of an image with all that is known of it; shapes (C, Y, X) and (Y, X)."""
+    """A part of an image with all that is known of it; shapes (C, Y, X) and (Y, X).
 
-    size_px: tuple[int, int]  # of the whole image
-    start_px: tuple[int, int]  # (row, column) of the crop
+    Of a volume three views of it: `unetflow.report.figures.views`.
+    """
+
+    size_px: tuple[int, ...]  # of the whole image
+    start_px: tuple[int, ...]  # (row, column) of the crop; of a volume from the plane on
+    at_px: tuple[int, ...]  # the pixel in the middle, through which planes of a volume are shown
     um_per_px: float | None
     threshold: float  # of the stored instances
     image_CYX: np.ndarray
@@ -54,9 +62,14 @@ def _crop(run: Run, image: str, name: str, found: ImagePictures | None) -> Crop:
     files = run.files["images"][image]
     store, prediction = files["store"], files["prediction"]
     pixels = read_array(store, "0")
-    crop = crop_region(
-        pixels.shape[1:], found["worst"] if found else (), found and found["worst_px"], name
-    )
+    shape_px = pixels.shape[1:]
+    steps = steps_of(store, len(shape_px))
+    wrong = found["worst"] if found else (), found and found["worst_px"], name
+    middle, crop = crop_middle(shape_px, *wrong), crop_region(shape_px, *wrong, steps)
+
+    def view(read: Callable[[Region], np.ndarray]) -> np.ndarray:
+        return shown(read, crop, middle, steps)
+
     size_um = pixel_size(store).um
     number = run.classes.index(name) + 1
     truth, _ = read_class_lazily(store, run.model["truth"], len(run.classes), number)
@@ -64,16 +77,21 @@ def _crop(run: Run, image: str, name: str, found: ImagePictures | None) -> Crop:
     labels = read_lazily(prediction, of_labels(INSTANCES))
     ids = {"first_id": made["first_id"], "instances": made["instances"]}
     instances = instances_of_class(labels, ids)
+    ignore = read_array(store, of_labels(IGNORE))
+    scored = run.files["scored"]
     return Crop(
-        size_px=(pixels.shape[1], pixels.shape[2]),
-        start_px=(crop[0].start, crop[1].start),
+        size_px=shape_px,
+        start_px=tuple(part.start for part in crop),
+        at_px=tuple(middle),
         um_per_px=size_um[-1] if size_um else None,
         threshold=float(made["threshold"]),
-        image_CYX=np.asarray(pixels[(slice(None), *crop)]),
-        truth_YX=truth[crop].compute(),
-        ignore_YX=np.asarray(read_array(store, of_labels(IGNORE))[crop]),
-        foreground_YX=read_foreground(prediction, (number - 1, *crop), array=run.files["scored"]),
-        instances_YX=instances[crop].compute(),
+        image_CYX=view(lambda part: np.asarray(pixels[(slice(None), *part)])),
+        truth_YX=view(lambda part: np.asarray(truth[part].compute())),
+        ignore_YX=view(lambda part: np.asarray(ignore[part])),
+        foreground_YX=view(
+            lambda part: read_foreground(prediction, (number - 1, *part), array=scored)
+        ),
+        instances_YX=view(lambda part: np.asarray(instances[part].compute())),
     )
 
 
@@ -106,7 +124,9 @@ def read_weight_crop(run: Run, *, most_px: int) -> WeightCrop | None:
     if files is None or not Path(files["map"]).exists():
         return None
     term = read_array(files["map"], "")
-    part = np.asarray(term[:SEARCH_PX, :SEARCH_PX])
+    steps = steps_of(files["store"], term.ndim)
+    search = VOLUME_PX if steps else SEARCH_PX
+    part = np.asarray(term[tuple(slice(0, search) for _ in term.shape)])
     peak = np.unravel_index(int(part.argmax()), part.shape)
     starts = (
         max(0, min(int(at) - most_px // 2, size - most_px))
@@ -116,9 +136,19 @@ def read_weight_crop(run: Run, *, most_px: int) -> WeightCrop | None:
         slice(start, min(start + most_px, size))
         for start, size in zip(starts, term.shape, strict=True)
     )
+    at = [int(along) for along in peak]
     truth = Annotation(files["store"], run.model["truth"], len(run.classes))
     statistics = cast(StatisticsReceipt, read_receipt(run.files["statistics"]))
-    weight_YX = np.asarray(statistics["class_weights"])[truth.target(crop)] + np.asarray(term[crop])
-    weight_YX[np.asarray(truth.ignore[crop]) != 0] = 0
-    pixels = np.asarray(read_array(files["store"], "0")[(slice(None), *crop)])
-    return WeightCrop(files["image"], pixels, np.asarray(truth.labels[crop]), weight_YX)
+    pixels = read_array(files["store"], "0")
+
+    def weight(part: Region) -> np.ndarray:
+        found = np.asarray(statistics["class_weights"])[truth.target(part)] + np.asarray(term[part])
+        found[np.asarray(truth.ignore[part]) != 0] = 0
+        return np.asarray(found)
+
+    return WeightCrop(
+        files["image"],
+        shown(lambda part: np.asarray(pixels[(slice(None), *part)]), crop, at, steps),
+        shown(lambda part: np.asarray(truth.labels[part]), crop, at, steps),
+        shown(weight, crop, at, steps),
+    )

@@ -174,11 +174,12 @@ def of_training(models: Sequence[ModelReceipt], precision: str, seeds: Sequence[
     rate = f"a learning rate of {recipe['learning_rate']:g}"
     if recipe["schedule"] == "cosine":
         rate += f" that falls as a cosine {cite('loshchilov2017')} after a warm-up of 5 % of steps"
-    side, batch = int(recipe["tile_px"]), int(recipe["batch"])
+    tile_px, batch = recipe["tile_px"], int(recipe["batch"])
+    sides = tile_px if isinstance(tile_px, list) else [tile_px, tile_px]
     patches = "1 patch" if batch == 1 else f"{batch:,} patches"
     text = (
         f"It was minimised by {by}, at {rate}, over {int(recipe['steps']):,} steps of {patches} of "
-        f"{side} {TIMES} {side} px"
+        f"{f' {TIMES} '.join(map(str, sides))} px"
     )
     if recipe.get("clip_norm"):
         text += f", gradients clipped to a norm of {recipe['clip_norm']:g}"

@@ -1,11 +1,12 @@
 """What jobs of an image make of it for the report: a thumbnail, its worst objects, tiles."""
 
 from collections.abc import Iterable, Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
-from unetflow.tiles.regions import Region
+from unetflow.tiles.regions import PLANE, Region
 
 CROP_PX = 512  # side of the largest crop of an image
+VOLUME_PX = 256  # and of a volume
 TILE_PX = 512  # side of a tile of a slide
 PICTURE, FOREGROUND, TRUTH, RESULT = "picture", "foreground", "truth", "result"  # layers of tiles
 ENDINGS = {PICTURE: "jpg", FOREGROUND: "jpg", TRUTH: "png", RESULT: "png"}
@@ -18,6 +19,7 @@ class ObjectPicture(TypedDict):
     of_class: str
     kind: str  # `unetflow.metrics.object_errors`
     wrong_px: int  # `unetflow.report.worst_objects`
+    plane_px: NotRequired[int]  # of a volume: the plane that is shown
     top_px: int  # of the square in the image, as the next two
     left_px: int
     side_px: int
@@ -53,8 +55,10 @@ class KindsInCrop(TypedDict):
 class ImagePictures(TypedDict):
     """Of an image in one run."""
 
-    size_px: list[int]  # (Y, X)
+    size_px: list[int]  # (Y, X), or (Z, Y, X)
     um_per_px: float | None
+    um3_per_px: NotRequired[float | None]  # of a volume
+    shown_px: NotRequired[list[int]]  # of a volume: (H, W) of its views
     thumbnail: str  # as a page holds it
     thumbnail_px: list[int]  # (Y, X)
     objects: int
@@ -64,7 +68,8 @@ class ImagePictures(TypedDict):
     sizes: list[OfSize]  # the same
     warnings: list[str]  # of its foreground
     worst: list[ObjectPicture]  # most wrong pixels first
-    worst_px: list[int] | None  # (Y, X) amid the most wrong pixels; None where nothing is judged
+    # (Y, X) or (Z, Y, X) amid the most wrong pixels; None where nothing is judged
+    worst_px: list[int] | None
     crops: list[KindsInCrop]  # of each class; empty where there is no such truth
 
 
@@ -83,22 +88,34 @@ def crop_region(
     worst: Iterable[ObjectPicture],
     worst_px: Sequence[int] | None,
     name: str,
+    steps: Sequence[float] | None = None,
 ) -> Region:
-    """What the report shows of an image: at most `CROP_PX` around the worst object of a class.
+    """What the report shows of an image: at most `CROP_PX` around its `crop_middle`.
 
-    Without one around `worst_px`, without that the middle of the image.
+    Of a volume, whose pixels have sides of `steps` in their width, at most `VOLUME_PX`.
     """
-    middle = worst_px or [size // 2 for size in shape_px]
+    middle = crop_middle(shape_px, worst, worst_px, name)
+    most = [max(1, round(VOLUME_PX / step)) for step in steps] if steps else [CROP_PX] * PLANE
+    starts = (
+        max(0, min(at - side // 2, size - side))
+        for at, side, size in zip(middle, most, shape_px, strict=True)
+    )
+    return tuple(
+        slice(start, min(start + side, size))
+        for start, side, size in zip(starts, most, shape_px, strict=True)
+    )
+
+
+def crop_middle(
+    shape_px: Sequence[int],
+    worst: Iterable[ObjectPicture],
+    worst_px: Sequence[int] | None,
+    name: str,
+) -> Sequence[int]:
+    """Where the worst object of a class lies [px], else `worst_px`, else amid the image."""
     for wrong in worst:
         if wrong["of_class"] == name:
             half = wrong["side_px"] // 2
-            middle = wrong["top_px"] + half, wrong["left_px"] + half
-            break
-    starts = (
-        max(0, min(at - CROP_PX // 2, size - CROP_PX))
-        for at, size in zip(middle, shape_px, strict=True)
-    )
-    return tuple(
-        slice(start, min(start + CROP_PX, size))
-        for start, size in zip(starts, shape_px, strict=True)
-    )
+            planes = [wrong["plane_px"]] if "plane_px" in wrong else []
+            return *planes, wrong["top_px"] + half, wrong["left_px"] + half
+    return worst_px or [size // 2 for size in shape_px]

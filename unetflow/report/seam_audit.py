@@ -6,6 +6,7 @@ from the border of its tile. A network with poolings draws a pattern of its own,
 that of its poolings; so a border, at 0, is compared with the lines that are whole periods away.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,32 +51,27 @@ def audit_seams(
     """The audit of a foreground whose tiles were written in steps of `step_px`.
 
     `period_px` is that of the network's poolings, 2**depth. The foreground is NumPy or Zarr,
-    (K, Y, X); at most `most_blocks` tiles, evenly spread, are read, each with the
+    (K, Y, X) or (K, Z, Y, X); at most `most_blocks` tiles, evenly spread, are read, each with the
     last line before it. None where the image has no border between tiles, or no lines to
     compare with.
     """
-    height_px, width_px = foreground_KYX.shape[1:]
-    corners = [
-        (top, left)
-        for top in range(0, height_px, step_px)
-        for left in range(0, width_px, step_px)
-        if top or left
-    ]
+    starts = [range(0, size, step_px) for size in foreground_KYX.shape[1:]]
+    corners = [corner for corner in itertools.product(*starts) if any(corner)]
     if not corners or period_px >= step_px:
         return None
     spread = np.linspace(0, len(corners) - 1, min(most_blocks, len(corners))).round().astype(int)
     total, count = np.zeros(step_px), np.zeros(step_px, np.int64)
-    for top, left in (corners[at] for at in spread):
-        before_y, before_x = min(top, 1), min(left, 1)
-        block = np.asarray(
-            foreground_KYX[:, top - before_y : top + step_px, left - before_x : left + step_px],
-            dtype=np.float32,
-        )
-        for axis, before in ((1, before_y), (2, before_x)):
-            inner = block[:, :, before_x:] if axis == 1 else block[:, before_y:]
-            steps = np.abs(np.diff(inner, axis=axis))
+    for corner in (corners[at] for at in spread):
+        befores = [min(start, 1) for start in corner]
+        parts = zip(corner, befores, strict=True)
+        region = tuple(slice(start - before, start + step_px) for start, before in parts)
+        block = np.asarray(foreground_KYX[(slice(None), *region)], dtype=np.float32)
+        for axis, before in enumerate(befores, start=1):
+            others = [slice(0 if a == axis else of, None) for a, of in enumerate(befores, start=1)]
+            steps = np.abs(np.diff(block[(slice(None), *others)], axis=axis))
             lines = slice(1 - before, 1 - before + steps.shape[axis])
-            total[lines] += steps.sum(axis=(0, 3 - axis), dtype=np.float64)
+            rest = tuple(a for a in range(steps.ndim) if a != axis)
+            total[lines] += steps.sum(axis=rest, dtype=np.float64)
             count[lines] += steps.size // max(1, steps.shape[axis])
     if not count.all():  # tiles at the end of a small image may be thin
         return None

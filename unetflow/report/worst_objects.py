@@ -9,8 +9,8 @@ from unetflow.metrics.contingency import Contingency
 from unetflow.metrics.matching import instance_overlaps
 from unetflow.metrics.object_errors import KindsOfObjects
 
-Box = tuple[int, int, int, int]
-"""Top, left, bottom, right [px], ends excluded."""
+Box = tuple[int, ...]
+"""Top, left, bottom, right [px], ends excluded; of a volume all starts, then all ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +64,23 @@ def boxes(
         if not np.isin(labels, wanted).any():
             continue
         for number, box in _boxes_in(labels, wanted):
-            top, left = region[0].start or 0, region[1].start or 0
-            moved = (box[0] + top, box[1] + left, box[2] + top, box[3] + left)
+            starts = [part.start or 0 for part in region]
+            moved = tuple(at + start for at, start in zip(box, starts * 2, strict=True))
             found[number] = _around(found.get(number, moved), moved)
     return found
 
 
 def _boxes_in(labels: np.ndarray, wanted: Sequence[int]) -> Iterator[tuple[int, Box]]:
     for number in wanted:
-        rows, columns = np.nonzero(labels == number)
-        if rows.size:
-            ends = int(rows.max()) + 1, int(columns.max()) + 1
-            yield number, (int(rows.min()), int(columns.min()), *ends)
+        places = np.nonzero(labels == number)
+        if places[0].size:
+            starts = (int(along.min()) for along in places)
+            yield number, (*starts, *(int(along.max()) + 1 for along in places))
 
 
 def _around(one: Box, other: Box) -> Box:
-    return (*map(min, one[:2], other[:2]), *map(max, one[2:], other[2:]))  # type: ignore[return-value]
+    axes = len(one) // 2
+    return (*map(min, one[:axes], other[:axes]), *map(max, one[axes:], other[axes:]))
 
 
 def kind_of_ids(numbers: np.ndarray, kinds: np.ndarray) -> Mapping[int, str]:

@@ -215,7 +215,7 @@ def _scored(
         truth = Truth(image, dataset, number)
         foreground_YX = truth.foreground_of(prediction, scoring.foreground)
         head_YX = truth.head_of(prediction) if headed else None
-        label = partial(label_instances, **scoring.labelling, head=head_YX)
+        label = partial(label_instances, **scoring.labelling, head=head_YX, spacing=truth.steps)
         for row in score_foreground(
             truth, foreground_YX, scoring.thresholds, label, regions_px=scoring.regions_px
         ):

@@ -17,6 +17,7 @@ from unetflow.evaluate.image_scores import (
     otsu_baseline,
     score_foreground,
     score_instances,
+    score_slices,
 )
 from unetflow.evaluate.scoring import Labelling, Row, Scoring
 from unetflow.evaluate.tables import COLUMNS, as_csv
@@ -32,6 +33,7 @@ from unetflow.store.files import write_whole
 from unetflow.store.instances import instances_of_class
 from unetflow.store.names import INSTANCES, of_labels
 from unetflow.store.shards import read_lazily
+from unetflow.tiles.regions import PLANE
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ def evaluate_image(
             found = list(_at_thresholds(truth, prediction, chosen, scoring))
             if truth.has_instances:
                 made = read_receipt(instances, InstancesReceipt)["classes"][name]
-                found += _of_stored(truth, prediction, made)
+                found += _of_stored(truth, prediction, made, per_slice=scoring.per_slice)
             rows += ({**row.cells(), "class": name, "method": "network"} for row in found)
         if len(dataset.classes) == 1:
             of = {"class": dataset.classes[0], "method": "otsu"}
@@ -88,7 +90,7 @@ def _at_thresholds(
     """Rows at the config's thresholds and at those that the validation images chose."""
     every = sorted({*scoring.thresholds, *calibrated.values()})
     head_YX = truth.head_of(prediction) if needs_head(scoring.labelling) else None
-    label = partial(label_instances, **scoring.labelling, head=head_YX)
+    label = partial(label_instances, **scoring.labelling, head=head_YX, spacing=truth.steps)
     foreground_YX = truth.foreground_of(prediction, scoring.foreground)
     for row in score_foreground(truth, foreground_YX, every, label, regions_px=scoring.regions_px):
         if row.threshold in scoring.thresholds:
@@ -97,18 +99,23 @@ def _at_thresholds(
             yield replace(row, chosen="validation")
 
 
-def _of_stored(truth: Truth, prediction: str | Path, made: InstancesOfClass) -> Iterator[Row]:
-    """Rows of the stored instances of a class."""
+def _of_stored(
+    truth: Truth, prediction: str | Path, made: InstancesOfClass, *, per_slice: bool
+) -> Iterator[Row]:
+    """Rows of the stored instances of a class; of a volume in memory also `per_slice`."""
     ids = {"first_id": made["first_id"], "instances": made["instances"]}
     labels = instances_of_class(read_lazily(prediction, of_labels(INSTANCES)), ids)
     table = contingency(truth.labels, labels, ignore=truth.ignore)
-    for row in (*score_instances(table), *count_object_errors(table)):
+    rows = [*score_instances(table), *count_object_errors(table)]
+    if per_slice and truth.labels.ndim > PLANE and truth.in_memory:
+        rows += score_slices(truth, labels.compute())
+    for row in rows:
         yield replace(row, threshold=made["threshold"], chosen="instances")
 
 
 def _of_otsu(truth: Truth, image: str | Path, scoring: Scoring) -> Iterator[Row]:
     """Rows of the baseline."""
-    label = partial(label_instances, **without_head(scoring.labelling))
+    label = partial(label_instances, **without_head(scoring.labelling), spacing=truth.steps)
     pixels_CYX = read_lazily(image, "0")
     for row in otsu_baseline(truth, pixels_CYX, label, regions_px=scoring.regions_px):
         yield replace(row, threshold=None, chosen="otsu")

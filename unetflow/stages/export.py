@@ -8,7 +8,7 @@ import gzip
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import shapely
@@ -17,7 +17,13 @@ import tifffile
 from unetflow.colours import CLASSES, rgb_bytes
 from unetflow.export.outlines import feature_of, outlined_objects
 from unetflow.export.overlay import drawing
-from unetflow.export.tiff import TILE_PX, physical_size, resolution_tags, tiles_of
+from unetflow.export.tiff import (
+    TILE_PX,
+    physical_size,
+    resolution_tags,
+    tiles_of,
+    tiles_of_planes,
+)
 from unetflow.instances.table import read_objects
 from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.schemas import ImageReceipt, InstancesReceipt
@@ -26,6 +32,8 @@ from unetflow.store.arrays import read_array
 from unetflow.store.files import digest_of, renamed_at_end
 from unetflow.store.foreground import read_foreground
 from unetflow.store.names import FOREGROUND, INSTANCES, of_labels
+from unetflow.store.shards import content_digest_of
+from unetflow.tiles.regions import PLANE
 
 JPEG_QUALITY = 90
 
@@ -68,19 +76,27 @@ def export_geojson(
 
 
 def export_labels(*, store: str | Path, stored: Sequence[Stored], output: str | Path) -> None:
-    """Instances as a tiled, compressed BigTIFF of uint32."""
+    """Instances as a tiled, compressed BigTIFF of uint32; of a volume as OME-TIFF with z."""
     labels = read_array(store, of_labels(INSTANCES))
+    volume = labels.ndim > PLANE
+    tiles = tiles_of_planes if volume else tiles_of
+    metadata: dict[str, Any] | None = None
+    if volume:  # tifffile's own identifier is random: the same labels give the same bytes
+        of = content_digest_of(store, of_labels(INSTANCES))
+        identifier = str(uuid.uuid5(uuid.NAMESPACE_OID, of))
+        metadata = {"axes": "ZYX", "UUID": identifier, **physical_size(store)}
     with renamed_at_end(output) as partial, unchanged(*stored):
         tifffile.imwrite(
             partial,
-            tiles_of(labels.shape, lambda region: np.asarray(labels[region])),
+            tiles(labels.shape, lambda region: np.asarray(labels[region])),
             shape=labels.shape,
             dtype=labels.dtype,
             tile=(TILE_PX, TILE_PX),
             compression="zlib",
             bigtiff=True,
+            ome=volume,
             photometric="minisblack",
-            metadata=None,
+            metadata=metadata,
             **resolution_tags(store, 0),
         )
 

@@ -12,6 +12,7 @@ from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import Calibration
 from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
 from unetflow.store.names import FOREGROUND, HEADS, INSTANCES, of_labels
+from unetflow.store.ome import steps_of
 from unetflow.store.pyramid import level_shapes
 
 
@@ -65,9 +66,11 @@ def write_instances(
             decided_by=decided_by,
             foreground_array=making.foreground,
         )
-    levels = [of_labels(INSTANCES, k) for k in range(len(level_shapes(array.array.shape)))]
+    shape = array.array.shape
+    shapes = level_shapes(shape, steps_of(store, len(shape)))
+    levels = [of_labels(INSTANCES, k) for k in range(len(shapes))]
     content = {
-        "shape": array.array.shape,
+        "shape": shape,
         "digest": array.content_digest(),
         "instances": sum(of["instances"] for of in made.values()),
         "classes": made,

@@ -101,7 +101,10 @@ def write_integrity(
         for problem in found:
             log.warning("%s: %s", name, problem)
         rows.append({**_describe(fact, image, truth), "problems": "; ".join(found)})
-    frame = pd.DataFrame(rows, columns=list(INTEGRITY_COLUMNS))
+    columns = [*INTEGRITY_COLUMNS]
+    if any("depth_px" in row for row in rows):
+        columns.insert(columns.index("height_px"), "depth_px")
+    frame = pd.DataFrame(rows, columns=columns)
     write_whole(table, frame.to_csv(index=False, lineterminator="\n").encode())
     for line in _resolutions(frame):
         log.warning(line)
@@ -110,8 +113,8 @@ def write_integrity(
 
 
 def _describe(fact: Fact, image: ImageReceipt, truth: TruthReceipt | None) -> Cells:
-    channels, height, width = image["levels"][0]["shape"]
-    area_px = height * width
+    channels, *depth, height, width = image["levels"][0]["shape"]
+    area_px = math.prod([*depth, height, width])
     row: Cells = {
         "image": fact["image"],
         "dataset": fact["dataset"],
@@ -128,12 +131,14 @@ def _describe(fact: Fact, image: ImageReceipt, truth: TruthReceipt | None) -> Ce
         "deviation": _joined(image["pixels"]["deviation"]),
         "unreadable_places": len(image["unreadable"]),
     }
+    if depth:
+        row["depth_px"] = depth[0]
     if image["tissue"]:
         row["tissue_share"] = round(image["tissue"]["share"], 4)
     if truth is not None:
         row |= {
             "instances": truth["instances"],
-            "diameter_px": _diameter_px(truth),
+            "diameter_px": _diameter_px(truth, volume=bool(depth)),
             "object_share": round(truth["object_px"] / area_px, 4),
             "class_shares": ", ".join(
                 f"{name} {count / area_px:.4f}" for name, count in truth["class_px"].items()
@@ -144,9 +149,11 @@ def _describe(fact: Fact, image: ImageReceipt, truth: TruthReceipt | None) -> Ce
     return row
 
 
-def _diameter_px(truth: TruthReceipt) -> float | None:
-    """Of a circle of the mean area of an image's objects."""
+def _diameter_px(truth: TruthReceipt, *, volume: bool) -> float | None:
+    """Of a circle of the mean area of an image's objects, of a volume's of a ball."""
     count = truth["instances"]
+    if count and volume:
+        return round(math.cbrt(6 * truth["object_px"] / (math.pi * count)), 1)
     return round(math.sqrt(4 * truth["object_px"] / (math.pi * count)), 1) if count else None
 
 
@@ -156,7 +163,9 @@ def _resolutions(frame: pd.DataFrame) -> Iterator[str]:
     The range is a start and no law: what is larger than the context of a network falls apart, what
     is smaller than a few pixels has no shape.
     """
-    for dataset, rows in frame[frame["diameter_px"].notna()].groupby("dataset", sort=False):
+    of_images = frame[frame["depth_px"].isna()] if "depth_px" in frame else frame
+    known_sizes = of_images[of_images["diameter_px"].notna()]
+    for dataset, rows in known_sizes.groupby("dataset", sort=False):
         diameter_px = float(rows["diameter_px"].astype(float).median())
         if SUITED_PX[0] <= diameter_px <= SUITED_PX[1] or not diameter_px:
             continue
@@ -191,13 +200,13 @@ def _problems(fact: Fact, image: ImageReceipt, truth: TruthReceipt | None) -> It
     if truth is None:
         return
     yield from truth["warnings"]
-    _, height, width = image["levels"][0]["shape"]
+    _, *sides = image["levels"][0]["shape"]
     yield from (
         f"nothing of class {name}"
         for name, count in truth["class_px"].items()
         if not count and truth["object_px"]
     )
-    annotated_px = height * width - truth["ignored_px"]
+    annotated_px = math.prod(sides) - truth["ignored_px"]
     if fact["kind"] == "interior" and 0 < truth["object_px"] < SUSPICIOUS_SHARE * annotated_px:
         yield (
             f"only {truth['object_px'] / annotated_px:.0%} of the annotated pixels are inside: the "

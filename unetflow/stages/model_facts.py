@@ -17,7 +17,9 @@ def facts_of(network: Network, description: ModelDescription, file: str | Path) 
         "parameters": sum(tensor.numel() for tensor in network.parameters()),
         "multiply_adds_per_px": multiply_adds_per_px(network),
     }
+    axes = len(network.geometry.axes)
     tile_px = description.get("recipe", {}).get("tile_px")
     if tile_px is not None:
-        facts["feature_maps"] = feature_maps(network, description["channels"], (tile_px,) * 2)
+        sides = (tile_px,) * axes if isinstance(tile_px, int) else tile_px
+        facts["feature_maps"] = feature_maps(network, description["channels"], sides)
     return facts

@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from scipy import ndimage
@@ -19,6 +19,7 @@ from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import ForegroundReceipt, InstancesOfClass, InstancesReceipt
 from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.report.figures.thumbnails import THUMBNAIL_PX, object_panels, thumbnail
+from unetflow.report.figures.views import shown, shown_px
 from unetflow.report.pictures import (
     CROP_PX,
     ImagePictures,
@@ -31,14 +32,15 @@ from unetflow.report.worst_objects import Box, Wrong, boxes, kind_of_ids, worst_
 from unetflow.store.arrays import read_array, read_lazily
 from unetflow.store.instances import instances_of_class
 from unetflow.store.names import IGNORE, INSTANCES, TRUTH, of_labels
-from unetflow.store.ome import pixel_size
-from unetflow.store.pyramid import level_shapes
-from unetflow.tiles.regions import Region, shard_grid, shard_region
+from unetflow.store.ome import pixel_size, steps_of
+from unetflow.store.pyramid import level_factors, level_shapes
+from unetflow.tiles.regions import PLANE, Region, shard_grid, shard_region, side_px
 
 log = logging.getLogger(__name__)
 WORST = 12  # objects of an image that are drawn
 AROUND = 2.2  # times its longer side is an object's square
 SQUARE_PX = (48, 512)  # least and greatest
+VOLUME_PX = (24, 256)  # the same of a volume
 
 
 class _Judged(NamedTuple):
@@ -78,12 +80,14 @@ def draw_pictures(
         worst = list(_worst(image, prediction, judged)) if judged else []
         worst_px = _most_wrong(image, prediction) if annotated else None
         shape = list(read_array(image, "0").shape[1:])
+        steps = steps_of(image, len(shape))
         crops: list[KindsInCrop] = []
         if judged:
             for name in dataset.classes:
-                region = crop_region(shape, worst, worst_px, name)
+                region = crop_region(shape, worst, worst_px, name, steps)
                 crops.append(_kinds_in_crop(image, prediction, judged, region, name))
         size_um = pixel_size(image).um
+    of_volume = _of_volume(shape, size_um, steps)
     content: ImagePictures = {
         "size_px": shape,
         "um_per_px": size_um[-1] if size_um else None,
@@ -104,6 +108,7 @@ def draw_pictures(
         "worst_px": worst_px,
         "crops": crops,
     }
+    content |= of_volume
     write_receipt(receipt, {**content, "shape": shape})
     log.info("%s: %d of the wrong objects are drawn", receipt, len(worst))
     record.write()
@@ -152,22 +157,55 @@ def _thumbnail(
     image: str | Path, prediction: str | Path, judged: _Judged | None
 ) -> tuple[str, tuple[int, int]]:
     """Of the finest level that is not much larger than the picture."""
-    level = _level_at_a_glance(image)
-    pixels = np.asarray(read_array(image, str(level))[...])
-    predicted = np.asarray(read_array(prediction, of_labels(INSTANCES, level))[...])
+    level, steps = _level_at_a_glance(image), _steps_at_a_glance(image)
+
+    def view(store: str | Path, name: str) -> np.ndarray:
+        array = read_array(store, name)
+        sizes = array.shape[-len(steps) :] if steps else array.shape[-PLANE:]
+        middle, whole = [size // 2 for size in sizes], tuple(slice(0, size) for size in sizes)
+        return shown(lambda region: np.asarray(array[(..., *region)]), whole, middle, steps)
+
+    pixels = view(image, str(level))
+    predicted = view(prediction, of_labels(INSTANCES, level))
     if judged is None:
         return thumbnail(pixels, [(predicted, {})])
-    truth = np.asarray(read_array(image, of_labels(TRUTH, level))[...])
+    truth = view(image, of_labels(TRUTH, level))
     missed = {number for number, kind in judged.truth.items() if kind == "missed"}
     only_missed = np.where(np.isin(truth, list(missed)), truth, 0)
     return thumbnail(pixels, [(predicted, judged.predicted), (only_missed, judged.truth)])
 
 
 def _level_at_a_glance(image: str | Path) -> int:
-    """The finest level that is not much larger than a thumbnail."""
-    shapes = level_shapes(read_array(image, "0").shape[1:])
+    """The finest level that is not much larger than a thumbnail; of a volume the coarsest."""
+    shape = read_array(image, "0").shape[1:]
+    shapes = level_shapes(shape, steps_of(image, len(shape)))
     fits = [k for k, shape in enumerate(shapes) if max(shape) <= 4 * THUMBNAIL_PX]
-    return fits[0] if fits else len(shapes) - 1
+    return fits[0] if fits and len(shape) == PLANE else len(shapes) - 1
+
+
+def _factors_at_a_glance(image: str | Path) -> tuple[int, ...]:
+    """By how much that level is coarser than the finest."""
+    shape = read_array(image, "0").shape[1:]
+    return level_factors(shape, steps_of(image, len(shape)))[_level_at_a_glance(image)]
+
+
+def _steps_at_a_glance(image: str | Path) -> list[float] | None:
+    """Of a volume the sides of its pixels, in their width."""
+    factors = _factors_at_a_glance(image)
+    steps = steps_of(image, len(factors))
+    if steps is None:
+        return None
+    return [step * by / factors[-1] for step, by in zip(steps, factors, strict=True)]
+
+
+def _of_volume(
+    shape: Sequence[int], size_um: Sequence[float] | None, steps: Sequence[float] | None
+) -> ImagePictures:
+    """What is said of a volume beside what is said of images."""
+    if steps is None:
+        return cast(ImagePictures, {})
+    um3 = float(np.prod(size_um)) if size_um else None
+    return cast(ImagePictures, {"um3_per_px": um3, "shown_px": shown_px(shape, steps)})
 
 
 def _most_wrong(image: str | Path, prediction: str | Path) -> list[int] | None:
@@ -184,9 +222,11 @@ def _most_wrong(image: str | Path, prediction: str | Path) -> list[int] | None:
     wrong = ((truth != 0) != (predicted != 0)) & (ignore == 0)
     if not wrong.any():
         return None
-    around = ndimage.uniform_filter(wrong.astype(np.float32), CROP_PX >> level, mode="constant")
-    row, column = np.unravel_index(int(around.argmax()), around.shape)
-    return [int(row) << level, int(column) << level]
+    factors, side = _factors_at_a_glance(image), side_px(CROP_PX, wrong.ndim)
+    window = [max(1, side // factor) for factor in factors]
+    around = ndimage.uniform_filter(wrong.astype(np.float32), window, mode="constant")
+    place = np.unravel_index(int(around.argmax()), around.shape)
+    return [int(at) * factor for at, factor in zip(place, factors, strict=True)]
 
 
 def _kinds_in_crop(
@@ -211,26 +251,44 @@ def _worst(image: str | Path, prediction: str | Path, judged: _Judged) -> Iterat
     of_result = [wrong.id for _, wrong in judged.worst if not wrong.of_truth]
     truth = boxes(_blocks(image, of_labels(TRUTH)), of_truth) if of_truth else {}
     result = boxes(_blocks(prediction, of_labels(INSTANCES)), of_result) if of_result else {}
+    shape = read_array(image, "0").shape[1:]
+    steps = steps_of(image, len(shape))
     for name, wrong in judged.worst:
         box = (truth if wrong.of_truth else result)[wrong.id]
-        region = _square(box, read_array(image, "0").shape[1:])
-        yield {
+        region, middle = _square(box, shape, steps), _middle(box)
+
+        def view(
+            store: str | Path, array: str, region: Region = region, at: Sequence[int] = middle
+        ) -> np.ndarray:
+            values = read_array(store, array)
+            return shown(lambda part: np.asarray(values[(..., *part)]), region, at, steps)
+
+        *_, rows, columns = region
+        found: ObjectPicture = {
             "of_class": name,
             "kind": wrong.kind,
             "wrong_px": wrong.wrong_px,
-            "top_px": region[0].start,
-            "left_px": region[1].start,
-            "side_px": region[0].stop - region[0].start,
+            "top_px": rows.start,
+            "left_px": columns.start,
+            "side_px": rows.stop - rows.start,
             "panels": object_panels(
-                np.asarray(read_array(image, "0")[(slice(None), *region)]),
-                (_labels(image, TRUTH, region), judged.truth),
-                (_labels(prediction, INSTANCES, region), judged.predicted),
+                view(image, "0"),
+                (view(image, of_labels(TRUTH)), judged.truth),
+                (view(prediction, of_labels(INSTANCES)), judged.predicted),
             ),
         }
+        if len(region) > PLANE:
+            found["plane_px"] = middle[0]
+        yield found
 
 
 def _labels(store: str | Path, name: str, region: Region) -> np.ndarray:
     return np.asarray(read_array(store, of_labels(name))[tuple(region)])
+
+
+def _middle(box: Box) -> list[int]:
+    axes = len(box) // 2
+    return [(start + stop) // 2 for start, stop in zip(box[:axes], box[axes:], strict=True)]
 
 
 def _blocks(store: str | Path, name: str) -> Iterator[tuple[Region, np.ndarray]]:
@@ -240,13 +298,20 @@ def _blocks(store: str | Path, name: str) -> Iterator[tuple[Region, np.ndarray]]
         yield region, np.asarray(array[tuple(region)])
 
 
-def _square(box: Box, shape: Sequence[int]) -> Region:
-    """Around a box, moved into the image; smaller only where the image is."""
-    top, left, bottom, right = box
-    least, most = SQUARE_PX
-    side = min(max(least, round(AROUND * max(bottom - top, right - left))), most, *shape)
+def _square(box: Box, shape: Sequence[int], steps: Sequence[float] | None = None) -> Region:
+    """Around a box, moved into the image; smaller only where the image is.
+
+    Of a volume as many planes as lie beside the square, as far as there are.
+    """
+    axes = len(shape)
+    begins, ends = box[:axes], box[axes:]
+    least, most = SQUARE_PX if axes == PLANE else VOLUME_PX
+    widest = max(end - begin for begin, end in zip(begins[-PLANE:], ends[-PLANE:], strict=True))
+    side = min(max(least, round(AROUND * widest)), most, *shape[-PLANE:])
+    deep = [min(shape[0], max(1, round(side / steps[0])))] if steps else []
+    sides = [*deep, side, side]
     starts = (
-        max(0, min((begin + end - side) // 2, size - side))
-        for begin, end, size in zip((top, left), (bottom, right), shape, strict=True)
+        max(0, min((begin + end - own) // 2, size - own))
+        for begin, end, size, own in zip(begins, ends, shape, sides, strict=True)
     )
-    return tuple(slice(start, start + side) for start in starts)
+    return tuple(slice(start, start + own) for start, own in zip(starts, sides, strict=True))

@@ -14,7 +14,7 @@ from unetflow.engine.machine import Machine
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.plan import END, PredictOptions
 from unetflow.predict.stored_foreground import Work, write_foreground
-from unetflow.predict.suitability import check_image, other_intensities
+from unetflow.predict.suitability import check_axes, check_image, other_intensities
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import MIB, RunRecord
 from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
@@ -22,9 +22,9 @@ from unetflow.store.foreground_levels import write_foreground_levels
 from unetflow.store.names import HEADS, TISSUE
 from unetflow.store.ome import pixel_size
 from unetflow.store.rendering import channels_of_foreground, write_rendering
-from unetflow.store.shards import SHARD_PX, content_digest_of, read_array
+from unetflow.store.shards import content_digest_of, read_array
 from unetflow.store.tissue_mask import read_tissue
-from unetflow.tiles.regions import squares
+from unetflow.tiles.regions import shard_grid
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +44,18 @@ def predict_store(
 
     A run that was killed goes on with the shards that are missing. Several jobs may do an image:
     one begins the array (`BEGIN`), each does its share, one ends it (`END`). An image takes a
-    thread for each 1024 px square, whatever the larger ones of its job are granted.
+    thread for each 1024 px square, a volume for each 128 px cube, whatever the larger ones of its
+    job are granted.
     """
     if len(ensemble.digests) != len(ensemble.descriptions):
         raise ValueError("an array must know the digests of its models: use Ensemble.load")
     record = RunRecord(receipt)
     prepared = read_receipt(image_receipt)
     pixels = read_array(image, "0")
+    check_axes(pixels.ndim - 1, ensemble.geometry.axes, image)
     warnings = _suits(ensemble, prepared, pixels.shape[0], image)
     work = Work()
-    size, most = pixel_size(image), squares(pixels.shape[1:], SHARD_PX)
+    size, most = pixel_size(image), len(shard_grid(pixels.shape, pixels.shards))
     tissue = [TISSUE] if prepared["tissue"] else []
     stored = Stored(image, image_receipt, ["0", *tissue])
     with unchanged(stored), gpu_busy(machine.gpu) as busy:
@@ -98,11 +100,12 @@ def _suits(
     ensemble: Ensemble, prepared: dict[str, Any], channels: int, image: str | Path
 ) -> list[str]:
     """Warnings, in their order, each once. Raises where a model cannot take the image."""
-    mpp = prepared["levels"][0].get("mpp")
+    finest = prepared["levels"][0]
+    mpp = finest.get("mpp")
     values_C = [prepared["pixels"][name] for name in ("mean", "lowest", "highest")]
     warnings: dict[str, None] = {}
     for description in ensemble.descriptions:
-        check_image(description, channels, mpp, image)
+        check_image(description, channels, mpp, image, spacing=finest.get("spacing"))
         warnings |= dict.fromkeys(other_intensities(description, *values_C))
     for warning in warnings:
         log.warning("%s: %s", image, warning)

@@ -4,7 +4,7 @@ import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -12,7 +12,14 @@ from unetflow.errors import ReplacedError, SlideError
 from unetflow.images.ground import Coarse, Ground
 from unetflow.images.ingest import Copying
 from unetflow.images.intensities import Moments
-from unetflow.images.resampling import Lost, Source, picked_channels, source_at
+from unetflow.images.resampling import (
+    Lost,
+    Source,
+    ends_of,
+    lost_at,
+    picked_channels,
+    source_at,
+)
 from unetflow.images.slide import Slide
 from unetflow.images.sources import (
     Chosen,
@@ -31,16 +38,16 @@ from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import Unreadable
 from unetflow.provenance.shard_lists import write_shard_list
 from unetflow.store.names import TISSUE
-from unetflow.store.ome import PixelSize, ome_image, write_group
+from unetflow.store.ome import image_axes, ome_image, write_group
 from unetflow.store.pyramid import clear_levels, halve, halved, level_factors, level_shapes
 from unetflow.store.rendering import channels_of_pixels, write_rendering
 from unetflow.store.shards import Layout, ShardedArray, clear, open_array
 from unetflow.store.tissue_mask import write_tissue
+from unetflow.tiles.regions import PLANE, sides_of
 
 log = logging.getLogger(__name__)
 
 
-AXES = ("c", "y", "x")
 MARKS = 2048  # along the longer side of an image: squares that an unreadable share is counted in
 
 
@@ -50,6 +57,10 @@ class Wanted(TypedDict):
     level: int | None  # of the file's pyramid
     mpp: float | None  # [um/px], overrules the resolution in the file
     want_mpp: float | None  # [um/px] that the image is brought to
+    # of volumes, in the place of both: of a pixel along z, y, x, in um or as one to another
+    spacing: NotRequired[Sequence[float] | None]
+    in_um: NotRequired[bool]
+    want_spacing: NotRequired[Sequence[float] | None]  # [um]
     channels: Sequence[int] | None  # which, in which order; None: all
     tissue: str | None  # "threshold", or the path of a mask; None: everything is read
 
@@ -67,25 +78,26 @@ def prepare_image(
 ) -> None:
     """Rule prepare_image: the pixels of one image as a pyramid of (C, Y, X), shard by shard.
 
-    The level of the file is the given one, or the image is made at `want_mpp`, or the finest level
-    is taken. What lies outside the tissue is taken from a coarse level of the file, if it has one,
-    and not predicted. Places that cannot be read are 0 and stand in the receipt, up to the share
-    `max_unreadable` of the image. The file is copied to `scratch` before it is read, if that is
-    given. Raises SlideError.
+    Of a volume (C, Z, Y, X). The level of the file is the given one, or the image is made at what
+    is `wanted`, or the finest level is taken. What lies outside the tissue is taken from a coarse
+    level of the file, if it has one, and not predicted. Places that cannot be read are 0 and stand
+    in the receipt, up to the share `max_unreadable` of the image. The file is copied to `scratch`
+    before it is read, if that is given. Raises SlideError.
     """
     record = RunRecord(receipt)
     path, tissue = raw["path"], wanted["tissue"]
     chosen = chosen_of(raw)
     with (
         staged(raw, scratch) as near,
-        Slide(near["path"], **chosen, mpp=wanted["mpp"]) as slide,
+        Slide(near["path"], **chosen, **_resolution(wanted)) as slide,
     ):
         _log_reading(slide)
         content = content_of(near)
         if near is not raw:  # a copy: it is the raw file that may be replaced
             content = content._replace(seen=seen_of(raw))
         digest_of_mask = _digest_of_mask(tissue)
-        source = source_at(slide, wanted["level"], wanted["want_mpp"])
+        want = wanted.get("want_spacing") or wanted["want_mpp"]
+        source = source_at(slide, wanted["level"], want)
         picked = picked_channels(slide, wanted["channels"])
         ground = _ground(source, picked, tissue)
         parameters = _parameters(chosen, source, picked, ground)
@@ -114,7 +126,7 @@ def prepare_image(
         receipt,
         {
             "sources": {"path": content.digest, "tissue": digest_of_mask},
-            "axes": AXES,
+            "axes": image_axes(source.size),
             "dtype": str(arrays[0].array.dtype),
             "levels": _described(arrays, source),
             "level": source.level,
@@ -127,6 +139,18 @@ def prepare_image(
         },
     )
     record.write(path=str(path))
+
+
+class _Resolution(TypedDict):
+    mpp: float | None
+    spacing: Sequence[float] | None
+    in_um: bool
+
+
+def _resolution(wanted: Wanted) -> _Resolution:
+    """What a row says of the size of a file's pixels, as for `Slide`."""
+    spacing, in_um = wanted.get("spacing"), wanted.get("in_um", True)
+    return {"mpp": wanted["mpp"], "spacing": spacing, "in_um": in_um}
 
 
 def _digest_of_mask(tissue: str | None) -> str | None:
@@ -149,7 +173,7 @@ def _parameters(
     chosen: Chosen, source: Source, channels: Sequence[int], ground: Ground | None
 ) -> dict[str, object]:
     """What decides the pixels, beside the file and the code."""
-    return {
+    parameters: dict[str, object] = {
         **chosen,
         "level": source.level,
         "channels": channels,
@@ -157,6 +181,9 @@ def _parameters(
         "shape_px": source.shape_px,
         "tissue": ground and ground.tissue.described()["digest"],
     }
+    if len(source.shape_px) > PLANE:
+        parameters["spacing"] = [*source.size.scale]  # which planes are halved hangs on it
+    return parameters
 
 
 def _described_pixels(moments: Moments) -> dict[str, list[float]]:
@@ -171,28 +198,34 @@ def _described_pixels(moments: Moments) -> dict[str, list[float]]:
 
 def _described(arrays: Sequence[ShardedArray], source: Source) -> list[dict[str, object]]:
     """Of each level its shape, its digest and its resolution, for the receipt."""
-    return [
-        {
+    size, described = source.size, []
+    for array, factors in zip(arrays, level_factors(source.shape_px, size.scale), strict=True):
+        of: dict[str, object] = {
             "shape": array.array.shape,
             "digest": array.content_digest(),
-            "mpp": source.mpp and source.mpp * 2**k,
+            "mpp": source.mpp and source.mpp * factors[-1],
         }
-        for k, array in enumerate(arrays)
-    ]
+        if len(source.shape_px) > PLANE:
+            of |= {"spacing": size.at_level(factors), "unit": size.unit}
+        described.append(of)
+    return described
 
 
 def _open_pyramid(
     store: str | Path, name: str, source: Source, channels: int, decided_by: Mapping[str, object]
 ) -> list[ShardedArray]:
     """The arrays of all levels, finest first, each half of the one before, and their metadata."""
-    size = PixelSize.square(source.mpp)
-    sizes_px, levels = level_shapes(source.shape_px), level_factors(source.shape_px)
-    scales = {str(k): [1.0, *size.at_level(factors)] for k, factors in enumerate(levels)}
-    write_group(store, "", ome_image(name, AXES, scales, unit=size.unit))
+    size, shape_px = source.size, source.shape_px
+    sizes_px, levels = level_shapes(shape_px, size.scale), level_factors(shape_px, size.scale)
+    scales, axes = (
+        {str(k): [1.0, *size.at_level(factors)] for k, factors in enumerate(levels)},
+        image_axes(size),
+    )
+    write_group(store, "", ome_image(name, axes, scales, unit=size.unit))
     dtype = str(source.slide.dtype)
     clear_levels(store, "{}", len(sizes_px))
     return [
-        open_array(store, str(k), Layout((channels, *size_px), dtype, AXES), decided_by=decided_by)
+        open_array(store, str(k), Layout((channels, *size_px), dtype, axes), decided_by=decided_by)
         for k, size_px in enumerate(sizes_px)
     ]
 
@@ -214,6 +247,11 @@ def _coarse(arrays: Sequence[ShardedArray]) -> Coarse:
     )
 
 
+def _named(place: Lost) -> str:
+    ends = zip(sides_of(len(ends_of(place))), ends_of(place), strict=True)
+    return ", ".join(f"{side} {of}" for side, of in ends)
+
+
 def _check_lost(
     path: str | Path, lost: list[Lost], source: Source, most: float
 ) -> list[Unreadable]:
@@ -222,23 +260,15 @@ def _check_lost(
     mark_px = -(-max(source.shape_px) // MARKS)
     unreadable = np.zeros(tuple(-(-size // mark_px) for size in source.shape_px), bool)
     for each in lost:
-        rows, columns = source.place(each)
-        unreadable[
-            rows.start // mark_px : -(-rows.stop // mark_px),
-            columns.start // mark_px : -(-columns.stop // mark_px),
-        ] = True
-        places.append(
-            {
-                "rows": [rows.start, rows.stop],
-                "columns": [columns.start, columns.stop],
-                "why": each["why"],
-            }
-        )
+        place = source.place(each)
+        marks = tuple(slice(of.start // mark_px, -(-of.stop // mark_px)) for of in place)
+        unreadable[marks] = True
+        places.append(lost_at(place, each["why"]))
     share = float(unreadable.mean())
     if share > most:
         raise SlideError(
-            f"{path}: {share:.1%} of it cannot be read ({len(lost)} places, the first at rows "
-            f"{lost[0]['rows']}, columns {lost[0]['columns']}: {lost[0]['why']}), more than the "
+            f"{path}: {share:.1%} of it cannot be read ({len(lost)} places, the first at "
+            f"{_named(lost[0])}: {lost[0]['why']}), more than the "
             f"{most:.1%} that prepare: max_unreadable allows. Copy the file anew, raise the limit, "
             "or take the image out of the sheet."
         )

@@ -13,6 +13,7 @@ import numpy as np
 from unetflow.engine.each import for_each
 from unetflow.errors import LabelsError, ReplacedError
 from unetflow.images.polygons import holds_polygons, read_polygons
+from unetflow.images.resampling import ends_of
 from unetflow.images.slide import Slide
 from unetflow.images.sources import RawFile, chosen_of, content_of, has_changed, replaced
 from unetflow.labels.counts import Counts, count_truth
@@ -24,8 +25,9 @@ from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import ImageReceipt, LevelOfImage, Unreadable
 from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
+from unetflow.store.layout import spatial_axes
 from unetflow.store.names import CLASS, IGNORE, TISSUE, TRUTH, of_labels
-from unetflow.store.ome import pixel_size, write_labels
+from unetflow.store.ome import pixel_size, steps_of, write_labels
 from unetflow.store.pyramid import clear_levels, every_second, halve, level_factors
 from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array, read_array
 from unetflow.store.tissue_mask import read_tissue
@@ -58,10 +60,9 @@ def prepare_truth(
     annotation does not fit or holds values without a meaning.
     """
     record = RunRecord(receipt)
-    _check_kind(raw["path"], dataset)
+    _check_kind(raw, dataset)
     image = read_receipt(image_receipt, ImageReceipt)
-    _, height_px, width_px = image["levels"][0]["shape"]
-    shape_px = (height_px, width_px)
+    shape_px = tuple(image["levels"][0]["shape"][1:])
     if not holds_polygons(raw["path"]):
         Slide(raw["path"], **chosen_of(raw), as_labels=True).close()  # tells what cannot be opened
     source = content_of(raw)
@@ -76,7 +77,8 @@ def prepare_truth(
     names = [TRUTH, IGNORE, CLASS] if dataset.has_class_array else [TRUTH, IGNORE]
     arrays = _open_labels(store, names, image["levels"], decided_by)
     meaning = Meaning(dataset.kind, ignore_value, len(dataset.classes), label_value)
-    warnings = _write_finest(raw, arrays, image, dataset, meaning, ring_px)
+    steps = steps_of(store, len(shape_px))
+    warnings = _write_finest(raw, arrays, image, dataset, meaning, ring_px, steps)
     if has_changed(raw, source):
         for array in itertools.chain(*arrays.values()):
             clear(array.path)
@@ -113,8 +115,17 @@ def _parameters(raw: RawFile, dataset: Dataset, ignore_value: int | None) -> dic
     }
 
 
-def _check_kind(path: str, dataset: Dataset) -> None:
-    """Raises LabelsError where the file cannot tell of which class an object is."""
+def _check_kind(raw: RawFile, dataset: Dataset) -> None:
+    """Raises LabelsError where the file cannot tell of which class an object is.
+
+    Or where it is of planes, and what is wanted of volumes.
+    """
+    path = raw["path"]
+    if raw.get("volume") and holds_polygons(path):
+        raise LabelsError(
+            f"{path}: holds polygons, which lie in a plane; the truth of a volume is a label image "
+            "with its axes (z, y, x). Give one, or set the dataset's as to slices."
+        )
     if dataset.has_class_array and not holds_polygons(path):
         raise LabelsError(
             f"{path}: a label image does not say which of {', '.join(dataset.classes)} an "
@@ -155,16 +166,16 @@ def _write_finest(
     dataset: Dataset,
     meaning: Meaning,
     ring_px: float | None,
+    steps: Sequence[float] | None,
 ) -> list[str]:
     """Level 0 of all arrays from the raw file; what is odd in the file."""
-    _, height_px, width_px = image["levels"][0]["shape"]
-    shape_px = (height_px, width_px)
+    shape_px = arrays[TRUTH][0].array.shape
     if holds_polygons(raw["path"]):
         size_px = image["levels_of_file"][0]["shape"]
         polygons = read_polygons(
             raw["path"],
             classes=dataset.classes,
-            size_px=(size_px[0], size_px[1]),
+            size_px=tuple(size_px),
             shape_px=shape_px,
             plane=raw["plane"],
             time=raw["time"],
@@ -176,9 +187,9 @@ def _write_finest(
             polygons.draw(*arrays[TRUTH][0].region(index))  # stored by a run that broke off
         return [*polygons.warnings, *polygons.lost()]
     with Slide(raw["path"], **chosen_of(raw), as_labels=True) as slide:
-        levels = [(level["shape"][0], level["shape"][1]) for level in image["levels_of_file"]]
+        levels = [tuple(level["shape"]) for level in image["levels_of_file"]]
         read = label_reader(slide, levels, shape_px, meaning)
-        _write(ringed(read, shape_px, ring_px), arrays, image["unreadable"])
+        _write(ringed(read, shape_px, ring_px, steps), arrays, image["unreadable"])
         return list(slide.notes)
 
 
@@ -198,7 +209,7 @@ def _open_labels(
             open_array(
                 store,
                 of_labels(name, k),
-                Layout(tuple(level["shape"][1:]), DTYPES[name], ("y", "x")),
+                Layout(tuple(level["shape"][1:]), DTYPES[name], spatial_axes(len(factors[0]))),
                 decided_by=decided_by,
             )
             for k, level in enumerate(levels)
@@ -217,14 +228,13 @@ def _write(
     truth = arrays[TRUTH][0]
 
     def make(index: Index) -> None:
-        rows, columns = truth.region(index)
-        labels, ignored = read(rows, columns)
+        region = truth.region(index)
+        labels, ignored = read(*region)
         labels, ignored = labels.copy(), ignored.copy()
         for place in unreadable:
-            ends = (place["rows"], rows), (place["columns"], columns)
             lost = tuple(
                 slice(max(0, start - part.start), max(0, stop - part.start))
-                for (start, stop), part in ends
+                for (start, stop), part in zip(ends_of(place), region, strict=True)
             )
             ignored[lost] = True
         labels[ignored] = 0

@@ -51,10 +51,13 @@ def write_segmented(
     """Rule segmented: how many objects each image has, how large they are in all, and warnings.
 
     `threshold` is the config's, None where the validation images chose. Areas are in pixels of the
-    image as it was segmented.
+    image as it was segmented, of a volume in pixels of all its planes.
     """
     rows = [row for of in images for row in _rows(of, threshold)]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    columns = [*COLUMNS]
+    if any("depth_px" in row for row in rows):
+        columns.insert(columns.index("height_px"), "depth_px")
+    frame = pd.DataFrame(rows, columns=columns)
     write_whole(table, frame.to_csv(index=False, lineterminator="\n").encode())
     for image, warned in frame[frame["warnings"] != ""].groupby("image")["warnings"]:
         log.warning("%s: %s", image, warned.iloc[0])
@@ -65,7 +68,8 @@ def _rows(of: Segmented, threshold: float | None) -> list[dict[str, str | float]
     made = read_receipt(of["instances"], InstancesReceipt)
     calibrated = read_receipt(of["calibration"], Calibration)["instances"]
     warnings = read_receipt(of["foreground"], ForegroundReceipt)["warnings"]
-    height_px, width_px = made["shape"]
+    *depth, height_px, width_px = made["shape"]
+    of_volume = {"depth_px": depth[0]} if depth else {}
     return [
         {
             "experiment": of["experiment"],
@@ -74,6 +78,7 @@ def _rows(of: Segmented, threshold: float | None) -> list[dict[str, str | float]
             "class": name,
             "instances": own["instances"],
             "area_px": own["area_px"],
+            **of_volume,
             "height_px": height_px,
             "width_px": width_px,
             "threshold": own["threshold"],

@@ -29,6 +29,7 @@ from unetflow.stages.model_facts import facts_of
 from unetflow.store.files import digest_of, digest_of_file, write_whole
 from unetflow.store.locks import locked
 from unetflow.store.shards import read_array
+from unetflow.tiles.regions import PLANE
 from unetflow.train.checkpoints import Checkpoint
 from unetflow.train.history import LATE, as_csv, rising_by
 from unetflow.train.loop import TrainingRun
@@ -87,7 +88,7 @@ class TrainingJob:
         return cls(
             inputs=TrainingInputs(**of.pop("inputs")),
             outputs=TrainingOutputs(**of.pop("outputs")),
-            dataset=Dataset(dataset["kind"], tuple(dataset["classes"]), dataset["mpp"]),
+            dataset=Dataset(**dataset | {"classes": tuple(dataset["classes"])}),
             machine=Machine(**of.pop("machine")),
             **of,
         )
@@ -146,19 +147,20 @@ def train_in_process(job: TrainingJob) -> None:
                 with gpu_busy(device == "cuda") as busy:
                     run.train(held[: len(training)], held[len(training) :], workers=max(1, workers))
             except torch.OutOfMemoryError as error:
-                raise _too_large(recipe, fabric.world_size) from error
+                raise _too_large(recipe, run.drawing.input_px, fabric.world_size) from error
         if fabric.is_global_zero:
             _write_patches(job.outputs.patches, training, run.drawing, recipe.batch)
             _write_model(job, run, description)
             _write_record(record, run, busy)
 
 
-def _too_large(recipe: Recipe, processes: int) -> ModelError:
+def _too_large(recipe: Recipe, sides_px: Sequence[int], processes: int) -> ModelError:
     """What to change where a GPU's memory is not enough for a step."""
     patches = recipe.batch // (recipe.accumulate * processes)
+    side = " x ".join(map(str, sides_px)) if len({*sides_px}) > 1 else sides_px[0]
     return ModelError(
         f"a GPU's memory is not enough to train on {patches} patch{'es' * (patches > 1)} of "
-        f"{recipe.tile_px} px at once, or other programs took it. "
+        f"{side} px at once, or other programs took it. "
         + ("Make recipe.accumulate larger; or else " if patches > 1 else "")
         + "make recipe.tile_px smaller, use precision bf16, or a narrower network (of a U-Net: a "
         "smaller base_channels)."
@@ -211,19 +213,21 @@ def _description(
         "classes": list(classes),
         "channels": channels,
         "intensity": statistics["intensity"],
-        "mpp": job.dataset.mpp or _common_mpp(receipts),
+        "mpp": job.dataset.mpp or _common(receipts, "mpp"),
         "recipe": dataclasses.asdict(recipe),
         "code": job.code,
     }
+    if spacing := job.dataset.spacing or _common(receipts, "spacing"):
+        description["spacing"] = list(spacing)
     if job.head is not None:
         description["heads"] = [job.head]
     return description
 
 
-def _common_mpp(receipts: Sequence[dict[str, Any]]) -> float | None:
-    """The resolution [um/px] that all images share, as far as it is known."""
-    known = {receipt["levels"][0].get("mpp") for receipt in receipts if "levels" in receipt}
-    return known.pop() if len(known) == 1 else None
+def _common(receipts: Sequence[dict[str, Any]], key: str) -> Any:
+    """The resolution that all images share, as far as it is known."""
+    known = [receipt["levels"][0].get(key) for receipt in receipts if "levels" in receipt]
+    return known[0] if known and all(each == known[0] for each in known) else None
 
 
 def _determine(recipe: Recipe, device: str) -> None:
@@ -258,6 +262,7 @@ def _write_patches(
     """The first `PATCHES_SHOWN` patches of the training, for the report.
 
     An archive of NumPy with image (N, C, H, W) float16, target uint8 and weight float16 (N, H, W).
+    Of volumes it is the plane in the middle of each.
     """
     batches = list(
         Batches(images, range(-(-PATCHES_SHOWN // batch)), drawing, numbers=range(batch))
@@ -265,15 +270,18 @@ def _write_patches(
     content = io.BytesIO()
     np.savez_compressed(
         content,
-        image=_first([each.image_BCHW for each in batches]).astype(np.float16),
-        target=_first([each.target_BHW for each in batches]).astype(np.uint8),
-        weight=_first([each.weight_BHW for each in batches]).astype(np.float16),
+        image=_first([each.image_BCHW for each in batches], 2).astype(np.float16),
+        target=_first([each.target_BHW for each in batches], 1).astype(np.uint8),
+        weight=_first([each.weight_BHW for each in batches], 1).astype(np.float16),
     )
     write_whole(path, content.getvalue())
 
 
-def _first(parts: Sequence[torch.Tensor]) -> np.ndarray:
+def _first(parts: Sequence[torch.Tensor], before: int) -> np.ndarray:
+    """The first patches; `before` are the axes that are not spatial."""
     first: np.ndarray = torch.cat(list(parts))[:PATCHES_SHOWN].numpy()
+    if first.ndim - before > PLANE:
+        first = np.take(first, first.shape[before] // 2, axis=before)
     return first
 
 

@@ -13,7 +13,9 @@ from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import TruthReceipt
 from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
+from unetflow.store.layout import spatial_axes
 from unetflow.store.names import IGNORE, TRUTH, of_labels
+from unetflow.store.ome import steps_of
 from unetflow.store.shards import Index, Layout, open_array, read_array
 from unetflow.tiles.regions import with_halo
 from unetflow.weights.separation import reach_px, separation_term
@@ -39,29 +41,33 @@ def write_weights(
 ) -> None:
     """Rule weights: the separation term of one image, shard by shard, 0 on ignored pixels.
 
-    Truth of kind "classes" has no objects to separate: its term is 0 everywhere.
+    Distances in a volume are in pixels of a plane. Truth of kind "classes" has no objects to
+    separate: its term is 0 everywhere.
     """
     record = RunRecord(receipt)
     labels = read_array(truth, of_labels(TRUTH))
+    steps = steps_of(truth, labels.ndim)
     ignore = read_array(truth, of_labels(IGNORE))
     term = open_array(
         Path(store).parent,
         Path(store).name,
-        Layout(labels.shape, "float32", ("y", "x")),
+        Layout(labels.shape, "float32", spatial_axes(labels.ndim)),
         decided_by={
             "truth": read_receipt(truth_receipt, TruthReceipt)["digest"],
-            "parameters": {"kind": kind, **weighting},
+            "parameters": {"kind": kind, **weighting} | ({"steps": steps} if steps else {}),
             "code": code,
         },
     )
     w0, sigma_px = 0.0 if kind == "classes" else weighting["w0"], weighting["sigma_px"]
-    halo_px = math.ceil(reach_px(w0, sigma_px)) + 1  # one more for separating what touches
+    reach = reach_px(w0, sigma_px)
+    # one more for separating what touches
+    halo_px = [math.ceil(reach / step) + 1 for step in steps or [1.0 for _ in labels.shape]]
 
     def make(index: Index) -> None:
         region = term.region(index)
-        wide, inner = with_halo(region, (halo_px,) * labels.ndim, labels.shape)
+        wide, inner = with_halo(region, halo_px, labels.shape)
         separated = separate_touching(np.asarray(labels[wide]))
-        block = separation_term(separated, w0=w0, sigma_px=sigma_px)[inner]
+        block = separation_term(separated, w0=w0, sigma_px=sigma_px, spacing=steps)[inner]
         term.write(index, np.where(np.asarray(ignore[region]) != 0, np.float32(0), block))
 
     with unchanged(Stored(truth, truth_receipt, [of_labels(TRUTH), of_labels(IGNORE)])):

@@ -3,11 +3,9 @@
 from pathlib import Path
 
 from unetflow.store.names import FOREGROUND
-from unetflow.store.ome import PixelSize, ome_image, read_attributes, write_group
+from unetflow.store.ome import PixelSize, image_axes, ome_image, read_attributes, write_group
 from unetflow.store.pyramid import halved, level_factors, write_coarser
 from unetflow.store.shards import ShardedArray
-
-AXES = ("c", "y", "x")
 
 
 def write_foreground_levels(
@@ -25,14 +23,14 @@ def write_foreground_levels(
     `size` is that of its pixels; one that was stored before may have been corrected.
     """
     name = foreground.path.name
-    levels = level_factors(foreground.array.shape[1:], size.scale)
+    levels, axes = level_factors(foreground.array.shape[1:], size.scale), image_axes(size)
     names = [name, *(f"{name}_{k}" for k in range(1, len(levels)))]
     write_coarser(
         store,
         foreground,
         f"{name}_{{}}",
         halved,
-        axes=AXES,
+        axes=axes,
         decided_by={name: digest},
         threads=threads,
         spacing=size.scale,
@@ -40,7 +38,7 @@ def write_foreground_levels(
     scales = {
         path: [1.0, *size.at_level(factors)] for path, factors in zip(names, levels, strict=True)
     }
-    attributes = ome_image(name, AXES, scales, unit=size.unit)
+    attributes = ome_image(name, axes, scales, unit=size.unit)
     if name != FOREGROUND:
         images = [read_attributes(store), attributes]
         first, second = (of["ome"]["multiscales"][0] for of in images)

@@ -5,8 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unetflow.tiles.regions import side_px
+
 CHUNK_PX = 512  # smallest readable piece of an array of images or labels
 SHARD_PX = 1024  # smallest writable piece
+SPATIAL = ("z", "y", "x")
+
+
+def spatial_axes(count: int) -> tuple[str, ...]:
+    """The axes of an image (Y, X) or a volume (Z, Y, X), by how many they are."""
+    return SPATIAL[-count:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,17 +24,17 @@ class Layout:
     shape: tuple[int, ...]  # [px] on spatial axes
     dtype: str
     axes: tuple[str, ...]  # "c", "z", "y", "x"
-    shard_px: int = SHARD_PX
-    chunk_px: int = CHUNK_PX
+    shard_px: int = SHARD_PX  # side of a square; cubes are as `unetflow.tiles.regions.side_px` says
+    chunk_px: int = CHUNK_PX  # the same
 
     @property
     def shards(self) -> tuple[int, ...]:
-        """Shard shape: all channels together, planes one by one, `shard_px` along y and x."""
+        """Shard shape: all channels together, squares of `shard_px`, or cubes."""
         return self._pieces(self.shard_px, whole_channels=True)
 
     @property
     def chunks(self) -> tuple[int, ...]:
-        """Chunk shape: one channel, one plane, `chunk_px` along y and x."""
+        """Chunk shape: one channel, squares of `chunk_px`, or cubes."""
         return self._pieces(self.chunk_px, whole_channels=False)
 
     @property
@@ -79,5 +87,6 @@ class Layout:
         }
 
     def _pieces(self, size_px: int, *, whole_channels: bool) -> tuple[int, ...]:
-        sizes = {"c": self.shape[0] if whole_channels else 1, "z": 1}
-        return tuple(sizes.get(axis, size_px) for axis in self.axes)
+        side = side_px(size_px, sum(axis in SPATIAL for axis in self.axes))
+        channels = self.shape[0] if whole_channels else 1
+        return tuple(channels if axis == "c" else side for axis in self.axes)

@@ -5,6 +5,8 @@ labels/truth/0, 1, ...     (Y, X), and so labels/ignore, labels/class and labels
 foreground, foreground_1   (K, Y, X), and so refined, where the foreground is
 heads                      (H, Y, X), beside the foreground of a network that has a head
 tissue                     a byte per cell
+
+Of volumes Z, Y, X in the place of Y, X.
 """
 
 FOREGROUND, REFINED = "foreground", "refined"

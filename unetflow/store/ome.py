@@ -8,6 +8,8 @@ from typing import Any
 
 from unetflow.errors import StoreError
 from unetflow.store.files import write_whole
+from unetflow.store.layout import spatial_axes
+from unetflow.tiles.regions import PLANE
 
 OMERO = "omero"  # how an image is shown
 UM_PER = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
@@ -35,6 +37,11 @@ class PixelSize:
     def at_level(self, factors: Sequence[int]) -> list[float]:
         """The scale of a level of a pyramid: `unetflow.store.pyramid.level_factors`."""
         return [step * factor for step, factor in zip(self.scale, factors, strict=True)]
+
+
+def image_axes(size: PixelSize) -> tuple[str, ...]:
+    """The axes of an image with pixels of this size, channels first."""
+    return ("c", *spatial_axes(len(size.scale)))
 
 
 def write_group(store: str | Path, name: str, attributes: Mapping[str, object]) -> None:
@@ -98,13 +105,15 @@ def ome_image(
 
 
 def write_labels(
-    store: str | Path, name: str, size: PixelSize, *, levels: Sequence[Sequence[int]] = ((1, 1),)
+    store: str | Path, name: str, size: PixelSize, *, levels: Sequence[Sequence[int]] = ()
 ) -> None:
     """Make the group `labels/{name}` and list it in `labels`.
 
-    Its arrays are "0", "1", ...: the levels of the image, `unetflow.store.pyramid.level_factors`.
+    Its arrays are "0", "1", ...: the levels of the image, `unetflow.store.pyramid.level_factors`;
+    without any there is "0" alone.
     """
-    axes = ("y", "x") if len(size.scale) == 2 else ("z", "y", "x")
+    levels = levels or [(1,) * len(size.scale)]
+    axes = spatial_axes(len(size.scale))
     scales = {str(k): size.at_level(factors) for k, factors in enumerate(levels)}
     attributes = ome_image(name, axes, scales, unit=size.unit, label=True)
     write_group(store, f"labels/{name}", attributes)
@@ -113,6 +122,17 @@ def write_labels(
     except (KeyError, TypeError):  # there are none yet, or it is damaged
         listed = set()
     write_group(store, "labels", {"ome": {"version": "0.5", "labels": sorted({*listed, name})}})
+
+
+def steps_of(store: str | Path, axes: int) -> tuple[float, ...] | None:
+    """Of a volume's store the side of a pixel along each axis, in its width.
+
+    None of an image, of which nothing is read. Raises as `pixel_size`.
+    """
+    if axes <= PLANE:
+        return None
+    scale = pixel_size(store).scale
+    return tuple(step / scale[-1] for step in scale)
 
 
 def pixel_size(store: str | Path) -> PixelSize:

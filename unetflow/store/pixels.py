@@ -62,7 +62,7 @@ def of_image(intensity: Intensity, image: ImageLike) -> Intensity:
     """
     if intensity.get("scale") not in WAYS or "own" in intensity:
         return intensity
-    dtype = image[:, 0:1, 0:1].dtype
+    dtype = image[(slice(None), *(slice(0, 1) for _ in image.shape[1:]))].dtype
     if not suits(image.shape[0], dtype):
         raise UnsuitableError(
             f"the image has {image.shape[0]} channels of {dtype}, but the model was trained "
@@ -89,8 +89,9 @@ def normalised(pixels_CHW: np.ndarray, intensity: Intensity) -> np.ndarray:
         pixels_CHW = logarithms(pixels_CHW)
     if (way := intensity.get("scale")) in WAYS:
         pixels_CHW = restained(pixels_CHW, way, intensity["own"], intensity["target"])
+    ones = [1 for _ in pixels_CHW.shape[1:]]
     mean_C11, deviation_C11 = (
-        np.asarray(intensity[name], np.float32)[:, None, None] for name in ("mean", "deviation")
+        np.asarray(intensity[name], np.float32).reshape(-1, *ones) for name in ("mean", "deviation")
     )
     result: np.ndarray = np.subtract(pixels_CHW, mean_C11, dtype=np.float32)
     result /= deviation_C11

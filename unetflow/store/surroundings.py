@@ -11,6 +11,8 @@ meet, and knows mean and deviation of these. Between nodes both are interpolated
             |    |    |    |
             +----+----+----+
 
+Of a volume they are cubes, and a node lies between eight of them.
+
 So a region needs the cells around it, each whole, and no pixel twice. Sums over a cell are taken
 in one order whatever is read with it, and so the bits of the result do not depend on the region.
 """
@@ -49,7 +51,8 @@ def locally_normalised(
     training images: deviations count as a tenth of those at least.
     """
     cell = cell_px(px)
-    mean_C11 = mean[:, None, None]
+    ones = [1 for _ in region]
+    mean_C11 = mean.reshape(-1, *ones)
     shifted_CYX = np.subtract(np.ascontiguousarray(pixels_CYX), mean_C11, dtype=np.float64)
     firsts = [part.start // cell for part in region]  # cells that the first pixels lie in
     lasts = [(part.stop - 1) // cell for part in region]
@@ -59,7 +62,7 @@ def locally_normalised(
         _around_nodes(values, read, firsts, numbers, cell) / count
         for values in (shifted_CYX, shifted_CYX**2)
     )
-    least = FLOOR * deviation[:, None, None]
+    least = FLOOR * deviation.reshape(-1, *ones)
     found = np.maximum(np.sqrt(np.maximum(squares - sums**2, 0)), least)
     inner = within(region, read)
     result: np.ndarray = shifted_CYX[(slice(None), *inner)].astype(np.float32)

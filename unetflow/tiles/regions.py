@@ -5,11 +5,32 @@ import math
 from collections.abc import Sequence
 
 Region = tuple[slice, ...]
+PLANE = 2  # axes of an image; a volume has one more
+SIDES = ("planes", "rows", "columns")
 
 
 def squares(shape_px: Sequence[int], side_px: int) -> int:
     """How many squares of a side an image has, begun ones with them."""
     return math.prod(-(-size // side_px) for size in shape_px)
+
+
+def side_px(square_px: int, axes: int) -> int:
+    """Side of what stands for a square along so many axes: of a cube an eighth of the square's.
+
+    512 px squared have as many pixels as 64 px cubed.
+    """
+    return square_px if axes <= PLANE else max(1, square_px // 8)
+
+
+def sides_of(axes: int) -> tuple[str, ...]:
+    """What the parts of a region are along so many axes: planes, rows and columns."""
+    return SIDES[-axes:]
+
+
+def in_words(region: Region) -> str:
+    """A region for a message: `rows 0 to 512, columns 512 to 1024`."""
+    named = zip(sides_of(len(region)), region, strict=True)
+    return ", ".join(f"{side} {part.start} to {part.stop}" for side, part in named)
 
 
 def with_halo(

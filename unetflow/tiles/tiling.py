@@ -114,11 +114,10 @@ class Tiling:
         )
 
     def halved(self) -> Self:
-        """Of tiles that write half as much along each axis, or one step: no less is possible."""
-        return self._with(
-            -(-size // step // 2) * step
-            for size, step in zip(self.write_px, self.geometry.step_px, strict=True)
-        )
+        """Of tiles that write half as much along their longest axes, or one step: the least."""
+        step = math.lcm(*self.geometry.step_px)
+        side_px = -(-self.side_px // step // 2) * step
+        return self._with(min(size, side_px) for size in self.write_px)
 
     def _inputs_px(self, outputs_px: Iterable[int]) -> tuple[int, ...]:
         return tuple(self.geometry.input_px(size, axis) for axis, size in enumerate(outputs_px))

@@ -92,7 +92,7 @@ class TrainingRun:
         recipe = self.recipe
         return Drawing(
             recipe.seed,
-            (recipe.tile_px,) * len(self.network.geometry.axes),
+            recipe.input_px(len(self.network.geometry.axes)),
             self.network.geometry,
             recipe.augmentation,
             heads_of(self.network),

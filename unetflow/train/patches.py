@@ -26,6 +26,7 @@ from unetflow.errors import ModelError
 from unetflow.labels.annotation import Annotation
 from unetflow.labels.heads import REACH_PX, TARGETS
 from unetflow.networks.network import channels_last
+from unetflow.store.ome import steps_of
 from unetflow.store.pixels import ImageLike, Normalised
 from unetflow.store.shards import read_array
 from unetflow.tiles.geometry import Geometry
@@ -53,7 +54,6 @@ class TrainingImage:
     objects_NA: np.ndarray  # (row, column) [px] of places in objects, for patches centred on them
     colours: Colours | None = None  # of red, green and blue
     numbers: Callable[[Region], np.ndarray] | None = None  # of the objects, for the heads' targets
-
     plane_px: float = 1.0  # of a volume: from a plane to the next, in pixels of a plane
 
     @property
@@ -104,7 +104,7 @@ def open_image(
     balance: bool,
     heads: Sequence[str] = (),
 ) -> TrainingImage:
-    """One image with truth (touching objects separated) and, if given, its weight map.
+    """One image or volume with truth (touching objects separated) and, if given, its weight map.
 
     The weight is w_c from the fold's class weights (1 without `balance`) plus the stored
     separation term.
@@ -123,12 +123,14 @@ def open_image(
         return target_HW, weight_HW
 
     stored = read_array(image, "0")
+    steps = steps_of(image, truth.labels.ndim)
     return TrainingImage(
         Normalised(stored, statistics["intensity"]),
         labels,
         truth.places_of_objects(COARSE_PX),
         Colours.of(statistics["intensity"], stored.dtype),
         (lambda region: np.asarray(truth.labels[region])) if heads else None,
+        steps[0] if steps else 1.0,
     )
 
 

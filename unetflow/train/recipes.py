@@ -1,7 +1,7 @@
 """Training recipes: the paper's, to the letter, and the default."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,7 @@ class Augmentation:
 class Recipe:
     """All that decides how a network is trained."""
 
-    tile_px: int  # input of the network
+    tile_px: int | Sequence[int]  # input of the network, one side for all axes or one for each
     batch: int  # patches per step, of all GPUs together
     steps: int
     optimizer: str  # sgd or adamw
@@ -58,6 +58,16 @@ class Recipe:
     freeze_encoder: bool = False  # of a network that starts from a model file
     deterministic: bool = False  # the same bits on a GPU too, at some cost
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def input_px(self, axes: int) -> tuple[int, ...]:
+        """Of the network, along each of its axes. Raises ConfigError where they are others."""
+        sides = (self.tile_px,) * axes if isinstance(self.tile_px, int) else tuple(self.tile_px)
+        if len(sides) != axes:
+            raise ConfigError(
+                f"recipe.tile_px: {list(sides)} has {len(sides)} sides, but the network has {axes} "
+                "axes; give one number for each of them, or one for all"
+            )
+        return sides
 
 
 PRESETS = {

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from unetflow.networks.network import Network, heads_of
 from unetflow.predict.forward import cut, read_tile, ready, tile_logits
+from unetflow.tiles.regions import side_px
 from unetflow.tiles.tiling import Tiling
 from unetflow.train.losses import weighted_cross_entropy
 from unetflow.train.patches import TrainingImage
 
 # More where the step of the network wants it. It changes nothing but memory, where the network is
 # seamless; of others the scores are an estimate, as they are predicted in other tiles.
-WRITE_PX = 256
+WRITE_PX = 256  # of volumes cubes as `side_px` says
 
 
 def validation_sums(
@@ -28,7 +29,8 @@ def validation_sums(
     A GPU is waited for once, at the end: tiles are in pinned memory, and their sums stay with it.
     """
     inferring = ready(network, device=device, precision=precision)
-    tiling = Tiling.at_least(network.geometry, WRITE_PX)
+    side = side_px(WRITE_PX, len(network.geometry.axes))
+    tiling = Tiling.at_least(network.geometry, side)
     found_T4 = []
     for one in images:
         for tile in tiling.grid(one.shape_YX):

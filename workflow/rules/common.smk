@@ -32,6 +32,7 @@ from unetflow.jobs.resources import (
     refining_mb,
     refining_minutes,
     shapes_of,
+    shards_of,
     tiles_mb,
     training_mb,
     training_minutes,
@@ -45,7 +46,6 @@ from unetflow.provenance.code_digest import code_digest
 from unetflow.provenance.failed import first_failure
 from unetflow.report.pictures import LEAST_PX
 from unetflow.store.files import digest_of_file
-from unetflow.tiles.regions import squares
 
 BASE = Path(str(workflow.current_basedir)).parents[1]
 SCHEMAS = BASE / "workflow" / "schemas"
@@ -330,13 +330,7 @@ def raw(column):
 
     def value(wildcards):
         image = SETTINGS.images[wildcards.image]
-        return {
-            "path": getattr(image, column),
-            "plane": image.plane,
-            "time": image.time,
-            "axes": image.axes,
-            "scene": image.scene,
-        }
+        return {"path": getattr(image, column), **image.chosen}
 
     return value
 
@@ -344,6 +338,11 @@ def raw(column):
 def wanted(wildcards):
     """What is made of the raw image: `unetflow.stages.prepare_image.Wanted`."""
     image = SETTINGS.images[wildcards.image]
+    of_volume = {
+        "spacing": image.spacing and list(image.spacing),
+        "in_um": image.in_um,
+        "want_spacing": dataset("spacing")(wildcards),
+    }
     return {
         "level": image.level,
         "mpp": image.mpp,
@@ -351,6 +350,7 @@ def wanted(wildcards):
         "channels": image.channels,
         # its mask, else how its dataset wants tissue found, None for not at all
         "tissue": image.tissue or dataset("tissue")(wildcards),
+        **(of_volume if image.volume else {}),
     }
 
 
@@ -376,10 +376,11 @@ def raw_sources(receipt, *columns):
             image = SETTINGS.images[each.image]
             for column in columns:
                 if path := getattr(image, column):
+                    whole = column == "tissue" or image.volume
                     found[f"{image.name} {column}"] = {
                         "path": path,
-                        "time": None if column == "tissue" else image.time,
-                        "plane": None if column == "tissue" else image.plane,
+                        "time": None if whole else image.time,
+                        "plane": None if whole else image.plane,
                         "receipt": f"{RESULTS}/{receipt}".format(**vars(each)),
                         "key": column,
                     }
@@ -416,7 +417,8 @@ def peaks_of_images(wildcards):
     """What reading each image of a bundle takes in memory, with the mask of its tissue [bytes]."""
     for name in SETTINGS.bundles[wildcards.bundle] if "demo" not in SETTINGS.config else ():
         image = SETTINGS.images[name]
-        found = SOURCES.as_prepared(image, SETTINGS.config["datasets"][image.dataset]["mpp"])
+        of = SETTINGS.config["datasets"][image.dataset]
+        found = SOURCES.as_prepared(image, of["spacing"] or of["mpp"])
         of_mask = SOURCES.peak_bytes(image.tissue) if image.tissue else 0
         yield (found["peak_bytes"] if isinstance(found, dict) else 0) + of_mask
 
@@ -449,6 +451,11 @@ def all_readable(wildcards):
 def truths_in_memory(wildcards):
     """Whether membranes of all images of the bundle are scored whole, or none: no regions count."""
     return no_regions(wildcards, [each.image for each in each_of(wildcards)])
+
+
+def are_slices(wildcards):
+    """Whether the dataset's rows are no volumes."""
+    return dataset("as")(wildcards) == "slices"
 
 
 def judged_in_memory(wildcards):
@@ -518,7 +525,10 @@ def parts_of(wildcards):
 
 @cache
 def raw_shape(name):
-    """(Y, X) of an image's level in its raw file, before it is resampled; (1, 1) if unreadable."""
+    """(Y, X) of an image's level in its raw file, before it is resampled; (1, 1) if unreadable.
+
+    Of a volume (Z, Y, X).
+    """
     image = SETTINGS.images[name]
     shapes = SOURCES.shapes_px(image.path, **image.chosen)
     level = image.level or 0
@@ -527,7 +537,7 @@ def raw_shape(name):
 
 def raw_shards(name):
     """Shards of that level."""
-    return squares(raw_shape(name), PREDICT["shard_px"])
+    return shards_of(raw_shape(name), PREDICT["shard_px"])
 
 
 def raw_pixels_of(name):
@@ -546,14 +556,16 @@ def memory_of_training(wildcards, attempt):
     """Memory [MB] of a training: by network, patch, and patches that are in work at once."""
     geometry, recipe, processes, on_gpu = of_training(wildcards)
     patches = math.ceil(recipe.batch / recipe.accumulate / processes)
-    of = {"tile_px": recipe.tile_px, "patches": patches, "processes": processes}
+    sides = recipe.input_px(len(geometry.axes))
+    of = {"tile_px": sides, "patches": patches, "processes": processes}
     return attempt * training_mb(geometry, on_gpu=on_gpu, **of)
 
 
 def runtime_of_training(wildcards, attempt):
     """Minutes of a training: by network, patch and steps."""
     geometry, recipe, _, on_gpu = of_training(wildcards)
-    of = {"tile_px": recipe.tile_px, "batch": recipe.batch, "steps": recipe.steps}
+    sides = recipe.input_px(len(geometry.axes))
+    of = {"tile_px": sides, "batch": recipe.batch, "steps": recipe.steps}
     return attempt * training_minutes(geometry, on_gpu=on_gpu, **of)
 
 

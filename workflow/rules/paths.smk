@@ -315,6 +315,8 @@ def is_slide(name):
     if "demo" in SETTINGS.config:  # which may not be drawn yet
         sides = SETTINGS.config["demo"]["slide_px" if image.path.endswith(".ome.tif") else "image_px"]
         return sides >= LEAST_PX
+    if image.volume:
+        return False
     shapes = SOURCES.shapes_px(image.path, **image.chosen)
     level = image.level or 0
     return level < len(shapes) and max(shapes[level]) >= LEAST_PX

@@ -43,6 +43,7 @@ rule train:
             kind=dataset("truth"),
             classes=dataset("classes"),
             mpp=dataset("mpp"),
+            spacing=dataset("spacing"),
             on_failed=SETTINGS.config["prepare"]["on_failed_training_image"],
             harmless={"on_failed": none_failed("train", "validation")},
             code=network_code("train"),

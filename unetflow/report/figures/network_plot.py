@@ -150,8 +150,8 @@ def _above(each: FeatureMap) -> str:
 
 
 def _below(each: FeatureMap) -> str:
-    height, width = each["size_px"]
-    return f"{height}" if height == width else f"{height}x{width}"
+    sides = each["size_px"]
+    return f"{sides[0]}" if len({*sides}) == 1 else "x".join(map(str, sides))
 
 
 def _line(axes: Axes, source: _Box, target: _Box, *, behind: bool) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 from unetflow.report.figures.network_plot import network_plot
 from unetflow.report.figures.plotted import Plotted
 from unetflow.report.run_results import Run
+from unetflow.tiles.regions import PLANE
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,17 @@ def _drawn(runs: Sequence[Run]) -> Drawn:
     model = runs[0].model
     maps = model["feature_maps"]
     network = model["network"]["name"]
-    alt = f"{network}: {len(maps)} feature maps of a patch of {maps[0]['size_px'][0]} px"
+    alt = f"{network}: {len(maps)} feature maps of a patch of {maps[0]['size_px'][-1]} px"
+    of_volume = len(maps[0]["size_px"]) > PLANE
+    depths = {"depth [px]": [each["size_px"][0] for each in maps]} if of_volume else {}
     table = pd.DataFrame(
         {
             "made by": [each["made_by"] for each in maps],
             "layers": [each["count"] for each in maps],
             "channels": [each["channels"] for each in maps],
-            "height [px]": [each["size_px"][0] for each in maps],
-            "width [px]": [each["size_px"][1] for each in maps],
+            **depths,
+            "height [px]": [each["size_px"][-2] for each in maps],
+            "width [px]": [each["size_px"][-1] for each in maps],
             "of map": [" ".join(f"{at + 1}" for at in each["of"]) for each in maps],
         },
         index=pd.RangeIndex(1, len(maps) + 1, name="map"),
@@ -52,8 +56,8 @@ def _drawn(runs: Sequence[Run]) -> Drawn:
     return Drawn(
         name=", ".join(dict.fromkeys(run.experiment for run in runs)),
         network=network,
-        patch_px=maps[0]["size_px"][0],
-        output_px=maps[-1]["size_px"][0],
+        patch_px=maps[0]["size_px"][-1],
+        output_px=maps[-1]["size_px"][-1],
         svg=network_plot(maps, alt),
         maps=table,
     )

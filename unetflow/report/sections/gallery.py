@@ -131,11 +131,13 @@ def _tile(
     score: float | None,
     learned: float | None,
 ) -> Tile:
-    height_px, width_px = drawn["size_px"]
-    area_px = height_px * width_px
+    area_px = math.prod(drawn["size_px"])
+    _, width_px = drawn.get("shown_px", drawn["size_px"])
     share = drawn["area_px"] / area_px
-    um = drawn["um_per_px"]
+    um, um3 = drawn["um_per_px"], drawn.get("um3_per_px")
     per, unit = (area_px * um**2 / 1e6, "mm²") if um else (area_px / 1e6, "Mpx")
+    if um3:
+        per, unit = area_px * um3 / 1e9, "mm³"
     length, text = scale_bar(width_px, um)
     return Tile(
         image=of["image"],

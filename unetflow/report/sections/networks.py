@@ -1,8 +1,10 @@
 """Networks side by side: what each reaches, and what it costs to train and to run."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -176,17 +178,16 @@ def _learnt(run: Run) -> tuple[float, float]:
     history, recipe = run.history, run.model["recipe"]
     seconds = history["elapsed_s"].diff().fillna(history["elapsed_s"])
     steps = history["validation_loss"].isna()
-    patch_px = _output_px(run.files, int(str(recipe["tile_px"]))) * int(str(recipe["batch"]))
+    patch_px = _output_px(run.files, recipe["tile_px"]) * int(str(recipe["batch"]))
     return float(steps.sum() * patch_px), float(seconds[steps].sum())
 
 
-def _output_px(files: RunFiles, tile_px: int) -> int:
+def _output_px(files: RunFiles, tile_px: Any) -> int:
     """Pixels of a training patch that the network answers for."""
-    height, width = (
-        tile_px - before - after
-        for before, after in zip(files["before_px"], files["after_px"], strict=True)
-    )
-    return height * width
+    axes = len(files["before_px"])
+    sides = tile_px if isinstance(tile_px, list) else [int(tile_px)] * axes
+    halos = zip(sides, files["before_px"], files["after_px"], strict=True)
+    return math.prod(side - before - after for side, before, after in halos)
 
 
 def _rate(px: float, seconds: float) -> float | None:

@@ -79,6 +79,8 @@ def _flat(recipe: Mapping[str, object]) -> dict[str, str]:
             flat[key] = "yes" if value else "no"
         elif value is None:
             flat[key] = "none"
+        elif isinstance(value, list):
+            flat[key] = " ".join(map(str, value))
         else:
             flat[key] = str(value) if isinstance(value, str) else f"{value:g}"
     return flat

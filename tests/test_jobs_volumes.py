@@ -1,0 +1,122 @@
+"""Config and sheet of volumes: what does not go together is told before anything runs."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from unetflow.errors import ConfigError
+from unetflow.jobs.settings import Settings, read_settings
+from unetflow.jobs.sources import Sources, sources_cache
+from unetflow.jobs.suitability import check_images
+
+HEADER = "image\tdataset\tpath\ttruth\tsplit\taxes\tspacing\n"
+
+
+@pytest.fixture
+def volumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A config of three volumes in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    rows = []
+    for name, split in (("a", "train"), ("b", "validation"), ("c", "test")):
+        for file in (f"{name}.npy", f"{name}-t.npy"):
+            np.save(file, np.zeros((24, 40, 44), np.uint8))
+        rows.append(f"{name}\tcells\t{name}.npy\t{name}-t.npy\t{split}\tzyx\t2 1 1 px\n")
+    Path("images.tsv").write_text(HEADER + "".join(rows))
+    network = {"name": "unet3d", "base_channels": 2, "depth": 1}
+    recipe = {"tile_px": [26, 42, 42]}
+    experiment = {"dataset": "cells", "network": network, "recipe": recipe}
+    return {
+        "results": "results",
+        "images": "images.tsv",
+        "data_dir": ".",
+        "datasets": {"cells": {"truth": "instances", "as": "volume"}},
+        "experiments": {"v": experiment},
+    }
+
+
+def settings(config: dict[str, Any]) -> Settings:
+    return read_settings(config, ROOT / "workflow" / "schemas", ROOT)
+
+
+def test_a_row_is_a_volume_with_its_spacing(volumes: dict[str, Any]) -> None:
+    image = settings(volumes).images["a"]
+    assert image.volume and image.chosen["volume"]
+    assert image.resolution == {"mpp": None, "spacing": (2.0, 1.0, 1.0), "in_um": False}
+
+
+def change(config: dict[str, Any], path: str, value: Any) -> None:
+    *keys, last = path.split(".")
+    for key in keys:
+        config = config.setdefault(key, {})
+    config[last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        (
+            "experiments.v.network",
+            {"name": "unet"},
+            r"unet has the axes \(y, x\), but dataset cells is read as volume; set its as to slice",
+        ),
+        (
+            "datasets.cells.as",
+            "slices",
+            r"image a: spacing is of volumes, and its dataset is of sl",
+        ),
+        ("datasets.cells.mpp", 0.5, "mpp: is of images; of volumes set spacing in its place"),
+        ("datasets.cells.spacing", [2, 1, 3], "must be as long along y as along x"),
+        ("datasets.cells.intensity", "macenko", "intensity: macenko is of slides"),
+        ("experiments.v.recipe", {}, r"tile_px: is missing: of volumes give .* such as \[\d+, \d+"),
+        ("experiments.v.recipe.tile_px", [26, 42], "is too short|recipe.tile_px"),
+        ("experiments.v.recipe.tile_px", [27, 42, 42], "an input of 27 px is not possible along z"),
+        ("experiments.v.head", "border", "head: is of networks of images"),
+        ("refine.smooth_px", 1, "refine: smooths images"),
+        ("export.formats", ["geojson", "labels"], "geojson are of images"),
+        ("predict.write_px", 48, "shard_px: 128 px is no multiple of write_px = 48 px"),
+    ],
+)
+def test_what_does_not_go_together_is_told(
+    volumes: dict[str, Any], path: str, value: Any, problem: str
+) -> None:
+    change(volumes, path, value)
+    with pytest.raises(ConfigError, match=problem):
+        settings(volumes)
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        ("2 1 3", r"spacing: 2 1 3 must be three lengths above 0, z y x, of which y and x"),
+        ("2 100 100", "spacing: 100 um/px is not from 0.0005 to 50"),
+        ("2 1", "'2 1' must be um between pixels along z, y and x"),
+    ],
+)
+def test_a_spacing_that_no_voxel_has_is_told(
+    volumes: dict[str, Any], cells: str, problem: str
+) -> None:
+    sheet = Path("images.tsv")
+    sheet.write_text(sheet.read_text().replace("2 1 1 px", cells))
+    with pytest.raises(ConfigError, match=problem):
+        settings(volumes)
+
+
+def test_a_truth_of_other_axes_is_told(volumes: dict[str, Any]) -> None:
+    np.save("a-t.npy", np.zeros((23, 40, 44), np.uint8))
+    with pytest.raises(ConfigError, match=r"the truth is 23x40x44 px, the image 24x40x44 px"):
+        settings(volumes)
+
+
+def test_a_volume_that_is_flatter_than_what_the_network_sees_is_told(
+    volumes: dict[str, Any],
+) -> None:
+    for name in ("c.npy", "c-t.npy"):
+        np.save(name, np.zeros((8, 40, 44), np.uint8))
+    checked = settings(volumes)
+    with pytest.raises(
+        ConfigError, match=r"image c: has 8 px along z, but the network of .* v sees"
+    ):
+        check_images(checked, Sources(sources_cache("results")))

@@ -1,0 +1,240 @@
+"""A volume through the stages: prepared, learnt, predicted, labelled and scored in 3D."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from conftest import predict, train
+from ome_zarr_models.v05.image import Image
+from ome_zarr_models.v05.image_label import ImageLabel
+from prepared import prepare, truth
+
+from unetflow.evaluate.scoring import Labelling, Scoring
+from unetflow.instances.whole_image import label_instances
+from unetflow.labels.dataset import Dataset
+from unetflow.networks import geometry_of
+from unetflow.predict.whole_image import predict_array
+from unetflow.provenance.receipts import read_receipt
+from unetflow.stages.calibrate import calibrate
+from unetflow.stages.evaluate import evaluate_image
+from unetflow.stages.instances import Making, write_instances
+from unetflow.stages.statistics import write_statistics
+from unetflow.stages.weights import write_weights
+from unetflow.store.foreground import read_foreground
+from unetflow.store.pixels import normalised
+from unetflow.store.shards import read_array
+from unetflow.weights.separation import separation_term
+
+SHAPE = 20, 150, 140  # two shards along y and x
+SPACING = 1.0, 0.5, 0.5  # um
+SMALL: dict[str, Any] = {"name": "unet3d", "base_channels": 2, "depth": 1}
+GEOMETRY = geometry_of(**SMALL)
+CELLS = Dataset("instances", ("cell",))
+LABELLING: Labelling = {"min_area_px": 4, "fill_holes": True, "connectivity": 1, "split_px": 1.5}
+
+
+@cache
+def drawn() -> tuple[np.ndarray, np.ndarray]:
+    """Bright balls (as many um along each axis), some of which touch, and their numbers."""
+    places = np.ogrid[tuple(slice(0, size) for size in SHAPE)]
+    labels = np.zeros(SHAPE, np.uint16)
+    centres = [(z, y, x) for z in (4, 14) for y in range(10, 150, 20) for x in (20, 31, 60, 100)]
+    for number, centre in enumerate(centres, start=1):
+        away = sum(((p - c) * s) ** 2 for p, c, s in zip(places, centre, SPACING, strict=True))
+        labels[(away < 3**2) & (labels == 0)] = number
+    noise = np.random.default_rng(3).normal(0, 12, SHAPE)
+    pixels = np.clip(60 + 120 * (labels > 0) + noise, 0, 255).astype(np.uint8)
+    return pixels, labels
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a prepared volume (i) and its truth (t)."""
+    made = tmp_path_factory.mktemp("volume")
+    pixels, labels = drawn()
+    tifffile.imwrite(made / "i.tif", pixels, photometric="minisblack")
+    prepare(made, volume=True, spacing=SPACING)
+    truth(made, labels, volume=True)
+    write_weights(
+        truth=made / "i.ome.zarr",
+        truth_receipt=made / "t.json",
+        store=made / "w.zarr",
+        receipt=made / "w.json",
+        kind="instances",
+        weighting={"w0": 10.0, "sigma_px": 3.0},
+        threads=1,
+        code="c",
+    )
+    write_statistics(
+        images=[made / "i.ome.zarr"],
+        stored=[],
+        receipt=made / "s.json",
+        dataset=CELLS,
+        percentiles=None,
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def predicted(folder: Path) -> Path:
+    """The same with a network of a few steps, and what it and the object step make of it."""
+    tile = [GEOMETRY.input_px(size, axis) for axis, size in enumerate((8, 16, 16))]
+    train(
+        images=[folder / "i.ome.zarr"],
+        weights=[folder / "w.zarr"],
+        validation_images=[],
+        receipts=[folder / "i.json", folder / "t.json"],
+        stored=[],
+        statistics=folder / "s.json",
+        model=folder / "m.safetensors",
+        history=folder / "h.csv",
+        patches=folder / "p.npz",
+        receipt=folder / "m.json",
+        network=SMALL,
+        recipe={"tile_px": tile, "steps": 30, "learning_rate": 0.02, "precision": "fp32"},
+        kind="instances",
+        classes=["cell"],
+        checkpoint_s=60,
+        threads=1,
+        code="c",
+    )
+    predict(
+        image=folder / "i.ome.zarr",
+        image_receipt=folder / "i.json",
+        models=[folder / "m.safetensors"],
+        store=folder / "f.ome.zarr",
+        receipt=folder / "f.json",
+        threads=2,
+        code="c",
+        precision="fp32",
+        dtype="float32",
+    )
+    calibrate(
+        images=[folder / "i.ome.zarr"],
+        predictions=[folder / "f.ome.zarr"],
+        stored=[],
+        receipt=folder / "c.json",
+        dataset=CELLS,
+        scoring=Scoring((0.5,), None, LABELLING, threads=1),
+    )
+    write_instances(
+        store=folder / "f.ome.zarr",
+        foreground_receipt=folder / "f.json",
+        calibration=folder / "c.json",
+        receipt=folder / "l.json",
+        table=folder / "o.parquet",
+        making=Making(["cell"], None, LABELLING),
+        threads=1,
+        code="c",
+    )
+    return folder
+
+
+def test_it_is_stored_as_ome_zarr_with_z(folder: Path) -> None:
+    import zarr
+
+    store, (pixels, labels) = folder / "i.ome.zarr", drawn()
+    np.testing.assert_array_equal(read_array(store, "0")[0], pixels)
+    np.testing.assert_array_equal(read_array(store, "labels/truth/0")[:], labels)
+    assert read_array(store, "1").shape == (1, 20, 75, 70)  # planes lie twice as far apart
+    image = Image.from_zarr(zarr.open_group(store, mode="r"))
+    (multiscale,) = image.ome_attributes.multiscales
+    assert [axis.name for axis in multiscale.axes] == ["c", "z", "y", "x"]
+    scales = [each.coordinateTransformations[0].scale for each in multiscale.datasets]
+    assert scales == [[1, 1.0, 0.5, 0.5], [1, 1.0, 1.0, 1.0]]
+    ImageLabel.from_zarr(zarr.open_group(store / "labels/truth", mode="r"))
+
+
+def test_weights_are_by_distances_in_space(folder: Path) -> None:
+    from unetflow.labels.encoding import separate_touching
+
+    separated = separate_touching(drawn()[1])
+    whole = separation_term(separated, w0=10.0, sigma_px=3.0, spacing=(2.0, 1.0, 1.0))
+    np.testing.assert_array_equal(read_array(folder / "w.zarr", "")[:], whole)
+    assert whole.max() > 1
+
+
+def test_its_foreground_is_that_of_the_whole_volume(predicted: Path) -> None:
+    from unetflow.networks.model_file import load_model
+
+    network, description = load_model(predicted / "m.safetensors")
+    assert description["spacing"] == list(SPACING)
+    image = normalised(drawn()[0][None], description["intensity"])
+    whole = predict_array(network, image, write_px=160)[1:]
+    found = read_foreground(predicted / "f.ome.zarr")
+    assert found.shape == (1, *SHAPE)
+    np.testing.assert_allclose(found, whole, atol=1e-5)
+
+
+def test_stitched_instances_are_those_of_a_single_pass(predicted: Path) -> None:
+    made = read_receipt(predicted / "l.json")["classes"]["cell"]
+    foreground = read_foreground(predicted / "f.ome.zarr")[0]
+    whole = label_instances(
+        foreground, threshold=made["threshold"], **LABELLING, spacing=(2.0, 1.0, 1.0)
+    )
+    found = read_array(predicted / "f.ome.zarr", "labels/instances/0")[:]
+    np.testing.assert_array_equal(found, whole)
+    assert made["instances"] == whole.max() > 10
+
+
+def test_the_table_has_planes_and_volumes(predicted: Path) -> None:
+    table = pd.read_parquet(predicted / "o.parquet")
+    labels = read_array(predicted / "f.ome.zarr", "labels/instances/0")[:]
+    np.testing.assert_array_equal(table["volume_px"], np.bincount(labels.ravel())[1:])
+    np.testing.assert_allclose(table["volume_um3"], table["volume_px"] / 4)
+    at = np.argwhere(labels == 5)
+    row = table[table["id"] == 5].iloc[0]
+    centre = row[["plane_px", "row_px", "column_px"]].to_numpy(float)
+    np.testing.assert_allclose(centre, at.mean(axis=0))
+    stop = row[["end_plane_px", "bottom_px", "right_px"]].to_numpy(int)
+    np.testing.assert_array_equal(stop, at.max(axis=0) + 1)
+
+
+def test_it_is_scored_in_space_and_membranes_by_slices(predicted: Path) -> None:
+    from unetflow import metrics
+
+    evaluate_image(
+        image=predicted / "i.ome.zarr",
+        prediction=predicted / "f.ome.zarr",
+        calibration=predicted / "c.json",
+        instances=predicted / "l.json",
+        table=predicted / "e.csv",
+        stored=[],
+        dataset=CELLS,
+        scoring=Scoring((0.5,), None, LABELLING, threads=1, per_slice=True),
+        facts={"image": "i"},
+    )
+    table = pd.read_csv(predicted / "e.csv", keep_default_na=False)
+    labels = read_array(predicted / "f.ome.zarr", "labels/instances/0")[:]
+    stored = table[(table["metric"] == "seg") & (table["chosen"] == "instances")]
+    of_variant = stored.set_index("variant")["value"].astype(float)
+    assert of_variant[""] == pytest.approx(metrics.seg_score(drawn()[1], labels))
+    frames = metrics.seg_score([*drawn()[1]], [*labels])  # a list of images is scored together
+    assert of_variant["by slices"] == pytest.approx(frames)
+    assert {*table[table["metric"] == "warping_error"]["variant"]} == {"by slices"}
+    assert "thinned, by slices" in {*table[table["metric"] == "v_rand"]["variant"]}
+
+
+def test_a_killed_prediction_goes_on_to_the_same_bytes(predicted: Path) -> None:
+    shards = sorted((predicted / "f.ome.zarr/foreground/c").rglob("[0-9]*"))
+    files = [file for file in shards if file.is_file()]
+    before, digest = files[1].read_bytes(), read_receipt(predicted / "f.json")["digest"]
+    files[1].unlink()
+    predict(
+        image=predicted / "i.ome.zarr",
+        image_receipt=predicted / "i.json",
+        models=[predicted / "m.safetensors"],
+        store=predicted / "f.ome.zarr",
+        receipt=predicted / "f.json",
+        threads=2,
+        code="c",
+        precision="fp32",
+        dtype="float32",
+    )
+    assert len(files) == 4
+    assert files[1].read_bytes() == before
+    assert read_receipt(predicted / "f.json")["digest"] == digest

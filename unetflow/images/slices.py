@@ -1,0 +1,118 @@
+"""A folder of slices as one volume: each file a plane, in the order of their numbers."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from unetflow.images.frames import numbers_of
+from unetflow.images.opened import Opened, Unclear
+
+SUFFIXES = (".tif", ".tiff", ".png")
+Open = Callable[[Path], Opened]
+MOST_NAMED = 8
+
+
+def open_slices(folder: Path, time: int | None, open_file: Open) -> Opened:
+    """The slices of a folder, of one time where their names have two numbers (time, plane).
+
+    Every header is read: sizes and types of pixels must be alike. Raises Unclear for a slice that
+    is missing, there twice, or of another size.
+    """
+    files = _in_order(folder, time)
+    first = _described(files[0], open_file)
+    for file in files[1:]:
+        if (found := _described(file, open_file)) != first:
+            raise Unclear(
+                f"slices {files[0].name} ({_in_words(first)}) and {file.name} ({_in_words(found)}) "
+                "are not alike, but are planes of one volume",
+                "path",
+                "Take out what is no slice, or correct {}.",
+            )
+    with_pixels = open_file(files[0])
+    try:
+        array = _Slices(files, with_pixels.levels[0], open_file)
+        return Opened([array], f"Z{with_pixels.axes}", with_pixels.pixel_um[:1])
+    finally:
+        with_pixels.close()
+
+
+class _Slices:
+    """Planes (Z, ...), of which each is a file that is opened when it is read."""
+
+    def __init__(self, files: Sequence[Path], first: np.ndarray, open_file: Open) -> None:
+        self._files, self._open = files, open_file
+        self.shape, self.dtype = (len(files), *first.shape), np.dtype(first.dtype)
+        self.ndim = len(self.shape)
+        self.chunks = (1, *getattr(first, "chunks", first.shape))
+
+    def __getitem__(self, key: tuple[slice | int, ...]) -> np.ndarray:
+        first, *others = key
+        if isinstance(first, slice):
+            planes = [self._plane(k, others) for k in range(*first.indices(len(self._files)))]
+            return np.stack(planes)
+        return self._plane(first, others)
+
+    def _plane(self, number: int, key: Sequence[slice | int]) -> np.ndarray:
+        opened = self._open(self._files[number])
+        try:
+            return np.asarray(opened.levels[0][tuple(key)])
+        finally:
+            opened.close()
+
+
+def _in_order(folder: Path, time: int | None) -> list[Path]:
+    """The files by their numbers, of which one alone differs from file to file."""
+    files = [file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES]
+    numbered = [(numbers_of(file), file) for file in files]
+    if time is not None:
+        numbered = [(of[1:], file) for of, file in numbered if len(of) > 1 and of[0] == time]
+    if not numbered:
+        of_time = "" if time is None else f" of time {time}"
+        raise Unclear(f"it is a folder with no slices{of_time} ({', '.join(SUFFIXES)})", "path")
+    counts = {len(numbers) for numbers, _ in numbered}
+    columns = [{*column} for column in zip(*(numbers for numbers, _ in numbered), strict=False)]
+    varying = [k for k, values in enumerate(columns) if len(values) > 1] or [len(columns) - 1]
+    if len(counts) > 1 or len(varying) > 1 or not columns:
+        some = ", ".join(sorted(file.name for _, file in numbered)[:MOST_NAMED])
+        raise Unclear(
+            f"it is a folder whose files have no one number that says which slice each is ({some})",
+            "path",
+            "Name them as slice_000.tif and so on (of a series t000_z000.tif, and its time), or "
+            "correct {}.",
+        )
+    by_number = sorted((numbers[varying[0]], file) for numbers, file in numbered)
+    _check_complete([number for number, _ in by_number])
+    return [file for _, file in by_number]
+
+
+def _check_complete(numbers: Sequence[int]) -> None:
+    """Raise Unclear where a number is missing between the first and the last, or there twice."""
+    twice = [str(number) for number, count in Counter(numbers).items() if count > 1]
+    missing = sorted({*range(numbers[0], numbers[-1] + 1)} - {*numbers})
+    for named, what in ((twice, "there twice"), ([*map(str, missing)], "missing")):
+        if named:
+            more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+            raise Unclear(
+                f"of its slices {numbers[0]} to {numbers[-1]} {', '.join(named[:MOST_NAMED])}{more}"
+                f" {'are' if len(named) > 1 else 'is'} {what}",
+                "path",
+                "Put every slice there once, or number them without a gap; or correct {}.",
+            )
+
+
+def _described(file: Path, open_file: Open) -> tuple[object, ...]:
+    """Shape, axes and type of the pixels of a slice."""
+    opened = open_file(file)
+    try:
+        level = opened.levels[0]
+        return tuple(level.shape), opened.axes, str(level.dtype)
+    finally:
+        opened.close()
+
+
+def _in_words(described: tuple[object, ...]) -> str:
+    shape, _, dtype = described
+    assert isinstance(shape, tuple)
+    return f"{'x'.join(map(str, shape))} px of {dtype}"

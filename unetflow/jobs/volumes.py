@@ -1,0 +1,113 @@
+"""What is wrong with config and sheet where a dataset is of volumes, or a network is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unetflow import networks
+from unetflow.store.stains import WAYS
+from unetflow.tiles.regions import PLANE
+
+if TYPE_CHECKING:
+    from unetflow.jobs.settings import Settings
+
+OF_IMAGES = ("geojson", "overlay", "stack")  # formats of export
+WRITTEN_PX = 32  # of the output of a patch that is proposed, along y and x
+FLAT_PX = 8  # the same along z
+AUGMENTED = 16  # flips and rotations with those along z
+
+
+def problems_of_volumes(settings: "Settings", sheet: Path) -> Iterator[str]:
+    """Keys and columns that do not go together with what a dataset's rows are."""
+    yield from _problems_of_rows(settings, sheet)
+    config = settings.config
+    for name, dataset in config["datasets"].items():
+        yield from _problems_of_dataset(settings, name, volume=dataset["as"] == "volume")
+    for name, experiment in config["experiments"].items():
+        if experiment["dataset"] in config["datasets"]:
+            volume = config["datasets"][experiment["dataset"]]["as"] == "volume"
+            yield from _problems_of_experiment(settings, name, volume=volume)
+
+
+def _problems_of_rows(settings: "Settings", sheet: Path) -> Iterator[str]:
+    for image in settings.images.values():
+        where = f"{sheet}: image {image.name}"
+        if image.volume:
+            for column in ("mpp", "plane", "tissue"):
+                if getattr(image, column) is not None:
+                    instead = ", and give spacing in its place" if column == "mpp" else ""
+                    yield (
+                        f"{where}: {column} is of images, and its dataset is of volumes (as: "
+                        f"volume); take the cell out{instead}"
+                    )
+            if image.truth and _holds_polygons(image.truth):
+                yield (
+                    f"{where}: its truth {image.truth} holds polygons, which lie in a plane; the "
+                    "truth of a volume is a label image with its axes (z, y, x)"
+                )
+        elif image.spacing is not None:
+            yield (
+                f"{where}: spacing is of volumes, and its dataset is of slices; give mpp in its "
+                "place, or set the dataset's as to volume"
+            )
+
+
+def _holds_polygons(path: str) -> bool:
+    from unetflow.images.polygons import holds_polygons  # shapely, which planning does without
+
+    return holds_polygons(path)
+
+
+def _problems_of_dataset(settings: "Settings", name: str, *, volume: bool) -> Iterator[str]:
+    dataset, where = settings.config["datasets"][name], f"config: datasets.{name}"
+    if not volume:
+        if dataset["spacing"] is not None:
+            yield f"{where}.spacing: is of volumes; set mpp in its place, or as to volume"
+        return
+    if dataset["mpp"] is not None:
+        yield f"{where}.mpp: is of images; of volumes set spacing in its place, [z, y, x] in um"
+    if (spacing := dataset["spacing"]) is not None and spacing[1] != spacing[2]:
+        yield f"{where}.spacing: {spacing} must be as long along y as along x, as networks see it"
+    if dataset["tissue"] is not None:
+        yield f"{where}.tissue: is looked for in slides, not in volumes; leave it out"
+    if dataset["intensity"] in WAYS:
+        yield f"{where}.intensity: {dataset['intensity']} is of slides; volumes have none"
+
+
+def _problems_of_experiment(settings: "Settings", name: str, *, volume: bool) -> Iterator[str]:
+    config, where = settings.config, f"config: experiments.{name}"
+    experiment = config["experiments"][name]
+    geometry = networks.geometry_of(**experiment["network"])
+    if volume != (len(geometry.axes) > PLANE):
+        axes, kind = ", ".join(geometry.axes), "volume" if volume else "slices"
+        way = "set its as to slices" if volume else "set its as to volume"
+        named = experiment["network"]["name"]
+        yield (
+            f"{where}.network: {named} has the axes ({axes}), but dataset "
+            f"{experiment['dataset']} is read as {kind}; {way}, or name another network"
+        )
+        return
+    if not volume:
+        if config["predict"]["test_time_augmentation"] == AUGMENTED:
+            yield (
+                "config: predict.test_time_augmentation: 16 flips along z too, and experiment "
+                f"{name} is of images; set it to 8"
+            )
+        return
+    if settings.is_trained(name) and "tile_px" not in experiment["recipe"]:
+        sizes = (FLAT_PX, WRITTEN_PX, WRITTEN_PX)
+        proposed = [geometry.input_px(size, axis) for axis, size in enumerate(sizes)]
+        yield (
+            f"{where}.recipe.tile_px: is missing: of volumes give the input of the network along "
+            f"z, y and x, such as {proposed}"
+        )
+    if experiment["head"] is not None:
+        yield f"{where}.head: is of networks of images; leave it out"
+    if any(part is not None for part in config["refine"].values()):
+        yield f"config: refine: smooths images, and experiment {name} is of volumes; leave it out"
+    formats = [each for each in config["export"]["formats"] if each in OF_IMAGES]
+    if formats:
+        yield (
+            f"config: export.formats: {', '.join(formats)} are of images, and experiment {name} "
+            "is of volumes; of these there are labels"
+        )
