@@ -57,6 +57,7 @@ VALUES: dict[str, Any] = {
     "experiments.*.recipe.tile_px": 108,
     "experiments.*.recipe.batch": 2,
     "experiments.*.recipe.steps": 13,
+    "experiments.*.recipe.continue": True,
     "experiments.*.recipe.optimizer": "sgd",
     "experiments.*.recipe.learning_rate": 0.001,
     "experiments.*.recipe.momentum": 0.5,

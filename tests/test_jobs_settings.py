@@ -339,6 +339,17 @@ def test_write_regions_must_fit_poolings_and_shards(config: dict[str, Any]) -> N
     assert "shard_px: 1024 px is no multiple of write_px = 388 px" in str(caught.value)
 
 
+def test_steps_are_added_to_a_training_that_had_all_of_its_own(config: dict[str, Any]) -> None:
+    recipe = {"tile_px": 300, "steps": 50, "continue": [20]}
+    config["experiments"]["unet"]["recipe"] = recipe
+    assert read(config).recipe("unet").parts == (50, 20)
+    recipe["early_stopping"] = 3
+    with pytest.raises(
+        ConfigError, match="^one problem .*\n.*recipe.continue: .* take one of them"
+    ):
+        read(config)
+
+
 def test_unknown_datasets_and_weightings(config: dict[str, Any]) -> None:
     config["experiments"]["unet"] |= {"dataset": "cell", "weighting": "w"}
     with pytest.raises(ConfigError, match=r"dataset: 'cell' is not defined; did you mean 'cells'"):

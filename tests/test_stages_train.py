@@ -463,6 +463,54 @@ def test_the_cosine_schedule_starts_low_and_ends_at_nothing() -> None:
     assert np.all(np.diff(rates[5:]) < 0)
 
 
+def test_added_steps_have_the_schedule_anew() -> None:
+    alone = recipe_from("default", steps=100, learning_rate=1.0)
+    rates = [learning_rate(alone, step) for step in range(100)]
+    given: dict[str, Any] = {"steps": 100, "learning_rate": 1.0}
+    recipe = recipe_from(**{**given, "continue": [100, 40]})
+    assert (recipe.steps, recipe.parts, recipe.ends) == (240, (100, 100, 40), [100, 200, 240])
+    assert [learning_rate(recipe, step) for step in range(200)] == 2 * rates
+    assert learning_rate(recipe, 200) == 0.5 and learning_rate(recipe, 239) < 0.01
+    twice = recipe_from(**{**given, "continue": True})
+    assert list(recipe.shorter()) == [twice, alone]
+    assert list(twice.shorter()) == [alone] and list(alone.shorter()) == []
+    none: dict[str, Any] = {"continue": False}
+    assert recipe_from(**none) == recipe_from()
+
+
+@pytest.mark.slow
+def test_a_training_that_is_gone_on_with_is_that_of_a_clean_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """400 + 400, here 7 + 7: the best is looked for after the 7th step, too, in both."""
+    later, clean = (job_in(tmp_path / name, steps=7) for name in ("later", "clean"))
+    train(**later)
+    assert read_receipt(later["receipt"])["recipe"]["parts"] == []
+    for job in (later, clean):
+        job["recipe"]["continue"] = True
+    with caplog.at_level("INFO"):
+        train(**later)
+        assert "is of a training of fewer steps, which this one goes on from" in caplog.text
+        assert "going on from step 7 of 14" in caplog.text
+        caplog.clear()
+        train(**clean)
+        assert "going on" not in caplog.text
+    for name in ("model.safetensors", "model.json"):
+        first, second = (
+            (tmp_path / run / "fold0" / name).read_bytes() for run in ("later", "clean")
+        )
+        assert first == second, name
+    first_table, second_table = (
+        pd.read_csv(job["history"]).drop(columns="elapsed_s") for job in (later, clean)
+    )
+    pd.testing.assert_frame_equal(first_table, second_table)
+    assert read_receipt(later["receipt"])["recipe"]["parts"] == [7, 7]
+    assert pd.read_csv(later["history"])["step"].tolist() == [*range(1, 15)]
+    later["recipe"]["continue"] = [7, 3]
+    train(**later)
+    assert read_receipt(later["receipt"])["steps"] == 17
+
+
 def test_unknown_presets_and_keys_are_refused() -> None:
     with pytest.raises(ConfigError, match="no preset 'papr'; there are: paper, default"):
         recipe_from("papr")

@@ -49,6 +49,7 @@ def _defaults(config: Config) -> Defaults:
     for name, experiment in config["experiments"].items():
         where = f"experiments.{name}."
         preset = dataclasses.asdict(PRESETS[experiment["recipe"].get("preset", "default")])
+        preset["continue"] = False
         found[f"{where}recipe."] = preset
         found[f"{where}recipe.augmentation."] = preset["augmentation"]
         found[f"{where}network."] = networks.options_of(experiment["network"]["name"])

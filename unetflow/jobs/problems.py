@@ -229,8 +229,14 @@ def _experiment_problems(settings: "Settings", name: str, *, whole: bool) -> lis
 
 
 def _recipe_problems(settings: "Settings", name: str, where: str) -> list[str]:
-    """Colours that cannot be varied, and a tile that the network does not take."""
+    """Colours that cannot be varied, a tile that the network does not take, steps never done."""
     problems = _colour_problems(settings, name, where)
+    given = settings.config["experiments"][name]["recipe"]
+    if given.get("continue") and given.get("early_stopping"):
+        problems.append(
+            f"{where}.recipe.continue: adds steps to a training that early_stopping may have ended "
+            "before; take one of them out"
+        )
     geometry = networks.geometry_of(**settings.config["experiments"][name]["network"])
     try:
         sides = settings.recipe(name).input_px(len(geometry.axes))

@@ -177,10 +177,11 @@ def of_training(models: Sequence[ModelReceipt], precision: str, seeds: Sequence[
     tile_px, batch = recipe["tile_px"], int(recipe["batch"])
     sides = tile_px if isinstance(tile_px, list) else [tile_px, tile_px]
     patches = "1 patch" if batch == 1 else f"{batch:,} patches"
-    text = (
-        f"It was minimised by {by}, at {rate}, over {int(recipe['steps']):,} steps of {patches} of "
-        f"{f' {TIMES} '.join(map(str, sides))} px"
-    )
+    steps = f"{int(recipe['steps']):,} steps"
+    if parts := recipe.get("parts"):
+        steps += f" ({' + '.join(f'{part:,}' for part in parts)}, each with this schedule anew)"
+    size = f"{f' {TIMES} '.join(map(str, sides))} px"
+    text = f"It was minimised by {by}, at {rate}, over {steps} of {patches} of {size}"
     if recipe.get("clip_norm"):
         text += f", gradients clipped to a norm of {recipe['clip_norm']:g}"
     text += f", in {precision}" if precision else ""

@@ -122,10 +122,16 @@ def train_in_process(job: TrainingJob) -> None:
     precision = resolve_precision(recipe.precision, device)
     fabric = launch(device, precision)
     _determine(recipe, device)
+
+    def digest_with(recipe: Recipe) -> str:
+        described = {**description, "recipe": dataclasses.asdict(recipe)}
+        return digest_of([described, receipts, statistics["class_weights"], start])
+
     checkpoint = Checkpoint(
         Path(job.outputs.model).parent / "checkpoints" / "last.pt",
-        digest_of([description, receipts, statistics["class_weights"], start]),
+        digest_with(recipe),
         job.checkpoint_s,
+        [digest_with(each) for each in recipe.shorter()],
     )
     with locked(checkpoint.path.parent, checkpoint.digest):
         run = TrainingRun(

@@ -5,7 +5,7 @@ import io
 import logging
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -30,6 +30,7 @@ class Checkpoint:
     path: Path
     digest: str  # of all that decides the weights: of another making it is not gone on with
     every_s: float = 60.0  # seconds from one writing to the next
+    earlier: Sequence[str] = ()  # digests of trainings of fewer steps that this one goes on from
     _whole: bool = field(default=False, init=False)  # the file at `path`, as far as is known here
 
     @property
@@ -74,7 +75,9 @@ class Checkpoint:
             return None
         if path == self.path:
             self._whole = True
-        if found != self.digest:
+        if found in self.earlier:
+            log.info("%s is of a training of fewer steps, which this one goes on from", path)
+        elif found != self.digest:
             reasons[f"{path} is of another recipe, data or code"] = logging.INFO
             return None
         return state

@@ -119,7 +119,7 @@ class TrainingRun:
                 self.step += 1
                 self.history.append(row)
                 self._settle(self.history[-2:-1])  # of the step before: a GPU has this one to do
-                if self.step % recipe.validate_every == 0 or self.step == recipe.steps:
+                if self.step % recipe.validate_every == 0 or self.step in recipe.ends:
                     self._validate(validation, row)
                 now_s = time.monotonic()
                 row["elapsed_s"] = round(before_s + now_s - started_s, 2)

@@ -1,7 +1,8 @@
 """Training recipes: the paper's, to the letter, and the default."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +59,25 @@ class Recipe:
     freeze_encoder: bool = False  # of a network that starts from a model file
     deterministic: bool = False  # the same bits on a GPU too, at some cost
     augmentation: Augmentation = field(default_factory=Augmentation)
+    parts: tuple[int, ...] = ()  # of the steps, each with the schedule anew; empty: one part
+
+    @property
+    def ends(self) -> list[int]:
+        """Steps that are done at the end of each part."""
+        return [*itertools.accumulate(self.parts)] or [self.steps]
+
+    def part_of(self, step: int) -> tuple[int, int]:
+        """The first step (from 0 on) of the part that a step is in, and its number of steps."""
+        last = next((end for end in self.ends if step < end), self.steps)
+        steps = self.parts[self.ends.index(last)] if self.parts else self.steps
+        return last - steps, steps
+
+    def shorter(self) -> "Iterator[Recipe]":
+        """The trainings that this one may go on from: what they do, it does up to their end."""
+        for count in range(len(self.parts) - 1, 0, -1):
+            parts = self.parts[:count]
+            of = parts if count > 1 else ()
+            yield dataclasses.replace(self, steps=sum(parts), parts=of)
 
     def input_px(self, axes: int) -> tuple[int, ...]:
         """Of the network, along each of its axes. Raises ConfigError where they are others."""
@@ -110,11 +130,13 @@ LOSS_NAMES = ("cross_entropy", "focal", "dice", "iou")  # `unetflow.train.losses
 def recipe_from(preset: str = "default", **changes: Any) -> Recipe:
     """A preset with some values changed; `augmentation` is a mapping of changes of its own.
 
-    Raises ConfigError for a name that is not known.
+    `continue` adds steps to those of the recipe: as many again where it is true, or a list of
+    numbers, a part each. All have the schedule anew, from its warm-up on: cosine annealing with
+    warm restarts (Loshchilov and Hutter 2017). Raises ConfigError for a name that is not known.
     """
     if preset not in PRESETS:
         raise ConfigError(f"recipe: no preset {preset!r}; there are: {', '.join(PRESETS)}")
-    base = PRESETS[preset]
+    base, added = PRESETS[preset], changes.pop("continue", False)
     if unknown := sorted(set(changes.get("loss", ())) - set(LOSS_NAMES)):
         raise ConfigError(
             f"recipe.loss: {', '.join(unknown)} unknown; there are: {', '.join(LOSS_NAMES)}"
@@ -125,6 +147,9 @@ def recipe_from(preset: str = "default", **changes: Any) -> Recipe:
                 base.augmentation, **changes["augmentation"]
             )
         recipe = dataclasses.replace(base, **changes)
+        if added:
+            parts = (recipe.steps, *([recipe.steps] if added is True else added))
+            recipe = dataclasses.replace(recipe, steps=sum(parts), parts=parts)
     except TypeError as error:
         raise ConfigError(f"recipe: {error}") from error
     if recipe.start not in STARTS:

@@ -13,10 +13,11 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     """Learning rate of a step (0 is the first)."""
     if recipe.schedule == "constant":
         return recipe.learning_rate
-    warm_up = max(1, recipe.steps // 20)
+    first, steps = recipe.part_of(step)
+    step, warm_up = step - first, max(1, steps // 20)
     if step < warm_up:
         return recipe.learning_rate * (step + 1) / warm_up
-    share = (step - warm_up) / max(1, recipe.steps - warm_up)
+    share = (step - warm_up) / max(1, steps - warm_up)
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
 
 

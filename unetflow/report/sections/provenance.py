@@ -77,6 +77,8 @@ def _flat(recipe: Mapping[str, object]) -> dict[str, str]:
             flat |= _flat(value)
         elif isinstance(value, bool):
             flat[key] = "yes" if value else "no"
+        elif isinstance(value, list | tuple):
+            flat[key] = " + ".join(map(str, value)) or "none"
         elif value is None:
             flat[key] = "none"
         elif isinstance(value, list):
