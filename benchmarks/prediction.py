@@ -1,4 +1,4 @@
-"""Inference and instances of large slides: python benchmarks/prediction.py --help.
+"""Inference and instances of large slides, or volumes: python benchmarks/prediction.py --help.
 
 Each case runs in a process of its own, whose peak memory is read from the system. The network is
 the paper's at any width; with --base 0 it copies its input, which leaves what the stage itself
@@ -33,11 +33,12 @@ from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.forward import ready, tile_logits
 from unetflow.predict.plan import Plan, PredictOptions
 from unetflow.predict.stored_foreground import write_foreground
-from unetflow.store.ome import PixelSize, ome_image, write_group
+from unetflow.store.ome import PixelSize, image_axes, ome_image, write_group
 from unetflow.store.shards import Layout, open_array, read_array
+from unetflow.tiles.regions import PLANE
 from unetflow.tiles.valid_sizes import unet_geometry
 
-BLOCK_PX = 1024
+BLOCK_PX = {2: 1024, 3: 128}  # by axes
 
 
 class Copying(Network):
@@ -58,28 +59,41 @@ class Copying(Network):
         return both.mul_(self.signs)
 
 
-def network_of(base: int, words: Sequence[str]) -> Network:
-    """The paper's network of a width, or another by its name and options."""
+def network_of(base: int, words: Sequence[str], axes: int) -> Network:
+    """The paper's network of a width, of volumes one of depth 2, or another by name and options."""
     torch.manual_seed(0)
     if words:
         name, *options = words
         return build(
             name, **{key: yaml.safe_load(of) for key, of in (o.split("=") for o in options)}
         )
+    if axes > PLANE:
+        return build("unet3d", base_channels=base, depth=2)
     return build("unet", base_channels=base) if base else Copying()
 
 
-def draw_slide(folder: Path, side_px: int) -> Path:
-    """A slide of cells: one drawn block again and again."""
-    store, axes = folder / "i.ome.zarr", ("c", "y", "x")
-    write_group(store, "", ome_image("i", axes, {"0": [1, 0.5, 0.5]}, unit="micrometer"))
-    layout = Layout((1, side_px, side_px), "uint8", axes)
+def draw_slide(folder: Path, side_px: int, axes: int) -> Path:
+    """A slide of cells, or a volume of balls: one drawn block again and again."""
+    store, size = folder / "i.ome.zarr", PixelSize.square(0.5, axes)
+    names = image_axes(size)
+    write_group(store, "", ome_image("i", names, {"0": [1, *size.scale]}, unit=size.unit))
+    layout = Layout((1, *(side_px,) * axes), "uint8", names)
     array = open_array(store, "0", layout, decided_by={})
-    block = draw_region(slice(0, BLOCK_PX), slice(0, BLOCK_PX), seed=1)[0][None]
+    side = slice(0, BLOCK_PX[axes])
+    block = draw_region(side, side, seed=1)[0] if axes == PLANE else draw_balls(side.stop)
     for index in array.missing():
-        _, rows, columns = array.region(index)
-        array.write(index, block[:, : rows.stop - rows.start, : columns.stop - columns.start])
+        _, *region = array.region(index)
+        inner = tuple(slice(0, part.stop - part.start) for part in region)
+        array.write(index, block[inner][None])
     return store
+
+
+def draw_balls(side_px: int) -> np.ndarray:
+    """Bright balls of 5 px, 16 px apart, with noise."""
+    z, y, x = ((np.arange(side_px) % 16 - 8.0) ** 2 for _ in range(3))
+    away = z[:, None, None] + y[:, None] + x
+    noise = np.random.default_rng(1).normal(0, 8, (side_px,) * 3)
+    return np.clip(90 + 80 * (away < 25) + noise, 0, 255).astype(np.uint8)
 
 
 def run_case(folder: Path, options: argparse.Namespace) -> None:
@@ -95,13 +109,13 @@ def run_case(folder: Path, options: argparse.Namespace) -> None:
     if options.model:
         network, description = load_model(options.model)
     else:
-        network = network_of(options.base, options.network)
+        network = network_of(options.base, options.network, pixels.ndim - 1)
     started = time.perf_counter()
     foreground = write_foreground(
         Ensemble([(network, description)]),
         pixels,
         folder / "p.ome.zarr",
-        size=PixelSize.square(0.5),
+        size=PixelSize.square(0.5, pixels.ndim - 1),
         tissue=None,
         decided_by={},
         options=PredictOptions(
@@ -163,6 +177,7 @@ def main() -> None:
     parser.add_argument("--model", help="model.safetensors; else random weights")
     parser.add_argument("--threshold", type=float, default=0.6, help="of the instances")
     parser.add_argument("--split-px", type=float, help="take clumps apart")
+    parser.add_argument("--axes", type=int, choices=(2, 3), default=2, help="3: volumes")
     parser.add_argument("--sides", type=int, nargs="+", default=[4096], metavar="PX")
     parser.add_argument("--write-px", type=int, help="default: ours, by the precision")
     parser.add_argument("--threads", type=int, default=2)
@@ -178,7 +193,7 @@ def main() -> None:
     print(f"| {' | '.join(columns)} |\n{'| --- ' * len(columns)}|")
     for side_px in options.sides:
         with tempfile.TemporaryDirectory() as folder:
-            draw_slide(Path(folder), side_px)
+            draw_slide(Path(folder), side_px, options.axes)
             done = subprocess.run(
                 [
                     *(sys.executable, __file__, "--folder", folder),
@@ -196,7 +211,7 @@ def main() -> None:
                 check=True,
             )
         of = json.loads(done.stdout.splitlines()[-1])
-        million = side_px**2 / 1e6
+        million = side_px**options.axes / 1e6
         print(
             f"| {side_px} | {of['predict_s']:.1f} | {million / of['predict_s']:.2f} | "
             f"{of['tiles_s'] / of['predict_s']:.0%} | {of['predict_mb']:.0f} | "

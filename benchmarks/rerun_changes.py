@@ -36,6 +36,7 @@ VALUES: dict[str, Any] = {
     "datasets.*.intensity": "log",
     "datasets.*.intensity_px": 16,
     "datasets.*.as": "volume",
+    "datasets.*.adjacent_planes": 1,
     "datasets.*.mpp": 1.0,
     "datasets.*.spacing": [1.0, 0.5, 0.5],
     "datasets.*.tissue": "threshold",

@@ -77,3 +77,17 @@ def test_chunks_of_which_regions_hold_whole_ones_are_left_alone() -> None:
 def test_chunks_without_pixels_are_refused(chunks: tuple[int, ...]) -> None:
     with pytest.raises(Unclear, match="tiles have no pixels"):
         keep_chunks(Counted(PIXELS, chunks), (1, 2))
+
+
+def test_of_a_volume_all_is_kept_that_regions_side_by_side_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("unetflow.images.kept_chunks.KEPT_BYTES", 1)
+    monkeypatch.setattr("unetflow.images.kept_chunks.REGION_PX", 8 * 4)
+    pixels = np.random.default_rng(0).integers(0, 255, (9, 20, 30), np.uint8)
+    counted = Counted(pixels, (1, 20, 30))
+    kept = keep_chunks(counted, (0, 1, 2))
+    for x in range(0, 30, 4):
+        region = slice(4, 8), slice(0, 4), slice(x, min(30, x + 4))
+        np.testing.assert_array_equal(kept[region], pixels[region])
+    assert counted.read.total() == 4  # each plane once

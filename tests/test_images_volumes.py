@@ -184,3 +184,23 @@ def test_what_has_no_planes_is_no_volume(tmp_path: Path, axes: str, why: str) ->
     np.save(tmp_path / "v.npy", VOLUME if len(axes) > 2 else VOLUME[0])
     with pytest.raises(SlideError, match=re.escape(why)):
         Slide(tmp_path / "v.npy", axes=axes, volume=True)
+
+
+def test_planes_beside_one_another_are_channels_mirrored_at_the_ends(tmp_path: Path) -> None:
+    path = numpy(tmp_path)
+    rows, columns = slice(5, 25), slice(10, 40)
+    for plane, seen in ((5, [3, 4, 5, 6, 7]), (0, [2, 1, 0, 1, 2]), (10, [8, 9, 10, 9, 8])):
+        with Slide(path, axes="zyx", plane=plane, adjacent=2) as slide:
+            assert slide.channels == 5
+            np.testing.assert_array_equal(slide.read(0, rows, columns), VOLUME[seen, rows, columns])
+        with Slide(path, axes="zyx", plane=plane, adjacent=2, as_labels=True) as slide:
+            np.testing.assert_array_equal(
+                slide.read(0, rows, columns)[0], VOLUME[plane, rows, columns]
+            )
+    with pytest.raises(SlideError, match=r"has no planes beside one another \(axes YX\), of which"):
+        Slide(stack_of_one(tmp_path), adjacent=1)
+
+
+def stack_of_one(folder: Path) -> Path:
+    np.save(folder / "one.npy", VOLUME[0])
+    return folder / "one.npy"

@@ -1,5 +1,6 @@
 """Large chunks of a file, such as its strips, decoded once and kept while their part is read."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -7,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from unetflow.images.opened import Unclear
-from unetflow.tiles.regions import Region, common, shard_region, side_px, touched, within
+from unetflow.tiles.regions import PLANE, Region, common, shard_region, side_px, touched, within
 
-KEPT_BYTES = 512 * 2**20  # of decoded pixels; one piece at least
+KEPT_BYTES = 512 * 2**20  # of decoded pixels; one piece at least, of volumes more: `layer_bytes`
 LEAST_PX = 256  # side of what is decoded together: thinner chunks are joined
 REGION_PX = 1024  # what is read at once: chunks of which that holds whole ones are left alone;
 # of volumes cubes (`unetflow.tiles.regions.side_px`), and planes are never joined
@@ -36,7 +37,7 @@ class KeptChunks:
         *planes, high, wide = (array.chunks[axis] for axis in self._at)
         self._piece_px = (*planes, _piece_px(high), _piece_px(wide))
         self._kept: OrderedDict[object, np.ndarray] = OrderedDict()
-        self._bytes = 0
+        self._bytes, self._most = 0, KEPT_BYTES
 
     def __getitem__(self, key: tuple[slice | int, ...]) -> np.ndarray:
         """The pixels of a key of slices without steps, and of numbers on axes that go."""
@@ -73,7 +74,9 @@ class KeptChunks:
         piece = np.asarray(self._array[tuple(whole)])
         self._kept[name] = piece
         self._bytes += piece.nbytes
-        while self._bytes > KEPT_BYTES and len(self._kept) > 1:
+        channels = piece.size // math.prod(part.stop - part.start for part in region)
+        self._most = max(self._most, layer_bytes(self._array, self._at, channels))
+        while self._bytes > self._most and len(self._kept) > 1:
             _, oldest = self._kept.popitem(last=False)
             self._bytes -= oldest.nbytes
         return piece
@@ -102,6 +105,25 @@ def keep_chunks(array: Any, spatial: Sequence[int]) -> Any:
     ):
         return array
     return KeptChunks(array, spatial)
+
+
+def layer_bytes(array: Any, spatial: Sequence[int], channels: int) -> int:
+    """What is decoded for the regions of a volume that lie side by side along x; of an image 0.
+
+    Where less is kept, each plane is decoded again for each of them.
+    """
+    chunks = getattr(array, "chunks", None)
+    if len(spatial) <= PLANE or not chunks:
+        return 0
+    sizes = [array.shape[axis] for axis in spatial]
+    pieces = [chunks[axis] for axis in spatial]
+    pieces[1] = _piece_px(pieces[1])
+    region_px = side_px(REGION_PX, len(sizes))
+    deep, high = (
+        min(size, (-(-region_px // piece) + 1) * piece)
+        for size, piece in zip(sizes, pieces[:-1], strict=False)
+    )
+    return int(deep * high * sizes[-1] * channels * array.dtype.itemsize)
 
 
 def _piece_px(chunk_px: int) -> int:

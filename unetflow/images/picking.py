@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from unetflow.images.opened import Unclear
+from unetflow.tiles.mirror import mirror
 from unetflow.tiles.regions import Region
 
 
@@ -25,6 +26,8 @@ class Picked:
     order: tuple[int, ...]  # of the axes that are read, to make them (C,) Y, X
     spatial: tuple[int, ...]  # which axes are Y, X, or Z, Y, X
     not_applied: tuple[str, ...]  # of `plane` and `time` those that the array has no axis for
+    planes: tuple[int, int] | None = None  # which axis the planes lie along, and how many there are
+    adjacent: int = 0  # planes before and after, whose channels stand beside its own
 
     @classmethod
     def of(
@@ -35,8 +38,11 @@ class Picked:
         plane: int | None,
         time: int | None,
         volume: bool = False,
+        adjacent: int = 0,
     ) -> Self:
         """What is asked for, where the array has such an axis; of a `volume` all planes.
+
+        `adjacent` planes to each side are channels beside those of the plane.
 
         Raises Unclear where it is not there, or more is to be chosen than is asked for.
         """
@@ -85,14 +91,24 @@ class Picked:
         left = tuple(
             name for name, index in asked.items() if index is not None and name not in used
         )
-        return cls(axes, fixed, order, spatial, left)
+        along = [axis for axis, name in zip(stacked, used, strict=True) if name == "plane"]
+        if adjacent and not along:
+            raise Unclear(
+                f"has no planes beside one another (axes {axes}), of which the dataset wants "
+                f"{adjacent} to each side (adjacent_planes)",
+                "path",
+                "Name a stack in {}, and the plane in the column plane.",
+            )
+        stack = (along[0], shape[along[0]]) if along else None
+        return cls(axes, fixed, order, spatial, left, stack, adjacent)
 
     def shape_px(self, shape: Sequence[int]) -> tuple[int, ...]:
         return tuple(shape[axis] for axis in self.spatial)
 
     def channels(self, shape: Sequence[int]) -> int:
         read = (i for i, index in enumerate(self.fixed) if index is None and i not in self.spatial)
-        return next((shape[i] for i in read), 1)
+        own: int = next((shape[i] for i in read), 1)
+        return own * (2 * self.adjacent + 1)
 
     @property
     def has_samples(self) -> bool:
@@ -102,11 +118,28 @@ class Picked:
         )
 
     def read(self, array: Any, region: Region) -> np.ndarray:
-        """Pixels (C, Y, X) of a region, of a volume (C, Z, Y, X)."""
+        """Pixels (C, Y, X) of a region, of a volume (C, Z, Y, X).
+
+        With adjacent planes all channels of the first of them, then of the next; beyond the stack
+        they are mirrored.
+        """
+        if not self.adjacent:
+            return self._read(array, region, self.fixed)
+        assert self.planes is not None
+        axis, count = self.planes
+        plane = self.fixed[axis] or 0
+        beside = np.arange(plane - self.adjacent, plane + self.adjacent + 1)
+        found = [
+            self._read(array, region, (*self.fixed[:axis], at, *self.fixed[axis + 1 :]))
+            for at in mirror(beside, count).tolist()
+        ]
+        return np.concatenate(found)
+
+    def _read(self, array: Any, region: Region, fixed: Sequence[int | None]) -> np.ndarray:
         parts = dict(zip(self.spatial, region, strict=True))
         key = tuple(
             parts.get(axis, slice(None)) if index is None else index
-            for axis, index in enumerate(self.fixed)
+            for axis, index in enumerate(fixed)
         )
         pixels = np.transpose(np.asarray(array[key]), self.order)
         return pixels if pixels.ndim > len(region) else pixels[None]

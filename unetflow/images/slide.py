@@ -20,7 +20,7 @@ from unetflow.images.asked import SHEET, Door
 from unetflow.images.at_once import check_memory, peak_bytes
 from unetflow.images.frames import frame_file
 from unetflow.images.gray import NotGray, one_channel
-from unetflow.images.kept_chunks import keep_chunks
+from unetflow.images.kept_chunks import keep_chunks, layer_bytes
 from unetflow.images.opened import Opened, Unclear
 from unetflow.images.picking import Picked
 from unetflow.images.pictures import Picture
@@ -59,6 +59,7 @@ class _Asked(NamedTuple):
     axes: str | None
     scene: str | None
     volume: bool
+    adjacent: int
 
 
 class Slide:
@@ -73,6 +74,7 @@ class Slide:
         axes: str | None = None,
         scene: str | None = None,
         volume: bool = False,
+        adjacent: int = 0,
         mpp: float | None = None,
         spacing: Sequence[float] | None = None,
         in_um: bool = True,
@@ -87,15 +89,16 @@ class Slide:
         colours: as they are stored, and channels that are all the same are one. `door` is where
         messages send a user.
 
-        Of a `volume` all planes are read: those of a stack, or the files of a folder, each a slice,
-        in the order of their numbers. `spacing` (z, y, x) overrules what the file says of its
-        pixels, in um or, without `in_um`, as lengths beside one another.
+        `adjacent` planes of a stack to each side are channels beside those of the plane; labels
+        have none. Of a `volume` all planes are read: those of a stack, or the files of a folder,
+        each a slice, in the order of their numbers. `spacing` (z, y, x) overrules what the file
+        says of its pixels, in um or, without `in_um`, as lengths beside one another.
         """
         self.path = Path(path)
         self.door = door
         self._as_labels = as_labels
         self._fitting: set[int] = set()  # levels that are not too large
-        self._asked = _Asked(plane, time, axes, scene, volume)
+        self._asked = _Asked(plane, time, axes, scene, volume, 0 if as_labels else adjacent)
         self._open()
         with self._in_words():
             shapes = [self._pick.shape_px(array.shape) for array in self._opened.levels]
@@ -124,7 +127,7 @@ class Slide:
         file, _ = split_dataset(self.path)
         if not file.exists():
             raise SlideError(f"{self.path}: there is no such file. Correct {self.door('path')}.")
-        source, (plane, time, axes, scene, volume) = self.path, self._asked
+        source, (plane, time, axes, scene, volume, adjacent) = self.path, self._asked
         of_file = partial(open_file, axes=axes, scene=scene, as_shown=not self._as_labels)
         with self._in_words():
             if file.is_dir() and not is_store(file) and volume:
@@ -137,7 +140,8 @@ class Slide:
                 opened = of_file(source)
             self._opened: Opened = opened
             shape = opened.levels[0].shape
-            self._pick = Picked.of(opened.axes, shape, plane=plane, time=time, volume=volume)
+            chosen = {"plane": plane, "time": time}
+            self._pick = Picked.of(opened.axes, shape, **chosen, volume=volume, adjacent=adjacent)
             self._check_set()
             spatial = self._pick.spatial
             self._arrays = [keep_chunks(array, spatial) for array in opened.levels]
@@ -173,7 +177,9 @@ class Slide:
 
     def peak_bytes(self, level: int) -> int:
         """What reading one pixel of a level takes in memory, by the header of the file."""
-        return peak_bytes(self._opened.levels[level])
+        array = self._opened.levels[level]
+        spatial, channels = self._pick.spatial, self._pick.channels(array.shape)
+        return max(peak_bytes(array), layer_bytes(array, spatial, channels))
 
     @property
     def resolution_at(self) -> str:

@@ -24,6 +24,9 @@ class RawFile(TypedDict):
     axes: str | None  # of an array that has no names for them, such as "czyx"
     scene: str | None  # of a file of several images
     volume: NotRequired[bool]  # all planes of it; left out of images
+    adjacent: NotRequired[
+        int
+    ]  # planes to each side that are channels; left out where there are none
 
 
 class Chosen(TypedDict):
@@ -34,6 +37,7 @@ class Chosen(TypedDict):
     axes: str | None
     scene: str | None
     volume: NotRequired[bool]
+    adjacent: NotRequired[int]
 
 
 def chosen_of(raw: RawFile) -> Chosen:
@@ -44,8 +48,10 @@ def chosen_of(raw: RawFile) -> Chosen:
         "axes": raw["axes"],
         "scene": raw["scene"],
     }
-    if raw.get("volume"):  # of images the receipts say nothing of it
+    if raw.get("volume"):  # of others the receipts say nothing of it
         chosen["volume"] = True
+    if raw.get("adjacent"):
+        chosen["adjacent"] = raw["adjacent"]
     return chosen
 
 

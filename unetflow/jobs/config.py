@@ -24,6 +24,7 @@ class DatasetConfig(DatasetAs):
     intensity_px: int | None  # of local: side of a pixel's surroundings
     mpp: float | None  # [um/px] that images are brought to; None: as they are
     spacing: list[float] | None  # [um] that volumes are brought to, along z, y, x
+    adjacent_planes: int  # of slices, to each side, whose channels networks see beside their own
     tissue: Literal["threshold"] | None
     images_per_job: int  # at most
 

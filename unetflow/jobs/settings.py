@@ -137,9 +137,13 @@ def read_settings(
 
 
 def _as_its_dataset(image: Image, config: Config) -> Image:
-    """An image as a volume, where its dataset is of such."""
+    """An image as its dataset has it: as a volume, or with the planes beside it."""
     dataset = config["datasets"].get(image.dataset)
-    return replace(image, volume=True) if dataset and dataset["as"] == "volume" else image
+    if dataset is None:
+        return image
+    if dataset["as"] == "volume":
+        return replace(image, volume=True)
+    return replace(image, adjacent=dataset["adjacent_planes"])
 
 
 def _checked(config: Mapping[str, object], schemas: Path) -> tuple[Config, list[str]]:

@@ -46,6 +46,7 @@ class Image:
     channels: tuple[int, ...] | None = None
     tissue: str | None = None  # a mask: what is 0 in it is neither read nor predicted
     volume: bool = False  # all planes of it, as its dataset says
+    adjacent: int = 0  # planes to each side that are channels of it, as its dataset says
 
     @property
     def chosen(self) -> Chosen:
@@ -58,6 +59,8 @@ class Image:
         }
         if self.volume:
             chosen["volume"] = True
+        if self.adjacent:
+            chosen["adjacent"] = self.adjacent
         return chosen
 
     @property

@@ -45,6 +45,11 @@ def _problems_of_rows(settings: "Settings", sheet: Path) -> Iterator[str]:
                     f"{where}: its truth {image.truth} holds polygons, which lie in a plane; the "
                     "truth of a volume is a label image with its axes (z, y, x)"
                 )
+        elif image.adjacent and image.channels is not None:
+            yield (
+                f"{where}: channels cannot be chosen beside adjacent_planes of its dataset, whose "
+                "channels stand beside one another; take the cell out, or set adjacent_planes to 0"
+            )
         elif image.spacing is not None:
             yield (
                 f"{where}: spacing is of volumes, and its dataset is of slices; give mpp in its "
@@ -63,7 +68,11 @@ def _problems_of_dataset(settings: "Settings", name: str, *, volume: bool) -> It
     if not volume:
         if dataset["spacing"] is not None:
             yield f"{where}.spacing: is of volumes; set mpp in its place, or as to volume"
+        if dataset["adjacent_planes"] and dataset["intensity"] in WAYS:
+            yield f"{where}.adjacent_planes: are no stains, as intensity: {dataset['intensity']} is"
         return
+    if dataset["adjacent_planes"]:
+        yield f"{where}.adjacent_planes: are of slices; a volume has all its planes: leave it out"
     if dataset["mpp"] is not None:
         yield f"{where}.mpp: is of images; of volumes set spacing in its place, [z, y, x] in um"
     if (spacing := dataset["spacing"]) is not None and spacing[1] != spacing[2]:
