@@ -53,6 +53,7 @@ VALUES: dict[str, Any] = {
     "experiments.*.segment_with": "all",
     "experiments.*.seeds": [1, 2],
     "experiments.*.head": "distance",
+    "experiments.*.budget_min": 5,
     "experiments.*.network.name": "unet_padded",
     "experiments.*.recipe.preset": "paper",
     "experiments.*.recipe.tile_px": 108,

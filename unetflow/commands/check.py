@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -18,6 +19,14 @@ from typing import Any
 import yaml
 
 from unetflow import __version__
+from unetflow.commands.check_auto import (
+    autos_of,
+    choose,
+    lines_of,
+    with_choices,
+    with_placeholders,
+    write_choices,
+)
 from unetflow.commands.check_costs import Costs, costs_of
 from unetflow.commands.check_picture import write_contact_sheet
 from unetflow.commands.check_truths import problems_of_truths
@@ -42,7 +51,7 @@ GIB = 2**30
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """The command. Raises ConfigError for what would stop a run, all of it at once."""
     options = parser_of(prog).parse_args(arguments)
-    settings = settings_of(Path(options.config), options.data_dir)
+    settings = _chosen(options)
     notes = [*settings.notes, *_unreadable(settings)]
     if options.json:
         shown = write_contact_sheet(settings, Path(options.picture))
@@ -98,12 +107,39 @@ def parser_of(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("config", help="as for --configfile; run in the project's folder")
     parser.add_argument("--data-dir", help="in place of the config's data_dir")
     parser.add_argument("--picture", default=PICTURE, help="where truths are shown (PNG)")
+    parser.add_argument(
+        "--write", action="store_true", help="write what `auto` becomes into the config"
+    )
     add_json(parser)
     return parser
 
 
-def settings_of(path: Path, data_dir: str | None) -> Settings:
-    """The case as the pipeline reads it. Raises ConfigError with all its problems."""
+def _chosen(options: argparse.Namespace) -> Settings:
+    """The case, with what `auto` becomes, which is said, and written if that is asked for."""
+    path = Path(options.config)
+    config = config_of(path, options.data_dir)
+    if not autos_of(config):
+        return read_settings(config, SCHEMAS, Path())
+    choices = choose(config, read_settings(with_placeholders(config), SCHEMAS, Path()))
+    said = [
+        line
+        for choice in choices
+        for line in (
+            f"auto: experiments.{choice.experiment}.{choice.key} becomes",
+            *(f"  {each}" for each in lines_of(choice)),
+        )
+    ]
+    if options.write:
+        write_choices(path, choices)
+        said.append(f"{path}: they stand in it now")
+    else:
+        said.append(f"a run needs them in {path}: the same command with --write puts them there")
+    print("\n".join(said), file=sys.stderr if options.json else sys.stdout)
+    return read_settings(with_choices(config, choices), SCHEMAS, Path())
+
+
+def config_of(path: Path, data_dir: str | None) -> dict[str, Any]:
+    """A config as it stands in its file. Raises ConfigError."""
     if not SCHEMAS.is_dir():
         raise ConfigError(
             "there is no Snakefile with its workflow here; run the command in the project's folder."
@@ -114,8 +150,7 @@ def settings_of(path: Path, data_dir: str | None) -> Settings:
         raise ConfigError(f"{path}: is no YAML: {error}") from error
     if not isinstance(config, dict):
         raise ConfigError(f"{path}: holds no keys; copy config/config.yaml, which names them all.")
-    given = {"data_dir": data_dir} if data_dir else {}
-    return read_settings({**config, **given}, SCHEMAS, Path())
+    return {**config, **({"data_dir": data_dir} if data_dir else {})}
 
 
 def _unreadable(settings: Settings) -> list[str]:

@@ -86,7 +86,7 @@ def _cost(settings: Settings, name: str, sizes: dict[str, Size], device: str) ->
     network: Network = networks.build(
         **experiment["network"], in_channels=channels, num_classes=classes
     )
-    step_s = _step_s(network, recipe, channels, device)
+    each_s = step_s(network, recipe, channels, device)
     predicted = sum(
         sizes[image].pixels
         for fold in folds
@@ -96,13 +96,13 @@ def _cost(settings: Settings, name: str, sizes: dict[str, Size], device: str) ->
     precision = resolve_precision(options["precision"], device)
     rate = _px_per_s(network, channels, device, precision)
     return Cost(
-        step_s,
-        step_s * recipe.steps * len(folds),
+        each_s,
+        each_s * recipe.steps * len(folds),
         predicted * options["test_time_augmentation"] / rate,
     )
 
 
-def _step_s(network: Network, recipe: Recipe, channels: int, device: str) -> float:
+def step_s(network: Network, recipe: Recipe, channels: int, device: str) -> float:
     """Seconds of a training step on random pixels."""
     network.to(device)
     optimizer = torch.optim.AdamW(network.parameters())

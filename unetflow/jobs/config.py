@@ -37,6 +37,7 @@ class ExperimentConfig(TypedDict):
     segment_with: Literal["folds", "all", "ensemble"]
     seeds: list[int] | None  # None once each has an experiment of its own: `unetflow.jobs.seeds`
     head: Literal["border", "distance"] | None
+    budget_min: float  # of a recipe that is chosen: `unetflow.commands.auto_rules`
     network: dict[str, Any]  # its name and options: each network has its own
     recipe: dict[str, Any]  # the preset and what is changed: `unetflow.train.recipes.Recipe`
 

@@ -136,6 +136,18 @@ def read_settings(
     return settings
 
 
+def autos_in(config: Config) -> list[str]:
+    """Networks and recipes that have still to be chosen."""
+    return [
+        f"config: experiments.{name}.{key}: auto has to be chosen before the graph is built: run "
+        "`unetflow check CONFIG --write`, which writes its values into the config, or write them "
+        "yourself"
+        for name, experiment in config["experiments"].items()
+        for key in ("network", "recipe")
+        if experiment.get(key) == "auto"
+    ]
+
+
 def _as_its_dataset(image: Image, config: Config) -> Image:
     """An image as its dataset has it: as a volume, or with the planes beside it."""
     dataset = config["datasets"].get(image.dataset)
@@ -158,6 +170,7 @@ def _checked(config: Mapping[str, object], schemas: Path) -> tuple[Config, list[
     _raise_if([*no_numbers("config", complete)])  # which the schema's limits let pass
     _raise_if([in_words("config", error) for error in schema_errors(complete, schema)])
     checked = cast(Config, complete)
+    _raise_if(autos_in(checked))
     _raise_if(expand_seeds(checked))
     for experiment in checked["experiments"].values():
         if experiment["model"]:
