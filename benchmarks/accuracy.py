@@ -105,7 +105,7 @@ def calibrated(results: Path) -> Iterator[dict[str, Any]]:
 def best_by_separation(tried: Path) -> dict[str, float]:
     """The best score of each way to separate objects, among what the search tried."""
     table = pd.read_csv(tried, keep_default_na=False)  # "none" is a way
-    if "mean_ap" not in table.columns:
+    if not {"mean_ap", "separate"} <= {*table.columns}:
         return {}
     best = pd.to_numeric(table["mean_ap"]).groupby(table["separate"]).max()
     return {f"mean AP {way}": round(value, 3) for way, value in best.items()}

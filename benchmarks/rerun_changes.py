@@ -41,6 +41,7 @@ VALUES: dict[str, Any] = {
     "datasets.*.spacing": [1.0, 0.5, 0.5],
     "datasets.*.tissue": "threshold",
     "datasets.*.images_per_job": 2,
+    "prepare.keep_images": False,
     "prepare.scratch": "/tmp",
     "prepare.max_unreadable": 0.02,
     "prepare.on_failed_training_image": "leave_out",

@@ -28,4 +28,5 @@ with (
             require_gpu=snakemake.params.require_gpu,
         ),
         code=snakemake.params.code,
+        scratch=snakemake.params.scratch,
     )

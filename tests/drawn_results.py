@@ -18,7 +18,7 @@ from unetflow.stages.outcome import COLUMNS as OUTCOME_COLUMNS
 from unetflow.stages.pictures import draw_pictures
 from unetflow.stages.tiles import make_tiles
 from unetflow.store.ome import PixelSize, ome_image, write_group, write_labels
-from unetflow.store.pyramid import level_shapes
+from unetflow.store.pyramid import level_factors
 from unetflow.store.shards import Layout, open_array
 from unetflow.train.recipes import PRESETS
 
@@ -132,6 +132,10 @@ def draw_tested(results: Path, image: str) -> None:
     predicted = np.roll(draw_image(results, image, SIZES[image], MPP[image]), 1, axis=1)
     run = results / FOLDER
     foreground = (predicted[None] * 255).astype(np.uint8)
+    step, unit = MPP[image] or 1.0, "micrometer" if MPP[image] else None
+    axes = ("c", "y", "x")
+    scales = {"foreground": [1, step, step]}
+    write_group(run / f"{image}.ome.zarr", "", ome_image(image, axes, scales, unit=unit))
     write_pixels(run / f"{image}.ome.zarr", "foreground", foreground, write_px=512)
     write_pixels(run / f"{image}.ome.zarr", "labels/instances/0", predicted)
     area_px = int(np.count_nonzero(predicted))
@@ -189,7 +193,10 @@ def draw_slide(results: Path, shape: tuple[int, int], image: str = "b") -> Tiles
     truth = np.zeros(shape, np.uint32)
     truth[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4] = 1
     predicted = np.roll(truth, 8, axis=0)
-    for level in range(len(level_shapes(shape))):
+    levels = level_factors(shape)
+    scales = {str(k): [1, *factors] for k, factors in enumerate(levels)}
+    write_group(store, "", ome_image(image, ("c", "y", "x"), scales, unit=None))
+    for level in range(len(levels)):
         every = slice(None, None, 2**level)
         pixels = (50 + 150 * truth + np.arange(width) % 40)[every, every].astype(np.uint8)
         write_pixels(store, f"{level}", pixels[None])

@@ -78,7 +78,8 @@ def job_in(tmp_path: Path, height_px: int, width_px: int) -> dict[str, Any]:
     for index in array.missing():
         array.write(index, pixels[array.region(index)])
     shards = write_shard_list(tmp_path / "i.json", tmp_path / "i.ome.zarr", ["0"])
-    prepared = {"levels": [{"digest": "of the image"}], "tissue": None, "pixels": PIXELS}
+    levels = [{"digest": "of the image", "shape": pixels.shape}]
+    prepared = {"levels": levels, "tissue": None, "pixels": PIXELS}
     write_receipt(tmp_path / "i.json", {**prepared, "shards": shards})
     description: Any = {
         "network": {

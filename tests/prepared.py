@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from unetflow.images.file_pixels import Wanted
 from unetflow.images.sources import RawFile
 from unetflow.labels.dataset import Dataset
-from unetflow.stages.prepare_image import Wanted, prepare_image
+from unetflow.stages.prepare_image import prepare_image
 from unetflow.stages.prepare_truth import prepare_truth
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (1101, 1300), dtype=np.uint8)

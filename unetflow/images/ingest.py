@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from unetflow.engine.each import in_order
-from unetflow.images.ground import Ground
+from unetflow.images.file_pixels import ImageInFile
 from unetflow.images.intensities import Moments
-from unetflow.images.resampling import Lost, Source, ends_of
+from unetflow.images.resampling import Lost, ends_of
 from unetflow.progress import progress
 from unetflow.store.files import write_whole
 from unetflow.store.pyramid import halved
@@ -25,20 +25,11 @@ Group = tuple[Index, dict[Index, np.ndarray]]
 class Copying:
     """Level 0 from the file, shard by shard, and level 1 from the same pixels while they are here.
 
-    The caller's thread reads; others compress and write, a few groups of shards behind. Shards
-    of nothing but `ground` are taken from its coarse level.
+    The caller's thread reads; others compress and write, a few groups of shards behind.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        channels: list[int],
-        arrays: list[ShardedArray],
-        notes: Path,
-        ground: Ground | None,
-    ) -> None:
-        self._source, self._channels, self._notes = source, channels, notes
-        self._ground = ground
+    def __init__(self, image: ImageInFile, arrays: list[ShardedArray], notes: Path) -> None:
+        self._image, self._notes = image, notes
         self._array, self._coarser = arrays[0], arrays[1] if len(arrays) > 1 else None
         self._factors = self._halved_by()
         self._missing = set(self._array.missing())
@@ -85,10 +76,8 @@ class Copying:
         if index not in self._missing:
             return np.asarray(self._array.array[self._array.region(index)])
         _, *region = self._array.region(index)
-        if self._ground is not None and not self._ground.tissue.reaches(*region):
-            return self._ground.read(*region)
         lost: list[Lost] = []
-        block = self._source.read(tuple(region), lost, self._channels)
+        block = self._image.read(tuple(region), lost)
         # noted before the shard is written, so that a run that goes on knows it
         note = self._notes / f"{'.'.join(map(str, index))}.json"
         if lost:

@@ -13,7 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unetflow.errors import UnetflowError
-from unetflow.images.sources import RawFile, files_of, is_store, seen, split_dataset
+from unetflow.images.sources import (
+    Content,
+    RawFile,
+    content_of,
+    files_of,
+    is_store,
+    seen,
+    seen_of,
+    split_dataset,
+)
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +48,12 @@ def staged(raw: RawFile, scratch: str | None) -> Iterator[RawFile]:
         raise type(error)(str(error).replace(path, raw["path"])) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def content_as_read(raw: RawFile, near: RawFile) -> Content:
+    """What the file that is read holds; it is the raw one that may be replaced meanwhile."""
+    content = content_of(near)
+    return content if near is raw else content._replace(seen=seen_of(raw))
 
 
 def _copied(raw: RawFile, scratch: Path) -> tuple[Path, str] | None:

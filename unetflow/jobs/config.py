@@ -68,6 +68,13 @@ class RefineConfig(TypedDict):
     crf: CrfConfig | None
 
 
+class PrepareConfig(TypedDict):
+    keep_images: bool
+    scratch: str | None
+    max_unreadable: float
+    on_failed_training_image: Literal["error", "leave_out"]
+
+
 class InstancesConfig(TypedDict):
     separate: Literal["necks", "valleys", "seeds", "border", "distance", "none"]
 
@@ -100,6 +107,7 @@ class Config(TypedDict):
     engine: EngineConfig
     demo: NotRequired[dict[str, int]]
     datasets: dict[str, DatasetConfig]
+    prepare: PrepareConfig
     weighting: dict[str, dict[str, float]]
     experiments: dict[str, ExperimentConfig]
     predict: PredictConfig

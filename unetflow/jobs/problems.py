@@ -55,9 +55,22 @@ def problems_of(settings: "Settings", sheet: Path, of_rows: list[str]) -> list[s
     problems += _dataset_problems(settings.config)
     problems += problems_of_volumes(settings, sheet)
     problems += _report_problems(settings.config)
+    problems += _kept_problems(settings.config)
     if not problems:  # of which it might be a consequence
         problems += _export_problems(settings)
     return problems + problems_of_files(settings)
+
+
+def _kept_problems(config: Config) -> Iterator[str]:
+    """What needs the pixels of images that are not kept."""
+    if config["prepare"]["keep_images"]:
+        return
+    where = "config: prepare.keep_images: false keeps no pixels of images without a truth, but"
+    if config["refine"]["crf"] is not None:
+        yield f"{where} refine.crf reads them; take one of both out"
+    export = config["export"]
+    if "overlay" in export["formats"] and "predict" in export["splits"]:
+        yield f"{where} export.formats: overlay shows those of split predict; take one of both out"
 
 
 def _sheet_problems(settings: "Settings", sheet: Path) -> list[str]:

@@ -32,7 +32,7 @@ from unetflow.report.worst_objects import Box, Wrong, boxes, kind_of_ids, worst_
 from unetflow.store.arrays import read_array, read_lazily
 from unetflow.store.instances import instances_of_class
 from unetflow.store.names import IGNORE, INSTANCES, TRUTH, of_labels
-from unetflow.store.ome import pixel_size, steps_of
+from unetflow.store.ome import first_level, pixel_size, steps_of
 from unetflow.store.pyramid import level_factors, level_shapes
 from unetflow.tiles.regions import PLANE, Region, shard_grid, shard_region, side_px
 
@@ -79,14 +79,14 @@ def draw_pictures(
         uri, size_px = _thumbnail(image, prediction, judged)
         worst = list(_worst(image, prediction, judged)) if judged else []
         worst_px = _most_wrong(image, prediction) if annotated else None
-        shape = list(read_array(image, "0").shape[1:])
+        shape = list(read_array(prediction, of_labels(INSTANCES)).shape)
         steps = steps_of(image, len(shape))
         crops: list[KindsInCrop] = []
         if judged:
             for name in dataset.classes:
                 region = crop_region(shape, worst, worst_px, name, steps)
                 crops.append(_kinds_in_crop(image, prediction, judged, region, name))
-        size_um = pixel_size(image).um
+        size_um = pixel_size(prediction).um
     of_volume = _of_volume(shape, size_um, steps)
     content: ImagePictures = {
         "size_px": shape,
@@ -157,7 +157,8 @@ def _thumbnail(
     image: str | Path, prediction: str | Path, judged: _Judged | None
 ) -> tuple[str, tuple[int, int]]:
     """Of the finest level that is not much larger than the picture."""
-    level, steps = _level_at_a_glance(image), _steps_at_a_glance(image)
+    level = _level_at_a_glance(image, prediction)
+    steps = _steps_at_a_glance(prediction, level)
 
     def view(store: str | Path, name: str) -> np.ndarray:
         array = read_array(store, name)
@@ -175,24 +176,28 @@ def _thumbnail(
     return thumbnail(pixels, [(predicted, judged.predicted), (only_missed, judged.truth)])
 
 
-def _level_at_a_glance(image: str | Path) -> int:
-    """The finest level that is not much larger than a thumbnail; of a volume the coarsest."""
-    shape = read_array(image, "0").shape[1:]
-    shapes = level_shapes(shape, steps_of(image, len(shape)))
-    fits = [k for k, shape in enumerate(shapes) if max(shape) <= 4 * THUMBNAIL_PX]
+def _level_at_a_glance(image: str | Path, prediction: str | Path) -> int:
+    """The finest level that is there and not much larger than a thumbnail.
+
+    Of a volume the coarsest.
+    """
+    shape = read_array(prediction, of_labels(INSTANCES)).shape
+    shapes = level_shapes(shape, steps_of(prediction, len(shape)))
+    there = range(first_level(image), len(shapes))
+    fits = [k for k in there if max(shapes[k]) <= 4 * THUMBNAIL_PX]
     return fits[0] if fits and len(shape) == PLANE else len(shapes) - 1
 
 
-def _factors_at_a_glance(image: str | Path) -> tuple[int, ...]:
-    """By how much that level is coarser than the finest."""
-    shape = read_array(image, "0").shape[1:]
-    return level_factors(shape, steps_of(image, len(shape)))[_level_at_a_glance(image)]
+def _factors_at(prediction: str | Path, level: int) -> tuple[int, ...]:
+    """By how much a level is coarser than the finest."""
+    shape = read_array(prediction, of_labels(INSTANCES)).shape
+    return level_factors(shape, steps_of(prediction, len(shape)))[level]
 
 
-def _steps_at_a_glance(image: str | Path) -> list[float] | None:
+def _steps_at_a_glance(prediction: str | Path, level: int) -> list[float] | None:
     """Of a volume the sides of its pixels, in their width."""
-    factors = _factors_at_a_glance(image)
-    steps = steps_of(image, len(factors))
+    factors = _factors_at(prediction, level)
+    steps = steps_of(prediction, len(factors))
     if steps is None:
         return None
     return [step * by / factors[-1] for step, by in zip(steps, factors, strict=True)]
@@ -214,7 +219,7 @@ def _most_wrong(image: str | Path, prediction: str | Path) -> list[int] | None:
     Wrong is ground where an object is annotated, and an object where ground is; None where nothing
     is wrong.
     """
-    level = _level_at_a_glance(image)
+    level = _level_at_a_glance(image, prediction)
     truth, ignore = (
         np.asarray(read_array(image, of_labels(name, level))[...]) for name in (TRUTH, IGNORE)
     )
@@ -222,7 +227,7 @@ def _most_wrong(image: str | Path, prediction: str | Path) -> list[int] | None:
     wrong = ((truth != 0) != (predicted != 0)) & (ignore == 0)
     if not wrong.any():
         return None
-    factors, side = _factors_at_a_glance(image), side_px(CROP_PX, wrong.ndim)
+    factors, side = _factors_at(prediction, level), side_px(CROP_PX, wrong.ndim)
     window = [max(1, side // factor) for factor in factors]
     around = ndimage.uniform_filter(wrong.astype(np.float32), window, mode="constant")
     place = np.unravel_index(int(around.argmax()), around.shape)

@@ -1,9 +1,11 @@
 """Rule predict: the foreground of one image into its store."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -11,6 +13,10 @@ from unetflow.engine.devices import machine_of
 from unetflow.engine.gpu_busy import gpu_busy
 from unetflow.engine.gpus import own_gpu
 from unetflow.engine.machine import Machine
+from unetflow.errors import ReplacedError
+from unetflow.images.file_pixels import FilePixels, Wanted
+from unetflow.images.sources import RawFile, has_changed, replaced
+from unetflow.images.staging import content_as_read, staged
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.plan import END, PredictOptions
 from unetflow.predict.stored_foreground import Work, write_foreground
@@ -19,14 +25,22 @@ from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import MIB, RunRecord
 from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
 from unetflow.store.foreground_levels import write_foreground_levels
-from unetflow.store.names import HEADS, TISSUE
-from unetflow.store.ome import pixel_size
+from unetflow.store.names import FOREGROUND, HEADS, TISSUE
+from unetflow.store.ome import PixelSize, pixel_size
+from unetflow.store.pixels import Pixels
 from unetflow.store.rendering import channels_of_foreground, write_rendering
-from unetflow.store.shards import content_digest_of, read_array
-from unetflow.store.tissue_mask import read_tissue
-from unetflow.tiles.regions import shard_grid
+from unetflow.store.shards import SHARD_PX, clear, content_digest_of, read_array
+from unetflow.store.tissue_mask import Tissue, read_tissue
+from unetflow.tiles.regions import shard_grid, side_px
 
 log = logging.getLogger(__name__)
+
+
+class ImageFile(TypedDict):
+    """Where the pixels of an image are that its store does not keep, as for `prepare_image`."""
+
+    raw: RawFile
+    wanted: Wanted
 
 
 def predict_store(
@@ -39,32 +53,37 @@ def predict_store(
     options: PredictOptions,
     machine: Machine,
     code: str,
+    file: ImageFile | None = None,
+    scratch: str | None = None,
 ) -> None:
     """Rule predict: the foreground of one image into its store, shard by shard, then the receipt.
 
     A run that was killed goes on with the shards that are missing. Several jobs may do an image:
     one begins the array (`BEGIN`), each does its share, one ends it (`END`). An image takes a
     thread for each 1024 px square, a volume for each 128 px cube, whatever the larger ones of its
-    job are granted.
+    job are granted. Where the store of the image has coarse levels alone its `file` is read,
+    which is copied to `scratch` before, if that is given.
     """
     if len(ensemble.digests) != len(ensemble.descriptions):
         raise ValueError("an array must know the digests of its models: use Ensemble.load")
     record = RunRecord(receipt)
     prepared = read_receipt(image_receipt)
-    pixels = read_array(image, "0")
-    check_axes(pixels.ndim - 1, ensemble.geometry.axes, image)
-    warnings = _suits(ensemble, prepared, pixels.shape[0], image)
+    channels, *shape_px = prepared["levels"][0]["shape"]
+    check_axes(len(shape_px), ensemble.geometry.axes, image)
+    warnings = _suits(ensemble, prepared, channels, image)
     work = Work()
-    size, most = pixel_size(image), len(shard_grid(pixels.shape, pixels.shards))
-    tissue = [TISSUE] if prepared["tissue"] else []
-    stored = Stored(image, image_receipt, ["0", *tissue])
-    with unchanged(stored), gpu_busy(machine.gpu) as busy:
+    most = len(shard_grid(shape_px, [side_px(SHARD_PX, len(shape_px))] * len(shape_px)))
+    tissue = read_tissue(image, prepared["tissue"])
+    with (
+        _pixels(image, image_receipt, tissue, file, scratch, Path(store)) as (pixels, size),
+        gpu_busy(machine.gpu) as busy,
+    ):
         foreground = write_foreground(
             ensemble,
             pixels,
             store,
             size=size,
-            tissue=read_tissue(image, prepared["tissue"]),
+            tissue=tissue,
             decided_by=_decided_by(prepared, ensemble, code),
             options=options,
             machine=replace(machine, threads=min(machine.threads, most)),
@@ -94,6 +113,39 @@ def predict_store(
         ended_on=machine_of(foreground.chosen["device"]),
         gpu_busy=busy.get(own_gpu()),
     )
+
+
+@contextmanager
+def _pixels(
+    image: str | Path,
+    receipt: str | Path,
+    tissue: Tissue | None,
+    file: ImageFile | None,
+    scratch: str | None,
+    store: Path,
+) -> Iterator[tuple[Pixels, PixelSize]]:
+    """The image's pixels, and how large they are; what is read must be what was prepared.
+
+    What was made of a file that was replaced meanwhile is taken away.
+    """
+    stored = [TISSUE] if tissue else []
+    if file is None:
+        with unchanged(Stored(image, receipt, ["0", *stored])):
+            yield read_array(image, "0"), pixel_size(image)
+        return
+    raw, prepared = file["raw"], read_receipt(receipt)
+    with staged(raw, scratch) as near:
+        content = content_as_read(raw, near)
+        if content.digest != prepared["sources"]["path"]:
+            raise ReplacedError(replaced(raw["path"]))
+        with (
+            unchanged(Stored(image, receipt, stored)),
+            FilePixels(near, file["wanted"], tissue, prepared["unreadable"]) as pixels,
+        ):
+            yield pixels, pixels.size
+    if has_changed(raw, content):
+        clear(store / FOREGROUND)
+        raise ReplacedError(replaced(raw["path"]))
 
 
 def _suits(

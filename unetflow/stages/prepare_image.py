@@ -2,36 +2,29 @@
 
 import itertools
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import Any
 
 import numpy as np
 
 from unetflow.errors import ReplacedError, SlideError
+from unetflow.images.file_pixels import ImageInFile, Wanted, open_slide, source_of
 from unetflow.images.ground import Coarse, Ground
 from unetflow.images.ingest import Copying
 from unetflow.images.intensities import Moments
-from unetflow.images.resampling import (
-    Lost,
-    Source,
-    ends_of,
-    lost_at,
-    picked_channels,
-    source_at,
-)
+from unetflow.images.resampling import Lost, Source, ends_of, lost_at
 from unetflow.images.slide import Slide
 from unetflow.images.sources import (
     Chosen,
     RawFile,
     chosen_of,
-    content_of,
     has_changed,
     raw_digest,
     replaced,
-    seen_of,
 )
-from unetflow.images.staging import staged
+from unetflow.images.staging import content_as_read, staged
 from unetflow.images.tissue_finding import COARSE, THRESHOLD, coarse_level, find_tissue
 from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
@@ -48,21 +41,8 @@ from unetflow.tiles.regions import PLANE, sides_of
 log = logging.getLogger(__name__)
 
 
+KEPT_SHARE = 0.02  # of the pixels of an image whose file is read again
 MARKS = 2048  # along the longer side of an image: squares that an unreadable share is counted in
-
-
-class Wanted(TypedDict):
-    """What is wanted of a raw image, as its row and its dataset say."""
-
-    level: int | None  # of the file's pyramid
-    mpp: float | None  # [um/px], overrules the resolution in the file
-    want_mpp: float | None  # [um/px] that the image is brought to
-    # of volumes, in the place of both: of a pixel along z, y, x, in um or as one to another
-    spacing: NotRequired[Sequence[float] | None]
-    in_um: NotRequired[bool]
-    want_spacing: NotRequired[Sequence[float] | None]  # [um]
-    channels: Sequence[int] | None  # which, in which order; None: all
-    tissue: str | None  # "threshold", or the path of a mask; None: everything is read
 
 
 def prepare_image(
@@ -71,6 +51,7 @@ def prepare_image(
     wanted: Wanted,
     store: str | Path,
     receipt: str | Path,
+    keep: bool = True,
     max_unreadable: float,
     threads: int,
     code: str,
@@ -82,28 +63,23 @@ def prepare_image(
     is `wanted`, or the finest level is taken. What lies outside the tissue is taken from a coarse
     level of the file, if it has one, and not predicted. Places that cannot be read are 0 and stand
     in the receipt, up to the share `max_unreadable` of the image. The file is copied to `scratch`
-    before it is read, if that is given. Raises SlideError.
+    before it is read, if that is given. Without `keep` coarse levels alone stay in the store, what
+    `first_kept` says of them; prediction reads the file then. Raises SlideError.
     """
     record = RunRecord(receipt)
     path, tissue = raw["path"], wanted["tissue"]
-    chosen = chosen_of(raw)
-    with (
-        staged(raw, scratch) as near,
-        Slide(near["path"], **chosen, **_resolution(wanted)) as slide,
-    ):
+    with staged(raw, scratch) as near, open_slide(near, wanted) as slide:
         _log_reading(slide)
-        content = content_of(near)
-        if near is not raw:  # a copy: it is the raw file that may be replaced
-            content = content._replace(seen=seen_of(raw))
+        content = content_as_read(raw, near)
         digest_of_mask = _digest_of_mask(tissue)
-        want = wanted.get("want_spacing") or wanted["want_mpp"]
-        source = source_at(slide, wanted["level"], want)
-        picked = picked_channels(slide, wanted["channels"])
+        source, picked = source_of(slide, wanted)
         ground = _ground(source, picked, tissue)
-        parameters = _parameters(chosen, source, picked, ground)
+        parameters = _parameters(chosen_of(raw), source, picked, ground)
         decided_by = {"input": content.digest, "parameters": parameters, "code": code}
-        arrays = _open_pyramid(store, Path(path).name, source, len(picked), decided_by)
-        copying = Copying(source, picked, arrays, Path(store) / "unreadable", ground)
+        name = Path(path).name
+        arrays = _open_pyramid(store, name, source, len(picked), decided_by)
+        image = ImageInFile(source, picked, ground)
+        copying = Copying(image, arrays, Path(store) / "unreadable")
         moments = copying.run(threads)
         unreadable = _check_lost(path, copying.lost(), source, max_unreadable)
         levels_of_file = [
@@ -116,7 +92,13 @@ def prepare_image(
     for finer, coarser in itertools.pairwise(arrays[1:]):
         halve(finer, coarser, halved, threads)
     kept = ground.tissue if ground else tissue and find_tissue(tissue, _coarse(arrays), source)
-    levels = [str(k) for k in range(len(arrays))]
+    described = _described(arrays, source)
+    first = 0 if keep else first_kept([array.array.shape for array in arrays])
+    if first:
+        write_group(store, "", _metadata(name, source, first))
+        for array in arrays[:first]:
+            clear(array.path)
+    levels = [str(k) for k in range(first, len(arrays))]
     if kept:
         write_tissue(store, kept)
         levels.append(TISSUE)
@@ -128,7 +110,8 @@ def prepare_image(
             "sources": {"path": content.digest, "tissue": digest_of_mask},
             "axes": image_axes(source.size),
             "dtype": str(arrays[0].array.dtype),
-            "levels": _described(arrays, source),
+            "levels": described,
+            "first_level": first,
             "level": source.level,
             "levels_of_file": levels_of_file,
             "not_applied": slide.not_applied,
@@ -139,18 +122,6 @@ def prepare_image(
         },
     )
     record.write(path=str(path))
-
-
-class _Resolution(TypedDict):
-    mpp: float | None
-    spacing: Sequence[float] | None
-    in_um: bool
-
-
-def _resolution(wanted: Wanted) -> _Resolution:
-    """What a row says of the size of a file's pixels, as for `Slide`."""
-    spacing, in_um = wanted.get("spacing"), wanted.get("in_um", True)
-    return {"mpp": wanted["mpp"], "spacing": spacing, "in_um": in_um}
 
 
 def _digest_of_mask(tissue: str | None) -> str | None:
@@ -215,19 +186,35 @@ def _open_pyramid(
     store: str | Path, name: str, source: Source, channels: int, decided_by: Mapping[str, object]
 ) -> list[ShardedArray]:
     """The arrays of all levels, finest first, each half of the one before, and their metadata."""
-    size, shape_px = source.size, source.shape_px
-    sizes_px, levels = level_shapes(shape_px, size.scale), level_factors(shape_px, size.scale)
-    scales, axes = (
-        {str(k): [1.0, *size.at_level(factors)] for k, factors in enumerate(levels)},
-        image_axes(size),
-    )
-    write_group(store, "", ome_image(name, axes, scales, unit=size.unit))
-    dtype = str(source.slide.dtype)
+    axes, dtype = image_axes(source.size), str(source.slide.dtype)
+    sizes_px = level_shapes(source.shape_px, source.size.scale)
+    write_group(store, "", _metadata(name, source, 0))
     clear_levels(store, "{}", len(sizes_px))
     return [
         open_array(store, str(k), Layout((channels, *size_px), dtype, axes), decided_by=decided_by)
         for k, size_px in enumerate(sizes_px)
     ]
+
+
+def _metadata(name: str, source: Source, first: int) -> dict[str, Any]:
+    """Of an image with its levels from this one on."""
+    size = source.size
+    factors = level_factors(source.shape_px, size.scale)
+    scales = {str(k): [1.0, *size.at_level(of)] for k, of in enumerate(factors) if k >= first}
+    return ome_image(name, image_axes(size), scales, unit=size.unit)
+
+
+def first_kept(shapes: Sequence[Sequence[int]]) -> int:
+    """The finest level that takes, with all coarser ones, `KEPT_SHARE` of the pixels at most.
+
+    Or the coarsest, as a picture needs one.
+
+    >>> first_kept([(3, 4096, 4096), (3, 2048, 2048), (3, 1024, 1024), (3, 512, 512)])
+    3
+    """
+    pixels = [math.prod(shape) for shape in shapes]
+    small = (k for k in range(len(pixels)) if sum(pixels[k:]) <= KEPT_SHARE * pixels[0])
+    return next(small, len(pixels) - 1)
 
 
 def _ground(source: Source, channels: list[int], tissue: str | Path | None) -> Ground | None:

@@ -14,6 +14,7 @@ from unetflow.report.pictures import FOREGROUND, PICTURE, RESULT, TILE_PX, TRUTH
 from unetflow.report.tiles import Read, as_bytes, shown_levels, write_tiles
 from unetflow.store import names
 from unetflow.store.arrays import read_array
+from unetflow.store.ome import first_level
 from unetflow.store.probabilities import as_probability
 from unetflow.store.pyramid import level_shapes
 from unetflow.tiles.regions import Region
@@ -42,12 +43,12 @@ def make_tiles(
     folder = Path(folder)
     if folder.exists():
         shutil.rmtree(folder)
-    shape = read_array(image, "0").shape[1:]
+    shape = read_array(prediction, names.of_labels(names.INSTANCES)).shape
     shapes = level_shapes(shape)
-    levels = shown_levels(shapes)
+    levels = [level for level in shown_levels(shapes) if level >= first_level(image)]
     made: dict[str, Read] = {}
     if levels:
-        made[PICTURE] = _picture(image, len(shapes))
+        made[PICTURE] = _picture(image, levels)
         made[FOREGROUND] = _foreground(prediction, foreground)
         if annotated:
             made[TRUTH] = _labels(image, names.TRUTH)
@@ -67,11 +68,11 @@ def make_tiles(
     record.write()
 
 
-def _picture(image: str | Path, levels: int) -> Read:
+def _picture(image: str | Path, levels: Sequence[int]) -> Read:
     """Gray values are stretched by those of the coarsest level."""
-    coarsest = np.asarray(read_array(image, f"{levels - 1}")[...])
+    coarsest = np.asarray(read_array(image, f"{levels[-1]}")[...])
     low, high = np.percentile(coarsest.mean(axis=0, dtype=np.float64), STRETCH)
-    arrays = {level: read_array(image, f"{level}") for level in range(levels)}
+    arrays = {level: read_array(image, f"{level}") for level in levels}
 
     def read(level: int, region: Region) -> np.ndarray:
         return as_bytes(np.asarray(arrays[level][(slice(None), *region)]), low, high)

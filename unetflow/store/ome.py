@@ -1,7 +1,8 @@
 """OME-Zarr 0.5 metadata: what lets viewers lay images, labels and predictions on one another."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,20 +136,40 @@ def steps_of(store: str | Path, axes: int) -> tuple[float, ...] | None:
     return tuple(step / scale[-1] for step in scale)
 
 
+def first_level(store: str | Path) -> int:
+    """The finest level that a store has: 0, but where an image keeps coarse ones alone.
+
+    Raises as `pixel_size`.
+    """
+    with _as_it_was_written(store):
+        return int(_multiscale(store)["datasets"][0]["path"])
+
+
 def pixel_size(store: str | Path) -> PixelSize:
     """The size of a pixel of the finest level of a store.
 
     Raises StoreError where the store does not say it.
     """
-    try:
-        multiscale = read_attributes(store)["ome"]["multiscales"][0]
+    with _as_it_was_written(store):
+        multiscale = _multiscale(store)
         spatial = [axis["type"] == "space" for axis in multiscale["axes"]]
         unit = next((axis["unit"] for axis in multiscale["axes"] if "unit" in axis), None)
         scale = multiscale["datasets"][0]["coordinateTransformations"][0]["scale"]
         steps = [float(step) for step, is_space in zip(scale, spatial, strict=True) if is_space]
+    return PixelSize(tuple(steps), unit)
+
+
+def _multiscale(store: str | Path) -> dict[str, Any]:
+    found: dict[str, Any] = read_attributes(store)["ome"]["multiscales"][0]
+    return found
+
+
+@contextmanager
+def _as_it_was_written(store: str | Path) -> Iterator[None]:
+    try:
+        yield
     except (LookupError, TypeError, ValueError) as error:
         raise StoreError(
             f"{store}: its zarr.json is not there or damaged. Delete the receipts of this store "
             "and run the same command again: it is written anew."
         ) from error
-    return PixelSize(tuple(steps), unit)

@@ -336,7 +336,7 @@ def raw(column):
 
 
 def wanted(wildcards):
-    """What is made of the raw image: `unetflow.stages.prepare_image.Wanted`."""
+    """What is made of the raw image: `unetflow.images.file_pixels.Wanted`."""
     image = SETTINGS.images[wildcards.image]
     of_volume = {
         "spacing": image.spacing and list(image.spacing),
@@ -352,6 +352,19 @@ def wanted(wildcards):
         "tissue": image.tissue or dataset("tissue")(wildcards),
         **(of_volume if image.volume else {}),
     }
+
+
+def is_kept(wildcards):
+    """Whether all levels of the image stay, else prediction reads its file."""
+    keep = SETTINGS.config["prepare"]["keep_images"]
+    return keep or SETTINGS.images[wildcards.image].truth is not None
+
+
+def file_of_image(wildcards):
+    """Where the pixels are that its store does not keep: `unetflow.stages.predict.ImageFile`."""
+    if is_kept(wildcards):
+        return None
+    return {"raw": raw("path")(wildcards), "wanted": wanted(wildcards)}
 
 
 def scale(wildcards):
@@ -394,6 +407,14 @@ def stores_of(pattern):
     return in_bundle(lambda each: f"{RESULTS}/{pattern}".format(**vars(each)))
 
 
+def stores_of_images(wildcards):
+    """What prepare_image leaves: the finest level, or where it is not kept the store of others."""
+    return [
+        f"{RESULTS}/images/{each.image}.ome.zarr{'/0' if is_kept(each) else ''}"
+        for each in each_of(wildcards)
+    ]
+
+
 def stores_of_predict(wildcards):
     """The arrays that prediction writes: the foreground, and what a head says, if there is one."""
     headed = SETTINGS.config["experiments"][wildcards.experiment]["head"] is not None
@@ -417,10 +438,22 @@ def peaks_of_images(wildcards):
     """What reading each image of a bundle takes in memory, with the mask of its tissue [bytes]."""
     for name in SETTINGS.bundles[wildcards.bundle] if "demo" not in SETTINGS.config else ():
         image = SETTINGS.images[name]
-        of = SETTINGS.config["datasets"][image.dataset]
-        found = SOURCES.as_prepared(image, of["spacing"] or of["mpp"])
         of_mask = SOURCES.peak_bytes(image.tissue) if image.tissue else 0
-        yield (found["peak_bytes"] if isinstance(found, dict) else 0) + of_mask
+        yield peak_of_image(image) + of_mask
+
+
+def peak_of_image(image):
+    """What reading it takes in memory [bytes], 0 where that is not known."""
+    of = SETTINGS.config["datasets"][image.dataset]
+    found = SOURCES.as_prepared(image, of["spacing"] or of["mpp"])
+    return found["peak_bytes"] if isinstance(found, dict) else 0
+
+
+def peaks_of_predict(wildcards):
+    """The same of those that are read again when they are predicted."""
+    for each in each_of(wildcards) if "demo" not in SETTINGS.config else ():
+        if not is_kept(each):
+            yield peak_of_image(SETTINGS.images[each.image])
 
 
 def no_peaks(wildcards):
@@ -585,7 +618,8 @@ def memory_of_predict(wildcards, threads, attempt):
         return attempt * CLIENT_MB
     geometry = geometry_of_network(wildcards.experiment)
     on_gpu = gpus_of_job(1)(wildcards)
-    return attempt * (6000 if on_gpu else tiles_mb(geometry, threads))
+    least = 6000 if on_gpu else tiles_mb(geometry, threads)
+    return reading(least, peaks_of_predict)(wildcards, attempt=attempt)
 
 
 def classes_of(wildcards):
@@ -625,10 +659,16 @@ def predict_params(share, receipt):
             image_receipt="images/{receipt}.json",
             store="predictions/{experiment}/fold{fold}/{image}.ome.zarr",
             receipt=f"predictions/{{experiment}}/fold{{fold}}/{receipt}",
+            file=file_of_image,
         ),
         "models": models,
         "predict": PREDICT,
-        "without_effect": {"require_gpu": SETTINGS.config["require_gpu"], "engine": ENGINE},
+        "without_effect": {
+            "require_gpu": SETTINGS.config["require_gpu"],
+            "engine": ENGINE,
+            # workers on other nodes see no disk of this one
+            "scratch": None if HELPED else SETTINGS.config["prepare"]["scratch"],
+        },
         "share": share,
         "code": network_code("predict"),
     }

@@ -53,11 +53,12 @@ rule prepare_image:
             images=of_each(
                 raw=raw("path"),
                 wanted=wanted,
+                keep=is_kept,
                 store="images/{image}.ome.zarr",
                 receipt="images/{receipt}.json",
             ),
             sources=raw_sources("images/{receipt}.json", "path", "tissue"),
-            stores=stores_of("images/{image}.ome.zarr/0"),
+            stores=stores_of_images,
             max_unreadable=SETTINGS.config["prepare"]["max_unreadable"],
             harmless={"max_unreadable": all_readable},
             code=code("prepare_image"),
