@@ -17,8 +17,8 @@ from unetflow.stages.integrity import INTEGRITY_COLUMNS
 from unetflow.stages.outcome import COLUMNS as OUTCOME_COLUMNS
 from unetflow.stages.pictures import draw_pictures
 from unetflow.stages.tiles import make_tiles
+from unetflow.store.levels import level_factors
 from unetflow.store.ome import PixelSize, ome_image, write_group, write_labels
-from unetflow.store.pyramid import level_factors
 from unetflow.store.shards import Layout, open_array
 from unetflow.train.recipes import PRESETS
 

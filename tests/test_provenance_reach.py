@@ -49,11 +49,11 @@ def test_an_edit_of_what_refines_predicts_nothing_anew() -> None:
     assert "refine" not in set().union(*map(folders, others))
 
 
-def test_the_report_has_less_than_7000_lines_behind_it_and_nothing_that_computes() -> None:
+def test_the_report_has_less_than_7500_lines_behind_it_and_nothing_that_computes() -> None:
     computing = {"components", "images", "instances", "metrics", "predict", "weights", "engine"}
     assert not folders("report") & computing
     assert "unetflow.store.shards" not in behind("report")  # it writes no array
-    assert lines("report") < 7000
+    assert lines("report") < 7500
 
 
 def test_exports_neither_read_raw_images_nor_write_arrays() -> None:

@@ -310,7 +310,7 @@ def test_a_file_that_is_replaced_meanwhile_is_an_error(
         return content
 
     with monkeypatch.context() as patched:
-        patched.setattr("unetflow.stages.prepare_image.content_of", replacing)
+        patched.setattr("unetflow.images.staging.content_of", replacing)
         with pytest.raises(SlideError, match="was replaced while the run went on"):
             prepare(tmp_path)
     assert not (tmp_path / "i.json").exists()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from unetflow.errors import StoreError
+from unetflow.store.levels import level_factors
 from unetflow.store.ome import (
     PixelSize,
     ome_image,
@@ -13,7 +14,6 @@ from unetflow.store.ome import (
     write_group,
     write_labels,
 )
-from unetflow.store.pyramid import level_factors
 
 
 def test_a_pixel_is_known_in_um_whatever_the_unit_of_the_file() -> None:

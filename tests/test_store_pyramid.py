@@ -6,14 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unetflow.store.pyramid import (
-    clear_levels,
-    every_second,
-    halved,
-    level_factors,
-    level_shapes,
-    write_coarser,
-)
+from unetflow.store.levels import level_factors, level_shapes
+from unetflow.store.pyramid import clear_levels, every_second, halved, write_coarser
 from unetflow.store.shards import Layout, open_array, read_array
 
 

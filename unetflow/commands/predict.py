@@ -41,7 +41,8 @@ from unetflow.store.names import FOREGROUND, HEADS, REFINED
 from unetflow.store.ome import PixelSize
 from unetflow.store.pyramid import clear_levels
 from unetflow.store.rendering import channels_of_foreground, write_rendering
-from unetflow.store.shards import ShardedArray, clear, content_digest_of
+from unetflow.store.shards import ShardedArray, clear
+from unetflow.store.stamps import content_digest_of
 
 log = logging.getLogger(__name__)
 

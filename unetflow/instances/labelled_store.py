@@ -20,9 +20,10 @@ from unetflow.labels.encoding import UINT32_MAX
 from unetflow.store.arrays import StoredArray
 from unetflow.store.foreground import as_probability
 from unetflow.store.layout import spatial_axes
+from unetflow.store.levels import level_factors
 from unetflow.store.names import FOREGROUND, HEADS, INSTANCES, UNSPLIT, of_labels
 from unetflow.store.ome import pixel_size, steps_of, write_labels
-from unetflow.store.pyramid import every_second, level_factors, write_coarser
+from unetflow.store.pyramid import every_second, write_coarser
 from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array, read_array
 from unetflow.tiles.regions import Region
 

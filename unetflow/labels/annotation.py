@@ -7,9 +7,9 @@ import numpy as np
 
 from unetflow.labels.encoding import class_target, separate_touching
 from unetflow.store.arrays import read_array, read_lazily
+from unetflow.store.levels import level_factors, level_shapes
 from unetflow.store.names import CLASS, IGNORE, TRUTH, of_labels
 from unetflow.store.ome import steps_of
-from unetflow.store.pyramid import level_factors, level_shapes
 from unetflow.tiles.regions import Region, side_px, with_halo
 
 if TYPE_CHECKING:

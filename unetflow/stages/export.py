@@ -32,7 +32,7 @@ from unetflow.store.arrays import read_array
 from unetflow.store.files import digest_of, renamed_at_end
 from unetflow.store.foreground import read_foreground
 from unetflow.store.names import FOREGROUND, INSTANCES, of_labels
-from unetflow.store.shards import content_digest_of
+from unetflow.store.stamps import content_digest_of
 from unetflow.tiles.regions import PLANE
 
 JPEG_QUALITY = 90

@@ -11,9 +11,9 @@ from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import Calibration
 from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
+from unetflow.store.levels import level_shapes
 from unetflow.store.names import FOREGROUND, HEADS, INSTANCES, of_labels
 from unetflow.store.ome import steps_of
-from unetflow.store.pyramid import level_shapes
 
 
 @dataclass(frozen=True, slots=True)

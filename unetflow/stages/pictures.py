@@ -31,9 +31,9 @@ from unetflow.report.pictures import (
 from unetflow.report.worst_objects import Box, Wrong, boxes, kind_of_ids, worst_first
 from unetflow.store.arrays import read_array, read_lazily
 from unetflow.store.instances import instances_of_class
+from unetflow.store.levels import level_factors, level_shapes
 from unetflow.store.names import IGNORE, INSTANCES, TRUTH, of_labels
 from unetflow.store.ome import first_level, pixel_size, steps_of
-from unetflow.store.pyramid import level_factors, level_shapes
 from unetflow.tiles.regions import PLANE, Region, shard_grid, shard_region, side_px
 
 log = logging.getLogger(__name__)

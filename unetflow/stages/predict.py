@@ -29,7 +29,8 @@ from unetflow.store.names import FOREGROUND, HEADS, TISSUE
 from unetflow.store.ome import PixelSize, pixel_size
 from unetflow.store.pixels import Pixels
 from unetflow.store.rendering import channels_of_foreground, write_rendering
-from unetflow.store.shards import SHARD_PX, clear, content_digest_of, read_array
+from unetflow.store.shards import SHARD_PX, clear, read_array
+from unetflow.store.stamps import content_digest_of
 from unetflow.store.tissue_mask import Tissue, read_tissue
 from unetflow.tiles.regions import shard_grid, side_px
 

@@ -30,9 +30,10 @@ from unetflow.provenance.receipts import write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import Unreadable
 from unetflow.provenance.shard_lists import write_shard_list
+from unetflow.store.levels import level_factors, level_shapes
 from unetflow.store.names import TISSUE
 from unetflow.store.ome import image_axes, ome_image, write_group
-from unetflow.store.pyramid import clear_levels, halve, halved, level_factors, level_shapes
+from unetflow.store.pyramid import clear_levels, halve, halved
 from unetflow.store.rendering import channels_of_pixels, write_rendering
 from unetflow.store.shards import Layout, ShardedArray, clear, open_array
 from unetflow.store.tissue_mask import write_tissue

@@ -26,9 +26,10 @@ from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import ImageReceipt, LevelOfImage, Unreadable
 from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
 from unetflow.store.layout import spatial_axes
+from unetflow.store.levels import level_factors
 from unetflow.store.names import CLASS, IGNORE, TISSUE, TRUTH, of_labels
 from unetflow.store.ome import pixel_size, steps_of, write_labels
-from unetflow.store.pyramid import clear_levels, every_second, halve, level_factors
+from unetflow.store.pyramid import clear_levels, every_second, halve
 from unetflow.store.shards import Index, Layout, ShardedArray, clear, open_array, read_array
 from unetflow.store.tissue_mask import read_tissue
 

@@ -14,9 +14,9 @@ from unetflow.report.pictures import FOREGROUND, PICTURE, RESULT, TILE_PX, TRUTH
 from unetflow.report.tiles import Read, as_bytes, shown_levels, write_tiles
 from unetflow.store import names
 from unetflow.store.arrays import read_array
+from unetflow.store.levels import level_shapes
 from unetflow.store.ome import first_level
 from unetflow.store.probabilities import as_probability
-from unetflow.store.pyramid import level_shapes
 from unetflow.tiles.regions import Region
 
 log = logging.getLogger(__name__)

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from unetflow.store.levels import level_factors
 from unetflow.store.names import FOREGROUND
 from unetflow.store.ome import PixelSize, image_axes, ome_image, read_attributes, write_group
-from unetflow.store.pyramid import halved, level_factors, write_coarser
+from unetflow.store.pyramid import halved, write_coarser
 from unetflow.store.shards import ShardedArray
 
 

@@ -97,7 +97,7 @@ class ShardedArray:
 
     def content_digest(self) -> str:
         """Digest of what readers see: metadata without attributes, and every shard's bytes."""
-        return _digest_of(self._files)
+        return self._files.content_digest()
 
     def _fault(self, index: Index) -> str | None:
         """Why a shard that is there is of no use, None where it is or is not there."""
@@ -157,15 +157,6 @@ def join_array(
         array = ShardedArray(path, layout, found["attributes"]["unetflow"], lock)
     weakref.finalize(array, lock.release)
     return array
-
-
-def content_digest_of(store: str | Path, name: str) -> str:
-    """As `ShardedArray.content_digest`, of an array that is finished. Raises StoreError."""
-    return _digest_of(ShardFiles.of(Path(store) / name))
-
-
-def _digest_of(files: ShardFiles) -> str:
-    return digest_of([files.metadata, files.contents()])
 
 
 def clear(path: Path) -> None:

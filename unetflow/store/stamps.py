@@ -85,6 +85,10 @@ class ShardFiles:
         finally:
             os.close(file)
 
+    def content_digest(self) -> str:
+        """Digest of what readers see: metadata without attributes, and every shard's bytes."""
+        return digest_of([self.metadata, self.contents()])
+
     def contents(self) -> list[str]:
         """Digest of each shard, as its stamp tells. Raises StoreError where one is not there."""
         stamps = [self.stamp(index) for index in self.indices()]
@@ -121,3 +125,8 @@ def _digest(parts: Sequence[memoryview]) -> bytes:
     for part in parts:
         digest.update(part)
     return digest.digest()
+
+
+def content_digest_of(store: str | Path, name: str) -> str:
+    """As `ShardFiles.content_digest`, of an array that is finished. Raises StoreError."""
+    return ShardFiles.of(Path(store) / name).content_digest()
