@@ -204,3 +204,20 @@ def test_planes_beside_one_another_are_channels_mirrored_at_the_ends(tmp_path: P
 def stack_of_one(folder: Path) -> Path:
     np.save(folder / "one.npy", VOLUME[0])
     return folder / "one.npy"
+
+
+def test_some_planes_are_a_volume_where_there_are_more(tmp_path: Path) -> None:
+    path = numpy(tmp_path)
+    how: dict[str, Any] = {"axes": "zyx", "volume": True, "planes": [3, 8]}
+    with Slide(path, **how) as slide:
+        assert slide.levels[0].shape_px == (6, 30, 40)
+        found = slide.read(0, slice(1, 4), slice(0, 30), slice(0, 40))
+    np.testing.assert_array_equal(found[0], VOLUME[4:7])
+    np.save(tmp_path / "cut.npy", VOLUME[3:9])  # a truth that has been cut already
+    with Slide(tmp_path / "cut.npy", **how, as_labels=True) as slide:
+        found = slide.read(0, slice(1, 4), slice(0, 30), slice(0, 40))
+    np.testing.assert_array_equal(found[0], VOLUME[4:7])
+    with pytest.raises(
+        SlideError, match="has planes 0 to 10, but 8 to 11 were asked for. .*planes"
+    ):
+        Slide(path, **how | {"planes": [8, 11]})

@@ -379,7 +379,7 @@ def test_an_unknown_column_is_one_line_with_those_there_are(config: dict[str, An
         read(config)
     columns = (
         "there are: image, dataset, path, truth, split, group, mpp, spacing, level, time, axes, "
-        "scene, plane, tissue"
+        "scene, plane, planes, tissue"
     )
     _, of_label, of_grup = str(caught.value).split("\n")
     assert of_label.startswith(f"  - images.tsv: unknown column 'label'; {columns}")

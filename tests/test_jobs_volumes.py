@@ -120,3 +120,16 @@ def test_a_volume_that_is_flatter_than_what_the_network_sees_is_told(
         ConfigError, match=r"image c: has 8 px along z, but the network of .* v sees"
     ):
         check_images(checked, Sources(sources_cache("results")))
+
+
+def test_volumes_of_one_stack_share_no_planes_across_a_split(volumes: dict[str, Any]) -> None:
+    rows = [
+        f"{name}\tcells\ta.npy\ta-t.npy\t{split}\tzyx\t2 1 1 px\t{planes}\n"
+        for name, split, planes in (("a", "train", "0-11"), ("b", "test", "11-23"))
+    ]
+    header = HEADER.replace("\n", "\tplanes\n")
+    Path("images.tsv").write_text(header + "".join(rows))
+    with pytest.raises(ConfigError, match="images a and b share planes 11 to 11 of a.npy, and are"):
+        settings(volumes)
+    Path("images.tsv").write_text(header + "".join(rows).replace("11-23", "12-23"))
+    assert settings(volumes).images["b"].chosen["planes"] == [12, 23]

@@ -28,6 +28,7 @@ class Picked:
     not_applied: tuple[str, ...]  # of `plane` and `time` those that the array has no axis for
     planes: tuple[int, int] | None = None  # which axis the planes lie along, and how many there are
     adjacent: int = 0  # planes before and after, whose channels stand beside its own
+    some: slice | None = None  # of a volume the planes that are it; None: all
 
     @classmethod
     def of(
@@ -39,9 +40,11 @@ class Picked:
         time: int | None,
         volume: bool = False,
         adjacent: int = 0,
+        planes: tuple[int, int] | None = None,
     ) -> Self:
         """What is asked for, where the array has such an axis; of a `volume` all planes.
 
+        Or those from the first to the last of `planes`, where it has not just as many.
         `adjacent` planes to each side are channels beside those of the plane.
 
         Raises Unclear where it is not there, or more is to be chosen than is asked for.
@@ -64,8 +67,9 @@ class Picked:
                 "Name its axes in {axes}, such as czyx or yxc, or save the image to be used as a "
                 "file of its own and correct {}.",
             )
-        planes = _planes_of(axes, shape, stacked) if volume else []
-        stacked = [i for i in stacked if i not in planes]
+        deep = _planes_of(axes, shape, stacked) if volume else []
+        some = _some_of(planes, shape[deep[0]]) if deep and planes else None
+        stacked = [i for i in stacked if i not in deep]
         asked = {"plane": plane, "time": time}
         chosen: dict[int, int] = {}
         if volume:
@@ -83,7 +87,7 @@ class Picked:
                     f"Set {{}} to 0 to {count - 1}{other}.",
                 )
             chosen[axis] = index
-        spatial = (*planes, axes.index("Y"), axes.index("X"))
+        spatial = (*deep, axes.index("Y"), axes.index("X"))
         wanted = [*channels, *spatial]
         read = sorted(wanted)
         fixed = tuple(None if i in read else chosen.get(i, 0) for i in range(len(axes)))
@@ -100,10 +104,11 @@ class Picked:
                 "Name a stack in {}, and the plane in the column plane.",
             )
         stack = (along[0], shape[along[0]]) if along else None
-        return cls(axes, fixed, order, spatial, left, stack, adjacent)
+        return cls(axes, fixed, order, spatial, left, stack, adjacent, some)
 
     def shape_px(self, shape: Sequence[int]) -> tuple[int, ...]:
-        return tuple(shape[axis] for axis in self.spatial)
+        sizes = tuple(shape[axis] for axis in self.spatial)
+        return sizes if self.some is None else (self.some.stop - self.some.start, *sizes[1:])
 
     def channels(self, shape: Sequence[int]) -> int:
         read = (i for i, index in enumerate(self.fixed) if index is None and i not in self.spatial)
@@ -123,6 +128,10 @@ class Picked:
         With adjacent planes all channels of the first of them, then of the next; beyond the stack
         they are mirrored.
         """
+        if self.some is not None:
+            deep, *others = region
+            first = self.some.start
+            region = (slice(first + deep.start, first + deep.stop), *others)
         if not self.adjacent:
             return self._read(array, region, self.fixed)
         assert self.planes is not None
@@ -160,6 +169,23 @@ def _planes_of(axes: str, shape: Sequence[int], stacked: Sequence[int]) -> list[
         "axes",
         "Name the axes in {}, such as zyx, or set the dataset's as to slices.",
     )
+
+
+def _some_of(planes: tuple[int, int], count: int) -> slice | None:
+    """From the first to the last of these planes; None where there are just as many.
+
+    Raises Unclear where there are others.
+    """
+    first, last = planes
+    if count == last + 1 - first:
+        return None
+    if not 0 <= first <= last < count:
+        raise Unclear(
+            f"has planes 0 to {count - 1}, but {first} to {last} were asked for",
+            "planes",
+            "Correct {}.",
+        )
+    return slice(first, last + 1)
 
 
 def _names_of(stacked: Sequence[str], *, plane: int | None, time: int | None) -> list[str]:

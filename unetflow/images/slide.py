@@ -6,7 +6,7 @@ Never a level at once, formats without tiles (PNG, JPEG) excepted.
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +60,7 @@ class _Asked(NamedTuple):
     scene: str | None
     volume: bool
     adjacent: int
+    planes: tuple[int, int] | None
 
 
 class Slide:
@@ -75,6 +76,7 @@ class Slide:
         scene: str | None = None,
         volume: bool = False,
         adjacent: int = 0,
+        planes: Sequence[int] | None = None,
         mpp: float | None = None,
         spacing: Sequence[float] | None = None,
         in_um: bool = True,
@@ -91,14 +93,17 @@ class Slide:
 
         `adjacent` planes of a stack to each side are channels beside those of the plane; labels
         have none. Of a `volume` all planes are read: those of a stack, or the files of a folder,
-        each a slice, in the order of their numbers. `spacing` (z, y, x) overrules what the file
+        each a slice, in the order of their numbers; or those from the first to the last of
+        `planes`, where there are not just as many. `spacing` (z, y, x) overrules what the file
         says of its pixels, in um or, without `in_um`, as lengths beside one another.
         """
         self.path = Path(path)
         self.door = door
         self._as_labels = as_labels
         self._fitting: set[int] = set()  # levels that are not too large
-        self._asked = _Asked(plane, time, axes, scene, volume, 0 if as_labels else adjacent)
+        some = (planes[0], planes[1]) if planes else None
+        beside = 0 if as_labels else adjacent
+        self._asked = _Asked(plane, time, axes, scene, volume, beside, some)
         self._open()
         with self._in_words():
             shapes = [self._pick.shape_px(array.shape) for array in self._opened.levels]
@@ -127,7 +132,7 @@ class Slide:
         file, _ = split_dataset(self.path)
         if not file.exists():
             raise SlideError(f"{self.path}: there is no such file. Correct {self.door('path')}.")
-        source, (plane, time, axes, scene, volume, adjacent) = self.path, self._asked
+        source, (plane, time, axes, scene, volume, adjacent, planes) = self.path, self._asked
         of_file = partial(open_file, axes=axes, scene=scene, as_shown=not self._as_labels)
         with self._in_words():
             if file.is_dir() and not is_store(file) and volume:
@@ -141,10 +146,19 @@ class Slide:
             self._opened: Opened = opened
             shape = opened.levels[0].shape
             chosen = {"plane": plane, "time": time}
-            self._pick = Picked.of(opened.axes, shape, **chosen, volume=volume, adjacent=adjacent)
+            self._pick = Picked.of(
+                opened.axes, shape, **chosen, volume=volume, adjacent=adjacent, planes=planes
+            )
+            if self._pick.some is not None:  # coarser levels may have others
+                self._opened = replace(
+                    opened,
+                    levels=opened.levels[:1],
+                    pixel_um=opened.pixel_um[:1],
+                    planes_um=opened.planes_um[:1],
+                )
             self._check_set()
             spatial = self._pick.spatial
-            self._arrays = [keep_chunks(array, spatial) for array in opened.levels]
+            self._arrays = [keep_chunks(array, spatial) for array in self._opened.levels]
 
     @contextlib.contextmanager
     def _in_words(self) -> Iterator[None]:

@@ -24,6 +24,7 @@ class RawFile(TypedDict):
     axes: str | None  # of an array that has no names for them, such as "czyx"
     scene: str | None  # of a file of several images
     volume: NotRequired[bool]  # all planes of it; left out of images
+    planes: NotRequired[list[int]]  # or from the first to the last of these; left out of others
     adjacent: NotRequired[
         int
     ]  # planes to each side that are channels; left out where there are none
@@ -37,6 +38,7 @@ class Chosen(TypedDict):
     axes: str | None
     scene: str | None
     volume: NotRequired[bool]
+    planes: NotRequired[list[int]]
     adjacent: NotRequired[int]
 
 
@@ -50,6 +52,8 @@ def chosen_of(raw: RawFile) -> Chosen:
     }
     if raw.get("volume"):  # of others the receipts say nothing of it
         chosen["volume"] = True
+    if "planes" in raw:
+        chosen["planes"] = raw["planes"]
     if raw.get("adjacent"):
         chosen["adjacent"] = raw["adjacent"]
     return chosen

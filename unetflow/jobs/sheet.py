@@ -45,6 +45,7 @@ class Image:
     scene: str | None = None  # of a file of several images, its number or name
     channels: tuple[int, ...] | None = None
     tissue: str | None = None  # a mask: what is 0 in it is neither read nor predicted
+    planes: tuple[int, int] | None = None  # of a volume, the first and the last; None: all
     volume: bool = False  # all planes of it, as its dataset says
     adjacent: int = 0  # planes to each side that are channels of it, as its dataset says
 
@@ -59,6 +60,8 @@ class Image:
         }
         if self.volume:
             chosen["volume"] = True
+        if self.planes:
+            chosen["planes"] = [*self.planes]
         if self.adjacent:
             chosen["adjacent"] = self.adjacent
         return chosen
@@ -233,6 +236,7 @@ def _image(cells: Mapping[str, str], data_dir: str) -> Image:
         return int(cells[column]) if column in cells else None
 
     spacing = cells.get("spacing", "").removesuffix(" px")
+    first, last = map(int, cells.get("planes", "0-0").split("-"))
     return Image(
         name=cells["image"],
         dataset=cells["dataset"],
@@ -242,6 +246,7 @@ def _image(cells: Mapping[str, str], data_dir: str) -> Image:
         group=cells.get("group"),
         mpp=float(cells["mpp"]) if "mpp" in cells else None,
         spacing=tuple(map(float, spacing.split())) if spacing else None,
+        planes=(first, last) if "planes" in cells else None,
         in_um=not cells.get("spacing", "").endswith(" px"),
         level=number("level"),
         plane=number("plane"),

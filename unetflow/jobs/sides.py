@@ -44,7 +44,7 @@ def notes_of_sides(images: Sequence[Image]) -> Iterator[str]:
 def _key(image: Image, level: int | None) -> ImageKey:
     file, within = split_dataset(image.path)
     within = within and within.strip("/")
-    chosen = image.plane, image.time, image.scene
+    chosen = image.plane, image.planes, image.time, image.scene
     return image.dataset, file.resolve(), within, *chosen, level or 0
 
 

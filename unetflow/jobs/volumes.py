@@ -1,10 +1,12 @@
 """What is wrong with config and sheet where a dataset is of volumes, or a network is."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unetflow import networks
+from unetflow.jobs.sheet import Image
 from unetflow.store.stains import WAYS
 from unetflow.tiles.regions import PLANE
 
@@ -20,6 +22,7 @@ AUGMENTED = 16  # flips and rotations with those along z
 def problems_of_volumes(settings: "Settings", sheet: Path) -> Iterator[str]:
     """Keys and columns that do not go together with what a dataset's rows are."""
     yield from _problems_of_rows(settings, sheet)
+    yield from (f"{sheet}: {each}" for each in _overlapping([*settings.images.values()]))
     config = settings.config
     for name, dataset in config["datasets"].items():
         yield from _problems_of_dataset(settings, name, volume=dataset["as"] == "volume")
@@ -50,11 +53,34 @@ def _problems_of_rows(settings: "Settings", sheet: Path) -> Iterator[str]:
                 f"{where}: channels cannot be chosen beside adjacent_planes of its dataset, whose "
                 "channels stand beside one another; take the cell out, or set adjacent_planes to 0"
             )
+        elif image.planes is not None:
+            yield (
+                f"{where}: planes is of volumes, and its dataset is of slices; give plane in its "
+                "place, a row each, or set the dataset's as to volume"
+            )
         elif image.spacing is not None:
             yield (
                 f"{where}: spacing is of volumes, and its dataset is of slices; give mpp in its "
                 "place, or set the dataset's as to volume"
             )
+
+
+def _overlapping(images: Sequence[Image]) -> Iterator[str]:
+    """Volumes of one stack that share planes, and are on two sides of a split."""
+    of_stack: dict[tuple[object, ...], list[Image]] = {}
+    for image in images:
+        if image.planes and image.split != "predict":
+            of_stack.setdefault((image.dataset, image.path, image.time), []).append(image)
+    for several in of_stack.values():
+        for one, other in itertools.combinations(several, 2):
+            (start, end), (first, last) = one.planes or (0, 0), other.planes or (0, 0)
+            if one.split != other.split and max(start, first) <= min(end, last):
+                yield (
+                    f"images {one.name} and {other.name} share planes {max(start, first)} to "
+                    f"{min(end, last)} of {one.path}, and are of the splits {one.split} and "
+                    f"{other.split}: scores would tell what the network learnt by heart. Leave a "
+                    "gap between them, as wide as what the network sees"
+                )
 
 
 def _holds_polygons(path: str) -> bool:
