@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from unetflow.commands import MENDABLE, run_command
-from unetflow.commands.check_costs import costs_of
+from unetflow.commands.check_costs import Costs, costs_of
 from unetflow.jobs.settings import read_settings
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +37,22 @@ def written(config: dict[str, Any]) -> Path:
     path = Path("case.yaml")
     path.write_text(yaml.safe_dump(config))
     return path
+
+
+@pytest.fixture(autouse=True)
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which nobody else works."""
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+
+
+def test_a_busy_machine_is_told(
+    case: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (99.0, 0.0, 0.0))
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("unetflow.commands.check.costs_of", lambda settings: Costs({}, 0.0))
+    assert run_command("check", [str(case)]) == 0
+    assert "note: this machine is busy (load 99.0, 2 cores): times" in capsys.readouterr().out
 
 
 def test_a_sound_case_is_described(case: Path, capsys: pytest.CaptureFixture[str]) -> None:

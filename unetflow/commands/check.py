@@ -46,13 +46,15 @@ SCHEMAS = Path("workflow", "schemas")
 PICTURE = "check.png"
 SLURM = "sbatch"
 GIB = 2**30
+BUSY = 1.5  # processes that want to run, for each core
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """The command. Raises ConfigError for what would stop a run, all of it at once."""
     options = parser_of(prog).parse_args(arguments)
+    busy = _busy()  # before it is, by what is timed here
     settings = _chosen(options)
-    notes = [*settings.notes, *_unreadable(settings)]
+    notes = [*settings.notes, *_unreadable(settings), *filter(None, [busy])]
     if options.json:
         shown = write_contact_sheet(settings, Path(options.picture))
         _raise_of_truths(settings)
@@ -229,6 +231,21 @@ def _told(costs: Costs, results: Path) -> Iterator[str]:
             "note: the disk may become full: stores are compressed, by how much hangs on the "
             "images. Set results to a larger disk."
         )
+
+
+def _busy() -> str | None:
+    """A note where others work on this machine: what is timed takes longer then."""
+    try:
+        load = os.getloadavg()[0]
+    except OSError:
+        return None
+    count = os.cpu_count() or 1
+    if load < BUSY * count:
+        return None
+    return (
+        f"this machine is busy (load {load:.1f}, {count} cores): times by a trial are longer than "
+        "they will be when it is not"
+    )
 
 
 def _free_bytes(results: Path) -> int:

@@ -103,14 +103,17 @@ def _cost(settings: Settings, name: str, sizes: dict[str, Size], device: str) ->
 
 
 def step_s(network: Network, recipe: Recipe, channels: int, device: str) -> float:
-    """Seconds of a training step on random pixels."""
+    """Seconds of a training step on random pixels, in the precision that it will have."""
     network.to(device)
+    in_bf16 = resolve_precision(recipe.precision, device) == "bf16"
     optimizer = torch.optim.AdamW(network.parameters())
     sides = recipe.input_px(len(network.geometry.axes))
     image_BCHW = torch.rand(recipe.batch, channels, *sides, device=device)
 
     def step() -> None:
-        logits_BKHW = network(image_BCHW).float()
+        with torch.autocast(device, torch.bfloat16, enabled=in_bf16):
+            logits_BKHW = network(image_BCHW)
+        logits_BKHW = logits_BKHW.float()
         target_BHW = torch.zeros_like(logits_BKHW[:, 0], dtype=torch.int64)
         weight_BHW = torch.ones_like(logits_BKHW[:, 0])
         optimizer.zero_grad()
