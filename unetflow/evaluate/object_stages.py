@@ -59,9 +59,13 @@ def stages_of(
 
 
 def warnings_of(name: str, stages: Stages) -> Iterator[str]:
-    """Where the object step alone loses objects of the truth, by more than `LOSES` of AP."""
+    """Where the object step alone loses objects of the truth, by more than `LOSES` of AP.
+
+    What a part of it loses and a later part wins back (pieces that are too small, clumps that are
+    taken apart) is not lost.
+    """
     target, holes, separated = stages["target"], stages["holes"], stages["separated"]
-    if target is None or holes is None:
+    if target is None or holes is None or (separated is not None and separated >= 1 - LOSES):
         return
     of = f"class {name}: AP at IoU 0.5 of the truth itself"
     if target < 1 - LOSES:

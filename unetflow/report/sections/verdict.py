@@ -1,5 +1,6 @@
 """How good it is, in numbers and in sentences that follow from them by stated rules."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -135,14 +136,19 @@ def _against_otsu(
     """The first main score beside Otsu's, image by image, and what the training has to do with it.
 
     Better or worse is what the 95 % interval of the paired difference says; without an interval
-    (one group) the sign alone, and the sentence says so.
+    (one group) the difference is said alone.
     """
     falling = [run.name for run in runs if still_falling(run.history)]
     last = f"the loss was still falling in its last fifth ({some(falling)})"
     worse = False
     if lines and (found := _minus_otsu(scores, lines[0])):
         by = f"by {found.text.lstrip('+-')} in {lines[0].name} ({_interval(found)})"
-        if found.worse:
+        if math.isnan(found.mean.low):
+            yield Sentence(
+                f"Beside Otsu's threshold, which learns nothing: {found.text} in {lines[0].name}. "
+                "All images are of one group, so that no interval says how sure that is."
+            )
+        elif found.worse:
             worse = True
             why = f"the training has not converged: {last}" if falling else _level(runs)
             yield Sentence(
@@ -161,8 +167,6 @@ def _against_otsu(
 
 def _interval(found: Difference) -> str:
     """That of network minus Otsu, over images."""
-    if found.mean.low != found.mean.low:
-        return "one group of images: no interval"
     return f"difference {found.interval}, 95 % interval, n = {found.mean.n}"
 
 
