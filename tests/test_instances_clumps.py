@@ -1,5 +1,6 @@
 """Clumps are taken apart as h-maxima say, alike in one pass and by blocks."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -127,15 +128,19 @@ def test_boxes_that_are_too_large_stay_whole(
 
 
 def labelled(
-    folder: Path, stored_KYX: np.ndarray, heads_HYX: np.ndarray | None = None, **how: Any
+    folder: Path,
+    stored_KYX: np.ndarray,
+    heads_HYX: np.ndarray | None = None,
+    spacing: Sequence[float] = (1, 1),
+    **how: Any,
 ) -> dict[str, Any]:
     """Label a stored foreground."""
-    store = folder / "p.ome.zarr"
-    write_group(store, "", ome_image("p", ("c", "y", "x"), {"foreground": [1, 1, 1]}, unit=None))
+    store, axes = folder / "p.ome.zarr", ("c", *"zyx"[-len(spacing) :])
+    write_group(store, "", ome_image("p", axes, {"foreground": [1, *spacing]}, unit=None))
     for name, stored in (("foreground", stored_KYX), ("heads", heads_HYX)):
         if stored is None:
             continue
-        layout = Layout(stored.shape, str(stored.dtype), ("c", "y", "x"), 1024)
+        layout = Layout(stored.shape, str(stored.dtype), axes, 1024)
         array = open_array(store, name, layout, decided_by={"of": stored.tobytes().hex()})
         for index in array.missing():
             array.write(index, stored[array.region(index)])
@@ -152,6 +157,19 @@ def labelled(
     )
     assert not (store / "unsplit").exists()
     return made
+
+
+def test_a_corrected_spacing_takes_clumps_apart_anew(tmp_path: Path) -> None:
+    stored = blobs((10, 30, 30), 3)[None] * np.uint8(255)
+    how: dict[str, Any] = {"min_area_px": 5, "connectivity": 1, "split_px": 0.9}
+    counts = []
+    for spacing in ((1.0, 1.0, 1.0), (4.0, 1.0, 1.0)):
+        labelled(tmp_path, stored, spacing=spacing, **how)
+        found = np.asarray(read_array(tmp_path / "p.ome.zarr", "labels/instances/0"))
+        wanted = label_instances(stored[0] / 255, fill_holes=True, spacing=spacing, **how)
+        np.testing.assert_array_equal(found, wanted)
+        counts.append(wanted.max())
+    assert counts[0] != counts[1]
 
 
 def in_blocks_of(side_px: int, monkeypatch: pytest.MonkeyPatch) -> None:

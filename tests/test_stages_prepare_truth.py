@@ -53,6 +53,21 @@ def test_objects_that_nobody_annotated_are_seen_unless_they_may_be_there(tmp_pat
     assert read_receipt(tmp_path / "t.json")["warnings"] == []
 
 
+def test_a_corrected_spacing_moves_the_ring_around_objects(tmp_path: Path) -> None:
+    labels = np.zeros((9, 24, 24), np.uint16)
+    labels[4, 12, 12] = 1
+    for z, seen in ((1.0, 3), (4.0, 0)):
+        prepare(
+            tmp_path,
+            np.arange(labels.size).reshape(labels.shape) % 251,
+            volume=True,
+            spacing=(z, 1, 1),
+        )
+        truth(tmp_path, labels, volume=True, ring_px=3)
+        counts = stored(tmp_path / "i.ome.zarr", "ignore")[:, 12, 12] == 0
+        assert counts[4 - seen : 5 + seen].all() and counts.sum() == 2 * seen + 1
+
+
 @pytest.mark.parametrize(
     ("dtype", "mark"), [("u8", 2**64 - 1), ("i4", -1), ("i8", -1), ("f4", -1), ("u1", 255)]
 )

@@ -54,10 +54,13 @@ def label_store(
     layout = Layout(foreground.shape[1:], "uint32", spatial_axes(len(size.scale)))
     levels = level_factors(layout.shape, size.scale)
     write_labels(store, INSTANCES, size, levels=levels)
-    decided_by = {**decided_by, "parameters": {"thresholds": dict(thresholds), **labelling}}
+    steps = steps_of(store, len(size.scale))
+    parameters = {"thresholds": dict(thresholds), **labelling}
+    if steps is not None:
+        parameters["steps"] = steps
+    decided_by = {**decided_by, "parameters": parameters}
     array = open_array(store, of_labels(INSTANCES), layout, decided_by=decided_by)
     unsplit = partial(open_array, store, UNSPLIT, layout, decided_by=decided_by)
-    steps = steps_of(store, len(size.scale))
     of = (foreground, array, unsplit, heads, thresholds, labelling, steps)
     sums, made = _label(*of, threads=threads)
     clear(Path(store) / UNSPLIT)

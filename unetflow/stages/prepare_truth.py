@@ -67,18 +67,19 @@ def prepare_truth(
     if not holds_polygons(raw["path"]):
         Slide(raw["path"], **chosen_of(raw), as_labels=True).close()  # tells what cannot be opened
     source = content_of(raw)
+    steps = steps_of(store, len(shape_px))
     decided_by = {
         "input": source.digest,
         "shape": shape_px,
         "unreadable": image["unreadable"],
         "parameters": _parameters(raw, dataset, ignore_value)
-        | {"label_value": label_value, "ring_px": ring_px},
+        | {"label_value": label_value, "ring_px": ring_px}
+        | ({"steps": steps} if ring_px is not None and steps is not None else {}),
         "code": code,
     }
     names = [TRUTH, IGNORE, CLASS] if dataset.has_class_array else [TRUTH, IGNORE]
     arrays = _open_labels(store, names, image["levels"], decided_by)
     meaning = Meaning(dataset.kind, ignore_value, len(dataset.classes), label_value)
-    steps = steps_of(store, len(shape_px))
     warnings = _write_finest(raw, arrays, image, dataset, meaning, ring_px, steps)
     if has_changed(raw, source):
         for array in itertools.chain(*arrays.values()):
