@@ -9,7 +9,12 @@ LABELLING: Any = {"min_area_px": 7, "fill_holes": True, "connectivity": 1, "spli
 
 
 def finished_model(
-    path: Path, *, head: str | None = None, deployed: bool = True, **options: Any
+    path: Path,
+    *,
+    name: str = "unet",
+    head: str | None = None,
+    deployed: bool = True,
+    **options: Any,
 ) -> Path:
     """Write it; `deployed` with a threshold of 0.55 and its own object step."""
     import torch
@@ -20,9 +25,9 @@ def finished_model(
 
     torch.manual_seed(3)
     outputs = 2 if head is None else 3
-    network = build("unet", **options, in_channels=1, num_classes=outputs)
+    network = build(name, **options, in_channels=1, num_classes=outputs)
     description: Any = {
-        "network": {"name": "unet", **options, "in_channels": 1, "num_classes": outputs},
+        "network": {"name": name, **options, "in_channels": 1, "num_classes": outputs},
         "truth": "instances",
         "channels": 1,
         "classes": ["cell"],

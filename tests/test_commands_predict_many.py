@@ -68,6 +68,14 @@ def test_values_by_hand_win_and_the_others_are_the_models(ran: list[list[str]]) 
     assert rows[0]["mpp"] == "0.5"
 
 
+def test_of_a_model_of_volumes_images_are_volumes(ran: list[list[str]]) -> None:
+    finished_model(Path("v.safetensors"), name="unet3d", base_channels=4, depth=1)
+    config, _ = predict("v.safetensors", "alone.tif")
+    assert config["datasets"]["images"]["as"] == "volume"
+    assert "mpp" not in config["datasets"]["images"]
+    assert run_command("predict", ["v.safetensors", "alone.tif", "p.ome.zarr"]) == MENDABLE
+
+
 def test_of_a_model_that_brings_no_choice_nothing_is_auto(ran: list[list[str]]) -> None:
     finished_model(Path("m.safetensors"), deployed=False, base_channels=4, depth=1)
     config, _ = predict("m.safetensors", "alone.tif", "--threshold", "0.25")
