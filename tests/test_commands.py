@@ -31,6 +31,7 @@ WRONG = {  # arguments that a command can only refuse
     "verify": ["none.results"],
     "clean": ["none.results"],
     "view": ["none.ome.zarr"],
+    "models": ["none.model"],
     "networks": ["none.network"],
     "completion": ["none.shell"],
 }
@@ -86,7 +87,7 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
         (
             ["train", "--help"],
             "no command 'train'; there are: init, check, run, predict, score, split, view, "
-            "networks, verify, clean, completion",
+            "models, networks, verify, clean, completion",
         ),
         (["--vers"], "the following arguments are required: COMMAND"),
         ([], "the following arguments are required: COMMAND"),

@@ -98,7 +98,7 @@ def test_a_sheet_names_its_images_itself(ran: list[list[str]], tmp_path: Path) -
         (["m.safetensors", "s.tsv", "alone.tif", "--out", "o"], "one is a sheet: give it alone"),
         (["m.safetensors", "alone.tif", "--out", "images"], "images: is no place for the results"),
         (["m.safetensors", "alone.tif", "--out", "alone.tif"], "is a file. Name a folder"),
-        (["m.safetensors", "alone.tif"], "1 paths after the model: without --out these are one"),
+        (["m.safetensors", "images"], "1 paths after the model: without --out these are one"),
         (["alone.tif", "alone.tif", "--out", "o"], "alone.tif: not a model file of unetflow"),
     ],
 )

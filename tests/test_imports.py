@@ -117,7 +117,7 @@ def test_all_folders_are_known() -> None:
     assert set(FOLDERS) == {
         *GROUND,
         *("store", "provenance", "images", "labels", "weights", "networks", "train", "predict"),
-        *("refine", "instances", "evaluate", "report", "export", "demo"),
+        *("refine", "instances", "evaluate", "report", "export", "demo", "models"),
         *("stages", "commands", "jobs"),
         "splits",
     }

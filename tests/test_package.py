@@ -26,7 +26,7 @@ print(len(names), root)
 
 def sources() -> set[str]:
     """What must be in the wheel, with paths from the root of the project."""
-    kinds = ("*.py", "py.typed", "*.html", "templates/*.yaml", "vendor/*")
+    kinds = ("*.py", "py.typed", "*.html", "templates/*.yaml", "vendor/*", "models/*.*")
     found = {path for kind in kinds for path in (ROOT / "unetflow").rglob(kind)}
     return {path.relative_to(ROOT).as_posix() for path in found}
 

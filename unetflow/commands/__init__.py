@@ -23,6 +23,7 @@ COMMANDS = {
     "score": "score a segmentation against its truth, with the challenges' own metrics",
     "split": "fill in the splits of a sheet: who trains, who validates, who tests",
     "view": "look at an image with its truth and what networks made of it",
+    "models": "list the models that come with unetflow, or read the card of one",
     "networks": "list the networks, or check that one keeps to what all must",
     "verify": "check that all results are what their receipts tell of, and say what mends them",
     "clean": "delete results, stores with them; shows first what and how much",

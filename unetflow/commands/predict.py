@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from unetflow.commands.init_pairs import stem_of
 from unetflow.commands.predict_chosen import AS_USUAL, InstanceOptions, chosen_options
 from unetflow.commands.predict_many import check_order, is_of_volumes, segment_many
 from unetflow.commands.predict_options import parser_of
@@ -19,11 +20,12 @@ from unetflow.errors import ConfigError, ModelError, SlideError, StoreError, Uns
 from unetflow.images.asked import COMMAND
 from unetflow.images.resampling import Source, picked_channels, source_at
 from unetflow.images.slide import Slide
-from unetflow.images.sources import Chosen, raw_digest, split_dataset
+from unetflow.images.sources import Chosen, is_store, raw_digest, split_dataset
 from unetflow.images.units import shown
 from unetflow.instances.labelled_store import label_store
 from unetflow.instances.separation import HEADS as HEADED
 from unetflow.instances.separation import labelling_of
+from unetflow.models import known, located
 from unetflow.networks import module_of
 from unetflow.networks.deployed import read_deployed
 from unetflow.networks.model_file import ModelDescription
@@ -279,19 +281,41 @@ def _code(module: str, description: ModelDescription) -> str:
     return code_digest(path, network, "unetflow.images.resampling")
 
 
+def _model_of(model: str) -> str:
+    """Its file; that of a model which comes with unetflow by its name. Raises ModelError."""
+    path = located(model)
+    if not Path(path).is_file() and (names := known()):
+        raise ModelError(
+            f"{model}: there is no such file. Name the deploy.safetensors of a calibration, or the "
+            f"model.safetensors of a training. {names}"
+        )
+    return path
+
+
+def _image_and_output(inputs: Sequence[str]) -> tuple[str, str]:
+    """One image and where it is written: into the working folder, if that is not said.
+
+    Raises ConfigError for several images, and for folders and sheets, which hold several.
+    """
+    first = split_dataset(Path(inputs[0]))[0]
+    holds_several = first.suffix == ".tsv" or (first.is_dir() and not is_store(first))
+    if len(inputs) > 2 or holds_several:
+        raise ConfigError(
+            f"{len(inputs)} paths after the model: without --out these are one image and "
+            "the OME-Zarr to write. Give --out FOLDER for results of several images."
+        )
+    return inputs[0], inputs[1] if len(inputs) == 2 else f"{stem_of(first)}.segmented.ome.zarr"
+
+
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """The command. Raises UnetflowError for what cannot be segmented."""
     options = parser_of(prog).parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     check_order(options.model, options.inputs)
+    options.model = _model_of(options.model)
     if options.out is not None:
         return segment_many(options, prog)
-    if len(options.inputs) != 2:
-        raise ConfigError(
-            f"{len(options.inputs)} paths after the model: without --out these are one image and "
-            "the OME-Zarr to write. Give --out FOLDER for results of several images."
-        )
-    image, output = options.inputs
+    image, output = _image_and_output(options.inputs)
     chosen = chosen_options(options, read_deployed(options.model))
     made = segment_file(
         options.model,

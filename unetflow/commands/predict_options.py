@@ -21,13 +21,16 @@ EXAMPLES = (
 def parser_of(prog: str) -> argparse.ArgumentParser:
     """What reads the arguments of the command, which is called as `prog`."""
     parser = command_parser(prog, DOES, EXAMPLES)
-    parser.add_argument("model", help="deploy.safetensors of a calibration, or model.safetensors")
+    parser.add_argument(
+        "model",
+        help="deploy.safetensors of a calibration, model.safetensors, or a name: unetflow models",
+    )
     parser.add_argument(
         "inputs",
         nargs="+",
         metavar="INPUT",
         help="with --out: files, folders, or one sheet (.tsv with columns image and path); "
-        "without: one file and the OME-Zarr to write, out.ome.zarr",
+        "without: one file, and the OME-Zarr to write (default: NAME.segmented.ome.zarr here)",
     )
     parser.add_argument(
         "--out",
