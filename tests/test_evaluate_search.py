@@ -276,3 +276,11 @@ def test_a_stage_that_loses_more_than_stated_is_a_warning() -> None:
     won_back = {"target": 0.875, "holes": 0.354, "separated": 0.99}  # by pieces left out, and cuts
     assert list(warnings_of("cell", cast(Stages, won_back))) == []
     assert list(warnings_of("cell", cast(Stages, dict.fromkeys(fine)))) == []
+
+
+def test_a_volume_is_as_wide_as_its_planes_lie_apart() -> None:
+    labels = np.zeros((4, 9, 9), int)
+    labels[1:3, 2:6, 2:6] = 1
+    sizes = sizes_of([labels, labels], [(4.0, 1.0, 1.0), (4.0, 1.0, 1.0)])
+    assert sizes.area_px == 32
+    assert sizes.diameter_px == pytest.approx(math.cbrt(6 * 4 * 32 / math.pi))

@@ -144,3 +144,21 @@ def test_a_resolution_that_suits_the_objects_is_proposed(
     said = [line for line in caplog.messages if line.startswith("dataset d: objects are")]
     assert len(said) == (wanted is not None)
     assert wanted is None or re.search(wanted, said[0])
+
+
+def volume(digest: str, *spacing: float) -> dict[str, Any]:
+    level = {"shape": [1, 8, 20, 20], "mpp": spacing[-1], "spacing": [*spacing], "digest": digest}
+    return image(digest, levels=[level])
+
+
+def test_volumes_are_compared_by_how_their_planes_lie(check: Any) -> None:
+    one = truth(instances=1, object_px=100)
+    table = check(
+        a=("train", volume("1", 1.0, 0.5, 0.5), one),
+        b=("train", volume("2", 1.0, 0.5, 0.5), one),
+        far=("validation", volume("3", 4.5, 0.5, 0.5), one),
+    )
+    assert table.loc["far", "problems"] == "distance of planes is 9 px, of most of the dataset 2 px"
+    assert table.loc["a", "problems"] == ""
+    # of a ball of 200 and 900 pixels that are as deep as wide
+    assert table["diameter_px"].astype(float).tolist() == [7.3, 7.3, 12.0]

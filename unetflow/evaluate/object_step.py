@@ -102,7 +102,8 @@ def choose_object_step(
             "else that is auto has its default"
         )
         return step
-    sizes = sizes_of([each.truth for of_class in judged.values() for each in of_class])
+    every = [each for of_class in judged.values() for each in of_class]
+    sizes = sizes_of([each.truth for each in every], [each.spacing for each in every])
     if images < LEAST_IMAGES or sizes.objects < LEAST_OBJECTS:
         step.notes.append(
             f"{images} validation images with {sizes.objects} objects are too few to choose the "

@@ -59,13 +59,13 @@ class Sizes:
     objects: int
     area_px: float  # median
     near: int  # objects with another one within `NEAR_PX` pixels of ground
-    axes: int = 2
+    cubic_px: float | None = None  # of volumes the median in pixels as deep as they are wide
 
     @property
     def diameter_px(self) -> float:
         """Of a disc of the median area, or a ball of the median volume."""
-        if self.axes > PLANE:
-            return 2 * math.cbrt(self.area_px * 3 / (4 * math.pi))
+        if self.cubic_px is not None:
+            return 2 * math.cbrt(self.cubic_px * 3 / (4 * math.pi))
         return 2 * math.sqrt(self.area_px / math.pi)
 
 
@@ -91,16 +91,29 @@ def with_defaults(instances: Mapping[str, Any]) -> Settings:
     return {key: DEFAULTS[key] if value == AUTO else value for key, value in instances.items()}
 
 
-def sizes_of(labels: Sequence[NDArray[np.integer]]) -> Sizes:
-    """Sizes of the objects of label images (Y, X), or volumes (Z, Y, X)."""
+def sizes_of(
+    labels: Sequence[NDArray[np.integer]],
+    steps: Sequence[Sequence[float] | None] | None = None,
+) -> Sizes:
+    """Sizes of the objects of label images (Y, X), or volumes (Z, Y, X).
+
+    `steps` are by image the side of a pixel along each axis, in its width; None: as long along all.
+    """
     areas, near = [np.zeros(0, np.int64)], 0
-    for image in labels:
+    volumes: list[NDArray[np.floating]] = [np.zeros(0)]
+    for image, along in zip(labels, steps or [None for _ in labels], strict=True):
         area_px = np.bincount(image.ravel())[1:]
         areas.append(area_px[area_px > 0])
+        volumes.append(areas[-1] * math.prod(along or ()))
         near += len(_near(image))
-    all_px = np.concatenate(areas)
-    median_px = float(np.median(all_px)) if len(all_px) else 0.0
-    return Sizes(len(all_px), median_px, near, *{image.ndim for image in labels})
+    is_volume = any(image.ndim > PLANE for image in labels)
+    cubic_px = _median(volumes) if is_volume else None
+    return Sizes(sum(map(len, areas)), _median(areas), near, cubic_px)
+
+
+def _median(values: Sequence[NDArray[np.generic]]) -> float:
+    every = np.concatenate(values)
+    return float(np.median(every)) if len(every) else 0.0
 
 
 def _near(labels: NDArray[np.integer]) -> NDArray[np.integer]:

@@ -138,7 +138,7 @@ def _describe(fact: Fact, image: ImageReceipt, truth: TruthReceipt | None) -> Ce
     if truth is not None:
         row |= {
             "instances": truth["instances"],
-            "diameter_px": _diameter_px(truth, volume=bool(depth)),
+            "diameter_px": _diameter_px(truth, image["levels"][0].get("spacing")),
             "object_share": round(truth["object_px"] / area_px, 4),
             "class_shares": ", ".join(
                 f"{name} {count / area_px:.4f}" for name, count in truth["class_px"].items()
@@ -149,11 +149,12 @@ def _describe(fact: Fact, image: ImageReceipt, truth: TruthReceipt | None) -> Ce
     return row
 
 
-def _diameter_px(truth: TruthReceipt, *, volume: bool) -> float | None:
-    """Of a circle of the mean area of an image's objects, of a volume's of a ball."""
+def _diameter_px(truth: TruthReceipt, spacing: Sequence[float] | None) -> float | None:
+    """Of a circle of the mean area of an image's objects, of a volume's of a ball, in its width."""
     count = truth["instances"]
-    if count and volume:
-        return round(math.cbrt(6 * truth["object_px"] / (math.pi * count)), 1)
+    if count and spacing:
+        cubic_px = truth["object_px"] * math.prod(step / spacing[-1] for step in spacing)
+        return round(math.cbrt(6 * cubic_px / (math.pi * count)), 1)
     return round(math.sqrt(4 * truth["object_px"] / (math.pi * count)), 1) if count else None
 
 
@@ -217,7 +218,11 @@ def _problems(fact: Fact, image: ImageReceipt, truth: TruthReceipt | None) -> It
 def _traits(image: ImageReceipt) -> Traits:
     level = image["levels"][0]
     resolution = level["mpp"] and _shown(level["mpp"])
-    return {"type": image["dtype"], "channels": level["shape"][0], "resolution": resolution}
+    traits: Traits = {"type": image["dtype"], "channels": level["shape"][0]}
+    traits["resolution"] = resolution
+    if spacing := level.get("spacing"):
+        traits["distance of planes"] = f"{spacing[0] / spacing[-1]:.3g} px"
+    return traits
 
 
 def _shown(mpp: float) -> str:
