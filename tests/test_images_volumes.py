@@ -140,6 +140,15 @@ def of_another_type(folder: Path) -> None:
     tifffile.imwrite(folder / "scan3_z4.tif", VOLUME[3].astype(np.uint16))
 
 
+def cut_off(folder: Path) -> None:
+    (folder / "scan3_z4.tif").write_bytes(b"II*\0 and no more")
+
+
+def of_two_pages(folder: Path) -> None:
+    for file in folder.iterdir():
+        tifffile.imwrite(file, VOLUME[:2], photometric="minisblack")
+
+
 def of_two_numbers(folder: Path) -> None:
     (folder / "scan3_z4.tif").rename(folder / "scan4_z4.tif")
 
@@ -151,6 +160,8 @@ def of_two_numbers(folder: Path) -> None:
         (twice, "of its slices 1 to 11 4 is there twice"),
         (of_another_size, "scan3_z1.tif (30x40 px of uint8) and scan3_z4.tif (28x40 px of uint8)"),
         (of_another_type, "scan3_z4.tif (30x40 px of uint16) are not alike"),
+        (cut_off, "cannot be opened as an image (ValueError: slice scan3_z4.tif: "),
+        (of_two_pages, "its slice scan3_z1.tif holds 2 images along axis"),
         (of_two_numbers, "whose files have no one number that says which slice each is"),
     ],
 )
@@ -161,6 +172,14 @@ def test_a_folder_that_is_no_whole_volume_is_named(
     damage(folder)
     with pytest.raises(SlideError, match=re.escape(why)):
         Slide(folder, volume=True)
+
+
+def test_a_slice_that_does_not_decode_is_named(tmp_path: Path) -> None:
+    folder = slices(tmp_path)
+    with Slide(folder, volume=True) as slide:
+        cut_off(folder)
+        with pytest.raises(SlideError, match=r"planes 2 to 9, .*: slice scan3_z4.tif: "):
+            slide.read(0, *REGION)
 
 
 def test_slices_of_a_time_are_those_whose_first_number_it_is(tmp_path: Path) -> None:

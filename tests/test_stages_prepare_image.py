@@ -1,8 +1,10 @@
 """Preparation: pixels and truth become stores; what does not fit is named."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,14 @@ from ome_zarr_models.v05.image import Image
 from prepared import PIXELS, prepare, truth
 
 from unetflow.errors import LabelsError, ModelError, SlideError
+from unetflow.images.resampling import Source, lost_at
+from unetflow.images.slide import Level
 from unetflow.images.sources import Content, RawFile, content_of
 from unetflow.labels.dataset import Dataset
 from unetflow.provenance.receipts import read_receipt
+from unetflow.stages.prepare_image import _check_lost
 from unetflow.stages.statistics import write_statistics
+from unetflow.store.ome import PixelSize
 from unetflow.store.shards import read_array
 from unetflow.store.stains import WAYS, restained
 
@@ -330,3 +336,16 @@ def test_the_note_of_a_place_that_can_be_read_now_is_forgotten(tmp_path: Path) -
     (store / "0" / "c" / "0" / "0" / "1").unlink()  # noted, but killed before it was written
     prepare(tmp_path)
     assert read_receipt(tmp_path / "i.json")["unreadable"] == []
+
+
+def test_the_share_that_is_lost_of_a_volume_is_counted_in_large_cubes() -> None:
+    shape = (1000, 1000, 1000)
+    slide = SimpleNamespace(levels=[Level(shape, None)])
+    source = Source(slide, 0, shape, PixelSize((1.0, 1.0, 1.0)))  # type: ignore[arg-type]
+    lost = [lost_at((slice(0, 8), slice(0, 8), slice(0, 8)), "torn")]
+    tracemalloc.start()
+    assert _check_lost("v.tif", [], source, 0.01) == []
+    assert _check_lost("v.tif", lost, source, 0.01) == lost
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 32 * 2**20

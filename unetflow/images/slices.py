@@ -1,11 +1,13 @@
 """A folder of slices as one volume: each file a plane, in the order of their numbers."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from unetflow.errors import UnetflowError
 from unetflow.images.frames import numbers_of
 from unetflow.images.opened import Opened, Unclear
 
@@ -18,10 +20,12 @@ def open_slices(folder: Path, time: int | None, open_file: Open) -> Opened:
     """The slices of a folder, of one time where their names have two numbers (time, plane).
 
     Every header is read: sizes and types of pixels must be alike. Raises Unclear for a slice that
-    is missing, there twice, or of another size.
+    is missing, there twice, of another size, or more than a plane; ValueError names one that is
+    damaged.
     """
     files = _in_order(folder, time)
     first = _described(files[0], open_file)
+    _check_plane(files[0].name, first)
     for file in files[1:]:
         if (found := _described(file, open_file)) != first:
             raise Unclear(
@@ -55,11 +59,12 @@ class _Slices:
         return self._plane(first, others)
 
     def _plane(self, number: int, key: Sequence[slice | int]) -> np.ndarray:
-        opened = self._open(self._files[number])
-        try:
-            return np.asarray(opened.levels[0][tuple(key)])
-        finally:
-            opened.close()
+        with _named(self._files[number]):
+            opened = self._open(self._files[number])
+            try:
+                return np.asarray(opened.levels[0][tuple(key)])
+            finally:
+                opened.close()
 
 
 def _in_order(folder: Path, time: int | None) -> list[Path]:
@@ -104,12 +109,38 @@ def _check_complete(numbers: Sequence[int]) -> None:
 
 def _described(file: Path, open_file: Open) -> tuple[object, ...]:
     """Shape, axes and type of the pixels of a slice."""
-    opened = open_file(file)
+    with _named(file):
+        opened = open_file(file)
+        try:
+            level = opened.levels[0]
+            return tuple(level.shape), opened.axes, str(level.dtype)
+        finally:
+            opened.close()
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Raise ValueError with the name of a slice that cannot be opened or read."""
     try:
-        level = opened.levels[0]
-        return tuple(level.shape), opened.axes, str(level.dtype)
-    finally:
-        opened.close()
+        yield
+    except (Unclear, UnetflowError, MemoryError):
+        raise
+    except Exception as error:  # decoders raise many kinds
+        raise ValueError(f"slice {file.name}: {type(error).__name__}: {error}") from error
+
+
+def _check_plane(name: str, described: tuple[object, ...]) -> None:
+    """Raise Unclear where a slice has an axis beside those of a plane."""
+    shape, axes, _ = described
+    assert isinstance(shape, tuple) and isinstance(axes, str)
+    stacked = [(axis, size) for axis, size in zip(axes, shape, strict=False) if size > 1]
+    for axis, size in stacked:
+        if axis not in "YXSC":
+            raise Unclear(
+                f"its slice {name} holds {size} images along axis {axis}, not one plane",
+                "path",
+                "Save each plane as a file of its own, or name one file that holds all in {}.",
+            )
 
 
 def _in_words(described: tuple[object, ...]) -> str:

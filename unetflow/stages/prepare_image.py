@@ -37,13 +37,13 @@ from unetflow.store.pyramid import clear_levels, halve, halved
 from unetflow.store.rendering import channels_of_pixels, write_rendering
 from unetflow.store.shards import Layout, ShardedArray, clear, open_array
 from unetflow.store.tissue_mask import write_tissue
-from unetflow.tiles.regions import PLANE, sides_of
+from unetflow.tiles.regions import PLANE, side_px, sides_of
 
 log = logging.getLogger(__name__)
 
 
 KEPT_SHARE = 0.02  # of the pixels of an image whose file is read again
-MARKS = 2048  # along the longer side of an image: squares that an unreadable share is counted in
+MARKS = 2048  # along the longer side of an image: squares (or cubes) of an unreadable share
 
 
 def prepare_image(
@@ -244,8 +244,10 @@ def _check_lost(
     path: str | Path, lost: list[Lost], source: Source, most: float
 ) -> list[Unreadable]:
     """The unreadable places in pixels of the result. Raises SlideError where they are too many."""
+    if not lost:
+        return []
     places: list[Unreadable] = []
-    mark_px = -(-max(source.shape_px) // MARKS)
+    mark_px = -(-max(source.shape_px) // side_px(MARKS, len(source.shape_px)))
     unreadable = np.zeros(tuple(-(-size // mark_px) for size in source.shape_px), bool)
     for each in lost:
         place = source.place(each)
@@ -260,6 +262,5 @@ def _check_lost(
             f"{most:.1%} that prepare: max_unreadable allows. Copy the file anew, raise the limit, "
             "or take the image out of the sheet."
         )
-    if places:
-        log.warning("%s: %d unreadable places are filled with 0 and ignored", path, len(places))
+    log.warning("%s: %d unreadable places are filled with 0 and ignored", path, len(places))
     return places
