@@ -76,7 +76,17 @@ def change(config: dict[str, Any], path: str, value: Any) -> None:
         ("experiments.v.head", "border", "head: is of networks of images"),
         ("refine.smooth_px", 1, "refine: smooths images"),
         ("export.formats", ["geojson", "labels"], "geojson are of images"),
-        ("predict.write_px", 48, "shard_px: 128 px is no multiple of write_px = 48 px"),
+        (
+            "predict.write_px",
+            48,
+            r"shard_px: 128 px is no multiple of write_px = 48 px; a shard holds whole tiles: set "
+            r"it to 1536 \(of volumes an eighth of it along each axis, 192 px\), or write_px to 64",
+        ),
+        (
+            "predict.write_px",
+            512,
+            r"set it to 4096 \(of volumes an .*, 512 px\), or write_px to 64",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_told(
@@ -91,7 +101,8 @@ def test_what_does_not_go_together_is_told(
     ("cells", "problem"),
     [
         ("2 1 3", r"spacing: 2 1 3 must be three lengths above 0, z y x, of which y and x"),
-        ("2 100 100", "spacing: 100 um/px is not from 0.0005 to 50"),
+        ("2 20000 20000", "spacing: 20000 um/px is not from 0.0005 to 10000"),
+        ("20000 2 2", "spacing: 20000 um/px is not from 0.0005 to 10000"),
         ("2 1", "'2 1' must be um between pixels along z, y and x"),
     ],
 )
@@ -101,6 +112,34 @@ def test_a_spacing_that_no_voxel_has_is_told(
     sheet = Path("images.tsv")
     sheet.write_text(sheet.read_text().replace("2 1 1 px", cells))
     with pytest.raises(ConfigError, match=problem):
+        settings(volumes)
+
+
+def test_thick_sections_have_a_spacing_of_millimetres(volumes: dict[str, Any]) -> None:
+    sheet = Path("images.tsv")
+    sheet.write_text(sheet.read_text().replace("2 1 1 px", "5000 500 500"))
+    volumes["datasets"]["cells"]["spacing"] = [5000, 1000, 1000]
+    checked = settings(volumes)
+    found = Sources(sources_cache("results")).as_prepared(checked.images["a"], (5000, 1000, 1000))
+    assert isinstance(found, dict) and found["shape_px"] == [24, 20, 22]
+
+
+def test_a_spacing_in_px_is_not_asked_for_again(volumes: dict[str, Any]) -> None:
+    image = settings(volumes).images["a"]
+    why = Sources(sources_cache("results")).as_prepared(image, (2.0, 1.0, 1.0))
+    assert "Give the sheet's spacing column in um: in px it does not say" in str(why)
+
+
+@pytest.mark.parametrize("shape", [(40, 44), (2, 24, 40, 44)])
+@pytest.mark.parametrize("spacing", [None, [2.0, 1.0, 1.0]])
+def test_a_truth_that_is_no_volume_is_told(
+    volumes: dict[str, Any], shape: tuple[int, ...], spacing: list[float] | None
+) -> None:
+    np.save("a-t.npy", np.zeros(shape, np.uint8))
+    sheet = Path("images.tsv")
+    sheet.write_text(sheet.read_text().replace("2 1 1 px", "2 1 1"))
+    volumes["datasets"]["cells"]["spacing"] = spacing
+    with pytest.raises(ConfigError, match=r"image a: a-t.npy: .* axes"):
         settings(volumes)
 
 
@@ -133,3 +172,32 @@ def test_volumes_of_one_stack_share_no_planes_across_a_split(volumes: dict[str, 
         settings(volumes)
     Path("images.tsv").write_text(header + "".join(rows).replace("11-23", "12-23"))
     assert settings(volumes).images["b"].chosen["planes"] == [12, 23]
+
+
+def test_planes_that_lie_farther_apart_than_in_training_are_told_before_it(
+    volumes: dict[str, Any],
+) -> None:
+    sheet = Path("images.tsv")
+    sheet.write_text(
+        sheet.read_text().replace("validation\tzyx\t2 1 1 px", "validation\tzyx\t9 1 1")
+    )
+    with pytest.raises(ConfigError, match=r"image b: its planes lie 9 px of a plane apart, but"):
+        check_images(settings(volumes), Sources(sources_cache("results")))
+
+
+def test_a_dataset_of_which_no_volume_can_be_prepared_is_an_error(volumes: dict[str, Any]) -> None:
+    sheet = Path("images.tsv")
+    without = sheet.read_text().replace("2 1 1 px", "")
+    sheet.write_text(without.replace("validation\tzyx\t", "validation\tzyx\t2 1 1"))
+    with pytest.raises(ConfigError, match=r"^no image .* cells .*\n.*image a: .*a volume needs it"):
+        check_images(settings(volumes), Sources(sources_cache("results")))
+
+
+def test_costs_are_those_of_volumes_as_they_are_resampled(volumes: dict[str, Any]) -> None:
+    from unetflow.commands.check_costs import _size
+
+    sheet = Path("images.tsv")
+    sheet.write_text(sheet.read_text().replace("2 1 1 px", "2 1 1"))
+    volumes["datasets"]["cells"]["spacing"] = [4, 2, 2]
+    checked = settings(volumes)
+    assert _size(checked, checked.images["a"]).pixels == 12 * 20 * 22

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,14 @@ from waits import waits
 
 from unetflow.demo.planes import draw_region
 from unetflow.errors import ConfigError, ModelError, StoreError
+from unetflow.labels.dataset import Dataset
 from unetflow.networks import build
 from unetflow.networks.fitted import multiply_adds_per_px
 from unetflow.networks.initial_weights import centre_filters, start_from
 from unetflow.networks.model_file import load_model
 from unetflow.predict.suitability import check_image
 from unetflow.provenance.receipts import read_receipt, write_receipt
+from unetflow.stages.train import _description
 from unetflow.tiles.valid_sizes import output_size_px
 from unetflow.train.loop import TrainingRun
 from unetflow.train.patches import generator
@@ -688,3 +691,22 @@ def test_deterministic_training_gives_the_same_bits_twice(tmp_path: Path) -> Non
         train(**job)
     torch.use_deterministic_algorithms(False)
     assert torch.equal(*map(weights_of, jobs))
+
+
+def test_a_model_of_volumes_has_the_resolution_that_its_dataset_wants() -> None:
+    wanted = Dataset("instances", ("cell",), spacing=(2.0, 0.5, 0.5))
+    job = SimpleNamespace(network={"name": "unet3d"}, head=None, code="c", dataset=wanted)
+    statistics: Any = {"channels": 1, "intensity": {}}
+    taken = [{"levels": [{"mpp": mpp, "spacing": [2.0, mpp, mpp]}]} for mpp in (0.5, 0.51)]
+    recipe = recipe_from(preset="default", tile_px=60)
+    description = _description(job, recipe, statistics, taken)  # type: ignore[arg-type]
+    assert (description["mpp"], description["spacing"]) == (0.5, [2.0, 0.5, 0.5])
+    with pytest.raises(ModelError, match=r"set the dataset's spacing to \[2.0, 0.5, 0.5\]: then"):
+        check_image(description, 1, 1.0, "v", spacing=[4.0, 1.0, 1.0])
+    with pytest.raises(
+        ModelError, match=r"planes lie 9 px .* Set the dataset's spacing to \[2.0, "
+    ):
+        check_image(description, 1, 0.5, "v", spacing=[4.5, 0.5, 0.5])
+    description["mpp"] = None
+    with pytest.raises(ModelError, match=r"Correct the sheet's spacing column, or give all of it"):
+        check_image(description, 1, None, "v", spacing=[9, 1, 1])

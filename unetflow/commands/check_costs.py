@@ -70,8 +70,8 @@ def _size(settings: Settings, image: Image) -> Size:
     try:
         with Slide(image.path, **image.chosen, **image.resolution) as slide:
             channels = len(picked_channels(slide, image.channels))
-            want_mpp = settings.config["datasets"][image.dataset]["mpp"]
-            source = source_at(slide, image.level, want_mpp)
+            of = settings.config["datasets"][image.dataset]
+            source = source_at(slide, image.level, of["spacing"] or of["mpp"])
             return Size(channels, math.prod(source.shape_px), slide.dtype.itemsize)
     except UnetflowError:
         return Size(0, 0, 1)

@@ -12,7 +12,7 @@ import numpy as np
 from unetflow.errors import SlideError
 from unetflow.images.no_numbers import WHY, without_numbers
 from unetflow.images.slide import Level, Slide
-from unetflow.images.units import SENSIBLE_MPP, PixelUm, is_square, shown
+from unetflow.images.units import SENSIBLE_MPP, SENSIBLE_SPACING, PixelUm, is_square, shown
 from unetflow.store.ome import PixelSize
 from unetflow.tiles.grid import tile_grid
 from unetflow.tiles.regions import PLANE, SIDES, Region, side_px, sides_of, within
@@ -154,12 +154,16 @@ def source_at(slide: Slide, level: int | None, want: float | Sequence[float] | N
         return _as_it_is(slide, 0)
     wanted = (want, want) if isinstance(want, int | float) else tuple(want)
     known = [(index, each.pixel_um) for index, each in enumerate(levels) if each.pixel_um]
-    low, high = SENSIBLE_MPP
+    low, high = SENSIBLE_MPP if len(wanted) <= PLANE else SENSIBLE_SPACING
     if not known or not all(low <= side <= high for side in known[0][1]):
         raise SlideError(
             f"{slide.path}: its resolution is {shown(known[0][1]) if known else 'not known'} "
             f"(sensible: {low:g} to {high:g} um/px), but {slide.door.wants} {shown(wanted)}. "
-            f"Set {slide.resolution_at} to the um per pixel of its finest level."
+            + (
+                f"Give {slide.resolution_at} in um: in px it does not say how large they are."
+                if levels[0].ratio
+                else f"Set {slide.resolution_at} to the um per pixel of its finest level."
+            )
         )
     for index, pixel in known:
         *planes, _, wide = zip(pixel, wanted, strict=True)

@@ -29,6 +29,7 @@ UM_PER_UNIT = {
     "\u00e5": 1e-4,  # A with a ring
 }
 SENSIBLE_MPP = (0.0005, 50.0)  # [um/px] what is beyond is a unit taken for another
+SENSIBLE_SPACING = (0.0005, 10_000.0)  # [um] of volumes, as CT, MRI and thick sections have it
 NM_BELOW = 0.05  # [um/px] what is finer is shown in nm, as electron microscopists do
 SQUARE = 0.01  # of a pixel's side: what height and width may differ by
 
@@ -76,9 +77,9 @@ def shown(size: float | PixelUm) -> str:
     return f"{size * 1e3:.4g} nm/px" if size < NM_BELOW else f"{size:.4g} um/px"
 
 
-def problem_of(mpp: float) -> str | None:
+def problem_of(mpp: float, sensible: tuple[float, float] = SENSIBLE_MPP) -> str | None:
     """What is wrong with a resolution [um/px] that somebody typed; None for a sensible one."""
-    low, high = SENSIBLE_MPP
+    low, high = sensible
     if low <= mpp <= high:
         return None
     problem = f"{mpp:g} um/px is not from {low:g} to {high:g}"

@@ -34,6 +34,8 @@ def problems_of_files(settings: "Settings") -> list[str]:
         missing = [path for path in _files_of(image) if not split_dataset(path)[0].exists()]
         gone += [f"image {image.name}: there is no file {p}" for p in missing if p not in no_data]
         dataset = settings.config["datasets"].get(image.dataset)
+        if dataset and not missing and image.volume:
+            sizes |= _volume_problem(image, sources)
         if dataset and not (dataset["mpp"] or dataset["spacing"]) and not missing:
             sizes |= _size_problem(image, sources)
     sources.save()
@@ -66,6 +68,20 @@ def _size_problem(image: Image, sources: Sources) -> dict[str, str]:
         f"image {image.name}": f"{image.truth}: the truth is {'x'.join(map(str, truth_shape))} px, "
         f"the image {of_image} px; they must be of one size"
     }
+
+
+def _volume_problem(image: Image, sources: Sources) -> dict[str, str]:
+    """A truth that does not open as a volume, where its image does, by the image."""
+    if not image.truth or not sources.shapes_px(image.path, **image.chosen):
+        return {}
+    if sources.shapes_px(image.truth, **image.chosen):
+        return {}
+    from unetflow.images.polygons import holds_polygons  # shapely, which planning does without
+
+    if holds_polygons(image.truth):  # which is told of its row
+        return {}
+    why = sources.why_no_labels(image.truth, **image.chosen)
+    return {f"image {image.name}": why} if why else {}
 
 
 def _inside(folder: str, paths: list[str]) -> set[str]:

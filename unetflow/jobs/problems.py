@@ -20,6 +20,7 @@ from unetflow.tiles.regions import side_px
 
 if TYPE_CHECKING:
     from unetflow.jobs.settings import Settings
+    from unetflow.tiles.geometry import Geometry
 
 OF_IMAGES = ("in_channels", "num_classes")  # options of a network that follow from the dataset
 AREA_CLASSES = ("ignore*", "region*")  # of polygons: `unetflow.images.polygons`
@@ -225,20 +226,35 @@ def _experiment_problems(settings: "Settings", name: str, *, whole: bool) -> lis
         problems += _recipe_problems(settings, name, where)
     geometry = networks.geometry_of(**experiment["network"])
     problems += _head_problems(config, name, where)
-    write_px = config["predict"]["write_px"]
-    shard_px = side_px(config["predict"]["shard_px"], len(geometry.axes))
-    step_px = math.lcm(*geometry.step_px)
-    if write_px is not None and write_px % step_px:
-        problems.append(
-            f"config: predict.write_px: {write_px} px is no multiple of {step_px} px, the step of "
-            f"the network of experiment {name}; use 512 or 1024"
-        )
-    if write_px is not None and shard_px % write_px:
-        problems.append(
-            f"config: predict.shard_px: {shard_px} px is no multiple of write_px = {write_px} px; "
-            f"a shard holds whole tiles: set it to {math.lcm(512, write_px)}, or write_px to 512"
-        )
+    problems += _tile_problems(config, name, geometry)
     return problems
+
+
+def _tile_problems(config: Config, name: str, geometry: "Geometry") -> Iterator[str]:
+    """Write regions that a network cannot have, or that do not fill shards."""
+    write_px, axes = config["predict"]["write_px"], len(geometry.axes)
+    if write_px is None:
+        return
+    shard_px, usual_px = side_px(config["predict"]["shard_px"], axes), side_px(512, axes)
+    step_px = math.lcm(*geometry.step_px)
+    if write_px % step_px:
+        yield (
+            f"config: predict.write_px: {write_px} px is no multiple of {step_px} px, the step of "
+            f"the network of experiment {name}; use {usual_px} or {2 * usual_px}"
+        )
+    if shard_px % write_px:
+        # of volumes an eighth of what the config says, along each axis
+        whole_px = math.lcm(usual_px, write_px) * (512 // usual_px)
+        yield (
+            f"config: predict.shard_px: {shard_px} px is no multiple of write_px = {write_px} px; "
+            f"a shard holds whole tiles: set it to {whole_px}"
+            + (
+                f" (of volumes an eighth of it along each axis, {whole_px * usual_px // 512} px)"
+                if usual_px < 512
+                else ""
+            )
+            + f", or write_px to {usual_px}"
+        )
 
 
 def _recipe_problems(settings: "Settings", name: str, where: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypedDict
 
 from unetflow.errors import ConfigError
 from unetflow.images.sources import Chosen
-from unetflow.images.units import problem_of
+from unetflow.images.units import SENSIBLE_SPACING, problem_of
 from unetflow.jobs.schemas import Schema, in_words, meant, schema_errors
 
 MOST_LINES = 5  # of a sheet that a message names
@@ -200,8 +200,9 @@ def _problems_of_spacing(cells: Mapping[str, str]) -> Iterator[str]:
             f"spacing: {cells['spacing']} must be three lengths above 0, z y x, of which y and x "
             "are equal; an image whose pixels are not square is resampled by the dataset's spacing"
         )
-    elif not cells["spacing"].endswith(" px") and (problem := problem_of(x)):
-        yield f"spacing: {problem}"
+    elif not cells["spacing"].endswith(" px"):
+        problems = [problem_of(length, SENSIBLE_SPACING) for length in (z, x)]
+        yield from (f"spacing: {problem}" for problem in problems if problem)
     if "mpp" in cells:
         yield "mpp: stands beside spacing, which has it too, along y and x; take it out"
 

@@ -83,6 +83,15 @@ class Sources:
             self._changed = True
         return cast(list[list[int]], entry[key])
 
+    def why_no_labels(self, path: str | Path, **chosen: Unpack[Chosen]) -> str | None:
+        """Why a file does not open as labels, None where it does."""
+        entry = self._entry(path)
+        key = f"no labels {sorted(chosen.items())}"
+        if key not in entry:
+            entry[key] = _why_no_labels(path, chosen)
+            self._changed = True
+        return cast("str", entry[key]) or None
+
     def as_prepared(self, image: Image, want: float | Sequence[float] | None) -> Prepared | str:
         """What preparation will make of an image, or why it cannot.
 
@@ -138,6 +147,16 @@ def _shapes_px(path: str | Path, chosen: Chosen) -> list[list[int]]:
             return [list(level.shape_px) for level in slide.levels]
     except UnetflowError:
         return []
+
+
+def _why_no_labels(path: str | Path, chosen: Chosen) -> str:
+    from unetflow.images.slide import Slide  # heavy, as above
+
+    try:
+        Slide(path, **chosen, as_labels=True).close()
+    except UnetflowError as error:
+        return str(error)
+    return ""
 
 
 def _as_prepared(image: Image, want: float | Sequence[float] | None) -> Prepared | str:

@@ -6,7 +6,8 @@ even where they take its output as `ancient`, and would leave them stale.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -29,7 +30,8 @@ def check_images(settings: Settings, sources: Sources) -> list[str]:
 
     Those that are alike are one note. Raises ConfigError that lists all images which can, but have
     other channels than the training images of their dataset, or another resolution: prediction
-    would refuse them. Or that lists the model files that no training can start from.
+    would refuse them. Or that lists the model files that no training can start from, or the images
+    of a dataset of which none is left to train on.
     """
     if "demo" in settings.config:  # the workflow draws them
         return []
@@ -48,16 +50,23 @@ def check_images(settings: Settings, sources: Sources) -> list[str]:
             else:
                 prepared[image.name] = found
         learnt = [prepared[i.name] for i in images if _is_learnt(i) and i.name in prepared]
-        if learnt and any(
+        drawn = [f"image {i.name}" for i in images if _is_drawn(i)]
+        trained = [prepared[i.name] for i in images if _is_drawn(i) and i.name in prepared]
+        is_trained = any(
             settings.is_trained(name)
             for name, each in settings.config["experiments"].items()
             if each["dataset"] == dataset
-        ):
+        )
+        if is_trained and drawn and not trained:
+            raise _nothing_to_learn_from(dataset, {name: unreadable[name] for name in drawn})
+        if learnt and is_trained:
             channels[dataset] = Counter(of["channels"] for of in learnt).most_common(1)[0][0]
-            refused |= _refused(learnt, channels[dataset], prepared, mpp)
+            own_mpp = mpp or (spacing and spacing[-1]) or _shared_mpp(learnt)
+            seen = spacing or _shared_spacing(trained)
+            refused |= _refused(channels[dataset], prepared, mpp=own_mpp, spacing=seen)
         for description in _finished(settings, dataset):
-            own_mpp = description.get("mpp")
-            refused |= _refused([], description["channels"], prepared, own_mpp)
+            own_mpp, seen = description.get("mpp"), description.get("spacing")
+            refused |= _refused(description["channels"], prepared, mpp=own_mpp, spacing=seen)
         refused |= _too_flat(settings, dataset, prepared)
     if refused:
         raise ConfigError(
@@ -69,6 +78,13 @@ def check_images(settings: Settings, sources: Sources) -> list[str]:
     _check_colours(settings, channels)
     _check_pretrained(settings, channels)
     return [f"will not be prepared: {each}" for each in in_groups(unreadable)]
+
+
+def _nothing_to_learn_from(dataset: str, why: Mapping[str, str]) -> ConfigError:
+    return ConfigError(
+        f"no image that dataset {dataset} has for training can be prepared:"
+        + "".join(f"\n  - {problem}" for problem in in_groups(why))
+    )
 
 
 def _too_flat(
@@ -143,26 +159,47 @@ def _check_pretrained(settings: Settings, channels: Mapping[str, int]) -> None:
         raise ConfigError("no training can start from these models:" + "".join(problems))
 
 
-def _refused(
-    learnt: list[Prepared], channels: int, prepared: Mapping[str, Prepared], mpp: float | None
-) -> Iterator[tuple[str, str]]:
-    """The images of a dataset that its networks will refuse, and why.
-
-    They will have the `channels` of most of the images that they learn from, and the resolution
-    `mpp` [um/px] that the dataset wants or, without, the one that those share.
-    """
+def _shared_mpp(learnt: Sequence[Prepared]) -> float | None:
+    """The resolution [um/px] that images share, None where they differ."""
     known = {each["mpp"] for each in learnt}
-    mpp = mpp or (known.pop() if len(known) == 1 else None)
+    return known.pop() if len(known) == 1 else None
+
+
+def _shared_spacing(trained: Sequence[Prepared]) -> Sequence[float] | None:
+    """That of volumes whose planes lie as far apart, in their pixels; None where they differ."""
+    known = [each["spacing"] for each in trained if "spacing" in each]
+    return known[0] if known and not any(map(partial(_other_planes, known[0]), known)) else None
+
+
+def _other_planes(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether planes of volumes lie farther apart, or closer, in their pixels."""
+    return abs((one[0] / one[-1]) / (other[0] / other[-1]) - 1) > NEAR
+
+
+def _refused(
+    channels: int,
+    prepared: Mapping[str, Prepared],
+    *,
+    mpp: float | None,
+    spacing: Sequence[float] | None,
+) -> Iterator[tuple[str, str]]:
+    """The images of a dataset that a network will refuse, and why.
+
+    It has so many `channels`, a resolution `mpp` [um/px] and, of volumes, a `spacing` along z, y,
+    x, each None where it is not known.
+    """
     for name, of in prepared.items():
+        own = of.get("spacing")
         far = of["mpp"] is not None and mpp is not None and abs(of["mpp"] / mpp - 1) > NEAR
-        if of["channels"] == channels and not far:
+        other = own is not None and spacing is not None and _other_planes(own, spacing)
+        if of["channels"] == channels and not far and not other:
             continue
         from unetflow.predict.suitability import check_image  # seconds of torch, for suspects alone
 
         # as much of a description as the rules ask for
-        network = cast("ModelDescription", {"channels": channels, "mpp": mpp})
+        network = cast("ModelDescription", {"channels": channels, "mpp": mpp, "spacing": spacing})
         try:
-            check_image(network, of["channels"], of["mpp"], f"image {name}")
+            check_image(network, of["channels"], of["mpp"], f"image {name}", spacing=own)
         except ModelError as error:
             who, _, why = str(error).partition(": ")
             yield who, why
@@ -171,3 +208,8 @@ def _refused(
 def _is_learnt(image: Image) -> bool:
     """Whether a network learns from an image, or its training is judged by it, in any fold."""
     return image.split not in ("test", "predict")
+
+
+def _is_drawn(image: Image) -> bool:
+    """Whether a network takes its patches from an image, in any fold."""
+    return _is_learnt(image) and image.split != "validation"

@@ -33,12 +33,13 @@ def check_image(
     """
     check_channels(description, channels, image, door=door)
     _check_planes(description, spacing, image)
-    trained = description.get("mpp")
+    trained, key = description.get("mpp"), "spacing" if description.get("spacing") else "mpp"
     if trained and mpp and abs(mpp / trained - 1) > TOLERANCE:
+        to = _in_words(description["spacing"]) if key == "spacing" else f"{trained:.4g}"
         raise UnsuitableError(
             f"{image}: has {shown(mpp)}, but the model was trained at {shown(trained)}. Leave "
             f"{door('level')} out"
-            + (f" and set the dataset's mpp to {trained:.4g}" if door is SHEET else "")
+            + (f" and set the dataset's {key} to {to}" if door is SHEET else "")
             + ": then it is resampled."
         )
 
@@ -54,10 +55,20 @@ def _check_planes(
     if abs(own / theirs - 1) > TOLERANCE:
         raise UnsuitableError(
             f"{image}: its planes lie {own:.3g} px of a plane apart, but those that the model was "
-            f"trained on {theirs:.3g} px. Set the dataset's spacing to "
-            f"{[float(f'{length:.4g}') for length in trained]}, to which it is resampled, or "
-            "correct the sheet's spacing column."
+            f"trained on {theirs:.3g} px. "
+            + (
+                f"Set the dataset's spacing to {_in_words(trained)}, to which it is resampled, or "
+                "correct the sheet's spacing column."
+                if description.get("mpp")
+                else "Correct the sheet's spacing column, or give all of it in um and set the "
+                "dataset's spacing, to which volumes are resampled."
+            )
         )
+
+
+def _in_words(spacing: Sequence[float]) -> str:
+    """A spacing as the config has it."""
+    return str([float(f"{length:.4g}") for length in spacing])
 
 
 def check_axes(axes: int, of_network: Sequence[str], image: str | Path) -> None:

@@ -213,13 +213,14 @@ def _description(
 ) -> ModelDescription:
     channels, classes = statistics["channels"], job.dataset.classes
     outputs = len(classes) + 1 + (job.head is not None)
+    wanted = job.dataset.mpp or (job.dataset.spacing and job.dataset.spacing[-1])
     description: ModelDescription = {
         "network": job.network | {"in_channels": channels, "num_classes": outputs},
         "truth": job.dataset.kind,
         "classes": list(classes),
         "channels": channels,
         "intensity": statistics["intensity"],
-        "mpp": job.dataset.mpp or _common(receipts, "mpp"),
+        "mpp": wanted or _common(receipts, "mpp"),
         "recipe": dataclasses.asdict(recipe),
         "code": job.code,
     }
