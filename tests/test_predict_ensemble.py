@@ -136,3 +136,15 @@ def test_tiles_are_halved_until_they_fit(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("unetflow.predict.ensemble.available_bytes", lambda: 1000)
     with pytest.raises(ModelError, match="not even a tile of 4 px fits into the memory"):
         fitting(64)
+
+
+def test_tiles_of_volumes_are_the_largest_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = build("unet3d", in_channels=1, num_classes=2, base_channels=2, depth=1).eval()
+    ensemble, geometry = ensemble_of(network), network.geometry
+    needed = geometry.tile_bytes([geometry.input_px(64, axis) for axis in range(3)], 4)
+    usual = partial(ensemble.usual_tiling, most=4, held_bytes=0)
+    for precision in ("fp32", "bf16"):
+        assert usual(128, how=how(precision)).write_px == (128, 128, 128)
+    assert usual(192, how=how()).write_px == (64, 64, 64)
+    monkeypatch.setattr("unetflow.predict.ensemble.available_bytes", lambda: 2 * needed)
+    assert ensemble.fitting(usual(128, how=how()), how()).write_px == (64, 64, 64)

@@ -7,8 +7,9 @@ import pytest
 from predicting import network_of
 from waits import waits
 
+from unetflow.networks import geometry_of
 from unetflow.train.patches import TrainingImage
-from unetflow.train.validation import validation_scores, validation_sums
+from unetflow.train.validation import _tiling, validation_scores, validation_sums
 
 
 def scores_of(weight: float, network: object) -> tuple[float, float]:
@@ -50,3 +51,20 @@ def test_a_gpu_is_not_waited_for_at_every_tile() -> None:
         return waits(lambda: validation_sums(network, images, device="cpu", precision="fp32"))
 
     assert count(200) == count(600), "of one tile, and of nine"
+
+
+@pytest.mark.parametrize(
+    ("base_channels", "depth", "planes", "write_px"),
+    [
+        (4, 1, 200, (128, 128, 128)),
+        (16, 2, 200, (64, 64, 64)),  # 1.7 GB
+        (16, 3, 200, (32, 32, 32)),
+        (8, 2, 12, (12, 128, 128)),
+    ],
+)
+def test_tiles_of_volumes_are_as_large_as_memory_allows(
+    base_channels: int, depth: int, planes: int, write_px: tuple[int, ...]
+) -> None:
+    geometry = geometry_of("unet3d", base_channels=base_channels, depth=depth)
+    assert _tiling(geometry, (planes, 500, 500)).write_px == write_px
+    assert _tiling(geometry_of("unet"), (50, 50)).write_px == (256, 256)

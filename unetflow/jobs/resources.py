@@ -131,11 +131,11 @@ def tiles_mb(geometry: Geometry, threads: int) -> int:
     """Memory for prediction on a CPU, where each thread has a tile that writes 1024 px, in bf16.
 
     The tiles take what the network's geometry says, and no more than 0.8 of what the job has
-    (`unetflow.predict.ensemble`); 2 GB are for all else. Of volumes it is two tiles of 64 px, in
-    fp32: halos take most of the memory there, and of few tiles each has several threads.
+    (`unetflow.predict.ensemble`); 2 GB are for all else. Of volumes it is one tile of 128 px, in
+    fp32, which has all threads: of smaller ones halos are most of what is read.
     """
     if len(geometry.axes) > PLANE:
-        threads, side, value_bytes = min(threads, 2), side_px(TILE_PX, 3) // 2, FLOAT_BYTES
+        threads, side, value_bytes = min(threads, 1), side_px(TILE_PX, 3), FLOAT_BYTES
     else:
         side, value_bytes = TILE_PX, BF16_BYTES
     tile_bytes = geometry.tile_bytes(Tiling.at_least(geometry, side).read_px, value_bytes)

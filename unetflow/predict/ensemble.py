@@ -20,7 +20,7 @@ from unetflow.predict.runners import Captured, Runner, mean_probabilities, runne
 from unetflow.store.files import digest_of_file
 from unetflow.store.shards import Layout
 from unetflow.tiles.geometry import Geometry
-from unetflow.tiles.regions import shard_grid, side_px
+from unetflow.tiles.regions import PLANE, shard_grid, side_px
 from unetflow.tiles.tiling import Tiling
 
 log = logging.getLogger(__name__)
@@ -165,7 +165,8 @@ class Ensemble:
     def usual_tiling(self, shard_px: int, how: Inference, most: int, held_bytes: int) -> Tiling:
         """Where no write region is wanted: tiles of 512 px, or of 1024 px in bf16.
 
-        Of volumes cubes of as many pixels, or as near to it as halves come.
+        Of volumes cubes of 128 px, to be halved until they fit (`fitting`): most of what smaller
+        ones read is halo.
 
         Larger tiles compute less of their halos twice. In fp32 on a CPU that gains nothing
         (`benchmarks/results/prediction.md`), nor where memory is enough for fewer of them together.
@@ -175,6 +176,8 @@ class Ensemble:
             Tiling.square(self.geometry, math.gcd(side_px(size, axes), shard_px))
             for size in (512, 1024)
         )
+        if axes > PLANE:
+            return large
         if how.precision != "bf16":
             return small
         if how.device != "cpu":

@@ -11,14 +11,17 @@ from torch import Tensor
 
 from unetflow.networks.network import Network, heads_of
 from unetflow.predict.forward import cut, read_tile, ready, tile_logits
-from unetflow.tiles.regions import side_px
+from unetflow.tiles.geometry import Geometry
+from unetflow.tiles.regions import PLANE
 from unetflow.tiles.tiling import Tiling
 from unetflow.train.losses import weighted_cross_entropy
 from unetflow.train.patches import TrainingImage
 
 # More where the step of the network wants it. It changes nothing but memory, where the network is
 # seamless; of others the scores are an estimate, as they are predicted in other tiles.
-WRITE_PX = 256  # of volumes cubes as `side_px` says
+WRITE_PX = 256
+OF_VOLUMES_PX = 128, 64, 32  # the first that takes `MOST_BYTES` at most: halos are read again
+MOST_BYTES = 2e9  # what is free hangs on the hour, and the scores must not
 
 
 def validation_sums(
@@ -29,10 +32,9 @@ def validation_sums(
     A GPU is waited for once, at the end: tiles are in pinned memory, and their sums stay with it.
     """
     inferring = ready(network, device=device, precision=precision)
-    side = side_px(WRITE_PX, len(network.geometry.axes))
-    tiling = Tiling.at_least(network.geometry, side)
     found_T4 = []
     for one in images:
+        tiling = _tiling(network.geometry, one.shape_YX)
         for tile in tiling.grid(one.shape_YX):
             tile_BCHW = _moved(read_tile(one.image_CYX, tile), device)
             output_KHW = cut(tile_logits(inferring, tile_BCHW)[0], tile)
@@ -47,6 +49,15 @@ def validation_sums(
     sums_T4 = torch.stack(found_T4).cpu().double()
     sums_T4[:, 0] *= sums_T4[:, 1]
     return sums_T4.sum(dim=0)
+
+
+def _tiling(geometry: Geometry, shape: Sequence[int]) -> Tiling:
+    """Tiles of `WRITE_PX`, of a volume of the largest of `OF_VOLUMES_PX` that is not too large."""
+    if len(geometry.axes) <= PLANE:
+        return Tiling.at_least(geometry, WRITE_PX)
+    tilings = [Tiling.at_least(geometry, side).for_image(shape) for side in OF_VOLUMES_PX]
+    small = (of for of in tilings if geometry.tile_bytes(of.read_px, 4) <= MOST_BYTES)
+    return next(small, tilings[-1])
 
 
 def _moved(part: Tensor, device: str) -> Tensor:
