@@ -1,14 +1,15 @@
 """The pages that the code writes: python docs/pages.py
 
 `config.md` follows from the schemas of config and sheet and from the options of the networks,
-`scores.md` from the catalogue of scores, `api.md` from the public functions. A test fails where one
-of them is not what this program writes.
+`scores.md` from the catalogue of scores, `api.md` from the public functions, `first-steps.ipynb`
+from `python.md`. A test fails where one of them is not what this program writes.
 """
 
 import ast
 import importlib
 import inspect
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from unetflow.jobs.schemas import Schema, read_schema
 ROOT = Path(__file__).parents[1]
 SCHEMAS = ROOT / "workflow" / "schemas"
 WRITTEN = "<!-- written by docs/pages.py: change the schema or the docstring, and run it -->"
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMES = "NAME"  # of what users name themselves, in the path of a key
 OF_KEY = ("key", "value", "default", "what it is for")
 PUBLIC = {
@@ -252,7 +254,37 @@ def _escaped(line: str) -> str:
     return "`".join(parts)
 
 
-PAGES = {"config.md": config_page, "scores.md": scores_page, "api.md": api_page}
+def notebook() -> str:
+    """The page of first steps in Python as a notebook: its code in cells."""
+    parts = BLOCK.split((ROOT / "docs" / "python.md").read_text())
+    cells = []
+    for number, part in enumerate(parts):
+        cell: dict[str, Any] = {
+            "cell_type": "code" if number % 2 else "markdown",
+            "id": f"part-{number}",
+            "metadata": {},
+            "source": part.strip().splitlines(keepends=True),
+        }
+        if number % 2:
+            cell |= {"execution_count": None, "outputs": []}
+        if cell["source"]:
+            cells.append(cell)
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    content = {
+        "cells": cells,
+        "metadata": {"kernelspec": kernel},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+PAGES = {
+    "config.md": config_page,
+    "scores.md": scores_page,
+    "api.md": api_page,
+    "first-steps.ipynb": notebook,
+}
 
 if __name__ == "__main__":
     for page, write in PAGES.items():

@@ -5,6 +5,7 @@ import ast
 import importlib
 import importlib.util
 import itertools
+import json
 import re
 import shlex
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import nbformat
 import pytest
 import yaml
 from conftest import ROOT
@@ -72,6 +74,16 @@ def test_the_page_of_the_config_is_that_of_the_schema(pages: ModuleType) -> None
 @pytest.mark.parametrize("page", ["scores.md", "api.md"])
 def test_pages_are_what_the_code_writes(pages: ModuleType, page: str) -> None:
     assert (DOCS / page).read_text() == pages.PAGES[page](), "python docs/pages.py"
+
+
+def test_the_notebook_is_that_of_its_page(pages: ModuleType) -> None:
+    """Whose code runs, below."""
+    written = (DOCS / "first-steps.ipynb").read_text()
+    assert written == pages.notebook(), "python docs/pages.py"
+    found = json.loads(written)
+    nbformat.validate(found)
+    code = ["".join(cell["source"]) for cell in found["cells"] if cell["cell_type"] == "code"]
+    assert code == [text.strip() for where, text in blocks("python") if "python.md" in where]
 
 
 def test_every_key_and_column_is_explained() -> None:
