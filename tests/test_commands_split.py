@@ -110,6 +110,20 @@ def test_the_command_fills_in_the_split_column(
     assert out.read_text() == before
 
 
+def test_volumes_are_counted_by_their_own_columns(tmp_path: Path) -> None:
+    labels = np.zeros((6, 20, 20), np.uint8)
+    labels[:, ::4, ::4] = np.arange(25).reshape(5, 5)
+    tifffile.imwrite(tmp_path / "t.tif", labels, photometric="minisblack")
+    rows = [f"i{k}\tcells\ti.tif\tt.tif\t2 1 1 px\t{k}-{k + 1}" for k in range(3)]
+    sheet = tmp_path / "sheet.tsv"
+    sheet.write_text("\n".join(["image\tdataset\tpath\ttruth\tspacing\tplanes", *rows]) + "\n")
+    text = sheet.read_text().replace("t.tif", str(tmp_path / "t.tif"))
+    sheet.write_text(text)
+    assert run_command("split", [str(sheet), str(sheet), "--folds", "3"]) == 0
+    splits = [line.split("\t")[-1] for line in sheet.read_text().splitlines()[1:]]
+    assert sorted(splits) == ["0", "1", "2"]
+
+
 def polygon(name: str, x: float, z: int) -> dict[str, object]:
     ring = [[x, 1], [x + 1, 1], [x + 1, 5], [x, 1]]
     geometry = {"type": "Polygon", "coordinates": [ring], "plane": {"c": -1, "z": z, "t": 0}}

@@ -243,3 +243,28 @@ def test_jobs_that_share_a_volume_write_what_one_would(predicted: Path) -> None:
         predict_in(predicted, "shared", share=share)
     digest = read_receipt(predicted / "shared.json")["digest"]
     assert digest == read_receipt(predicted / "f.json")["digest"]
+
+
+def test_a_volume_is_brought_to_the_wanted_spacing_and_its_truth_with_it(tmp_path: Path) -> None:
+    pixels, labels = (each[:, :40, :40] for each in drawn())
+    tifffile.imwrite(tmp_path / "i.tif", pixels, photometric="minisblack")
+    store = prepare(tmp_path, volume=True, spacing=SPACING, want_spacing=(1.5, 1.0, 1.0))
+    truth(tmp_path, labels, volume=True)
+    assert read_array(store, "0").shape == (1, 8, 20, 20)
+    level = read_receipt(tmp_path / "i.json")["levels"][0]
+    assert (level["spacing"], level["mpp"]) == ([1.5, 1.0, 1.0], 1.0)
+    at = [np.array([0, 2, 3, 5, 6, 8, 9, 11]), np.arange(1, 40, 2), np.arange(1, 40, 2)]
+    np.testing.assert_array_equal(read_array(store, "labels/truth/0")[:], labels[np.ix_(*at)])
+
+
+def test_foreground_and_instances_lie_on_the_image_in_any_viewer(predicted: Path) -> None:
+    import zarr
+
+    store = predicted / "f.ome.zarr"
+    (multiscale,) = Image.from_zarr(zarr.open_group(store, mode="r")).ome_attributes.multiscales
+    labels = ImageLabel.from_zarr(zarr.open_group(store / "labels/instances", mode="r"))
+    scales = [
+        [each.coordinateTransformations[0].scale[-3:] for each in of.datasets]
+        for of in (multiscale, labels.ome_attributes.multiscales[0])
+    ]
+    assert scales == [[[1.0, 0.5, 0.5], [1.0, 1.0, 1.0]]] * 2

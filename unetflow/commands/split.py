@@ -194,6 +194,10 @@ def _density(row: Row, meaning: Meaning, data_dir: str | None) -> float:
         "axes": row.get("axes") or None,
         "scene": row.get("scene") or None,
     }
+    if planes := row.get("planes"):
+        chosen["planes"] = [*map(int, planes.split("-"))]
+    if planes or row.get("spacing"):  # columns of volumes
+        chosen["volume"] = True
     if holds_polygons(path):
         with Slide(_path(row["path"], data_dir), **chosen) as slide:
             size_px = slide.levels[0].shape_px
@@ -208,8 +212,7 @@ def _density(row: Row, meaning: Meaning, data_dir: str | None) -> float:
         return len(polygons.objects) / (size_px[0] * size_px[1])
     with Slide(path, **chosen, as_labels=True) as slide:
         check_lossless(path)
-        height, width = slide.levels[0].shape_px
-        values = slide.read(0, slice(0, height), slice(0, width))[0]
+        values = slide.read(0, *(slice(0, size) for size in slide.levels[0].shape_px))[0]
     labels, _ = read_truth(values, meaning, path)
     return np.count_nonzero(np.unique(labels)) / labels.size
 
