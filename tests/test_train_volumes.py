@@ -50,7 +50,7 @@ def test_it_is_turned_in_plane_and_flipped_along_all_axes() -> None:
     turned = Augmentation(elastic_px=0)
     seen = set()
     for number in range(64):
-        found = draw_coordinates((5, 9, 9), torch.zeros(3), turned, generator(number))
+        found = draw_coordinates((5, 9, 9), torch.zeros(3), turned, generator(number), 2.0)
         assert torch.equal(
             found[0].abs(), torch.arange(-2.0, 3).abs()[:, None, None].expand(5, 9, 9)
         )
@@ -59,6 +59,19 @@ def test_it_is_turned_in_plane_and_flipped_along_all_axes() -> None:
         assert abs(float(area)) == pytest.approx(1, abs=1e-4)
         seen.add((float(found[0, 4, 0, 0]) > 0, float(area) > 0))
     assert len(seen) == 4
+
+
+def test_cubes_are_turned_onto_any_side() -> None:
+    turned = Augmentation(elastic_px=0, flip=False)
+    seen = set()
+    for number in range(64):
+        found = draw_coordinates((5, 5, 5), torch.zeros(3), turned, generator(number), 1.0)
+        steps = [found[:, *at] - found[:, 2, 2, 2] for at in ((3, 2, 2), (2, 3, 2), (2, 2, 3))]
+        matrix = torch.stack(steps, dim=1)
+        assert float(torch.det(matrix)) == pytest.approx(1, abs=1e-4)  # no mirror image
+        (axis,) = (k for k in range(3) if abs(float(matrix[k, 0])) > 0.99)
+        seen.add(axis)
+    assert seen == {0, 1, 2}
 
 
 def test_planes_that_lie_apart_move_by_as_much_less() -> None:

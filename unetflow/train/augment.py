@@ -3,7 +3,8 @@
 Source: Ronneberger et al. 2015, section 3.1 (elastic deformation from a coarse grid, shift and
 rotation, gray-value variation). It runs where the image lies, with random numbers of the CPU, which
 are the same for every device. Volumes (Z, Y, X) are changed as images are: turned in plane, as
-their slices may be thick, zoomed and deformed along each axis (Cicek et al. 2016).
+their slices may be thick, and onto other sides where they are not; zoomed and deformed along each
+axis (Cicek et al. 2016).
 
 Shape suffixes: A spatial axes, C channels, G nodes of a grid, H W of a patch, Y X of an image; of
 volumes D H W and Z Y X in their place.
@@ -21,6 +22,7 @@ from torch import Tensor
 from unetflow.train.recipes import Augmentation
 
 VOLUME = 3  # spatial axes
+CUBE = 0.05  # of the width of a voxel, what its depth may differ by
 
 
 @cache
@@ -58,7 +60,8 @@ def draw_coordinates(
 
     The patch is centred at `centre`, (row, column), turned, flipped, zoomed and deformed. Of a
     volume (3, D, H, W): it is flipped along z too, and as its planes lie `plane_px` apart, in
-    pixels of a plane, it is deformed by as much less from plane to plane.
+    pixels of a plane, it is deformed by as much less from plane to plane. Where its voxels are
+    cubes, z may be any of its axes.
     """
     device, axes = centre.device, len(sizes_px)
     offsets = [
@@ -78,6 +81,9 @@ def draw_coordinates(
         back = augmentation.flip and float(torch.rand(1, generator=random)) < 0.5
         along_z = torch.tensor([[-scale if back else scale]], device=device)
         matrix = torch.block_diag(along_z, in_plane)
+        if augmentation.rotate and abs(plane_px - 1) <= CUBE:
+            # with the turns in plane any side of a cube comes to lie on top
+            matrix = matrix.roll(int(VOLUME * torch.rand(1, generator=random)), dims=0)
     coordinates_AHW = torch.einsum("ij,j...->i...", matrix, patch_AHW) + _spread(centre, axes)
     if augmentation.elastic_px > 0:
         shape = (axes, *(augmentation.elastic_grid for _ in sizes_px))
