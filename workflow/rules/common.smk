@@ -409,10 +409,12 @@ def stores_of(pattern):
 
 def stores_of_images(wildcards):
     """What prepare_image leaves: the finest level, or where it is not kept the store of others."""
-    return [
-        f"{RESULTS}/images/{each.image}.ome.zarr{'/0' if is_kept(each) else ''}"
-        for each in each_of(wildcards)
-    ]
+
+    def store(each):
+        pattern = "images/{image}.ome.zarr/0" if is_kept(each) else "images/{image}.ome.zarr"
+        return f"{RESULTS}/{pattern}".format(**vars(each))
+
+    return in_bundle(store)(wildcards)
 
 
 def stores_of_predict(wildcards):
