@@ -72,7 +72,7 @@ def network_of(base: int, words: Sequence[str], axes: int) -> Network:
     return build("unet", base_channels=base) if base else Copying()
 
 
-def draw_slide(folder: Path, side_px: int, axes: int) -> Path:
+def draw_slide(folder: Path, side_px: int, axes: int = PLANE) -> Path:
     """A slide of cells, or a volume of balls: one drawn block again and again."""
     store, size = folder / "i.ome.zarr", PixelSize.square(0.5, axes)
     names = image_axes(size)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from unetflow.images.file_pixels import Wanted
+from unetflow.images.in_file import Wanted
 from unetflow.images.sources import RawFile
 from unetflow.labels.dataset import Dataset
 from unetflow.stages.prepare_image import prepare_image

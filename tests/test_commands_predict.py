@@ -382,7 +382,8 @@ def asked_for(
     monkeypatch.setattr(
         "unetflow.commands.predict.segment_file", lambda *files, **how: asked.update(how) or {}
     )
-    assert run_command("predict", ["m", "i", "o", *arguments]) == 0
+    (folder / "m").touch()
+    assert run_command("predict", [str(folder / "m"), "i", "o", *arguments]) == 0
     return asked["read"], asked["instances"], asked["options"], asked["machine"]
 
 

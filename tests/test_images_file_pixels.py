@@ -15,7 +15,8 @@ from predicting import all_bytes, job_in
 from prepared import prepare, raw_file
 
 from unetflow.errors import ReplacedError, SlideError
-from unetflow.images.file_pixels import FilePixels, Wanted
+from unetflow.images.file_pixels import FilePixels
+from unetflow.images.in_file import Wanted
 from unetflow.images.slide import Slide
 from unetflow.provenance.receipts import read_receipt
 from unetflow.store.ome import first_level

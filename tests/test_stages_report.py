@@ -172,7 +172,7 @@ def test_what_was_run_is_told(page: str) -> None:
     ]
     assert rows["net, fold 0"][4] == "cpu fp32, 2 threads"
     assert rows["prepare image"][:4] == ["3", "9.0", "2.0", "6.0"]
-    assert rows["train"] == ["1", "12.2", "12.2", "12.2", "cpu"]
+    assert rows["train"] == ["1", "12.2", "12.2", "12.2", "cpu", ""]
     assert rows["commit"] == ["abc123"]
     assert rows["torch"] == ["2.13.0"]
     assert rows["steps"] == ["4321", "40000", "4000"]  # this run, preset paper, preset default

@@ -1,30 +1,24 @@
-"""Pixels of an image from its file, as its store has them: to prepare it, and to read it again.
+"""Pixels of a prepared image from its file, where its store keeps coarse levels alone.
 
-Where a store keeps no level that is fine enough (`prepare: keep_images: false`), prediction reads
-the file, shard by shard as the store was made, so that any pixel has the bits that it had there.
+They have the bits that they had when the image was prepared (`prepare: keep_images: false`): shards
+are read as preparation read them, and its digest of the pixels is what predictions hang on. So this
+module counts in no digest of code; an edit of a reader prepares images anew.
 """
 
 import threading
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
-from typing import Any, NotRequired, Self, TypedDict
+from typing import Any, Self, TypedDict
 
 import numpy as np
 
-from unetflow.errors import SlideError
+from unetflow.errors import ReplacedError, SlideError
 from unetflow.images.ground import Ground
-from unetflow.images.resampling import (
-    Lost,
-    Source,
-    ends_of,
-    lost_at,
-    picked_channels,
-    source_at,
-)
-from unetflow.images.slide import Slide
-from unetflow.images.sources import RawFile, chosen_of
+from unetflow.images.in_file import ImageInFile, Wanted, open_slide, source_of
+from unetflow.images.resampling import Lost, ends_of, lost_at
+from unetflow.images.sources import RawFile, has_changed, replaced
+from unetflow.images.staging import content_as_read, staged
 from unetflow.images.tissue_finding import coarse_level
 from unetflow.store.shards import SHARD_PX, Index
 from unetflow.store.tissue_mask import Tissue
@@ -33,53 +27,11 @@ from unetflow.tiles.regions import Region, common, shard_region, side_px, touche
 SHARDS_KEPT = 4  # of those that were read last; prediction keeps more by itself
 
 
-class Wanted(TypedDict):
-    """What is wanted of a raw image, as its row and its dataset say."""
+class ImageFile(TypedDict):
+    """Where the pixels of an image are that its store does not keep, as for `prepare_image`."""
 
-    level: int | None  # of the file's pyramid
-    mpp: float | None  # [um/px], overrules the resolution in the file
-    want_mpp: float | None  # [um/px] that the image is brought to
-    # of volumes, in the place of both: of a pixel along z, y, x, in um or as one to another
-    spacing: NotRequired[Sequence[float] | None]
-    in_um: NotRequired[bool]
-    want_spacing: NotRequired[Sequence[float] | None]  # [um]
-    channels: Sequence[int] | None  # which, in which order; None: all
-    tissue: str | None  # "threshold", or the path of a mask; None: everything is read
-
-
-def open_slide(raw: RawFile, wanted: Wanted) -> Slide:
-    """The file of an image, at the resolution that its row says it has."""
-    return Slide(
-        raw["path"],
-        **chosen_of(raw),
-        mpp=wanted["mpp"],
-        spacing=wanted.get("spacing"),
-        in_um=wanted.get("in_um", True),
-    )
-
-
-def source_of(slide: Slide, wanted: Wanted) -> tuple[Source, list[int]]:
-    """The image as it is wanted, and its channels. Raises SlideError where it cannot be had."""
-    want = wanted.get("want_spacing") or wanted["want_mpp"]
-    return (
-        source_at(slide, wanted["level"], want),
-        picked_channels(slide, wanted["channels"]),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class ImageInFile:
-    """An image in an open file, with what need not be read of it at full resolution."""
-
-    source: Source
-    channels: list[int]
-    ground: Ground | None
-
-    def read(self, shard: Region, lost: list[Lost]) -> np.ndarray:
-        """Pixels (C, Y, X) of a whole shard; places that cannot be read are 0 and in `lost`."""
-        if self.ground is not None and not self.ground.tissue.reaches(*shard):
-            return self.ground.read(*shard)
-        return self.source.read(shard, lost, self.channels)
+    raw: RawFile
+    wanted: Wanted
 
 
 class FilePixels:
@@ -145,3 +97,27 @@ class FilePixels:
                     "is there, and run the same command again."
                 )
         return block
+
+
+@contextmanager
+def pixels_in_file(
+    file: ImageFile,
+    *,
+    digest: str,
+    tissue: Tissue | None,
+    unreadable: Sequence[Any],
+    scratch: str | None,
+) -> Iterator[FilePixels]:
+    """The pixels of an image whose file had this `digest` of content when it was prepared.
+
+    Raises ReplacedError where it has another, before and after.
+    """
+    raw = file["raw"]
+    with staged(raw, scratch) as near:
+        content = content_as_read(raw, near)
+        if content.digest != digest:
+            raise ReplacedError(replaced(raw["path"]))
+        with FilePixels(near, file["wanted"], tissue, unreadable) as pixels:
+            yield pixels
+    if has_changed(raw, content):
+        raise ReplacedError(replaced(raw["path"]))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from unetflow.engine.each import in_order
-from unetflow.images.file_pixels import ImageInFile
+from unetflow.images.in_file import ImageInFile
 from unetflow.images.intensities import Moments
 from unetflow.images.resampling import Lost, ends_of
 from unetflow.progress import progress

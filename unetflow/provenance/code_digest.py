@@ -19,10 +19,11 @@ OURS = frozenset({PACKAGE})
 WITHOUT_EFFECT = {
     "unetflow.arguments",  # what it lets pass it leaves as it is
     "unetflow.engine.distributed",  # who does shards and blocks
-    "unetflow.engine.gpus",  # which GPU, of those that a job may take
     "unetflow.engine.gpu_busy",  # measures, for the run record
+    "unetflow.engine.gpus",  # which GPU, of those that a job may take
     "unetflow.engine.memory",  # how much is left; what is chosen by it stands in the run record
     "unetflow.errors",  # a stage that raises one has no result
+    "unetflow.images.file_pixels",  # the bits of the prepared image, whose digest counts
     "unetflow.jobs",  # logs and who works when: what changes a result reaches a rule as params
     "unetflow.progress",  # says in the log how far a stage is
     "unetflow.provenance.code_digest",  # makes the digests

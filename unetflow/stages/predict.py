@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 
@@ -14,9 +14,7 @@ from unetflow.engine.gpu_busy import gpu_busy
 from unetflow.engine.gpus import own_gpu
 from unetflow.engine.machine import Machine
 from unetflow.errors import ReplacedError
-from unetflow.images.file_pixels import FilePixels, Wanted
-from unetflow.images.sources import RawFile, has_changed, replaced
-from unetflow.images.staging import content_as_read, staged
+from unetflow.images.file_pixels import ImageFile, pixels_in_file
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.plan import END, PredictOptions
 from unetflow.predict.stored_foreground import Work, write_foreground
@@ -35,13 +33,6 @@ from unetflow.store.tissue_mask import Tissue, read_tissue
 from unetflow.tiles.regions import shard_grid, side_px
 
 log = logging.getLogger(__name__)
-
-
-class ImageFile(TypedDict):
-    """Where the pixels of an image are that its store does not keep, as for `prepare_image`."""
-
-    raw: RawFile
-    wanted: Wanted
 
 
 def predict_store(
@@ -129,24 +120,19 @@ def _pixels(
 
     What was made of a file that was replaced meanwhile is taken away.
     """
-    stored = [TISSUE] if tissue else []
-    if file is None:
-        with unchanged(Stored(image, receipt, ["0", *stored])):
+    prepared = read_receipt(receipt)
+    levels = [] if file else ["0"]
+    with unchanged(Stored(image, receipt, [*levels, *([TISSUE] if tissue else [])])):
+        if file is None:
             yield read_array(image, "0"), pixel_size(image)
-        return
-    raw, prepared = file["raw"], read_receipt(receipt)
-    with staged(raw, scratch) as near:
-        content = content_as_read(raw, near)
-        if content.digest != prepared["sources"]["path"]:
-            raise ReplacedError(replaced(raw["path"]))
-        with (
-            unchanged(Stored(image, receipt, stored)),
-            FilePixels(near, file["wanted"], tissue, prepared["unreadable"]) as pixels,
-        ):
-            yield pixels, pixels.size
-    if has_changed(raw, content):
-        clear(store / FOREGROUND)
-        raise ReplacedError(replaced(raw["path"]))
+            return
+        known = {"digest": prepared["sources"]["path"], "unreadable": prepared["unreadable"]}
+        try:
+            with pixels_in_file(file, tissue=tissue, scratch=scratch, **known) as pixels:
+                yield pixels, pixels.size
+        except ReplacedError:
+            clear(store / FOREGROUND)
+            raise
 
 
 def _suits(

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from unetflow.errors import ReplacedError, SlideError
-from unetflow.images.file_pixels import ImageInFile, Wanted, open_slide, source_of
 from unetflow.images.ground import Coarse, Ground
+from unetflow.images.in_file import ImageInFile, Wanted, open_slide, source_of
 from unetflow.images.ingest import Copying
 from unetflow.images.intensities import Moments
 from unetflow.images.resampling import Lost, Source, ends_of, lost_at

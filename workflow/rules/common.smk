@@ -336,7 +336,7 @@ def raw(column):
 
 
 def wanted(wildcards):
-    """What is made of the raw image: `unetflow.images.file_pixels.Wanted`."""
+    """What is made of the raw image: `unetflow.images.in_file.Wanted`."""
     image = SETTINGS.images[wildcards.image]
     of_volume = {
         "spacing": image.spacing and list(image.spacing),
@@ -361,7 +361,7 @@ def is_kept(wildcards):
 
 
 def file_of_image(wildcards):
-    """Where the pixels are that its store does not keep: `unetflow.stages.predict.ImageFile`."""
+    """Where the pixels are that its store does not keep: `unetflow.images.file_pixels.ImageFile`."""
     if is_kept(wildcards):
         return None
     return {"raw": raw("path")(wildcards), "wanted": wanted(wildcards)}
