@@ -50,7 +50,7 @@ def check_images(settings: Settings, sources: Sources) -> list[str]:
             else:
                 prepared[image.name] = found
         learnt = [prepared[i.name] for i in images if _is_learnt(i) and i.name in prepared]
-        drawn = [f"image {i.name}" for i in images if _is_drawn(i)]
+        drawn = [f"image {i.name}" for i in images if _is_drawn(i) and i.volume]
         trained = [prepared[i.name] for i in images if _is_drawn(i) and i.name in prepared]
         is_trained = any(
             settings.is_trained(name)
