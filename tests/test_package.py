@@ -64,6 +64,7 @@ def test_the_wheel_holds_every_module_and_template(wheel: Path) -> None:
     assert {Path(name).suffix for name in names} == {
         *(".py", ".typed", ".html", ".yaml"),
         *(".js", ".txt"),  # the viewer of slides, and its licence
+        *(".safetensors", ".md"),  # models that ship, and their cards
     }
 
 
