@@ -39,7 +39,7 @@ def cohort(folder: Path, images_per_job: int) -> tuple[Project, str]:
     config = project.config() | {"results": "cohort", "data_dir": "raw"}
     del config["demo"]
     config["datasets"]["cells"]["images_per_job"] = images_per_job
-    config["prepare"] = {"keep_images": images_per_job == 1}
+    config["prepare"] |= {"keep_images": images_per_job == 1}
     config["export"] = {"formats": ["labels"], "splits": ["predict"]}
     rows = []
     for name in (*GOOD, *BAD):
