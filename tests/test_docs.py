@@ -123,7 +123,7 @@ def only_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     def parse(self: argparse.ArgumentParser, *given: Any) -> argparse.Namespace:
         found: argparse.Namespace = read(self, *given)
         if self.prog != "unetflow":
-            raise ParsedError
+            raise ParsedError(self.prog)
         return found
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
@@ -136,7 +136,7 @@ def test_shell_blocks_are_commands_that_there_are(only_parsed: None) -> None:
         program, *arguments = shlex.split(line.partition(">")[0])
         try:
             if program == "unetflow" and arguments[0] != "--version":
-                with pytest.raises(ParsedError):
+                with pytest.raises(ParsedError, match=rf"unetflow {arguments[0]}\b"):
                     main(arguments)
             elif program == "snakemake":
                 of_snakemake.parse_args(arguments)
@@ -180,7 +180,7 @@ def test_every_help_ends_with_examples_that_the_command_takes(
         for line in examples.strip().splitlines():
             program, *arguments = shlex.split(line.partition(">")[0])
             assert program == "unetflow" and arguments[0] == name
-            with pytest.raises(ParsedError):
+            with pytest.raises(ParsedError, match=rf"unetflow {name}\b"):
                 main(arguments)
 
 

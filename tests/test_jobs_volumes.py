@@ -71,7 +71,11 @@ def change(config: dict[str, Any], path: str, value: Any) -> None:
         ("datasets.cells.spacing", [2, 1, 3], "must be as long along y as along x"),
         ("datasets.cells.intensity", "macenko", "intensity: macenko is of slides"),
         ("experiments.v.recipe", {}, r"tile_px: is missing: of volumes give .* such as \[\d+, \d+"),
-        ("experiments.v.recipe.tile_px", [26, 42], "is too short|recipe.tile_px"),
+        (
+            "experiments.v.recipe.tile_px",
+            [26, 42],
+            r"tile_px: \[26, 42\] is too short; it must have 3 entries",
+        ),
         ("experiments.v.recipe.tile_px", [27, 42, 42], "an input of 27 px is not possible along z"),
         ("experiments.v.head", "border", "head: is of networks of images"),
         ("refine.smooth_px", 1, "refine: smooths images"),

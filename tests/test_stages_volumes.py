@@ -227,7 +227,7 @@ def test_it_is_scored_in_space_and_membranes_by_slices(predicted: Path) -> None:
     assert "thinned, by slices" in {*table[table["metric"] == "v_rand"]["variant"]}
 
 
-def test_a_killed_prediction_goes_on_to_the_same_bytes(predicted: Path) -> None:
+def test_a_shard_that_is_missing_is_predicted_again_to_the_same_bytes(predicted: Path) -> None:
     shards = sorted((predicted / "f.ome.zarr/foreground/c").rglob("[0-9]*"))
     files = [file for file in shards if file.is_file()]
     before, digest = files[1].read_bytes(), read_receipt(predicted / "f.json")["digest"]

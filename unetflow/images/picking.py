@@ -3,7 +3,7 @@
 Or the volume: all planes of one time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -71,22 +71,11 @@ class Picked:
         some = _some_of(planes, shape[deep[0]]) if deep and planes else None
         stacked = [i for i in stacked if i not in deep]
         asked = {"plane": plane, "time": time}
-        chosen: dict[int, int] = {}
         if volume:
             used = ["time" for _ in stacked]
         else:
             used = _names_of([axes[i] for i in stacked], plane=plane, time=time)
-        for axis, name in zip(stacked, used, strict=True):
-            index, count = asked[name], shape[axis]
-            if index is None or not 0 <= index < count:
-                here = "of which none was chosen" if index is None else f"without {name} {index}"
-                other = "" if axes[axis] in "TZ" else ", or name the axes in {axes}, as cyx or yxc"
-                raise Unclear(
-                    f"is a stack of {count} images along axis {axes[axis]}, {here}",
-                    name,
-                    f"Set {{}} to 0 to {count - 1}{other}.",
-                )
-            chosen[axis] = index
+        chosen = _chosen(axes, shape, dict(zip(stacked, used, strict=True)), asked)
         spatial = (*deep, axes.index("Y"), axes.index("X"))
         wanted = [*channels, *spatial]
         read = sorted(wanted)
@@ -152,6 +141,28 @@ class Picked:
         )
         pixels = np.transpose(np.asarray(array[key]), self.order)
         return pixels if pixels.ndim > len(region) else pixels[None]
+
+
+def _chosen(
+    axes: str,
+    shape: Sequence[int],
+    named: Mapping[int, str],
+    asked: Mapping[str, int | None],
+) -> dict[int, int]:
+    """By axis which of its images is meant, of axes that are `named` plane or time."""
+    chosen: dict[int, int] = {}
+    for axis, name in named.items():
+        index, count = asked[name], shape[axis]
+        if index is None or not 0 <= index < count:
+            here = "of which none was chosen" if index is None else f"without {name} {index}"
+            other = "" if axes[axis] in "TZ" else ", or name the axes in {axes}, as cyx or yxc"
+            raise Unclear(
+                f"is a stack of {count} images along axis {axes[axis]}, {here}",
+                name,
+                f"Set {{}} to 0 to {count - 1}{other}.",
+            )
+        chosen[axis] = index
+    return chosen
 
 
 def _planes_of(axes: str, shape: Sequence[int], stacked: Sequence[int]) -> list[int]:

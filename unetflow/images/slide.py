@@ -120,12 +120,15 @@ class Slide:
             *(["axes"] if others and not as_labels else []),
         )
         self.notes = self._opened.notes  # what is not read, or not as it may be expected
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
         if not holds_numbers(self.dtype):
             self.close()
             raise SlideError(
                 f"{self.path}: holds {self.dtype} values; an image holds whole or real numbers of "
                 "64 bits at most. Save what is to be seen of it, such as the magnitude of complex "
-                f"numbers{door.leave_out}."
+                f"numbers{self.door.leave_out}."
             )
 
     def _open(self) -> None:

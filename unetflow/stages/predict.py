@@ -27,7 +27,7 @@ from unetflow.store.names import FOREGROUND, HEADS, TISSUE
 from unetflow.store.ome import PixelSize, pixel_size
 from unetflow.store.pixels import Pixels
 from unetflow.store.rendering import channels_of_foreground, write_rendering
-from unetflow.store.shards import SHARD_PX, clear, read_array
+from unetflow.store.shards import SHARD_PX, ShardedArray, clear, read_array
 from unetflow.store.stamps import content_digest_of
 from unetflow.store.tissue_mask import Tissue, read_tissue
 from unetflow.tiles.regions import shard_grid, side_px
@@ -81,30 +81,41 @@ def predict_store(
             machine=replace(machine, threads=min(machine.threads, most)),
             work=work,
         )
-    content = {
+    content: dict[str, object] = {
         "shape": foreground.array.shape,
         "dtype": str(foreground.array.dtype),
         "precision": foreground.chosen["precision"],
         "warnings": warnings,
     }
     if options.share in (None, END):
-        digest = foreground.content_digest()
-        levels = write_foreground_levels(store, foreground, digest, machine.threads, size=size)
-        classes = ensemble.descriptions[0]["classes"]
-        write_rendering(store, channels_of_foreground(classes, content["dtype"]))
-        if ensemble.heads:
-            levels.append(HEADS)
-            content["heads"] = content_digest_of(store, HEADS)
-        shards = write_shard_list(receipt, store, levels)
-        write_receipt(receipt, {**content, "digest": digest, "shards": shards})
+        content |= _ended(store, foreground, ensemble, receipt, machine.threads, size)
     else:
-        write_receipt(receipt, {**content, "share": options.share})
+        content["share"] = options.share
+    write_receipt(receipt, content)
     record.write(
         **foreground.chosen,
         **_measured(work, foreground.chosen["device"]),
         ended_on=machine_of(foreground.chosen["device"]),
         gpu_busy=busy.get(own_gpu()),
     )
+
+
+def _ended(
+    store: str | Path,
+    foreground: ShardedArray,
+    ensemble: Ensemble,
+    receipt: str | Path,
+    threads: int,
+    size: PixelSize,
+) -> dict[str, object]:
+    """Write what an array that is whole has beside it; digests of all, for its receipt."""
+    digest = foreground.content_digest()
+    levels = write_foreground_levels(store, foreground, digest, threads, size=size)
+    classes, dtype = ensemble.descriptions[0]["classes"], str(foreground.array.dtype)
+    write_rendering(store, channels_of_foreground(classes, dtype))
+    of_heads = {"heads": content_digest_of(store, HEADS)} if ensemble.heads else {}
+    levels += [HEADS] if ensemble.heads else []
+    return {**of_heads, "digest": digest, "shards": write_shard_list(receipt, store, levels)}
 
 
 @contextmanager

@@ -94,11 +94,7 @@ def prepare_image(
         halve(finer, coarser, halved, threads)
     kept = ground.tissue if ground else tissue and find_tissue(tissue, _coarse(arrays), source)
     described = _described(arrays, source)
-    first = 0 if keep else first_kept([array.array.shape for array in arrays])
-    if first:
-        write_group(store, "", _metadata(name, source, first))
-        for array in arrays[:first]:
-            clear(array.path)
+    first = 0 if keep else _leave_coarse(store, name, source, arrays)
     levels = [str(k) for k in range(first, len(arrays))]
     if kept:
         write_tissue(store, kept)
@@ -123,6 +119,17 @@ def prepare_image(
         },
     )
     record.write(path=str(path))
+
+
+def _leave_coarse(
+    store: str | Path, name: str, source: Source, arrays: Sequence[ShardedArray]
+) -> int:
+    """Take the fine levels of a store away; the first that stays."""
+    first = first_kept([array.array.shape for array in arrays])
+    write_group(store, "", _metadata(name, source, first))
+    for array in arrays[:first]:
+        clear(array.path)
+    return first
 
 
 def _digest_of_mask(tissue: str | None) -> str | None:
