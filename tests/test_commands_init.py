@@ -94,6 +94,8 @@ def test_a_folder_of_objects_becomes_a_case(
     assert settings.images["t3"].truth == "cells/labels/t3.tif"
     assert settings.config["datasets"]["images"]["truth"] == "instances"
     assert settings.config["experiments"]["unet"]["network"]["depth"] == 3
+    searched = ("threshold", "min_area_px", "fill_holes", "max_hole_px", "separate")
+    assert {settings.config["instances"][key] for key in searched} == {"auto"}
     said = capsys.readouterr().out
     assert "objects are 16 px across" in said
     assert "next: snakemake" in said and "config/cells.yaml" in said
@@ -114,8 +116,10 @@ def test_numbers_in_many_pieces_are_classes(write: Callable[..., None]) -> None:
     for k in range(4):
         write(f"{k}.tif", np.zeros((160, 160), np.uint8))
         write(f"{k}_mask.tif", (discs(20) % 3).astype(np.uint8))
-    dataset = initialised().config["datasets"]["images"]
+    config = initialised().config
+    dataset = config["datasets"]["images"]
     assert (dataset["truth"], dataset["classes"]) == ("classes", ["class1", "class2"])
+    assert config["instances"]["min_area_px"] > 0
 
 
 def test_polygons_name_the_classes_and_folders_are_groups(
