@@ -107,6 +107,7 @@ def test_masks_are_interiors_and_a_stack_is_cut_in_pieces(write: Callable[..., N
     write("em-labels.tif", np.stack([mask] * 10))
     settings = initialised()
     assert settings.config["datasets"]["images"]["truth"] == "interior"
+    assert settings.config["instances"]["fill_holes"] is False
     by_plane = sorted(settings.images.values(), key=lambda image: image.plane or 0)
     assert [image.split for image in by_plane] == 7 * ["train"] + ["validation"] + 2 * ["test"]
     assert [image.plane for image in by_plane] == list(range(10))
