@@ -239,7 +239,8 @@ def test_a_picture_that_is_cut_off_is_one_line(case: Config) -> None:
         (["clean", "gone"], "Name the one that the config calls results"),
         (["verify", "."], "Name the folder that the config calls results"),
         (["init", "gone"], "give the one that your images lie in"),
-        (["run", "gone.yaml"], "run the command in the project's folder"),
+        (["run", "gone.yaml"], "there is no config gone.yaml; `unetflow init FOLDER` writes one"),
+        (["check", "gone.yaml"], "there is no config gone.yaml; `unetflow init FOLDER` writes one"),
     ],
 )
 def test_a_command_that_was_mistyped_says_what_to_type(

@@ -13,10 +13,13 @@ from pipeline import Project
 from unetflow.commands import MENDABLE, run_command
 from unetflow.commands.run import Stages
 
-COMMAND = (
-    *(sys.executable, "-c"),
-    "import sys; from unetflow.commands import main; sys.exit(main())",
-)
+RUN = """\
+import sys
+from unetflow.commands import main
+sys.executable = "bin/python"  # the fake program lies beside it
+sys.exit(main())
+"""
+COMMAND = (sys.executable, "-c", RUN)
 PRINTED = """\
 Building DAG of jobs...
 Job stats:
@@ -59,8 +62,9 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.parent.mkdir()
     program.write_text(FAKE.format(python=sys.executable))
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("sys.executable", str(program.with_name("python")))
     Path("Snakefile").touch()
+    Path("workflow/schemas").mkdir(parents=True)
     Path("case.yaml").touch()
     return tmp_path
 
@@ -115,12 +119,24 @@ def test_ctrl_c_lets_snakemake_end_its_jobs(fake: Path) -> None:
     assert errors.startswith("Not everything is done.")
 
 
-def test_outside_a_project_it_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_elsewhere_than_in_a_clone_the_workflow_is_that_of_the_package(
+    fake: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert run_command("run", ["case.yaml"]) == MENDABLE
-    assert "in the project's folder" in capsys.readouterr().err
+    Path("Snakefile").unlink()
+    assert run_command("run", ["case.yaml", "--cores", "3"]) == 0
+    assert run_command("run", ["case.yaml", "--slurm"]) == 0
+    first, *_, second = [
+        line for line in capfd.readouterr().out.splitlines() if line.startswith("snakemake")
+    ]
+    named = f"snakemake --snakefile {ROOT / 'Snakefile'}"
+    assert first == f"{named} --cores 3 --resources gpu=1 --configfile case.yaml"
+    profile = ROOT / "profiles" / "slurm"
+    assert second == f"{named} --workflow-profile {profile} --configfile case.yaml"
+
+
+def test_a_config_that_is_not_there_is_told(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command("run", ["gone.yaml"]) == MENDABLE
+    assert "there is no config gone.yaml; `unetflow init FOLDER`" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ from unetflow.commands.check_costs import Costs, costs_of
 from unetflow.commands.check_picture import write_contact_sheet
 from unetflow.commands.check_truths import problems_of_truths
 from unetflow.commands.parsers import add_json, command_parser
+from unetflow.commands.workflow import SCHEMAS, without_config, workflow_folder
 from unetflow.engine.memory import available_bytes
 from unetflow.errors import ConfigError
 from unetflow.jobs.settings import Settings, read_settings
@@ -42,7 +43,6 @@ EXAMPLES = (
     "config/isbi2012-cpu.yaml --data-dir path/to/isbi2012",
     "config/mine.yaml --json",
 )
-SCHEMAS = Path("workflow", "schemas")
 PICTURE = "check.png"
 SLURM = "sbatch"
 GIB = 2**30
@@ -106,7 +106,7 @@ def _as_json(settings: Settings, notes: Sequence[str], picture: str | None) -> d
 def parser_of(prog: str) -> argparse.ArgumentParser:
     """What reads the arguments of the command, which is called as `prog`."""
     parser = command_parser(prog, __doc__, EXAMPLES)
-    parser.add_argument("config", help="as for --configfile; run in the project's folder")
+    parser.add_argument("config", help="as config/config.yaml")
     parser.add_argument("--data-dir", help="in place of the config's data_dir")
     parser.add_argument("--picture", default=PICTURE, help="where truths are shown (PNG)")
     parser.add_argument(
@@ -121,8 +121,8 @@ def _chosen(options: argparse.Namespace) -> Settings:
     path = Path(options.config)
     config = config_of(path, options.data_dir)
     if not autos_of(config):
-        return read_settings(config, SCHEMAS, Path())
-    choices = choose(config, read_settings(with_placeholders(config), SCHEMAS, Path()))
+        return _settings(config)
+    choices = choose(config, _settings(with_placeholders(config)))
     said = [
         line
         for choice in choices
@@ -137,21 +137,24 @@ def _chosen(options: argparse.Namespace) -> Settings:
     else:
         said.append(f"a run needs them in {path}: the same command with --write puts them there")
     print("\n".join(said), file=sys.stderr if options.json else sys.stdout)
-    return read_settings(with_choices(config, choices), SCHEMAS, Path())
+    return _settings(with_choices(config, choices))
+
+
+def _settings(config: dict[str, Any]) -> Settings:
+    folder = workflow_folder()
+    return read_settings(config, folder / SCHEMAS, folder)
 
 
 def config_of(path: Path, data_dir: str | None) -> dict[str, Any]:
     """A config as it stands in its file. Raises ConfigError."""
-    if not SCHEMAS.is_dir():
-        raise ConfigError(
-            "there is no Snakefile with its workflow here; run the command in the project's folder."
-        )
     try:
         config: Any = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(without_config(path)) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: is no YAML: {error}") from error
     if not isinstance(config, dict):
-        raise ConfigError(f"{path}: holds no keys; copy config/config.yaml, which names them all.")
+        raise ConfigError(f"{path}: holds no keys; `unetflow init FOLDER` writes a config.")
     return {**config, **({"data_dir": data_dir} if data_dir else {})}
 
 

@@ -11,6 +11,7 @@ import yaml
 from unetflow.commands.init_pairs import find_pairs, stem_of
 from unetflow.commands.predict_chosen import OF_INSTANCES, chosen_options
 from unetflow.commands.run import run_snakemake
+from unetflow.commands.workflow import SNAKEFILE, workflow_folder
 from unetflow.errors import ConfigError, StoreError
 from unetflow.images.sources import is_store, split_dataset
 from unetflow.jobs.sheet import Image, read_table
@@ -20,7 +21,6 @@ from unetflow.networks.deployed import read_deployed
 from unetflow.networks.description import ModelDescription, read_description
 from unetflow.tiles.regions import PLANE
 
-ROOT = Path(__file__).parents[2]  # where the Snakefile lies beside the package
 CONFIG, SHEET = "predict.yaml", "predict.tsv"  # in the folder of the results
 WRITTEN = "# Written by `unetflow predict`, anew by each call of it.\n"
 OF_SHEET = ("level", "mpp", "spacing", "scene", "time", "plane", "axes", "channels", "tissue")
@@ -47,12 +47,7 @@ def segment_many(options: argparse.Namespace, prog: str) -> int:
     Raises ConfigError for images that are not there or do not say what has to be known, ModelError
     for a file that is no model, and StoreError where something else is in the folder.
     """
-    snakefile, out = ROOT / "Snakefile", Path(options.out).absolute()
-    if not snakefile.is_file():
-        raise ConfigError(
-            f"there is no Snakefile in {ROOT}: many images are segmented by the pipeline. Run the "
-            "command of a clone of the project, or segment one image: MODEL IMAGE OUT.ome.zarr."
-        )
+    out, snakefile = Path(options.out).absolute(), workflow_folder().absolute() / SNAKEFILE
     description = read_description(options.model)
     _check_folder(out)
     rows = [_by_hand(options) | row for row in rows_of(options.inputs)]

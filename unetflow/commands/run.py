@@ -17,6 +17,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from unetflow.commands.parsers import command_parser
+from unetflow.commands.workflow import (
+    PROFILES,
+    snakefile_arguments,
+    without_config,
+    workflow_folder,
+)
 from unetflow.errors import ConfigError
 from unetflow.jobs.failures import ENDINGS
 
@@ -33,7 +39,7 @@ NOTHING = "Nothing to be done"
 TABLE = "Job stats:"
 LAST_LINES = 20  # of Snakemake's, where it stops before the pipeline can say why
 SNAKEMAKES = "--"  # what comes behind it
-SLURM_PROFILE = Path("profiles", "slurm")
+SLURM_PROFILE = Path(PROFILES, "slurm")
 
 
 class Stages:
@@ -75,15 +81,13 @@ class Stages:
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
-    """The command; 0 where everything is done. Raises ConfigError outside a project's folder."""
+    """The command; 0 where everything is done. Raises ConfigError where there is no such config."""
     given = sys.argv[2:] if arguments is None else list(arguments)
     end = given.index(SNAKEMAKES) if SNAKEMAKES in given else len(given)
     own, more = given[:end], given[end + 1 :]
     options = parser_of(prog).parse_args(own)
-    if not Path("Snakefile").is_file():
-        raise ConfigError("there is no Snakefile here; run the command in the project's folder.")
     if not Path(options.config).is_file():
-        raise ConfigError(f"there is no config {options.config}; `unetflow init` writes one.")
+        raise ConfigError(without_config(options.config))
     return run_snakemake(_command(options, more))
 
 
@@ -112,10 +116,13 @@ def parser_of(prog: str) -> argparse.ArgumentParser:
 
 
 def _command(options: argparse.Namespace, more: Sequence[str]) -> list[str]:
+    folder = workflow_folder()
     where = ["--cores", str(options.cores), "--resources", f"gpu={options.gpus}"]
     if options.slurm:
-        where = ["--workflow-profile", str(SLURM_PROFILE)]
-    return ["snakemake", *where, "--configfile", options.config, *more]
+        own = SLURM_PROFILE.is_dir()  # one that was fitted to a site
+        where = ["--workflow-profile", str(SLURM_PROFILE if own else folder / SLURM_PROFILE)]
+    of_snakefile = snakefile_arguments(folder)
+    return ["snakemake", *of_snakefile, *where, "--configfile", options.config, *more]
 
 
 def _run(command: Sequence[str]) -> tuple[int, list[str], Stages]:
@@ -146,8 +153,11 @@ def _run(command: Sequence[str]) -> tuple[int, list[str], Stages]:
 
 
 def _path() -> str:
-    """PATH with the programs beside this Python, where its environment is not activated."""
-    return os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
+    """PATH that begins with the programs of this Python, which is that of jobs, too.
+
+    Its environment need not be activated, and another may be.
+    """
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 
 def _ending(lines: Sequence[str]) -> list[str]:

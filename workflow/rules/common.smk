@@ -13,7 +13,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import apply_wildcards
 from snakemake.logging import logger
 
-from unetflow import networks
+from unetflow import __file__ as package_file, networks
 from unetflow.engine.distributed import check_engine
 from unetflow.errors import UnetflowError
 from unetflow.evaluate.search_space import wanted_of, with_defaults
@@ -211,9 +211,10 @@ def unlike(job):
 
 def report_templates():
     """The report's templates, as `code` takes files."""
-    folder = BASE / "unetflow" / "report" / "templates"
+    beside = Path(package_file).parents[1]
+    folder = beside / "unetflow" / "report" / "templates"
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return [path.relative_to(BASE).as_posix() for path in files]
+    return [path.relative_to(beside).as_posix() for path in files]
 
 
 def under_results(path):
