@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from numpy.typing import NDArray
 
 from unetflow.commands import MENDABLE, run_command
+from unetflow.commands.init_case import shipped_cases
 from unetflow.commands.init_pairs import find_pairs, key_of
 from unetflow.jobs.settings import Settings, read_settings
 
@@ -95,10 +97,11 @@ def test_a_folder_of_objects_becomes_a_case(
     assert settings.config["datasets"]["images"]["truth"] == "instances"
     assert settings.config["experiments"]["unet"]["network"]["depth"] == 3
     searched = ("threshold", "min_area_px", "fill_holes", "max_hole_px", "separate")
-    assert {settings.config["instances"][key] for key in searched} == {"auto"}
+    instances: Any = settings.config["instances"]
+    assert {instances[key] for key in searched} == {"auto"}
     said = capsys.readouterr().out
     assert "objects are 16 px across" in said
-    assert "next: snakemake" in said and "config/cells.yaml" in said
+    assert "next: unetflow check config/cells.yaml" in said
 
 
 def test_masks_are_interiors_and_a_stack_is_cut_in_pieces(write: Callable[..., None]) -> None:
@@ -107,7 +110,8 @@ def test_masks_are_interiors_and_a_stack_is_cut_in_pieces(write: Callable[..., N
     write("em-labels.tif", np.stack([mask] * 10))
     settings = initialised()
     assert settings.config["datasets"]["images"]["truth"] == "interior"
-    assert settings.config["instances"]["fill_holes"] is False
+    instances: Any = settings.config["instances"]
+    assert instances["fill_holes"] is False
     by_plane = sorted(settings.images.values(), key=lambda image: image.plane or 0)
     assert [image.split for image in by_plane] == 7 * ["train"] + ["validation"] + 2 * ["test"]
     assert [image.plane for image in by_plane] == list(range(10))
@@ -117,7 +121,7 @@ def test_numbers_in_many_pieces_are_classes(write: Callable[..., None]) -> None:
     for k in range(4):
         write(f"{k}.tif", np.zeros((160, 160), np.uint8))
         write(f"{k}_mask.tif", (discs(20) % 3).astype(np.uint8))
-    config = initialised().config
+    config: Any = initialised().config
     dataset = config["datasets"]["images"]
     assert (dataset["truth"], dataset["classes"]) == ("classes", ["class1", "class2"])
     assert config["instances"]["min_area_px"] > 0
@@ -170,6 +174,46 @@ def test_large_objects_of_known_resolution_are_made_smaller(write: Callable[...,
     settings = initialised()
     assert settings.config["datasets"]["images"]["mpp"] == 1.0  # 90 px of 0.5 um to 45 px
     assert settings.config["experiments"]["unet"]["network"]["depth"] == 3
+
+
+def test_a_case_gives_network_and_recipe_and_the_folder_its_images(
+    write: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for k in range(5):
+        write(f"{k}.tif", np.zeros((160, 160), np.uint8))
+        write(f"{k}_mask.tif", discs(20))
+    settings = initialised("--from", "dic-hela-cpu")
+    case = yaml.safe_load((ROOT / "config" / "dic-hela-cpu.yaml").read_text())
+    experiment = settings.config["experiments"]["small"]
+    assert settings.recipe("small").steps == 1600 and experiment["network"]["base_channels"] == 24
+    dataset = settings.config["datasets"]["cells"]
+    assert (dataset["truth"], dataset["classes"], dataset["mpp"]) == ("instances", ["object"], None)
+    assert settings.config["report"]["title"] == settings.config["data_dir"] == "cells"
+    assert settings.config["report"]["published"] == [] and case["report"]["published"]
+    assert {image.dataset for image in settings.images.values()} == {"cells"}
+    said = capsys.readouterr().out
+    assert "dic-hela-cpu works at 0.38 um per pixel, but not all images say" in said
+
+
+def test_every_case_can_be_started_from(write: Callable[..., None]) -> None:
+    for k in range(5):
+        write(f"{k}.tif", np.zeros((160, 160, 3), np.uint8))
+        write(f"{k}_mask.tif", discs(20))
+    for name in shipped_cases():
+        assert run_command("init", ["cells", "--name", name, "--from", name]) == 0
+        config = yaml.safe_load(Path(f"config/{name}.yaml").read_text())
+        assert read_settings(config, ROOT / "workflow/schemas", Path()).config["results"]
+    assert {"dsb2018-cpu", "monuseg-cpu"} <= {*shipped_cases()}
+    assert not {"config", "volumes", "sweep"} & {*shipped_cases()}
+
+
+def test_a_case_that_there_is_not_is_told_with_those_that_there_are(
+    write: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("a.tif", discs(3))
+    assert run_command("init", ["cells", "--from", "dsb"]) == MENDABLE
+    assert "there is no such case; there are: dic-hela, dic-hela-cpu" in capsys.readouterr().err
+    assert not Path("config").exists()
 
 
 def test_what_is_there_is_never_overwritten(

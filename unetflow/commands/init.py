@@ -6,13 +6,13 @@ Nothing is asked: what is assumed stands as a comment beside the key that it mad
 import argparse
 import csv
 import io
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unetflow.commands.init_case import find_case, kept_of, text_of_case
 from unetflow.commands.init_config import assumed, config_text, proposed
 from unetflow.commands.init_guesses import Row, look_at_truths, rows_of
 from unetflow.commands.init_pairs import find_pairs, stem_of, words_of
@@ -24,9 +24,11 @@ from unetflow.store.files import write_whole
 EXAMPLES = (
     "images",
     "images --name nuclei --seed 2",
+    "images --from dsb2018-cpu",
 )
 SHARES = {"train": 70.0, "validation": 15.0, "test": 15.0}
 PREDICT = "predict"
+DATASET = "images"  # its name, as the template of the config has it
 PART_OF_FOLDER = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
@@ -48,6 +50,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
                 f"{written} is there already, and nothing is overwritten: edit it, or give another "
                 "--name."
             )
+    case = find_case(options.case) if options.case else None
     found = find_pairs(folder)
     rows, images, left_out = rows_of(folder, found.pairs)
     notes = [*found.notes, *left_out]
@@ -58,15 +61,21 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     sizes = proposed(truths, looked_at)
     splits = _splits(folder, annotated, options.seed)
     config.parent.mkdir(exist_ok=True)
-    write_whole(sheet, _table(folder, rows, splits).encode())
-    write_whole(config, config_text(name, folder, sheet, truths, sizes).encode())
+    if case:
+        text = text_of_case(case, name, folder, sheet, truths, sizes, looked_at)
+        notes += kept_of(case, truths, looked_at)
+    else:
+        text = config_text(name, folder, sheet, truths, sizes)
+    dataset = case.dataset if case else DATASET
+    write_whole(sheet, _table(folder, rows, splits, dataset).encode())
+    write_whole(config, text.encode())
     parts = Counter(splits.of.get(row, PREDICT) for row in rows)
     counted = ", ".join(f"{parts[part]} {part}" for part in (*SHARES, PREDICT) if parts[part])
     print(f"{sheet}: {len(rows)} images: {counted} ({splits.how})")
     print(f"{config}: edit what is wrong")
     for line in (*notes, *assumed(truths, sizes, looked_at), *_lacking(parts)):
         print(f"  {line}")
-    print(f"next: snakemake --cores {os.cpu_count()} --resources gpu=1 --configfile {config}")
+    print(f"next: unetflow check {config}\nthen: unetflow run {config}")
     return 0
 
 
@@ -75,6 +84,9 @@ def parser_of(prog: str) -> argparse.ArgumentParser:
     parser = command_parser(prog, __doc__, EXAMPLES)
     parser.add_argument("folder", help="of images, with truths beside them or in folders")
     parser.add_argument("--name", help="of sheet, config and results; else the folder's")
+    parser.add_argument(
+        "--from", dest="case", metavar="CASE", help="whose config is taken, as dsb2018-cpu"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the drawing of splits")
     return parser
 
@@ -157,13 +169,13 @@ def _name(text: str) -> str:
     return kept or "images"
 
 
-def _table(folder: Path, rows: Sequence[Row], splits: Splits) -> str:
+def _table(folder: Path, rows: Sequence[Row], splits: Splits, dataset: str) -> str:
     """The sheet, without columns that are empty."""
     names = _names(folder, rows)
     lines: list[dict[str, str]] = [
         {
             "image": names[row],
-            "dataset": "images",
+            "dataset": dataset,
             "path": f"{{data}}/{row.path.relative_to(folder).as_posix()}",
             "truth": f"{{data}}/{row.truth.relative_to(folder).as_posix()}" if row.truth else "",
             "split": splits.of.get(row, PREDICT),
