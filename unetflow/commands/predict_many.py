@@ -63,7 +63,8 @@ def segment_many(options: argparse.Namespace, prog: str) -> int:
             *("snakemake", "--cores", str(options.threads)),
             *("--resources", f"gpu={int(options.gpu)}", "--snakefile", str(snakefile)),
             *("--directory", str(out), "--configfile", str(out / CONFIG)),
-        ]
+        ],
+        out,
     )
     if status == 0:
         print(f"{out}: outcome.tsv, segmented.csv, predictions, report/index.html")

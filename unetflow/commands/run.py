@@ -1,7 +1,8 @@
 """The whole pipeline, quietly: `unetflow run CONFIG`.
 
-Prints the `snakemake` line that it runs, a line for each stage that is done, and at the end what
-stopped, once. What Snakemake says itself stands in its log. Arguments behind `--` are Snakemake's.
+Prints the `snakemake` line that it runs, a line for each stage that is done with the time that is
+left for the whole, and at the end what stopped, once. What Snakemake says itself stands in its log.
+Arguments behind `--` are Snakemake's.
 """
 
 import argparse
@@ -12,11 +13,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import yaml
+
 from unetflow.commands.parsers import command_parser
+from unetflow.commands.run_time import TimeLeft, earlier_seconds
 from unetflow.commands.workflow import (
     PROFILES,
     snakefile_arguments,
@@ -33,51 +36,85 @@ EXAMPLES = (
 )
 MENDABLE, STOPPED = 2, 130  # as `unetflow.commands`
 ROW = re.compile(r"(?P<rule>[a-z_]+) +(?P<count>\d+)")  # of Snakemake's table of jobs
-DONE = re.compile(r"Finished jobid: \d+ \(Rule: (?P<rule>[a-z_]+)\)")
+STARTS = re.compile(r"(local)?rule (?P<rule>[a-z_]+):")
+FAILS = re.compile(r"Error in rule [a-z_]+:")
+JOB = re.compile(r" +jobid: (?P<job>\d+)")
+DONE = re.compile(r"Finished jobid: (?P<job>\d+) \(Rule: (?P<rule>[a-z_]+)\)")
 LOG = re.compile(r"Complete log\(s\): (?P<path>.+)")
 NOTHING = "Nothing to be done"
 TABLE = "Job stats:"
 LAST_LINES = 20  # of Snakemake's, where it stops before the pipeline can say why
 SNAKEMAKES = "--"  # what comes behind it
+SAID_EVERY_S, SAID_EVERY = 60.0, 0.1  # what is left: after so long, and so much of the whole
 SLURM_PROFILE = Path(PROFILES, "slurm")
 
 
 class Stages:
-    """What Snakemake prints, as a line for each stage whose jobs are all done."""
+    """What Snakemake prints, as a line for each stage whose jobs are all done.
 
-    def __init__(self) -> None:
-        self.jobs: Counter[str] = Counter()
-        self.done: Counter[str] = Counter()
+    `earlier` says what a job of a rule took in earlier runs [s].
+    """
+
+    def __init__(self, earlier: Mapping[str, float] | None = None) -> None:
         self.log = ""
+        self.time = TimeLeft(earlier)
         self._in_table = False
+        self._rule = ""  # that of the block which is printed, "" where it failed
+        self._said_s = 0.0
 
     def take(self, line: str, elapsed_s: float) -> Iterator[str]:
         """Take a line that Snakemake printed; what to say of it."""
+        jobs, done = self.time.jobs, self.time.done
         if TABLE in line:
-            self._in_table, self.jobs = True, Counter()
+            self._in_table = True
+            jobs.clear()
         elif self._in_table:
             self._take_row(line)
-            if not self._in_table and self.jobs:
-                yield f"{self.jobs.total()} jobs in {len(self.jobs)} stages"
+            if not self._in_table and jobs:
+                yield f"{jobs.total()} jobs in {len(jobs)} stages"
         elif found := DONE.search(line):
             rule = found["rule"]
-            self.done[rule] += 1
-            if self.done[rule] == self.jobs[rule]:
-                count = f"{self.done[rule]} job{'s' if self.done[rule] > 1 else ''}"
-                share = f"{self.done.total()} of {self.jobs.total()} jobs done"
-                yield f"{_clock(elapsed_s)}  {rule}: {count}; {share}"
+            self.time.finish(found["job"], rule, elapsed_s)
+            if done[rule] == jobs[rule]:
+                count = f"{done[rule]} job{'s' if done[rule] > 1 else ''}"
+                share = f"{done.total()} of {jobs.total()} jobs done"
+                yield self._timed(f"{rule}: {count}; {share}", elapsed_s)
         elif NOTHING in line:
             yield "nothing to be done: all results are up to date"
+        else:
+            self._follow(line, elapsed_s)
+        since_s = elapsed_s - self._said_s
+        if since_s > max(SAID_EVERY_S, SAID_EVERY * elapsed_s) and self.time.in_words(elapsed_s):
+            yield self._timed("", elapsed_s)
         if found := LOG.search(line):
             self.log = found["path"]
+
+    def _follow(self, line: str, elapsed_s: float) -> None:
+        """Which jobs run, and what they say of themselves."""
+        if found := STARTS.match(line):
+            self._rule = found["rule"]
+        elif FAILS.match(line):
+            self._rule = ""
+        elif found := JOB.match(line):
+            if self._rule:
+                self.time.start(found["job"], self._rule, elapsed_s)
+            else:
+                self.time.stop(found["job"], elapsed_s)
+        else:
+            self.time.hear(line, elapsed_s)
+
+    def _timed(self, said: str, elapsed_s: float) -> str:
+        self._said_s = elapsed_s
+        parts = filter(None, [said, self.time.in_words(elapsed_s)])
+        return f"{_clock(elapsed_s)}  {'; '.join(parts)}"
 
     def _take_row(self, line: str) -> None:
         row = ROW.match(line.strip())
         if row and row["rule"] == "total":
             self._in_table = False
-            del self.jobs["all"]
+            del self.time.jobs["all"]
         elif row:
-            self.jobs[row["rule"]] = int(row["count"])
+            self.time.jobs[row["rule"]] = int(row["count"])
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
@@ -88,13 +125,16 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     options = parser_of(prog).parse_args(own)
     if not Path(options.config).is_file():
         raise ConfigError(without_config(options.config))
-    return run_snakemake(_command(options, more))
+    return run_snakemake(_command(options, more), _results_of(options.config))
 
 
-def run_snakemake(command: Sequence[str]) -> int:
-    """Run a `snakemake` line, which is printed, quietly; returns the exit status of a command."""
+def run_snakemake(command: Sequence[str], results: Path | None = None) -> int:
+    """Run a `snakemake` line, which is printed, quietly; returns the exit status of a command.
+
+    What earlier runs left in the folder of results says how long this one will take.
+    """
     print(shlex.join(command), flush=True)
-    status, lines, stages = _run(command)
+    status, lines, stages = _run(command, Stages(earlier_seconds(results) if results else None))
     if status == 0:
         return 0
     for line in _ending(lines):
@@ -125,9 +165,17 @@ def _command(options: argparse.Namespace, more: Sequence[str]) -> list[str]:
     return ["snakemake", *of_snakefile, *where, "--configfile", options.config, *more]
 
 
-def _run(command: Sequence[str]) -> tuple[int, list[str], Stages]:
+def _results_of(config: str) -> Path | None:
+    """The folder that a config names; None where it names none, which Snakemake will tell."""
+    try:
+        return Path(yaml.safe_load(Path(config).read_text())["results"])
+    except (yaml.YAMLError, KeyError, TypeError):
+        return None
+
+
+def _run(command: Sequence[str], stages: Stages) -> tuple[int, list[str], Stages]:
     """Its exit status, negative after Ctrl-C, all lines that it printed, and what they told."""
-    stages, lines, stopped = Stages(), [], False
+    lines, stopped = [], False
     started = time.monotonic()
 
     def stop(number: int, frame: object) -> None:
