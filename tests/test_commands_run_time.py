@@ -68,11 +68,21 @@ def test_jobs_take_as_long_and_run_side_by_side_as_those_that_are_done() -> None
     assert time.in_words(180) == "about 7 min left"
 
 
-def test_a_failed_job_no_longer_runs(stages: Stages) -> None:
-    start(stages, "train", 9, 120)
-    said_of(stages, "train: 100 of 400, about 300 s left", at_s=220)
-    said_of(stages, "Error in rule train:", "    jobid: 9", at_s=230)
-    assert said_of(stages, "any", at_s=320) == [f"0:05:20  {UNTIMED}"]
+def test_a_failed_job_no_longer_runs() -> None:
+    stages = Stages({"train": 600.0})
+    said_of(stages, "Job stats:", "train 1", "total 1", at_s=0)
+    start(stages, "train", 9, 0)
+    assert said_of(stages, "any", at_s=180) == ["0:03:00  about 7 min left"]
+    said_of(stages, "Error in rule train:", "    jobid: 9", at_s=190)
+    assert said_of(stages, "any", at_s=300) == ["0:05:00  about 10 min left"]  # to be done whole
+
+
+def test_little_that_is_known_is_not_said_beside_what_is_not() -> None:
+    time = TimeLeft({"report": 20.0})
+    time.jobs.update(report=1, train=1)
+    assert time.in_words(0) == ""
+    time.done["train"] += 1
+    assert time.in_words(0) == "less than a minute left"
 
 
 def test_of_two_that_run_nobody_knows_which_one_speaks() -> None:
