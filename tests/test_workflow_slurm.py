@@ -87,7 +87,7 @@ def test_the_whole_pipeline_passes(tmp_path: Path, on_cluster: str) -> None:
     (project.results / MODEL).unlink()
     done = project.snakemake(*SITE, "--retries", "0", "--", f"results/{MODEL}")
     assert done.status == 1, done.text
-    assert "this job was given a GPU (SLURM_JOB_GPUS is 0), but it cannot be used" in done.text
+    assert "this job was given a GPU (SLURM_STEP_GPUS is 0), but it cannot be used" in done.text
 
 
 def test_workers_that_slurm_starts_have_the_bytes_of_threads(
