@@ -14,10 +14,10 @@ from scipy import ndimage
 from skimage.measure import label, regionprops
 from skimage.morphology import local_maxima, reconstruction
 
-from unetflow.instances import clumps
-from unetflow.instances.clumps import split_labels, split_object
+from unetflow.instances import watershed
 from unetflow.instances.labelled_store import label_store
 from unetflow.instances.separation import Separation
+from unetflow.instances.watershed import split_labels, split_object
 from unetflow.instances.whole_image import label_instances
 from unetflow.store.ome import ome_image, write_group
 from unetflow.store.shards import Layout, open_array, read_array
@@ -112,7 +112,7 @@ def test_numbers_are_consecutive_in_scanning_order() -> None:
 def test_boxes_that_are_too_large_stay_whole(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(clumps, "MOST_PX", 30)
+    monkeypatch.setattr(watershed, "MOST_PX", 30)
     mask = np.zeros((60, 90), bool)
     mask[:25, :41] = discs(16)  # 37 px wide
     mask[30:49, 3:31] = discs(9, radius_px=7)

@@ -2,7 +2,7 @@
 
 A landscape lies over the pixels of one object. It is flooded from its highest pixels downwards, and
 two basins that meet stay apart if both rise by a number above the place where they meet
-(`unetflow.instances.clumps`):
+(`unetflow.instances.watershed`):
 
     method     landscape                                           number
     necks      distance to the object's edge [px]                  split_px

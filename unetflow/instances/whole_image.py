@@ -17,8 +17,8 @@ from unetflow.arguments import (
 from unetflow.components.objects_of_image import label_image
 from unetflow.components.pieces_of_block import Labelling
 from unetflow.errors import StoreError
-from unetflow.instances.clumps import split_labels
 from unetflow.instances.separation import Separation
+from unetflow.instances.watershed import split_labels
 from unetflow.labels.encoding import UINT32_MAX
 
 
