@@ -10,8 +10,10 @@ import pandas as pd
 from unetflow.evaluate.tables import COLUMNS, STACK_COLUMNS
 from unetflow.labels.dataset import Dataset
 from unetflow.networks.description import FeatureMap
-from unetflow.provenance.receipts import write_receipt
+from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.shard_lists import Stored, write_shard_list
+from unetflow.report.figures.planes import Outlines, draw_planes
+from unetflow.report.figures.views import shown_px
 from unetflow.report.handed import PicturesFile, RunFiles, TilesFile
 from unetflow.stages.integrity import INTEGRITY_COLUMNS
 from unetflow.stages.outcome import COLUMNS as OUTCOME_COLUMNS
@@ -180,6 +182,33 @@ def draw_gallery(results: Path, image: str, *, annotated: bool = True) -> None:
         dataset=Dataset(kind="instances", classes=("cell",)),
         receipt=results / "pictures/net/fold0" / f"{image}.json",
     )
+
+
+def balls(shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A volume (1, Z, Y, X) with two balls, and their numbers (Z, Y, X)."""
+    places = np.ogrid[tuple(slice(0, size) for size in shape)]
+    labels = np.zeros(shape, np.uint32)
+    for number, share in ((1, 0.3), (2, 0.65)):
+        away = sum((at - share * size) ** 2 for at, size in zip(places, shape, strict=True))
+        labels[away < (min(shape) / 3) ** 2] = number
+    noise = np.random.default_rng(1).integers(0, 40, shape)
+    return (60 + 150 * (labels > 0) + noise).astype(np.uint8)[None], labels
+
+
+def draw_volume(results: Path, image: str) -> None:
+    """The pictures of an image as if it were a volume, of which one ball is missed."""
+    shape, steps = (30, 60, 90), [2.0, 1.0, 1.0]
+    pixels, labels = balls(shape)
+    found = np.where(labels == 1, labels, 0)
+    layers = [
+        Outlines("picture"),
+        Outlines("truth", lambda region: labels[region], {1: "found", 2: "missed"}),
+        Outlines("result", lambda region: found[region], {1: "found"}),
+    ]
+    planes = draw_planes(lambda region: pixels[(slice(None), *region)], layers, shape, steps)
+    receipt = results / "pictures/net/fold0" / f"{image}.json"
+    of_volume = {"size_px": [*shape], "shown_px": shown_px(shape, steps), "planes": planes}
+    write_receipt(receipt, {**read_receipt(receipt), **of_volume})
 
 
 def draw_slide(results: Path, shape: tuple[int, int], image: str = "b") -> TilesFile:

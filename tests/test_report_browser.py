@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 import pytest
-from drawn_results import SIZES, draw_slide, write_results
+from drawn_results import SIZES, draw_slide, draw_volume, write_results
 from PIL import Image
 from test_stages_report import CONFIG, with_weights, write
 
@@ -148,6 +148,40 @@ def test_without_scripts_the_page_reads_whole(report: Path, opening: Opening) ->
     assert page.locator(".gallery li").count() == 3
     assert page.locator(".gallery img").first.is_visible()
     assert not page.locator(".tools").is_visible()
+
+
+@pytest.fixture(scope="module")
+def volumes(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page whose image a is a volume."""
+    folder = tmp_path_factory.mktemp("volumes") / "results"
+    shutil.copytree(results, folder)
+    draw_volume(folder, "a")
+    return write(folder, folder / "report/index.html")
+
+
+def test_the_slider_goes_through_the_planes_by_keyboard(volumes: Path, opening: Opening) -> None:
+    opened = opening(volumes)
+    page, slider = opened.page, "#planes input[type=range]"
+    seen = page.locator("#planes .plane:visible")
+    assert seen.count() == 3  # picture, truth, result
+    line = page.locator("#planes .at.beside").first
+    before, at_first = seen.first.get_attribute("src"), line.bounding_box()
+    page.focus(slider)
+    page.keyboard.press("End")
+    assert page.locator("#planes output").inner_text() == "z = 29 of 30"
+    assert page.get_attribute(slider, "aria-valuetext") == "z = 29 of 30"
+    assert seen.count() == 3
+    assert seen.first.get_attribute("src") != before
+    at_end, views = line.bounding_box(), page.locator("#planes .views").first.bounding_box()
+    assert at_first and at_end and views
+    assert at_first["x"] < at_end["x"] < views["x"] + views["width"]
+    assert opened.requests == opened.complaints == []
+
+
+def test_without_scripts_the_middle_of_a_volume_is_shown(volumes: Path, opening: Opening) -> None:
+    page = opening(volumes, java_script_enabled=False).page
+    assert page.locator("#planes .views > img:visible").count() == 3
+    assert not page.locator("#planes form").is_visible()
 
 
 def test_print_cuts_nothing_off_and_opens_what_is_folded(report: Path, opening: Opening) -> None:

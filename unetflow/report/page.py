@@ -25,6 +25,7 @@ from unetflow.report.sections.networks import networks
 from unetflow.report.sections.outcome import outcome
 from unetflow.report.sections.overlays import overlays
 from unetflow.report.sections.performance import performance
+from unetflow.report.sections.planes import planes
 from unetflow.report.sections.provenance import making, provenance
 from unetflow.report.sections.reliability import reliability
 from unetflow.report.sections.repeating import repeating
@@ -39,6 +40,7 @@ from unetflow.report.stacks import describe_stacks
 SECTIONS = (
     ("verdict", "How good is it?"),
     ("gallery", "Where is it wrong?"),
+    ("planes", "Volumes, plane by plane"),
     ("zoom", "Slides up close"),
     ("scores", "All scores"),
     ("outcome", "What became of the images"),
@@ -59,7 +61,16 @@ SECTIONS = (
 )
 """Templates, and what the page's list of contents calls them: how good, where wrong, can I trust
 it, what was done."""
-OPTIONAL = ("architecture", "curves", "networks", "reliability", "seams", "stacks", "zoom")
+OPTIONAL = (
+    "architecture",
+    "curves",
+    "networks",
+    "planes",
+    "reliability",
+    "seams",
+    "stacks",
+    "zoom",
+)
 
 
 def render_page(
@@ -84,7 +95,10 @@ def render_page(
     """
     made = making(config)
     limits, trained, borders = thresholds(runs), training(runs), seams(runs)
-    drawn = pictures_by_experiment(pictures)
+    drawn, images_shown = (
+        pictures_by_experiment(pictures),
+        gallery(pictures, runs, lines, config, images),
+    )
     told = provenance(runs, config, records)
     believed = reliability(runs)
     plots, drawn_networks = curves(runs, lines, drawn), architecture(runs)
@@ -93,7 +107,8 @@ def render_page(
         "curves": plots,
         "verdict": verdict(runs, lines, config, truth_warnings(runs)),
         "zoom": zoom(tiles, pictures),
-        "gallery": gallery(pictures, runs, lines, config, images),
+        "gallery": images_shown,
+        "planes": planes(pictures, images_shown.tiles),
         "outcome": outcome(outcomes, runs, pictures, made),
         "architecture": drawn_networks,
         "methods": methods(runs, lines, config, made, records),
@@ -115,6 +130,8 @@ def render_page(
     scripts = [environment.get_template("script.html").render()]
     if shown["zoom"]:
         scripts += [vendor_script(), environment.get_template("zoom_script.html").render()]
+    if shown["planes"]:
+        scripts.append(environment.get_template("planes_script.html").render())
     page: str = environment.get_template("page.html").render(
         **shown,
         scripts=[Markup(script) for script in scripts],

@@ -52,6 +52,25 @@ class KindsInCrop(TypedDict):
     predicted: dict[str, str]
 
 
+class PanelOfPlanes(TypedDict):
+    """One way to show a volume: the views of the whole, and planes along z."""
+
+    name: str  # picture, truth, result
+    views: str  # as a page holds it: (y, x), right of it (y, z), below (z, x)
+    planes: list[str]  # (y, x)
+
+
+class VolumePlanes(TypedDict):
+    """Planes of a volume, evenly spread along z: `unetflow.report.figures.planes`."""
+
+    at_px: list[int]  # which planes of the finest level
+    views_px: list[int]  # (H, W) of the pictures of views
+    plane_share: list[float]  # of the views' height and width, that of the plane (y, x)
+    deep_from: list[float]  # where, in the same shares, the planes along z begin
+    deep_at: list[float]  # where each plane lies in them, 0 the first, 1 the last
+    panels: list[PanelOfPlanes]
+
+
 class ImagePictures(TypedDict):
     """Of an image in one run."""
 
@@ -59,6 +78,7 @@ class ImagePictures(TypedDict):
     um_per_px: float | None
     um3_per_px: NotRequired[float | None]  # of a volume
     shown_px: NotRequired[list[int]]  # of a volume: (H, W) of its views
+    planes: NotRequired[VolumePlanes]  # of a volume
     thumbnail: str  # as a page holds it
     thumbnail_px: list[int]  # (Y, X)
     objects: int

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -18,6 +18,7 @@ from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import ForegroundReceipt, InstancesOfClass, InstancesReceipt
 from unetflow.provenance.shard_lists import Stored, unchanged
+from unetflow.report.figures.planes import PLANE_PX, Outlines, draw_planes
 from unetflow.report.figures.thumbnails import THUMBNAIL_PX, object_panels, thumbnail
 from unetflow.report.figures.views import shown, shown_px
 from unetflow.report.pictures import (
@@ -26,6 +27,7 @@ from unetflow.report.pictures import (
     KindsInCrop,
     Matched,
     ObjectPicture,
+    VolumePlanes,
     crop_region,
 )
 from unetflow.report.worst_objects import Box, Wrong, boxes, kind_of_ids, worst_first
@@ -87,7 +89,9 @@ def draw_pictures(
                 region = crop_region(shape, worst, worst_px, name, steps)
                 crops.append(_kinds_in_crop(image, prediction, judged, region, name))
         size_um = pixel_size(prediction).um
-    of_volume = _of_volume(shape, size_um, steps)
+        of_volume = _of_volume(shape, size_um, steps)
+        if steps is not None:
+            of_volume["planes"] = _planes(image, prediction, judged, annotated)
     content: ImagePictures = {
         "size_px": shape,
         "um_per_px": size_um[-1] if size_um else None,
@@ -174,6 +178,31 @@ def _thumbnail(
     missed = {number for number, kind in judged.truth.items() if kind == "missed"}
     only_missed = np.where(np.isin(truth, list(missed)), truth, 0)
     return thumbnail(pixels, [(predicted, judged.predicted), (only_missed, judged.truth)])
+
+
+def _planes(
+    image: str | Path, prediction: str | Path, judged: _Judged | None, annotated: bool
+) -> VolumePlanes:
+    """Of the coarsest level that has as many pixels as the picture of a plane, else the finest."""
+    shape = read_array(prediction, of_labels(INSTANCES)).shape
+    shapes = level_shapes(shape, steps_of(prediction, len(shape)))
+    there = [*range(first_level(image), len(shapes))]
+    level = max((k for k in there if max(shapes[k][-PLANE:]) >= PLANE_PX), default=there[0])
+
+    def reader(store: str | Path, name: str) -> Callable[[Region], np.ndarray]:
+        array = read_array(store, name)
+        return lambda region: np.asarray(array[(..., *region)])
+
+    layers = [Outlines("picture")]
+    if annotated:
+        of_truth = judged.truth if judged else {}
+        layers.append(Outlines("truth", reader(image, of_labels(TRUTH, level)), of_truth))
+    of_result = judged.predicted if judged else {}
+    layers.append(Outlines("result", reader(prediction, of_labels(INSTANCES, level)), of_result))
+    steps = cast(list[float], _steps_at_a_glance(prediction, level))
+    drawn = draw_planes(reader(image, str(level)), layers, shapes[level], steps)
+    factor = _factors_at(prediction, level)[0]
+    return {**drawn, "at_px": [at * factor for at in drawn["at_px"]]}
 
 
 def _level_at_a_glance(image: str | Path, prediction: str | Path) -> int:

@@ -130,9 +130,16 @@ def gray_or_rgb(image_CYX: np.ndarray) -> np.ndarray:
     if len(image_CYX) == 3 and image_CYX.dtype == np.uint8:
         return np.moveaxis(image_CYX, 0, -1) / 255.0
     gray_YX = image_CYX.astype(np.float64).mean(axis=0)
-    low, high = np.percentile(gray_YX, (0.5, 99.8))
+    low, high = gray_limits(image_CYX)
     stretched = np.clip((gray_YX - low) / max(high - low, 1e-12), 0, 1)
     return np.repeat(stretched[..., None], 3, axis=-1)
+
+
+def gray_limits(image_CYX: np.ndarray) -> tuple[float, float]:
+    """The gray values that are drawn black and white."""
+    gray_YX = image_CYX.astype(np.float64).mean(axis=0)
+    low, high = np.percentile(gray_YX, (0.5, 99.8))
+    return float(low), float(high)
 
 
 def _png(rgb: np.ndarray) -> bytes:

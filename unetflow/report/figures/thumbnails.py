@@ -29,12 +29,18 @@ def thumbnail(image_CYX: np.ndarray, outlined: Sequence[Outlined]) -> tuple[str,
 
     Image and labels are of one shape, which may be larger than the picture.
     """
-    longest_px = THUMBNAIL_PX
+    return small_picture(image_CYX, outlined, THUMBNAIL_PX, THUMBNAIL_BYTES)
+
+
+def small_picture(
+    image_CYX: np.ndarray, outlined: Sequence[Outlined], longest_px: int, most_bytes: int
+) -> tuple[str, tuple[int, int]]:
+    """The same of at most `most_bytes`, its longer side `longest_px` or a half, a quarter, ..."""
     while True:
         drawn = _drawn(image_CYX, outlined, longest_px)
         for quality in QUALITIES:
             uri = _webp(drawn, quality)
-            if len(uri) <= THUMBNAIL_BYTES:
+            if len(uri) <= most_bytes:
                 return uri, drawn.shape[:2]
         longest_px //= 2
 

@@ -27,9 +27,10 @@ class Tile:
     """An image in one run."""
 
     image: str
-    run: str
+    experiment: str
+    fold: str
     scored: bool
-    drawn: ImagePictures  # without its objects
+    drawn: ImagePictures  # without its objects and planes
     bar: tuple[float, str]  # share of the thumbnail's width, and text
     score: float | None
     score_text: str
@@ -37,6 +38,10 @@ class Tile:
     density: float  # objects per `density_unit`
     density_unit: str
     flags: list[str]
+
+    @property
+    def run(self) -> str:
+        return f"{self.experiment}, fold {self.fold}"
 
     @property
     def density_text(self) -> str:
@@ -72,6 +77,7 @@ def gallery(
     learned = _shares_learned(images)
     for of in files:
         drawn = cast(ImagePictures, read_receipt(of["pictures"]))
+        drawn.pop("planes", None)  # many bytes: only of a few they are shown
         experiment = of["experiment"]
         objects = [WrongObject(of["image"], each) for each in drawn.pop("worst")]  # type: ignore[misc]
         worst[experiment] = heapq.nlargest(
@@ -99,6 +105,7 @@ def pictures_by_experiment(files: Sequence[PicturesFile]) -> dict[str, list[Imag
         if of["split"] == "test":
             drawn = cast(ImagePictures, read_receipt(of["pictures"]))
             drawn["worst"] = []
+            drawn.pop("planes", None)
             found.setdefault(of["experiment"], []).append(drawn)
     return found
 
@@ -141,7 +148,8 @@ def _tile(
     length, text = scale_bar(width_px, um)
     return Tile(
         image=of["image"],
-        run=f"{of['experiment']}, fold {of['fold']}",
+        experiment=of["experiment"],
+        fold=of["fold"],
         scored=score is not None,
         drawn=drawn,
         bar=(length / width_px, text),
