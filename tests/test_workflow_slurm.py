@@ -15,7 +15,7 @@ import pandas as pd
 import psutil
 import pytest
 from conftest import predict
-from pipeline import Project, tiny_project
+from pipeline import TESTED, Project, tiny_project
 from predicting import all_bytes, job_in
 from private_slurm import NoSlurmError, private_slurm
 from test_workflow_failed_images import BAD, GOOD, cohort
@@ -84,6 +84,12 @@ def test_the_whole_pipeline_passes(tmp_path: Path, on_cluster: str) -> None:
         line.split()[2].partition("_wildcards")[0] for line in jobs if line.startswith("gpu")
     }
     assert on_gpus == {"rule_train", "rule_predict"}
+    comments = [line.split()[2] for line in jobs]
+    of_objects = ("instances", "evaluate", "pictures")
+    assert not [
+        each for each in comments if each.startswith(tuple(f"rule_{of}" for of in of_objects))
+    ]
+    assert sum("instances" in each for each in comments) == len(TESTED) + 2  # one for each image
     (project.results / MODEL).unlink()
     done = project.snakemake(*SITE, "--retries", "0", "--", f"results/{MODEL}")
     assert done.status == 1, done.text

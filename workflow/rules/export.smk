@@ -33,6 +33,7 @@ rule export_geojson:
 
 rule export_labels:
     input:
+        images=of_image("images/{bundle}.json"),
         instances=of_image("predictions/{experiment}/fold{fold}/instances/{bundle}.json"),
         unlike=unlike("export_labels"),
     output:
@@ -45,7 +46,7 @@ rule export_labels:
         "../../envs/unetflow.yaml"
     resources:
         mem_mb=growing(1000),
-        runtime=growing(10, per_gpx=10, of="instances"),
+        runtime=growing(10, per_gpx=10),
     params:
         **made_by(
             "export_labels",
