@@ -94,6 +94,7 @@ def test_a_folder_of_objects_becomes_a_case(
         "predict": 1,
     }
     assert settings.images["t3"].truth == "cells/labels/t3.tif"
+    assert settings.config["datasets"]["images"]["images_per_job"] == 8
     assert settings.config["datasets"]["images"]["truth"] == "instances"
     assert settings.config["experiments"]["unet"]["network"]["depth"] == 3
     searched = ("threshold", "min_area_px", "fill_holes", "max_hole_px", "separate")
@@ -110,6 +111,7 @@ def test_masks_are_interiors_and_a_stack_is_cut_in_pieces(write: Callable[..., N
     write("em-labels.tif", np.stack([mask] * 10))
     settings = initialised()
     assert settings.config["datasets"]["images"]["truth"] == "interior"
+    assert settings.config["datasets"]["images"]["images_per_job"] == 1  # they are ten
     instances: Any = settings.config["instances"]
     assert instances["fill_holes"] is False
     by_plane = sorted(settings.images.values(), key=lambda image: image.plane or 0)
@@ -242,7 +244,10 @@ def test_what_is_left_out_is_said(
     assert set(initialised().images) == {"0", "1", "2"}
     said = capsys.readouterr().out
     assert "left out: cells/broken.tif: cannot be opened" in said
-    assert "left out: 1 images that have not 1 channels" in said
+    assert (
+        "left out: 1 images with other channels than most, which have 1, such as cells/colour.tif"
+        in said
+    )
     assert "1 files look like truths, but no image has their names: gone_mask.tif" in said
 
 

@@ -15,7 +15,8 @@ LARGE_PX = 60.0  # median diameter from which a coarser resolution or a deeper n
 WANTED_PX = 45.0
 OUTPUT_PX = 276  # side that a patch gives at most, as in the demo
 SMALL_PX = 1024  # side up to which images share jobs
-MANY, AT_ONCE = 50, 16  # images from which they do, and how many
+MANY = 12  # images from which they do
+AT_ONCE = (8, 32)  # how many, with 16 jobs or more between
 FEW_ARE_SMALLER = 0.05  # of the objects
 WHY = {
     "instances": "each object has a number of its own, or is a polygon",
@@ -57,7 +58,6 @@ def proposed(truths: Truths, images: Sequence[Image]) -> Proposal:
     side_px = min(OUTPUT_PX, float(np.median([min(image.shape_px) for image in images])) / factor)
     tile_px = geometry.input_px(max(1, int(side_px) - geometry.step_px[0] + 1))
     small_px = float(np.quantile(diameters_px, FEW_ARE_SMALLER)) if diameters_px.size else 0.0
-    many = len(images) > MANY and max(max(image.shape_px) for image in images) <= SMALL_PX
     return Proposal(
         diameter_px,
         mpp,
@@ -66,8 +66,15 @@ def proposed(truths: Truths, images: Sequence[Image]) -> Proposal:
         tile_px,
         geometry.output_px(tile_px),
         int(math.pi / 4 * (small_px / factor) ** 2 / 4),
-        AT_ONCE if many else 1,
+        _images_per_job(images),
     )
+
+
+def _images_per_job(images: Sequence[Image]) -> int:
+    """Each job takes seconds to start, a small image parts of one."""
+    small = max(max(image.shape_px) for image in images) <= SMALL_PX
+    least, most = AT_ONCE
+    return min(most, max(least, len(images) // 16)) if small and len(images) > MANY else 1
 
 
 def config_text(name: str, folder: Path, sheet: Path, truths: Truths, sizes: Proposal) -> str:

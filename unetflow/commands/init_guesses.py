@@ -76,9 +76,9 @@ def rows_of(folder: Path, pairs: Iterable[Pair]) -> tuple[list[Row], dict[Row, I
         usual = channels.most_common(1)[0][0]
         others = [row for row in rows if images[row].channels != usual]
         notes.append(
-            f"left out: {len(others)} images that have not {usual} channels as the others, such as "
-            f"{others[0].path} with {images[others[0]].channels}; the column channels of the sheet "
-            "chooses, so that all have the same number"
+            f"left out: {len(others)} images with other channels than most, which have {usual}, "
+            f"such as {others[0].path} with {images[others[0]].channels}. To have them, add rows, "
+            "and choose the same number of each in the sheet's column channels"
         )
         rows = [row for row in rows if row not in others]
     return rows, images, notes
