@@ -26,7 +26,7 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     tifffile.imwrite("images/a_mask.tif", noisy_image((60, 50)))
     commands: list[list[str]] = []
 
-    def run(command: list[str]) -> int:
+    def run(command: list[str], results: Path) -> int:
         commands.append(command)
         return 0
 
