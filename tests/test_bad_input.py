@@ -1,6 +1,7 @@
 """Mistakes that people make: each ends in one sentence that names the cure, once, at the start.
 
-What is told later, of files that only their own jobs read whole, is in the tests of those.
+What is told later, of files that only their own jobs read whole, is in the tests of those; what
+`unetflow predict` says of its images, without a word of a sheet, in test_commands_predict.
 """
 
 import ast
@@ -190,6 +191,10 @@ MISTAKES: dict[str, tuple[Change, str]] = {
         row("my cell\tcells\t{data}/a.tif\t\tpredict\t"),
         "'my cell' must be a name of letters A to Z, digits, _ and -",
     ),
+    "a name with an umlaut": (
+        row("F\u00e4rbung\tcells\t{data}/a.tif\t\tpredict\t"),
+        "'F\u00e4rbung' must be a name of letters A to Z, digits, _ and -",
+    ),
     "Training for train": (all_of("train", "Training"), "must be train, validation, test or pred"),
     "a patient on both sides": (
         sheet(lambda old: old.replace("gb", "ga")),
@@ -205,6 +210,12 @@ MISTAKES: dict[str, tuple[Change, str]] = {
 
 
 def test_a_sound_case_has_nothing_to_say(case: Config) -> None:
+    assert said_of(case) == ""
+
+
+def test_images_of_other_sizes_are_no_mistake(case: Config) -> None:
+    tifffile.imwrite("a.tif", GRAY[:50], photometric="minisblack")
+    tifffile.imwrite("a-t.tif", LABELS[:50])
     assert said_of(case) == ""
 
 

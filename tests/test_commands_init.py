@@ -256,6 +256,7 @@ def test_what_is_left_out_is_said(
     [
         ([], "there is no folder cells"),
         (["a.tif"], "1 images, but none with a truth"),
+        (["a.tif"], "A finished model needs none: `unetflow predict MODEL FOLDER"),
         (["a_mask.tif"], "all 1 files look like truths"),
         (["a.tif", "raw_a.tif", "a_mask.tif"], "may be the truth of a.tif, raw_a.tif"),
     ],

@@ -80,10 +80,14 @@ def test_a_config_names_a_model_to_use_or_to_start_from(
 
     config["datasets"]["cells"]["classes"] = ["cell"]
     config["experiments"]["unet"] |= {"pretrained": "blobs", "recipe": {"tile_px": 300}}
-    assert read().config["experiments"]["unet"]["pretrained"] == str(blobs)
+    assert (
+        read().config["experiments"]["unet"]["pretrained"] == "blobs"
+    )  # where it lies nobody tells
     config["experiments"]["unet"] = {"dataset": "cells", "model": "blobs"}
     found = read().config["experiments"]["unet"]
-    assert found["model"] == str(blobs) and found["network"]["base_channels"] == 4
+    assert found["model"] == "blobs" and found["network"]["base_channels"] == 4
+    assert models.named(str(blobs)) == "blobs"
+    assert models.named("m.safetensors") == str(Path("m.safetensors").absolute())
 
 
 def test_models_are_listed_and_cards_read(blobs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -211,5 +211,7 @@ def _no_truth(folder: Path, images: int, notes: Sequence[str]) -> str:
     return (
         f"{folder}: {images} images, but none with a truth, which a network needs to learn from. "
         "Put label images or polygons of the images' names beside them (a.tif and a_mask.tif or "
-        "a.geojson) or into a folder of their own (images/a.tif, labels/a.tif)." + said
+        "a.geojson) or into a folder of their own (images/a.tif, labels/a.tif). A finished model "
+        "needs none: `unetflow predict MODEL FOLDER --out OUT`; `unetflow models` lists some."
+        + said
     )

@@ -16,6 +16,7 @@ from unetflow.errors import ConfigError, StoreError
 from unetflow.images.sources import is_store, split_dataset
 from unetflow.jobs.sheet import Image, read_table
 from unetflow.jobs.sources import Sources, sources_cache
+from unetflow.models import named
 from unetflow.networks import geometry_of
 from unetflow.networks.deployed import read_deployed
 from unetflow.networks.description import ModelDescription, read_description
@@ -161,7 +162,7 @@ def config_of(
         "experiments": {
             _name(Path(options.model), {}): {
                 "dataset": "images",
-                "model": str(Path(options.model).absolute()),
+                "model": named(options.model),
             }
         },
         "predict": {

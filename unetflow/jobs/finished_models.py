@@ -6,6 +6,7 @@ from pathlib import Path
 from unetflow.errors import ModelError
 from unetflow.jobs.config import Config, DatasetConfig, ExperimentConfig
 from unetflow.jobs.problems import OF_IMAGES
+from unetflow.models import located
 from unetflow.networks.description import ModelDescription, read_description
 
 OF_TRAINING = ("network", "pretrained", "weighting", "seeds", "head")
@@ -30,7 +31,7 @@ def complete_models(config: Config) -> list[str]:
             continue
         problems += _problems_beside(where, experiment)
         try:
-            description = read_description(experiment["model"])
+            description = read_description(located(experiment["model"]))
         except ModelError as error:
             problems.append(f"{where}.model: {error}")
             continue
@@ -46,7 +47,7 @@ def complete_models(config: Config) -> list[str]:
 
 def description_of(experiment: ExperimentConfig) -> ModelDescription | None:
     """What the experiment's model file says of itself; None where it is trained."""
-    return None if experiment["model"] is None else read_description(experiment["model"])
+    return None if experiment["model"] is None else read_description(located(experiment["model"]))
 
 
 def _problems_beside(where: str, experiment: ExperimentConfig) -> Iterator[str]:

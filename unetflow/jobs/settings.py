@@ -19,7 +19,6 @@ from unetflow.jobs.problems import complete_networks, notes_of, problems_of
 from unetflow.jobs.schemas import in_words, no_numbers, read_schema, schema_errors, with_defaults
 from unetflow.jobs.seeds import expand_seeds
 from unetflow.jobs.sheet import Image, read_sheet, with_home
-from unetflow.models import located
 from unetflow.train.recipes import Recipe, recipe_from
 
 PATHS: tuple[Literal["results", "images", "data_dir"], ...] = ("results", "images", "data_dir")
@@ -175,14 +174,14 @@ def _checked(config: Mapping[str, object], schemas: Path) -> tuple[Config, list[
     _raise_if(expand_seeds(checked))
     for experiment in checked["experiments"].values():
         if experiment["model"]:
-            experiment["model"] = with_home(located(experiment["model"]))
+            experiment["model"] = with_home(experiment["model"])
     _raise_if(complete_models(checked))
     _raise_if(complete_networks(checked))
     for key in PATHS:
         checked[key] = with_home(checked[key])
     for experiment in checked["experiments"].values():
         if experiment["pretrained"]:
-            experiment["pretrained"] = with_home(located(experiment["pretrained"]))
+            experiment["pretrained"] = with_home(experiment["pretrained"])
     if Path(checked["results"]).is_file():
         _raise_if([f"config: results: {checked['results']} is a file; name a folder"])
     return checked, notes

@@ -16,6 +16,7 @@ from unetflow.jobs.failures import in_groups
 from unetflow.jobs.settings import Settings
 from unetflow.jobs.sheet import Image
 from unetflow.jobs.sources import Prepared, Sources
+from unetflow.models import located
 from unetflow.networks import geometry_of
 from unetflow.networks.description import read_description
 
@@ -114,7 +115,7 @@ def _finished(settings: Settings, dataset: str) -> "Iterator[ModelDescription]":
     """What the finished models of a dataset's experiments say of themselves."""
     for experiment in settings.config["experiments"].values():
         if experiment["dataset"] == dataset and experiment["model"] is not None:
-            yield read_description(experiment["model"])
+            yield read_description(located(experiment["model"]))
 
 
 def _check_colours(settings: Settings, channels: Mapping[str, int]) -> None:
@@ -137,9 +138,10 @@ def _check_pretrained(settings: Settings, channels: Mapping[str, int]) -> None:
     """Raise ConfigError for model files that a training would refuse; those it makes may wait."""
     problems = []
     for name, experiment in settings.config["experiments"].items():
-        path = experiment["pretrained"]
-        if path is None or Path(path).is_relative_to(settings.config["results"]):
+        given = experiment["pretrained"]
+        if given is None or Path(given).is_relative_to(settings.config["results"]):
             continue
+        path = located(given)
         from unetflow.networks.backbones import backbone_of  # seconds of torch, as below
         from unetflow.networks.initial_weights import check_network
         from unetflow.networks.model_file import is_model_file, load_model

@@ -38,6 +38,12 @@ def located(model: str) -> str:
     return model if path is None else str(path)
 
 
+def named(path: str) -> str:
+    """What stands for a model file in a config: the name of a shipped one, else its whole path."""
+    names = {str(file): name for name, file in shipped().items()}
+    return names.get(path, str(Path(path).absolute()))
+
+
 def known() -> str:
     """For messages: the names that may stand in the place of a path."""
     names = ", ".join(shipped())

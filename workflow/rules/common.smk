@@ -42,6 +42,7 @@ from unetflow.jobs.settings import read_settings
 from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.jobs.stopping import stop_at_signals
 from unetflow.jobs.suitability import check_images
+from unetflow.models import located
 from unetflow.provenance.code_digest import code_digest
 from unetflow.provenance.failed import first_failure
 from unetflow.report.pictures import LEAST_PX

@@ -112,15 +112,32 @@ def pretrained(wildcards):
 
     Its time does not count. Of one that this config trains it is the receipt.
     """
-    path = experiment("pretrained")(wildcards)
-    if path and path.startswith(f"{RESULTS}/models/"):
+    path = file_to_start_from(wildcards)
+    if is_trained_here(path):
         return path.replace("model.safetensors", "model.json")
     return ancient(path) if path else []
 
 
+def file_to_start_from(wildcards):
+    """The same itself, None for none."""
+    given = experiment("pretrained")(wildcards)
+    return given and located(given)
+
+
+def is_trained_here(path):
+    """Whether a model file is one that this config makes."""
+    return bool(path) and path.startswith(f"{RESULTS}/models/")
+
+
+def what_to_start_from(wildcards):
+    """The digest of that file, wherever it lies; its path where this config trains it."""
+    path = file_to_start_from(wildcards)
+    return digest_of_model_file(path) if path and not is_trained_here(path) else path
+
+
 def finished_model(wildcards):
     """The model file that the experiment names; its time does not count."""
-    return ancient(experiment("model")(wildcards))
+    return ancient(located(experiment("model")(wildcards)))
 
 
 @cache
@@ -131,7 +148,7 @@ def digest_of_model_file(path):
 
 def digest_of_finished_model(wildcards):
     """Another file of the same name is another model."""
-    return digest_of_model_file(experiment("model")(wildcards))
+    return digest_of_model_file(located(experiment("model")(wildcards)))
 
 
 def slices_of(pattern, roles=("test",)):

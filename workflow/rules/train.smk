@@ -35,7 +35,7 @@ rule train:
             weights=weight_maps("{image}.zarr"),
             validation_images=images_of("images/{image}.ome.zarr", "validation"),
             receipts=training_receipts,
-            pretrained=experiment("pretrained"),
+            pretrained=what_to_start_from,
             network=experiment("network"),
             head=experiment("head"),
             recipe=experiment("recipe"),
@@ -50,6 +50,7 @@ rule train:
             without_effect={
                 "checkpoint_s": SETTINGS.config["train"]["checkpoint_s"],
                 "processes": SETTINGS.config["train"]["gpus"],
+                "start_from": file_to_start_from,
                 "require_gpu": SETTINGS.config["require_gpu"],
             },
         ),
