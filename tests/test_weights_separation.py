@@ -126,11 +126,23 @@ def test_any_pieces_and_threads_give_the_same_bits(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("unetflow.weights.separation.PIECE_PX", 40)
     pieces = weight_map(labels, class_weights=(0.7, 1.4), threads=3)
     np.testing.assert_array_equal(pieces, whole)
-    volume = draw_labels((9, 60, 70), objects=9)
-    spacing = (2.5, 1.0, 1.0)
+    volume = draw_labels((20, 60, 70), objects=20)
+    spacing = (2.5, 1.0, 1.2)
+    whole = weight_map(volume, spacing=spacing)
+    monkeypatch.setattr("unetflow.weights.separation.PIECE_OF_VOLUME_PX", 10)
     in_pieces = weight_map(volume, spacing=spacing)
-    monkeypatch.setattr("unetflow.weights.separation.PIECE_PX", 1000)
-    np.testing.assert_array_equal(in_pieces, weight_map(volume, spacing=spacing))
+    np.testing.assert_array_equal(in_pieces, whole)
+
+
+@pytest.mark.parametrize("shape", [(40,), (30, 41), (13, 20, 17)])
+def test_the_two_nearest_of_a_part_are_those_of_the_whole(shape: tuple[int, ...]) -> None:
+    labels = draw_labels(shape, objects=4)
+    spacing = (1.5, 1.0, 0.8)[: len(shape)]
+    inner = tuple(slice(k + 2, size - 3 - k) for k, size in enumerate(shape))
+    whole = two_nearest(labels, reach=12.0, spacing=spacing)
+    part = two_nearest(labels, reach=12.0, spacing=spacing, inner=inner)
+    for found, wanted in zip(part, whole, strict=True):
+        np.testing.assert_array_equal(found, wanted[inner])
 
 
 def test_the_stored_map_made_in_shards_equals_the_whole_bit_for_bit(tmp_path: Path) -> None:

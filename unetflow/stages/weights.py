@@ -67,7 +67,7 @@ def write_weights(
         region = term.region(index)
         wide, inner = with_halo(region, halo_px, labels.shape)
         separated = separate_touching(np.asarray(labels[wide]))
-        block = separation_term(separated, w0=w0, sigma_px=sigma_px, spacing=steps)[inner]
+        block = separation_term(separated, w0=w0, sigma_px=sigma_px, spacing=steps, inner=inner)
         term.write(index, np.where(np.asarray(ignore[region]) != 0, np.float32(0), block))
 
     with unchanged(Stored(truth, truth_receipt, [of_labels(TRUTH), of_labels(IGNORE)])):

@@ -17,10 +17,11 @@ from unetflow.arguments import labels_of, list_of, number_of, whole_number_of
 from unetflow.engine.compiled import compiled
 from unetflow.engine.each import for_each
 from unetflow.labels.encoding import separate_touching
-from unetflow.tiles.regions import Region, shard_grid, shard_region, with_halo
+from unetflow.tiles.regions import PLANE, Region, shard_grid, shard_region, with_halo
 from unetflow.weights.two_nearest import two_nearest
 
 PIECE_PX = 1024  # side of what is in memory at once beside the image and its map
+PIECE_OF_VOLUME_PX = 192  # the same of a volume: half a GB, with its halo
 LARGEST = 1e30  # of a number that is given: sums stay in float32, squares in float64
 NEGLIGIBLE = 4e-9  # the term is defined as exactly 0 below this, so that its reach is finite
 
@@ -60,7 +61,7 @@ def weight_map(
     def fill(piece: Region) -> None:
         wide, inner = with_halo(piece, halo, image.shape)
         separated = separate_touching(image[wide])
-        term = separation_term(separated, w0=w0, sigma_px=sigma_px, spacing=steps)[inner]
+        term = separation_term(separated, w0=w0, sigma_px=sigma_px, spacing=steps, inner=inner)
         weights[piece] = np.where(separated[inner] == 0, background + term, objects)
 
     for_each(fill, _pieces(image.shape), threads=whole_number_of(threads, "threads", least=1))
@@ -73,20 +74,23 @@ def separation_term(
     w0: float,
     sigma_px: float,
     spacing: Sequence[float] | None = None,
+    inner: Region | None = None,
 ) -> np.ndarray:
     """The second term of the weight map, float32, of instances that do not touch.
 
-    0 on objects, beyond the reach, and where there are fewer than two objects.
+    0 on objects, beyond the reach, and where there are fewer than two objects. Of the pixels of
+    `inner` alone, where that is given: the rest is halo.
     """
     reach = reach_px(w0, sigma_px)
     if not reach or not separated.size:
-        return np.zeros(separated.shape, np.float32)
+        whole = np.zeros(separated.shape, np.float32)
+        return whole if inner is None else whole[inner]
     labels = np.ascontiguousarray(separated, np.uint32)
     steps = _steps(labels, spacing)
     across = math.hypot(*(size * step for size, step in zip(labels.shape, steps, strict=True)))
-    nearest, second = two_nearest(labels, reach=min(reach, across), spacing=steps)
+    nearest, second = two_nearest(labels, reach=min(reach, across), spacing=steps, inner=inner)
     term = _term(nearest.ravel(), second.ravel(), reach, w0, 2 * sigma_px**2)
-    return np.asarray(term).reshape(labels.shape)
+    return np.asarray(term).reshape(nearest.shape)
 
 
 def _steps(labels: np.ndarray, spacing: Sequence[float] | None) -> tuple[float, ...]:
@@ -109,8 +113,9 @@ def _numbers(
 
 
 def _pieces(shape: tuple[int, ...]) -> list[Region]:
-    """An image in pieces of about `PIECE_PX` along each of the last two axes."""
-    counts = [max(1, round(size / PIECE_PX)) for size in shape]
+    """An image or a volume in pieces of about as many pixels along each axis."""
+    side_px = PIECE_PX if len(shape) <= PLANE else PIECE_OF_VOLUME_PX
+    counts = [max(1, round(size / side_px)) for size in shape]
     piece = [-(-size // count) for size, count in zip(shape, counts, strict=True)]
     return [shard_region(index, shape, piece) for index in shard_grid(shape, piece)]
 

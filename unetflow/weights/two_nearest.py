@@ -5,21 +5,23 @@ is enough: an object that is third along one axis is nowhere among the two neare
 pixel. Cost grows with pixels times reach at most, never with objects.
 """
 
+import math
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.engine.compiled import compiled
+from unetflow.tiles.regions import Region
 
 Squares = NDArray[np.float32]
 Labels = NDArray[np.uint32]
-Array = TypeVar("Array", Squares, Labels)
+AT_ONCE = 2048  # pixels that are worked on together, and stay in a core's own memory
 
 
 def two_nearest(
-    labels: Labels, *, reach: float, spacing: Sequence[float]
+    labels: Labels, *, reach: float, spacing: Sequence[float], inner: Region | None = None
 ) -> tuple[Squares, Squares]:
     """Squared distances of each pixel to its nearest and second nearest object.
 
@@ -29,40 +31,44 @@ def two_nearest(
 
     float32, of labels with any number of axes, 0 background, ids as sparse and high as they come.
     Euclidean between pixel centres; `spacing` is the size of a pixel along each axis, `reach` in
-    the same unit: farther objects may be missing, and count as infinitely far.
+    the same unit: farther objects may be missing, and count as infinitely far. Of the pixels of
+    `inner` alone, where that is given: the halo is left along each axis as soon as it is done.
     """
+    parts = inner or tuple(slice(0, size) for size in labels.shape)
     columns = labels.reshape(len(labels), -1)
-    first, first_owner, second, second_owner = _sweep(columns, spacing[0], reach)
-    squares = [each.reshape(labels.shape) for each in (first, second)]
-    owners = [each.reshape(labels.shape) for each in (first_owner, second_owner)]
+    found = _sweep(columns, spacing[0], reach, parts[0].start, parts[0].stop)
+    fields: list[NDArray[Any]] = [each.reshape(-1, *labels.shape[1:]) for each in found]
     for axis in range(1, labels.ndim):
-        a, b = (_as_rows(each, axis) for each in squares)
-        owner_a, owner_b = (_as_rows(each, axis) for each in owners)
-        first, first_owner, second, second_owner = _scan(
-            a, owner_a, b, owner_b, spacing[axis], reach
-        )
-        shape = np.moveaxis(labels, axis, -1).shape
-        squares = [np.moveaxis(each.reshape(shape), -1, axis) for each in (first, second)]
-        owners = [
-            np.moveaxis(each.reshape(shape), -1, axis) for each in (first_owner, second_owner)
-        ]
-    return squares[0], squares[1]
-
-
-def _as_rows(array: Array, axis: int) -> Array:
-    """The lines along an axis, one below the other."""
-    along = np.ascontiguousarray(np.moveaxis(array, axis, -1))
-    return along.reshape(-1, array.shape[axis])
+        # Lines are worked on side by side. Those of the last axis lie one after the other: of a
+        # volume they are short, and laid side by side; of an image each is long enough alone.
+        moved = 1 < axis == labels.ndim - 1
+        if moved:
+            fields = [np.ascontiguousarray(np.moveaxis(each, axis, axis - 1)) for each in fields]
+        shape = fields[0].shape
+        along = axis - moved
+        flat = (math.prod(shape[:along]), shape[along], math.prod(shape[along + 1 :]))
+        a, owner_a, b, owner_b = (each.reshape(flat) for each in fields)
+        part = parts[axis]
+        done = _scan(a, owner_a, b, owner_b, spacing[axis], reach, part.start, part.stop)
+        fields = [each.reshape(*shape[:along], -1, *shape[along + 1 :]) for each in done]
+        if moved:
+            fields = [np.moveaxis(each, axis - 1, axis) for each in fields]
+    return fields[0], fields[2]
 
 
 @compiled
-def _sweep(labels: Labels, step: float, reach: float) -> tuple[Squares, Labels, Squares, Labels]:
-    """Along the first axis, there and back: squares and owners of the two nearest."""
+def _sweep(
+    labels: Labels, step: float, reach: float, start: int, stop: int
+) -> tuple[Squares, Labels, Squares, Labels]:
+    """Along the first axis, there and back: squares and owners of the two nearest.
+
+    Of rows `start` to `stop`.
+    """
     n, columns = labels.shape
-    first = np.empty((n, columns), np.float32)
-    second = np.empty((n, columns), np.float32)
-    first_owner = np.empty((n, columns), np.uint32)
-    second_owner = np.empty((n, columns), np.uint32)
+    first = np.empty((stop - start, columns), np.float32)
+    second = np.empty((stop - start, columns), np.float32)
+    first_owner = np.empty((stop - start, columns), np.uint32)
+    second_owner = np.empty((stop - start, columns), np.uint32)
     far = np.int64(reach / step) + 1  # steps that are too many
     square = np.array([np.float32((k * step) ** 2) for k in range(far + 1)])
     square[far] = np.inf
@@ -71,14 +77,16 @@ def _sweep(labels: Labels, step: float, reach: float) -> tuple[Squares, Labels, 
     near_steps, other_steps = np.full(columns, far), np.full(columns, far)
     for k in range(2 * n):
         back = k >= n
-        i = 2 * n - 1 - k if back else k
+        row = 2 * n - 1 - k if back else k
+        i = row - start  # of what is found
+        wanted = start <= row < stop
         if k == n:
             near[:] = 0
             other[:] = 0
             near_steps[:] = far
             other_steps[:] = far
         for j in range(columns):
-            label = labels[i, j]
+            label = labels[row, j]
             other_steps[j] = min(other_steps[j] + 1, far)
             near_steps[j] = min(near_steps[j] + 1, far)
             if label != 0:
@@ -86,6 +94,8 @@ def _sweep(labels: Labels, step: float, reach: float) -> tuple[Squares, Labels, 
                     other[j], other_steps[j] = near[j], near_steps[j]
                     near[j] = label
                 near_steps[j] = 0
+            if not wanted:
+                continue
             if not back:
                 first[i, j], first_owner[i, j] = square[near_steps[j]], near[j]
                 second[i, j], second_owner[i, j] = square[other_steps[j]], other[j]
@@ -114,29 +124,39 @@ def _scan(
     second_owner: Labels,
     step: float,
     reach: float,
+    start: int,
+    stop: int,
 ) -> tuple[Squares, Labels, Squares, Labels]:
-    """Along rows: what each pixel sees through the columns at every distance up to the reach."""
-    rows, n = first.shape
-    out = np.empty((2, rows, n), np.float32)
-    owner = np.empty((2, rows, n), np.uint32)
+    """Along the middle axis: what a pixel sees of the lines at every distance up to the reach.
+
+    Of (planes, n, X) those of lines `start` to `stop`.
+    """
+    planes, n, width = first.shape
+    out = np.empty((2, planes, (stop - start) * width), np.float32)
+    owner = np.empty((2, planes, (stop - start) * width), np.uint32)
     far = np.int64(reach / step)
-    # one row with room on both sides, so that no step looks beyond it
-    nothing = np.full(n + 2 * far, np.float32(np.inf))
+    # one plane with room on both sides, so that no step looks beyond it
+    nothing = np.full((n + 2 * far) * width, np.float32(np.inf))
     qa, qb = nothing.copy(), nothing.copy()
     la, lb = np.zeros(nothing.size, np.uint32), np.zeros(nothing.size, np.uint32)
-    row = slice(far, far + n)
-    for r in range(rows):
-        qa[row], la[row] = first[r], first_owner[r]
-        qb[row], lb[row] = second[r], second_owner[r]
-        q1, l1, q2, l2 = out[0, r], owner[0, r], out[1, r], owner[1, r]
-        q1[:], l1[:], q2[:], l2[:] = first[r], first_owner[r], second[r], second_owner[r]
-        for s in range(1, far + 1):
-            added = np.float32((s * step) ** 2)
-            if s % 4 == 1 and not (q2 > added).any():
-                break
-            for at in (far - s, far + s):
-                there = slice(at, at + n)
-                _take(q1, l1, q2, l2, qa[there], la[there], qb[there], lb[there], added)
+    plane = slice(far * width, (far + n) * width)
+    lines = max(1, AT_ONCE // width)
+    for z in range(planes):
+        qa[plane], la[plane] = first[z].ravel(), first_owner[z].ravel()
+        qb[plane], lb[plane] = second[z].ravel(), second_owner[z].ravel()
+        for line in range(start, stop, lines):
+            size = min(lines, stop - line) * width
+            own = slice((line - start) * width, (line - start) * width + size)
+            q1, l1, q2, l2 = out[0, z, own], owner[0, z, own], out[1, z, own], owner[1, z, own]
+            here = slice((far + line) * width, (far + line) * width + size)
+            q1[:], l1[:], q2[:], l2[:] = qa[here], la[here], qb[here], lb[here]
+            for s in range(1, far + 1):
+                added = np.float32((s * step) ** 2)
+                if s % 4 == 1 and not (q2 > added).any():
+                    break
+                for at in (far + line - s, far + line + s):
+                    there = slice(at * width, at * width + size)
+                    _take(q1, l1, q2, l2, qa[there], la[there], qb[there], lb[there], added)
     return out[0], owner[0], out[1], owner[1]
 
 
