@@ -6,6 +6,7 @@ to `IN_MEMORY_PX` along each axis are held in memory; larger ones are read block
 volumes membranes are scored plane by plane: what tears or joins them is defined in a plane.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -47,8 +48,9 @@ from unetflow.metrics.object_errors import ERRORS
 from unetflow.store.foreground import read_foreground_lazily
 from unetflow.store.names import FOREGROUND, HEADS, IGNORE, of_labels
 from unetflow.store.ome import steps_of
-from unetflow.store.shards import read_lazily
+from unetflow.store.shards import SHARD_PX, read_lazily
 from unetflow.tiles.regions import PLANE, Region, shard_grid, shard_region
+from unetflow.tiles.regions import side_px as side_px_of
 
 IN_MEMORY_PX = 1024  # side of the largest image whose membranes are scored whole
 BASELINE_PX = 4096  # side of the largest image whose Otsu instances are labelled
@@ -88,14 +90,21 @@ class Truth:
         return self._hold(read_foreground_lazily(prediction, HEADS)[0])[0]
 
     def regions(self, side_px: int | None) -> tuple[list[Region], str]:
-        """What membranes are scored by, and its name: the whole image, or declared regions."""
+        """What membranes are read by, and its name: the whole image, or declared regions.
+
+        Of volumes slabs, of which each plane is scored alone.
+        """
         if not self.has_membranes:
             return [], ""
         if self.labels.ndim > PLANE:
             depth, *sides = self.labels.shape
             if max(sides) > IN_MEMORY_PX:
                 return [], ""
-            return [(slice(k, k + 1), slice(None), slice(None)) for k in range(depth)], BY_SLICES
+            # slabs of whole shards: each would be read for every plane of it
+            slab, plane = side_px_of(SHARD_PX, PLANE + 1), (slice(None), slice(None))
+            return [
+                (slice(k, min(k + slab, depth)), *plane) for k in range(0, depth, slab)
+            ], BY_SLICES
         if self.in_memory:
             return [(slice(None), slice(None))], ""
         if side_px is None:
@@ -245,24 +254,26 @@ def _membrane_rows(
         return [[] for _ in thresholds]
     arrays = truth.interior, foreground_YX, truth.ignore
     score = _ScoreRegion(arrays, thresholds)
-    scored = list(in_order(score, regions, threads=1, ahead=0, sendable=not truth.in_memory))
+    found = in_order(score, regions, threads=1, ahead=0, sendable=not truth.in_memory)
+    scored = itertools.chain.from_iterable(found)
     return [list(_pooled_rows(each, name)) for each in zip(*scored, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
 class _ScoreRegion:
-    """Scores of a region, read by who scores it, at each threshold."""
+    """Scores at each threshold of a region, read by who scores it; of a slab of each plane."""
 
     arrays: tuple[Array, Array, Array]  # interior, foreground and ignored pixels
     thresholds: Sequence[float]
 
-    def __call__(self, region: Region) -> list[SliceScores]:
+    def __call__(self, region: Region) -> list[list[SliceScores]]:
         parts = (array[region] for array in self.arrays)
         found = da.compute(*parts, scheduler="threads")
-        if len(region) > PLANE:  # of a volume one plane
-            found = tuple(each[0] for each in found)
-        interior, proposal, ignore = found
-        return score_slice(interior, proposal, ignore, self.thresholds)
+        planes = zip(*found, strict=True) if len(region) > PLANE else [found]
+        return [
+            score_slice(interior, proposal, ignore, self.thresholds)
+            for interior, proposal, ignore in planes
+        ]
 
 
 def _pooled_rows(pieces: Sequence[SliceScores], name: str) -> Iterator[Row]:
