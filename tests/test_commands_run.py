@@ -89,6 +89,20 @@ def test_it_runs_snakemake_and_says_how(fake: Path, capfd: pytest.CaptureFixture
     ]
 
 
+def test_a_run_ends_with_scores_and_the_place_of_the_report(
+    fake: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path("case.yaml").write_text("results: here\n")
+    headline = Path("here", "report", "headline.txt")
+    headline.parent.mkdir(parents=True)
+    headline.write_text("report: here/report/index.html\n")
+    assert run_command("run", ["case.yaml"]) == 0
+    assert capfd.readouterr().out.endswith("\nreport: here/report/index.html\n")
+    assert run_command("run", ["case.yaml", "--", "--dry-run"]) == 0  # of an earlier run
+    assert run_command("run", ["case.yaml", "--", "fail"]) == MENDABLE
+    assert "report:" not in capfd.readouterr().out
+
+
 def test_jobs_of_slurm_are_those_of_the_profile(
     fake: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,8 +1,8 @@
 """The whole pipeline, quietly: `unetflow run CONFIG`.
 
 Prints the `snakemake` line that it runs, a line for each stage that is done with the time that is
-left for the whole, and at the end what stopped, once. What Snakemake says itself stands in its log.
-Arguments behind `--` are Snakemake's.
+left for the whole, and at the end the scores with the report's path, or what stopped, once. What
+Snakemake says itself stands in its log. Arguments behind `--` are Snakemake's.
 """
 
 import argparse
@@ -47,6 +47,8 @@ LAST_LINES = 20  # of Snakemake's, where it stops before the pipeline can say wh
 SNAKEMAKES = "--"  # what comes behind it
 SAID_EVERY_S, SAID_EVERY = 60.0, 0.1  # what is left: after so long, and so much of the whole
 SLURM_PROFILE = Path(PROFILES, "slurm")
+HEADLINE = Path("report", "headline.txt")  # scores, and where the report is
+DRY = {"-n", "--dry-run", "--dryrun"}
 
 
 class Stages:
@@ -125,7 +127,12 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     options = parser_of(prog).parse_args(own)
     if not Path(options.config).is_file():
         raise ConfigError(without_config(options.config))
-    return run_snakemake(_command(options, more), _results_of(options.config))
+    results = _results_of(options.config)
+    status = run_snakemake(_command(options, more), results)
+    headline = results / HEADLINE if results else HEADLINE
+    if status == 0 and headline.is_file() and not {*more} & DRY:
+        print(headline.read_text(), end="")
+    return status
 
 
 def run_snakemake(command: Sequence[str], results: Path | None = None) -> int:
