@@ -104,7 +104,7 @@ def run_of(base: int, steps: int, precision: str, scale: Scale, **changes: Any) 
     """A training of the default recipe, in a folder that is gone with the process."""
     from unetflow.train.checkpoints import Checkpoint
     from unetflow.train.loop import TrainingRun
-    from unetflow.train.torchrun import launch
+    from unetflow.train.process import launch
 
     folder = Path(tempfile.mkdtemp(prefix="unetflow-gpu-"))
     recipe = {"tile_px": tile_of(scale), "steps": steps, "validate_every": 10**6} | changes

@@ -33,8 +33,8 @@ from unetflow.provenance.receipts import read_receipt
 from unetflow.train.checkpoints import Checkpoint
 from unetflow.train.loop import TrainingRun
 from unetflow.train.patches import Statistics, TrainingImage, hold, open_image
+from unetflow.train.process import launch
 from unetflow.train.recipes import recipe_from
-from unetflow.train.torchrun import launch
 
 BASE = Path(__file__).parents[1]
 POINTS = 6  # validations on the way

@@ -30,8 +30,8 @@ from unetflow.engine.memory import keep_freed_memory
 from unetflow.jobs.settings import Settings, read_settings
 from unetflow.train.checkpoints import Checkpoint
 from unetflow.train.loop import TrainingRun
+from unetflow.train.process import launch
 from unetflow.train.recipes import Recipe
-from unetflow.train.torchrun import launch
 
 ROOT = Path(__file__).parents[1]
 WARM = 2  # steps that are not counted

@@ -31,8 +31,8 @@ from unetflow.train.checkpoints import Checkpoint
 from unetflow.train.loop import TrainingRun
 from unetflow.train.losses import combined_loss
 from unetflow.train.patches import TrainingImage
+from unetflow.train.process import launch
 from unetflow.train.recipes import recipe_from
-from unetflow.train.torchrun import launch
 
 SIDE_PX = 1024
 Backward = Callable[[Tensor], None]

@@ -30,6 +30,7 @@ WITHOUT_EFFECT = {
     "unetflow.provenance.records",  # what it writes is nobody's input
     "unetflow.provenance.schemas",  # types alone, which a checker reads, as the next
     "unetflow.report.handed",
+    "unetflow.train.torchrun",  # starts processes; what each does is in `train.process`
 }
 
 

@@ -34,8 +34,9 @@ from unetflow.train.checkpoints import Checkpoint
 from unetflow.train.history import LATE, as_csv, rising_by
 from unetflow.train.loop import TrainingRun
 from unetflow.train.patches import Batches, Drawing, Statistics, TrainingImage, hold, open_image
+from unetflow.train.process import launch, processes_here
 from unetflow.train.recipes import Recipe, recipe_from
-from unetflow.train.torchrun import launch, processes_here, train_together
+from unetflow.train.torchrun import train_together
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Processes that train: one, or several together on one machine by torchrun, told when to stop."""
+"""Several processes that train together on one machine, by torchrun: started, told when to stop."""
 
 import json
 import logging
@@ -10,11 +10,6 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Literal
-
-import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from unetflow.engine.gpus import claim_gpus, name_of
 from unetflow.engine.machine import Machine
@@ -24,30 +19,6 @@ log = logging.getLogger(__name__)
 
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-# as Fabric calls them
-PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16": "bf16-mixed"}
-
-
-def processes_here() -> int:
-    """How many processes train together on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-
-
-def launch(device: str, precision: str) -> Fabric:
-    """This process alone, or with those that torchrun started beside it."""
-    world, here = int(os.environ.get("WORLD_SIZE", 1)), processes_here()
-    alone = world == 1
-    fabric = Fabric(
-        accelerator=device,
-        devices=[torch.cuda.current_device()] if alone and device == "cuda" else here,
-        num_nodes=world // here,
-        strategy="auto" if alone else "ddp",
-        precision=PRECISIONS[precision],
-        # else a job of SLURM is taken for one of several that train together
-        plugins=[LightningEnvironment()] if alone else None,
-    )
-    fabric.launch()
-    return fabric
 
 
 def train_together(machine: Machine, module: str, arguments: Mapping[str, object]) -> None:
