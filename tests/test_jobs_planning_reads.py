@@ -11,6 +11,7 @@ import pytest
 import tifffile
 from conftest import HEADER, ROOT
 
+from unetflow.images.slide import Slide
 from unetflow.jobs.settings import read_settings
 from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.jobs.suitability import check_images
@@ -70,3 +71,23 @@ def bytes_read() -> int:
 def test_a_first_plan_reads_no_pixels(config: dict[str, Any]) -> None:
     plan(config, "small", 300)  # and imports what it takes
     assert plan(config, "large", 2000) < 24 * MOST_BYTES
+
+
+def test_a_first_plan_opens_each_file_once(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    real = Slide._open
+
+    def counted(slide: Slide) -> None:
+        opened.append(str(slide.path))
+        real(slide)
+
+    monkeypatch.setattr(Slide, "_open", counted)
+    plan(config, "once", 300)
+    sources = Sources(sources_cache("once"))
+    truth = "once-test-truth.tif"
+    chosen = read_settings(config, ROOT / "workflow" / "schemas", ROOT).images["test-tif"].chosen
+    assert sources.shapes_px(truth, **chosen) == [[300, 300]]
+    assert sources.peak_bytes(truth, chosen) > 0  # as the job that reads it asks
+    assert len(opened) == len(set(opened)) == 2 * 3 * len(KINDS)

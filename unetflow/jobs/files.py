@@ -58,6 +58,9 @@ def _size_problem(image: Image, sources: Sources) -> dict[str, str]:
     """A truth of another size than its image, where both can be opened, by the image."""
     if not image.truth:
         return {}
+    # asked for later on, and each file is opened once
+    sources.as_prepared(image, None)
+    sources.peak_bytes(image.truth, image.chosen)
     shapes = sources.shapes_px(image.path, **image.chosen)  # any level may have been annotated
     of_truth = sources.shapes_px(image.truth, **image.chosen)
     if not shapes or not of_truth or of_truth[0] in shapes:

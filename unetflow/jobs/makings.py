@@ -91,6 +91,8 @@ def _plain(value: object, folder: str) -> Any:
 
 
 def _short(value: Any) -> Any:
+    if value is None or isinstance(value, int | float):
+        return value
     text = json.dumps(value, sort_keys=True)
     if len(text) <= LONG:
         return value

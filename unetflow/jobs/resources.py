@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 from unetflow.images.at_once import LEAST_BYTES
 from unetflow.jobs.config import CrfConfig
+from unetflow.jobs.signed import signed
 from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.regions import PLANE, side_px, squares
 from unetflow.tiles.tiling import Tiling
@@ -60,6 +61,7 @@ def growing(
     is ready.
     """
 
+    @signed
     def amount(wildcards: object, input: object, attempt: int) -> int:
         further = max(0, len(bundles.get(getattr(wildcards, "bundle", ""), ())) - 1)
         pixels = pixels_of(getattr(input, of)) if per_gpx else 0
@@ -81,6 +83,7 @@ def reading(
     small: `pixels` of the largest, None where that is not known.
     """
 
+    @signed
     def amount(wildcards: object, attempt: int) -> int:
         beyond = max(peaks_bytes(wildcards), default=0) - LEAST_BYTES
         return attempt * (least_mb(least, pixels(wildcards)) + max(0, math.ceil(beyond / 1e6)))
@@ -178,6 +181,7 @@ def for_shards(most: int, *, of: str = "images") -> Callable[..., int]:
     So that many small images are done side by side. `of` is that of `growing`.
     """
 
+    @signed
     def threads(wildcards: object, input: object) -> int:
         shapes = spatial_shapes_of(getattr(input, of))
         return min(most, max(map(shards_of, shapes), default=most))

@@ -4,13 +4,16 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NotRequired, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack, cast
 
 from unetflow.errors import UnetflowError
 from unetflow.images.at_once import MOST_BYTES
 from unetflow.images.sources import Chosen, files_of, raw_digest, seen, split_dataset
 from unetflow.jobs.sheet import Image
 from unetflow.store.files import write_whole
+
+if TYPE_CHECKING:
+    from unetflow.images.slide import Slide
 
 
 class Prepared(TypedDict):
@@ -77,7 +80,7 @@ class Sources:
         opened is no error here: its own job names it, and the others go on.
         """
         entry = self._entry(path)
-        key = f"shapes {sorted(chosen.items())}"
+        key = _key_of_shapes(chosen)
         if key not in entry:
             entry[key] = _shapes_px(path, chosen)
             self._changed = True
@@ -102,7 +105,7 @@ class Sources:
         row = (image.chosen, image.level, size, image.channels, want)
         key = f"prepared in bytes {' '.join(map(str, row))}"
         if key not in entry:
-            entry[key] = _as_prepared(image, want)
+            entry[key] = _as_prepared(image, want, entry)
             self._changed = True
         return cast("Prepared | str", entry[key])
 
@@ -114,7 +117,7 @@ class Sources:
             return 0
         key = f"peak {sorted(chosen.items())}"
         if key not in entry:
-            entry[key] = _peak_bytes(path, chosen)
+            entry[key] = _peak_bytes(path, chosen, entry)
             self._changed = True
         return cast(int, entry[key])
 
@@ -139,14 +142,22 @@ class Sources:
         return entry
 
 
+def _key_of_shapes(chosen: Chosen) -> str:
+    return f"shapes {sorted(chosen.items())}"
+
+
 def _shapes_px(path: str | Path, chosen: Chosen) -> list[list[int]]:
     from unetflow.images.slide import Slide  # heavy, and not needed while nothing changed
 
     try:
         with Slide(path, **chosen) as slide:
-            return [list(level.shape_px) for level in slide.levels]
+            return _shapes_of(slide)
     except UnetflowError:
         return []
+
+
+def _shapes_of(slide: "Slide") -> list[list[int]]:
+    return [list(level.shape_px) for level in slide.levels]
 
 
 def _why_no_labels(path: str | Path, chosen: Chosen) -> str:
@@ -159,12 +170,16 @@ def _why_no_labels(path: str | Path, chosen: Chosen) -> str:
     return ""
 
 
-def _as_prepared(image: Image, want: float | Sequence[float] | None) -> Prepared | str:
+def _as_prepared(
+    image: Image, want: float | Sequence[float] | None, entry: Entry
+) -> Prepared | str:
+    """See `Sources.as_prepared`; the shapes of its levels are noted, while the file is open."""
     from unetflow.images.resampling import picked_channels, source_at  # heavy, as above
     from unetflow.images.slide import Slide
 
     try:
         with Slide(image.path, **image.chosen, **image.resolution) as slide:
+            entry[_key_of_shapes(image.chosen)] = _shapes_of(slide)
             channels = picked_channels(slide, image.channels)
             source = source_at(slide, image.level, want)
             slide.check_size(source.level, MOST_BYTES)
@@ -181,7 +196,8 @@ def _as_prepared(image: Image, want: float | Sequence[float] | None) -> Prepared
         return str(error)
 
 
-def _peak_bytes(path: str | Path, chosen: Chosen) -> int:
+def _peak_bytes(path: str | Path, chosen: Chosen, entry: Entry) -> int:
+    """See `Sources.peak_bytes`; the shapes of its levels are noted, while the file is open."""
     from unetflow.images import geojson  # heavy, as above
     from unetflow.images.polygons import holds_polygons
     from unetflow.images.slide import Slide
@@ -190,6 +206,7 @@ def _peak_bytes(path: str | Path, chosen: Chosen) -> int:
         return geojson.peak_bytes(path)
     try:
         with Slide(path, **chosen, as_labels=True) as slide:
+            entry[_key_of_shapes(chosen)] = _shapes_of(slide)
             slide.check_size(0, MOST_BYTES)
             return slide.peak_bytes(0)
     except UnetflowError:  # its own job names it

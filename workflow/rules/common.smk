@@ -1,10 +1,11 @@
 # Settings, and the functions that the rules' params and resources use; paths are in paths.smk.
 import atexit
+import gc
 import math
 import os
 import shlex
 import sys
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,6 +40,7 @@ from unetflow.jobs.resources import (
 )
 from unetflow.jobs.schemas import read_schema
 from unetflow.jobs.settings import read_settings
+from unetflow.jobs.signed import signed
 from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.jobs.stopping import stop_at_signals
 from unetflow.jobs.suitability import check_images
@@ -56,6 +58,9 @@ COMMAND = "UNETFLOW_COMMAND"
 if workflow.is_main_process:
     os.environ[COMMAND] = shlex.join(["snakemake", *sys.argv[1:]])
 
+# Hardly anything of a graph is garbage, and a fifth of a plan's time went into looking for it.
+if workflow.is_main_process:
+    gc.set_threshold(50_000, 20, 100)
 # Threads share one arena of glibc from a job's start: `unetflow.engine.memory` has the reason.
 os.environ.setdefault("MALLOC_ARENA_MAX", "1")
 # Threads of OpenMP sleep while they wait, in place of spinning: benchmarks/results/spinning.md.
@@ -164,36 +169,42 @@ def made_by(job, /, *, sources=None, stores=None, harmless=None, without_effect=
             return param(wildcards)
         return apply_wildcards(param, wildcards) if isinstance(param, str) else param
 
-    def of_job(param):
-        # what asks for the output is no reason to run again
-        return lambda wildcards, output: value(param, wildcards)
-
     known = {}
 
-    def making(wildcards):
+    def given(wildcards):
         key = tuple(wildcards)
         if key not in known:
             known[key] = evaluated(wildcards)
         return known[key]
 
     def evaluated(wildcards):
-        return making_of(
+        of_job = {name: value(param, wildcards) for name, param in params.items()}
+        making = making_of(
             job,
             RESULTS,
             list(wildcards),
-            {name: value(param, wildcards) for name, param in params.items()},
+            of_job,
             output=apply_wildcards(str(workflow.get_rule(MODIFIER.modify_rulename(job)).output[0]), wildcards),
             sources=sources(wildcards) if sources else {},
             stores=stores(wildcards) if stores else [],
         )
+        of_job |= {name: value(param, wildcards) for name, param in (without_effect or {}).items()}
+        return of_job | {"making": making}
+
+    def making(wildcards):
+        return given(wildcards)["making"]
 
     def values(wildcards):
         made = making(wildcards)["values"]
         return {name: of for name, of in made.items() if name not in HARMLESS_OF[job]}
 
+    def of_job(name):
+        # what asks for the output is no reason to run again
+        return signed(lambda wildcards, output: given(wildcards)[name])
+
     MAKING_OF[job], HARMLESS_OF[job] = making, harmless or {}
-    given = params | (without_effect or {}) | {"making": making}
-    return {name: of_job(param) for name, param in given.items()} | {"values": values}
+    names = [*params, *(without_effect or {}), "making"]
+    return {name: of_job(name) for name in names} | {"values": signed(values)}
 
 
 def unlike(job):
@@ -207,7 +218,7 @@ def unlike(job):
                 workflow.dag.forcefiles.add(making["output"])
         return []
 
-    return none
+    return signed(none)
 
 
 def report_templates():
@@ -236,6 +247,7 @@ def threads_unhelped(most, **of):
 BUNDLE_OF = {image: bundle for bundle, images in SETTINGS.bundles.items() for image in images}
 
 
+@cache
 def names_of(image):
     """What patterns may name of an image; a bundle of one has the image's name and receipt."""
     bundle = BUNDLE_OF[image]
@@ -251,15 +263,19 @@ def paths(pattern, images, **wildcards):
 
 def each_of(wildcards):
     """The wildcards of each image of a bundle."""
-    if wildcards.bundle not in SETTINGS.bundles:
-        there = BUNDLE_OF.get(wildcards.bundle)
+    return of_bundle(wildcards.bundle, tuple(wildcards.items()))
+
+
+@lru_cache(1)  # all functions of a job ask, one after the other
+def of_bundle(bundle, items):
+    if bundle not in SETTINGS.bundles:
+        there = BUNDLE_OF.get(bundle)
         raise WorkflowError(
-            f"{wildcards.bundle}: shares its jobs with other images; ask for {there} in its place"
+            f"{bundle}: shares its jobs with other images; ask for {there} in its place"
             if there
-            else f"{wildcards.bundle}: no image of {SETTINGS.config['images']}, nor a bundle of them"
+            else f"{bundle}: no image of {SETTINGS.config['images']}, nor a bundle of them"
         )
-    for image in SETTINGS.bundles[wildcards.bundle]:
-        yield SimpleNamespace(**(dict(wildcards.items()) | names_of(image)))
+    return [SimpleNamespace(**(dict(items) | names_of(image))) for image in SETTINGS.bundles[bundle]]
 
 
 def of_each(**params):
@@ -279,17 +295,18 @@ def of_each(**params):
 
 def in_bundle(function):
     """Function of wildcards: what a function gives for each image of the bundle."""
-    return lambda wildcards: [function(each) for each in each_of(wildcards)]
+    return signed(lambda wildcards: [function(each) for each in each_of(wildcards)])
 
 
 def files_of(function):
     """Function of wildcards: the files that a function gives for the bundle's images, each once."""
-    return lambda wildcards: list(dict.fromkeys(filter(None, in_bundle(function)(wildcards))))
+    found = in_bundle(function)
+    return signed(lambda wildcards: list(dict.fromkeys(filter(None, found(wildcards)))))
 
 
 def of_image(pattern):
     """Function of wildcards: the path of an image or of its bundle."""
-    return lambda wildcards: paths(pattern, [wildcards.image], **run_of(wildcards))[0]
+    return signed(lambda wildcards: paths(pattern, [wildcards.image], **run_of(wildcards))[0])
 
 
 def run_of(wildcards):
@@ -320,7 +337,7 @@ def dataset(key):
         if hasattr(wildcards, "experiment"):
             name = SETTINGS.config["experiments"][wildcards.experiment]["dataset"]
         else:  # all images of a bundle are of one
-            image = getattr(wildcards, "image", None) or next(each_of(wildcards)).image
+            image = getattr(wildcards, "image", None) or each_of(wildcards)[0].image
             name = SETTINGS.images[image].dataset
         return SETTINGS.config["datasets"][name][key]
 
@@ -606,16 +623,19 @@ def runtime_of_training(wildcards, attempt):
     return attempt * training_minutes(geometry, on_gpu=on_gpu, **of)
 
 
+@signed
 def gpus_of_predict(wildcards):
     """GPUs of the rule that predicts an image, or ends it after its parts."""
     return gpus_unhelped(wildcards) if parts_of(wildcards) == 1 else 0
 
 
+@signed
 def gpus_unhelped(wildcards):
     """GPUs of a job that predicts: workers have their own."""
     return 0 if HELPED else gpus_of_job(1)(wildcards)
 
 
+@signed
 def memory_of_predict(wildcards, threads, attempt):
     """Memory [MB] of the rules that predict: on a CPU as many tiles as threads, on a GPU few."""
     if HELPED:

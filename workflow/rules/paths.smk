@@ -67,11 +67,13 @@ def models(wildcards):
     return [f"{RESULTS}/models/{name}/fold{each}/model.safetensors" for each in folds]
 
 
+@signed
 def model_receipts(wildcards):
     """Their receipts, which name the digests: the time of a large file does not count."""
     return [path.replace("model.safetensors", "model.json") for path in models(wildcards)]
 
 
+@signed
 def shares_of_bundle(wildcards):
     """Receipts of the parts that images are predicted in, none where one job does them."""
     parts = parts_of(wildcards)
@@ -360,6 +362,7 @@ def tiles_of_slides(wildcards):
     ]
 
 
+@signed
 def truths_in_pictures(wildcards):
     """The receipt of the truths of a bundle, none where its images are only segmented."""
     annotated = any(is_annotated(each) for each in each_of(wildcards))
