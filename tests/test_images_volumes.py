@@ -14,7 +14,7 @@ import zarr
 from unetflow.errors import SlideError
 from unetflow.images.resampling import source_at
 from unetflow.images.slide import Slide
-from unetflow.images.sources import files_of
+from unetflow.images.sources import RawFile, content_of, files_of, has_changed
 from unetflow.store.ome import PixelSize, ome_image, write_group
 
 VOLUME = np.random.default_rng(0).integers(0, 255, (11, 30, 40), dtype=np.uint8)
@@ -190,6 +190,24 @@ def test_slices_of_a_time_are_those_whose_first_number_it_is(tmp_path: Path) -> 
         whole = slide.read(0, slice(0, 3), slice(0, 30), slice(0, 40))
     np.testing.assert_array_equal(whole[0], VOLUME[:3] + np.uint8(1))
     assert len(files_of(tmp_path)) == 6
+
+
+def test_of_a_series_of_volumes_the_slices_of_its_time_alone_count(tmp_path: Path) -> None:
+    for time in (0, 1):
+        for z in range(3):
+            (tmp_path / f"t00{time}_z00{z}.tif").write_bytes(b"slice")
+    raw: RawFile = {"path": str(tmp_path), "plane": None, "time": 1, "axes": None, "scene": None}
+    raw["volume"] = True
+    before = content_of(raw)
+    own = [tmp_path / f"t001_z00{z}.tif" for z in range(3)]
+    assert files_of(tmp_path, time=1, volume=True) == own
+    (tmp_path / "t000_z001.tif").write_bytes(b"other")
+    (tmp_path / "t002_z000.tif").write_bytes(b"slice")
+    assert content_of(raw) == before
+    (tmp_path / "t001_z003.tif").write_bytes(b"slice")
+    assert has_changed(raw, before)
+    own[0].write_bytes(b"other")
+    assert content_of({**raw, "time": 2}) != before
 
 
 @pytest.mark.parametrize(

@@ -237,3 +237,21 @@ def test_an_image_without_unreadable_places_is_readable(
     (tmp_path / "a.json").write_text(content)
     assert is_readable(tmp_path / "a.json") is readable
     assert not is_readable(tmp_path / "b.json")
+
+
+def test_of_a_series_of_volumes_another_time_changes_nothing(tmp_path: Path) -> None:
+    for time in (0, 1):
+        for z in (0, 1):
+            (tmp_path / f"t{time}_z{z}.tif").write_bytes(b"slice")
+    made = making(tmp_path)
+    own: RawSource = {**made["sources"]["a path"], "path": str(tmp_path), "time": 1}
+    own["volume"] = True
+    made["sources"] = {"a path": own}
+    digest = Sources(tmp_path / "none.json").raw_digest(tmp_path, time=1, volume=True)
+    (tmp_path / "r" / "images").mkdir(parents=True)
+    with recorded(made, []):
+        Path(made["output"]).write_text(json.dumps({"sources": {"path": digest}}))
+    (tmp_path / "t0_z1.tif").write_bytes(b"other")
+    assert not differs(tmp_path, made)
+    (tmp_path / "t1_z1.tif").write_bytes(b"other")
+    assert differs(tmp_path, made)

@@ -67,12 +67,18 @@ class _Slices:
                 opened.close()
 
 
+def slices_of(folder: Path, time: int | None) -> list[Path]:
+    """The files that are slices of a folder, of a series those of one time; by name."""
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    if time is None:
+        return files
+    return [file for file in files if (of := numbers_of(file))[:1] == (time,) and len(of) > 1]
+
+
 def _in_order(folder: Path, time: int | None) -> list[Path]:
     """The files by their numbers, of which one alone differs from file to file."""
-    files = [file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES]
-    numbered = [(numbers_of(file), file) for file in files]
-    if time is not None:
-        numbered = [(of[1:], file) for of, file in numbered if len(of) > 1 and of[0] == time]
+    skipped = 0 if time is None else 1
+    numbered = [(numbers_of(file)[skipped:], file) for file in slices_of(folder, time)]
     if not numbered:
         of_time = "" if time is None else f" of time {time}"
         raise Unclear(f"it is a folder with no slices{of_time} ({', '.join(SUFFIXES)})", "path")

@@ -72,18 +72,25 @@ class Content(NamedTuple):
     seen: str  # of names, sizes, times and inodes
 
 
-def files_of(path: str | Path, *, time: int | None = None, plane: int | None = None) -> list[Path]:
+def files_of(
+    path: str | Path, *, time: int | None = None, plane: int | None = None, volume: bool = False
+) -> list[Path]:
     """The file and those that belong to it, or all of a folder, in a stable order.
 
     To an OME-TIFF belong the others of its set, to a dataset of an HDF5 file those where its pixels
     lie, to a MIRAX slide those of its folder; they may be missing. Of a folder of frames it is the
-    one of that time and plane, where one is asked for. Raises FileNotFoundError for an empty
-    folder, ValueError where there is no such frame.
+    one of that time and plane, where one is asked for, and of a `volume` the slices of that time.
+    Raises FileNotFoundError for an empty folder, ValueError where there is no such frame.
     """
     file, dataset = split_dataset(path)
     if not file.is_dir():
         return [file, *_others_of(file, dataset)]
-    if (time, plane) != (None, None) and not is_store(file):
+    if volume and time is not None and not is_store(file):
+        from unetflow.images.slices import slices_of  # as below
+
+        if slices := slices_of(file, time):
+            return slices  # else whoever opens the folder says what is in it
+    elif (time, plane) != (None, None) and not is_store(file):
         from unetflow.images.frames import frame_file  # NumPy takes a moment
 
         return [frame_file(file, time, plane)[0]]
@@ -133,12 +140,14 @@ def seen(files: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def raw_digest(path: str | Path, *, time: int | None = None, plane: int | None = None) -> str:
+def raw_digest(
+    path: str | Path, *, time: int | None = None, plane: int | None = None, volume: bool = False
+) -> str:
     """Digest of every byte of a file, of those that belong to it and of their names.
 
     With the name of the dataset, if the path has one. Raises as `files_of`.
     """
-    files = files_of(path, time=time, plane=plane)
+    files = files_of(path, time=time, plane=plane, volume=volume)
     first, dataset = split_dataset(path)
     digest = hashlib.blake2b(digest_size=16)
     with ThreadPoolExecutor(THREADS) as pool:
@@ -181,13 +190,13 @@ def seen_of(raw: RawFile) -> str:
 class _Frame(TypedDict):
     time: int | None
     plane: int | None
+    volume: bool
 
 
 def _frame_of(raw: RawFile) -> _Frame:
-    """Which file of a folder of frames it is; all of a volume."""
-    if raw.get("volume"):
-        return {"time": None, "plane": None}
-    return {"time": raw["time"], "plane": raw["plane"]}
+    """Which file of a folder of frames it is; of a volume all of its time."""
+    volume = raw.get("volume", False)
+    return {"time": raw["time"], "plane": None if volume else raw["plane"], "volume": volume}
 
 
 def has_changed(raw: RawFile, content: Content) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from unetflow.images.sources import files_of, seen, split_dataset
 from unetflow.jobs.sources import Sources
@@ -37,6 +37,7 @@ class RawSource(TypedDict):
     path: str
     time: int | None
     plane: int | None
+    volume: NotRequired[bool]  # all planes of it; left out of images
     receipt: str
     key: str  # in the receipt's `sources`
 
@@ -132,8 +133,14 @@ def _attempts(record: Path) -> int:
 
 def _look(source: RawSource) -> dict[str, object]:
     """How a raw file and those behind it look."""
-    files = files_of(source["path"], time=source["time"], plane=source["plane"])
+    files = files_of(source["path"], **_frame_of(source))
     return {"files": _named(source["path"], files), "seen": seen(files)}
+
+
+def _frame_of(source: RawSource) -> dict[str, Any]:
+    """Which files of a folder are meant, as of `unetflow.images.sources.files_of`."""
+    volume = source.get("volume", False)
+    return {"time": source["time"], "plane": source["plane"], "volume": volume}
 
 
 def _named(path: str, files: Sequence[Path]) -> list[str] | None:
@@ -214,17 +221,17 @@ class Makings:
 
         It is read only where it looks different.
         """
-        path, time, plane = source["path"], source["time"], source["plane"]
+        path, frame = source["path"], _frame_of(source)
         try:
             named = looked["files"]
             moved = bool(named) and named[0] != str(split_dataset(path)[0])
             there = [Path(n) for n in named or ()]
             if not named or moved:
-                there = files_of(path, time=time, plane=plane)
+                there = files_of(path, **frame)
             if seen(there) == looked["seen"]:
                 return False
             receipt = json.loads(Path(source["receipt"]).read_text())
-            now = self._sources.raw_digest(path, time=time, plane=plane)
+            now = self._sources.raw_digest(path, **frame)
             return bool(now != receipt["sources"][source["key"]])
         except (OSError, ValueError, KeyError, TypeError):
             return True

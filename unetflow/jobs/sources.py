@@ -54,12 +54,19 @@ class Sources:
             self._known = {}  # a cache: measured again
 
     def raw_digest(
-        self, path: str | Path, *, time: int | None = None, plane: int | None = None
+        self,
+        path: str | Path,
+        *,
+        time: int | None = None,
+        plane: int | None = None,
+        volume: bool = False,
     ) -> str:
         """Digest of every byte of a raw file: `unetflow.images.sources.raw_digest`."""
-        files = files_of(path, time=time, plane=plane)
+        files = files_of(path, time=time, plane=plane, volume=volume)
         key = str(path) if Path(path).is_dir() is False else f"{path} {time} {plane}"
-        return self._digest(key, seen(files), lambda: raw_digest(path, time=time, plane=plane))
+        return self._digest(
+            key, seen(files), lambda: raw_digest(path, time=time, plane=plane, volume=volume)
+        )
 
     def digest(self, path: Path, measure: Callable[[Path], str]) -> str:
         """Digest of a file, measured where it is not known."""

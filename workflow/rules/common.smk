@@ -408,11 +408,12 @@ def raw_sources(receipt, *columns):
             image = SETTINGS.images[each.image]
             for column in columns:
                 if path := getattr(image, column):
-                    whole = column == "tissue" or image.volume
+                    mask, volume = column == "tissue", image.volume
                     found[f"{image.name} {column}"] = {
                         "path": path,
-                        "time": None if whole else image.time,
-                        "plane": None if whole else image.plane,
+                        "time": None if mask else image.time,
+                        "plane": None if mask or volume else image.plane,
+                        **({"volume": True} if volume and not mask else {}),
                         "receipt": f"{RESULTS}/{receipt}".format(**vars(each)),
                         "key": column,
                     }
