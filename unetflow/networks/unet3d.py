@@ -74,9 +74,9 @@ class UNet3d(Network):
             skipped.append(features_BCDHW)
         features_BCDHW = skipped.pop()
         for level in reversed(range(self.depth)):
-            features_BCDHW = self.up[level](features_BCDHW)
-            kept_BCDHW = centre(skipped.pop(), *features_BCDHW.shape[2:])
-            features_BCDHW = self.expanding[level](torch.cat([kept_BCDHW, features_BCDHW], dim=1))
+            # a name less is a map less in memory: these are the largest
+            features_BCDHW = _joined(skipped.pop(), self.up[level](features_BCDHW))
+            features_BCDHW = self.expanding[level](features_BCDHW)
         logits_BKDHW: Tensor = self.classify(features_BCDHW)
         return logits_BKDHW
 
@@ -84,6 +84,11 @@ class UNet3d(Network):
 def build(**options: Any) -> UNet3d:
     """Build it; options as of `UNet3dOptions`. Raises ValueError that names those there are."""
     return UNet3d(UNet3dOptions.of("unet3d", options))
+
+
+def _joined(kept_BCDHW: Tensor, from_below_BCDHW: Tensor) -> Tensor:
+    """The middle of a map of the way down and what comes from below, channels after channels."""
+    return torch.cat([centre(kept_BCDHW, *from_below_BCDHW.shape[2:]), from_below_BCDHW], dim=1)
 
 
 def _level(channels: list[int], level: int, options: UNet3dOptions) -> nn.Sequential:

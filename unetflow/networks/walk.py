@@ -36,6 +36,11 @@ class Uneven(Untraceable):
     """The same, of an input of this size."""
 
 
+# Of what is alive together, what inference was measured to take: of the paper's network up to 2; of
+# `unet3d` less than 1 (benchmarks/results/volumes.md), and some room.
+HELD = {IMAGE: 2, IMAGE + 1: 1.25}
+
+
 @dataclass(slots=True)
 class Walk:
     """What was found on the way."""
@@ -53,7 +58,7 @@ class Walk:
         """The sizes that follow: `padded` where the logits are as large as the image."""
         return geometry_along(
             self.seen,
-            values_per_px=2 * self.values_per_px,  # of the paper's network up to 2 were measured
+            values_per_px=HELD[self.axes] * self.values_per_px,
             why="; ".join(dict.fromkeys(self.why)),
             padded=padded,
         )
