@@ -218,6 +218,16 @@ def test_a_case_that_there_is_not_is_told_with_those_that_there_are(
     assert not Path("config").exists()
 
 
+@pytest.mark.parametrize(("largest_px", "together"), [(1388, 8), (2500, 1)])
+def test_a_few_larger_images_share_jobs_and_a_slide_does_not(
+    write: Callable[..., None], largest_px: int, together: int
+) -> None:
+    for k in range(14):
+        write(f"{k}.tif", np.zeros((largest_px if k == 3 else 160, 160), np.uint8))
+        write(f"{k}_mask.tif", np.pad(discs(20), ((0, largest_px - 160 if k == 3 else 0), (0, 0))))
+    assert initialised().config["datasets"]["images"]["images_per_job"] == together
+
+
 def test_what_is_there_is_never_overwritten(
     write: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:

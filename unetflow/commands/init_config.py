@@ -14,7 +14,7 @@ from unetflow.networks import geometry_of
 LARGE_PX = 60.0  # median diameter from which a coarser resolution or a deeper network is proposed
 WANTED_PX = 45.0
 OUTPUT_PX = 276  # side that a patch gives at most, as in the demo
-SMALL_PX = 1024  # side up to which images share jobs
+SMALL_PX = 1024  # side of most images that share jobs, and of all at most twice as much
 MANY = 12  # images from which they do
 AT_ONCE = (8, 32)  # how many, with 16 jobs or more between
 FEW_ARE_SMALLER = 0.05  # of the objects
@@ -72,7 +72,8 @@ def proposed(truths: Truths, images: Sequence[Image]) -> Proposal:
 
 def _images_per_job(images: Sequence[Image]) -> int:
     """Each job takes seconds to start, a small image parts of one."""
-    small = max(max(image.shape_px) for image in images) <= SMALL_PX
+    sides = [max(image.shape_px) for image in images]
+    small = np.median(sides) <= SMALL_PX and max(sides) <= 2 * SMALL_PX
     least, most = AT_ONCE
     return min(most, max(least, len(images) // 16)) if small and len(images) > MANY else 1
 
