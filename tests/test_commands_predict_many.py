@@ -114,6 +114,20 @@ def test_mistakes_end_in_one_line(
     assert ran == []
 
 
+def test_images_of_other_channels_are_told_before_anything_runs(
+    ran: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tifffile.imwrite("rgb.tif", np.zeros((60, 50, 3), np.uint8), photometric="rgb")
+    images = ["alone.tif", "rgb.tif", "--out", "o"]
+    assert run_command("predict", ["m.safetensors", *images]) == MENDABLE
+    said = capsys.readouterr().err
+    assert "rgb.tif: of other channels than the 1 that the model was trained on" in said
+    assert "such as `--channels 0`" in said and "alone.tif" not in said
+    assert ran == []
+    assert run_command("predict", ["m.safetensors", *images, "--channels", "0"]) == 0
+    assert len(ran) == 1
+
+
 def test_images_without_a_resolution_are_told_before_anything_runs(
     ran: list[list[str]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

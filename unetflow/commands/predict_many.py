@@ -53,7 +53,7 @@ def segment_many(options: argparse.Namespace, prog: str) -> int:
     _check_folder(out)
     rows = [_by_hand(options) | row for row in rows_of(options.inputs)]
     if not is_of_volumes(description):
-        _check_resolution(rows, description, out)
+        _check_images(rows, description, out)
     config = config_of(options, description, out, rows)
     out.mkdir(parents=True, exist_ok=True)
     (out / SHEET).write_text(_sheet(rows))
@@ -182,24 +182,35 @@ def is_of_volumes(description: ModelDescription) -> bool:
     return len(geometry_of(**description["network"]).axes) > PLANE
 
 
-def _check_resolution(rows: Sequence[Row], description: Mapping[str, Any], out: Path) -> None:
-    """Refuse images without a resolution where the model has one. Raises ConfigError."""
-    trained = description.get("mpp")
-    silent = [row for row in rows if "mpp" not in row and "level" not in row]
-    if trained is None or not silent:
-        return
+def _check_images(rows: Sequence[Row], description: Mapping[str, Any], out: Path) -> None:
+    """Refuse images of other channels than the model's, or without a resolution where it has one.
+
+    Images that cannot be opened are the pipeline's business. Raises ConfigError.
+    """
+    trained, wanted = description.get("mpp"), description["channels"]
     sources = Sources(sources_cache(str(out)))
-    unknown = []
-    for row in silent:
-        found = sources.as_prepared(_image(row), None)
-        if isinstance(found, dict) and found["mpp"] is None:
-            unknown.append(row["path"])
-    if unknown:
-        more = f" and {len(unknown) - TOLD} more" if len(unknown) > TOLD else ""
+    looked = [(row, sources.as_prepared(_image(row), None)) for row in rows]
+    found = [(row, of) for row, of in looked if isinstance(of, dict)]
+    if others := [row["path"] for row, of in found if of["channels"] != wanted]:
+        fewest = min(of["channels"] for _, of in found)
+        chosen = " ".join(str(k if fewest >= wanted else 0) for k in range(wanted))
         raise ConfigError(
-            f"{', '.join(unknown[:TOLD])}{more}: do not say their resolution, but the model was "
+            f"{_some(others)}: of other channels than the {wanted} that the model was trained on. "
+            f"Choose by --channels, such as `--channels {chosen}`, or in the column channels of a "
+            "sheet, or leave them out."
+        )
+    silent = [(row, of) for row, of in found if "mpp" not in row and "level" not in row]
+    unknown = [row["path"] for row, of in silent if of["mpp"] is None]
+    if trained is not None and unknown:
+        raise ConfigError(
+            f"{_some(unknown)}: do not say their resolution, but the model was "
             f"trained at {trained:g} um/px. Give theirs by --mpp, or in the column mpp of a sheet."
         )
+
+
+def _some(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - TOLD} more" if len(paths) > TOLD else ""
+    return f"{', '.join(paths[:TOLD])}{more}"
 
 
 def _image(row: Row) -> Image:
