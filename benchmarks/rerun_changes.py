@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipeline import Project
 
 # By key another value than that of the tests' project: * stands for its only dataset, weighting or
-# experiment. A value with `others` needs those keys beside it.
+# experiment. Alone some are refused: `BESIDE` has what they need.
 VALUES: dict[str, Any] = {
     "results": "elsewhere",
     "images": "config/copy.tsv",
@@ -133,6 +133,12 @@ VALUES: dict[str, Any] = {
     "report.published": [],
 }
 NAMES = {"datasets": "cells", "weighting": "paper", "experiments": "unet"}
+BESIDE: dict[str, tuple[str, Any]] = {
+    "datasets.*.unannotated": ("datasets.*.ring_px", 3),
+    "datasets.*.intensity_px": ("datasets.*.intensity", "local"),
+    "prepare.keep_images": ("export.formats", ["geojson", "labels"]),
+    "experiments.*.recipe.accumulate": ("experiments.*.recipe.batch", 2),
+}
 
 
 class Change(NamedTuple):
@@ -157,20 +163,18 @@ def keys_of(schema: Mapping[str, Any], at: str = "") -> Iterator[str]:
 def changes() -> list[Change]:
     """All changes: of each key, then of code, files, the sheet and the way that it is called."""
     of_keys = [Change(f"`{key}`", _setting(key, value)) for key, value in VALUES.items()]
-    return [*of_keys, *OTHERS]
+    beside = [
+        Change(f"`{key}`, with `{other}`", _setting(key, VALUES[key], (other, value)))
+        for key, (other, value) in BESIDE.items()
+    ]
+    return [*of_keys, *beside, *OTHERS]
 
 
-def _setting(key: str, value: object) -> Callable[["Project"], None]:
+def _setting(key: str, value: object, *others: tuple[str, object]) -> Callable[["Project"], None]:
     def do(project: "Project") -> None:
         config = project.config()
-        *above, last = key.split(".")
-        part = config
-        for number, name in enumerate(above):
-            name = NAMES[above[number - 1]] if name == "*" else name
-            if part.get(name) is None:
-                part[name] = {}
-            part = part[name]
-        part[last] = value
+        for name, of in ((key, value), *others):
+            _set(config, name, of)
         if key == "images":
             sheet = project.folder / "config" / "images.tsv"
             shutil.copy(sheet, project.folder / str(value))
@@ -185,6 +189,18 @@ def _setting(key: str, value: object) -> Callable[["Project"], None]:
         project.write_config(config)
 
     return do
+
+
+def _set(config: dict[str, Any], key: str, value: object) -> None:
+    """Give a key of a config its value."""
+    *above, last = key.split(".")
+    part = config
+    for number, name in enumerate(above):
+        name = NAMES[above[number - 1]] if name == "*" else name
+        if part.get(name) is None:
+            part[name] = {}
+        part = part[name]
+    part[last] = value
 
 
 def _model(project: "Project") -> Path:
