@@ -20,7 +20,7 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
                     on_failed=snakemake.params.on_failed,
                 ),
                 statistics=snakemake.input.statistics,
-                pretrained=snakemake.params.start_from,
+                pretrained=snakemake.params.pretrained,
             ),
             outputs=TrainingOutputs(
                 model=snakemake.output.model,

@@ -160,8 +160,8 @@ def made_by(job, /, *, sources=None, stores=None, harmless=None, without_effect=
     `sources` and `stores` are functions of wildcards: the raw files that a job reads, and the
     stores that its receipts speak of. `harmless` has by name functions of wildcards: whether
     another value of that param changes nothing of what is there. `without_effect` are params that
-    never do, and are in no record. Snakemake itself compares `values` alone, which says where no
-    file lies.
+    never do, and are in no record; one of the name of a param is what the script has in its place.
+    Snakemake itself compares `values` alone, which says where no file lies.
     """
 
     def value(param, wildcards):

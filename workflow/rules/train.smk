@@ -50,7 +50,7 @@ rule train:
             without_effect={
                 "checkpoint_s": SETTINGS.config["train"]["checkpoint_s"],
                 "processes": SETTINGS.config["train"]["gpus"],
-                "start_from": file_to_start_from,
+                "pretrained": file_to_start_from,  # the record has its digest
                 "require_gpu": SETTINGS.config["require_gpu"],
             },
         ),
