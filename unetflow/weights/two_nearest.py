@@ -41,18 +41,17 @@ def two_nearest(
     for axis in range(1, labels.ndim):
         # Lines are worked on side by side. Those of the last axis lie one after the other: of a
         # volume they are short, and laid side by side; of an image each is long enough alone.
-        moved = 1 < axis == labels.ndim - 1
-        if moved:
-            fields = [np.ascontiguousarray(np.moveaxis(each, axis, axis - 1)) for each in fields]
-        shape = fields[0].shape
-        along = axis - moved
-        flat = (math.prod(shape[:along]), shape[along], math.prod(shape[along + 1 :]))
-        a, owner_a, b, owner_b = (each.reshape(flat) for each in fields)
-        part = parts[axis]
-        done = _scan(a, owner_a, b, owner_b, spacing[axis], reach, part.start, part.stop)
-        fields = [each.reshape(*shape[:along], -1, *shape[along + 1 :]) for each in done]
-        if moved:
-            fields = [np.moveaxis(each, axis - 1, axis) for each in fields]
+        aside = 1 < axis == labels.ndim - 1
+        shape, part = fields[0].shape, parts[axis]
+        rows = axis - aside
+        a, owner_a, b, owner_b = (
+            each.reshape(math.prod(shape[:rows]), shape[rows], -1) for each in fields
+        )
+        done = _scan(a, owner_a, b, owner_b, spacing[axis], reach, part.start, part.stop, aside)
+        wanted = (*shape[:axis], part.stop - part.start, *shape[axis + 1 :])
+        if aside:  # the last: nobody asks for the owners
+            return done[0].reshape(wanted), done[2].reshape(wanted)
+        fields = [each.reshape(wanted) for each in done]
     return fields[0], fields[2]
 
 
@@ -126,14 +125,19 @@ def _scan(
     reach: float,
     start: int,
     stop: int,
+    aside: bool,
 ) -> tuple[Squares, Labels, Squares, Labels]:
     """Along the middle axis: what a pixel sees of the lines at every distance up to the reach.
 
-    Of (planes, n, X) those of lines `start` to `stop`.
+    Of (planes, n, X) those of lines `start` to `stop`. With `aside` it is along the last axis, of
+    (planes, Y, n), and owners are not given back: nobody asks for them any more.
     """
     planes, n, width = first.shape
-    out = np.empty((2, planes, (stop - start) * width), np.float32)
-    owner = np.empty((2, planes, (stop - start) * width), np.uint32)
+    if aside:
+        n, width = width, n
+    size = (stop - start) * width
+    out = np.empty((2, planes, size), np.float32)
+    owner = np.empty((2, 1 if aside else planes, size), np.uint32)
     far = np.int64(reach / step)
     # one plane with room on both sides, so that no step looks beyond it
     nothing = np.full((n + 2 * far) * width, np.float32(np.inf))
@@ -141,23 +145,49 @@ def _scan(
     la, lb = np.zeros(nothing.size, np.uint32), np.zeros(nothing.size, np.uint32)
     plane = slice(far * width, (far + n) * width)
     lines = max(1, AT_ONCE // width)
+    found_a, found_b = np.empty(size, np.float32), np.empty(size, np.float32)
     for z in range(planes):
-        qa[plane], la[plane] = first[z].ravel(), first_owner[z].ravel()
-        qb[plane], lb[plane] = second[z].ravel(), second_owner[z].ravel()
+        if aside:
+            _turn(first[z], qa[plane])
+            _turn(second[z], qb[plane])
+            _turn(first_owner[z], la[plane])
+            _turn(second_owner[z], lb[plane])
+        else:
+            qa[plane], la[plane] = first[z].ravel(), first_owner[z].ravel()
+            qb[plane], lb[plane] = second[z].ravel(), second_owner[z].ravel()
+            found_a, found_b = out[0, z], out[1, z]
+        owners = 0 if aside else z
         for line in range(start, stop, lines):
-            size = min(lines, stop - line) * width
-            own = slice((line - start) * width, (line - start) * width + size)
-            q1, l1, q2, l2 = out[0, z, own], owner[0, z, own], out[1, z, own], owner[1, z, own]
-            here = slice((far + line) * width, (far + line) * width + size)
+            begin, at_once = (line - start) * width, min(lines, stop - line) * width
+            own = slice(begin, begin + at_once)
+            q1, l1, q2, l2 = (
+                found_a[own],
+                owner[0, owners, own],
+                found_b[own],
+                owner[1, owners, own],
+            )
+            here = slice((far + line) * width, (far + line) * width + at_once)
             q1[:], l1[:], q2[:], l2[:] = qa[here], la[here], qb[here], lb[here]
             for s in range(1, far + 1):
                 added = np.float32((s * step) ** 2)
                 if s % 4 == 1 and not (q2 > added).any():
                     break
                 for at in (far + line - s, far + line + s):
-                    there = slice(at * width, at * width + size)
+                    there = slice(at * width, at * width + at_once)
                     _take(q1, l1, q2, l2, qa[there], la[there], qb[there], lb[there], added)
+        if aside:
+            _turn(found_a.reshape(stop - start, width), out[0, z])
+            _turn(found_b.reshape(stop - start, width), out[1, z])
     return out[0], owner[0], out[1], owner[1]
+
+
+@compiled
+def _turn(rows: NDArray[np.generic], into: NDArray[np.generic]) -> None:
+    """Rows as columns, of a plane that stays in a core's own memory."""
+    height, width = rows.shape
+    for x in range(width):
+        for y in range(height):
+            into[x * height + y] = rows[y, x]
 
 
 @compiled
