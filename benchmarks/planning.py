@@ -42,7 +42,7 @@ class Plan(NamedTuple):
     """What a dry run took, and how many jobs it lists."""
 
     seconds: float  # of the processor
-    peak_mb: float
+    peak_mib: float
     jobs: int
 
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--profile", default="default", help="of the project")
     options = parser.parse_args()
     project = options.project.resolve()
-    print("| cohort | images | jobs | new [s] | [MB] | up to date [s] | [MB] |")
+    print("| cohort | images | jobs | new [s] | [MiB] | up to date [s] | [MiB] |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for cohort in options.cohort:
         for count in options.images:
@@ -67,8 +67,8 @@ def main() -> None:
             if again.jobs:
                 sys.exit(f"{again.jobs} jobs are not up to date")
             print(
-                f"| {cohort} | {count:,} | {new.jobs:,} | {new.seconds:.1f} | {new.peak_mb:.0f} | "
-                f"{again.seconds:.1f} | {again.peak_mb:.0f} |",
+                f"| {cohort} | {count:,} | {new.jobs:,} | {new.seconds:.1f} | {new.peak_mib:.0f} | "
+                f"{again.seconds:.1f} | {again.peak_mib:.0f} |",
                 flush=True,
             )
 

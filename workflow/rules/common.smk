@@ -196,7 +196,9 @@ def made_by(job, /, *, sources=None, stores=None, harmless=None, without_effect=
 
     def values(wildcards):
         made = making(wildcards)["values"]
-        return {name: of for name, of in made.items() if name not in HARMLESS_OF[job]}
+        if not harmless:
+            return made
+        return {name: of for name, of in made.items() if name not in harmless}
 
     def of_job(name):
         # what asks for the output is no reason to run again
