@@ -3,8 +3,9 @@
 # make test:      set up, check format, lint and types, run all tests but those of test-more, and
 #                 one small pipeline
 # make test-more: what is slow or needs more of the system: a browser, the wheel in an empty
-#                 environment, other versions of Python, every config, more pipelines
-# make test-slurm: on a SLURM, which the tests bring up themselves; takes minutes
+#                 environment, other versions of Python, every config, more pipelines, one of them
+#                 on a SLURM that the tests bring up
+# make test-slurm: on that SLURM what is stopped, killed, cut off or broken, too
 # make docs:      the documentation as a site, in site/
 # make coverage:  which lines the tests of `make test` run, in one process: takes twice as long
 
@@ -35,7 +36,7 @@ test: lint
 	$(PYTEST) -m "not more"
 
 test-more: .venv/installed
-	$(PYTEST) -m "more and not slurm"
+	$(PYTEST) -m "more and not (slurm and slow)"
 
 test-slurm: .venv/installed
 	pytest -m slurm

@@ -1,4 +1,7 @@
-"""The pipeline on a real SLURM of one node: jobs, partitions, groups, and images that fail."""
+"""The pipeline on a real SLURM of one node: jobs, partitions, groups, and images that fail.
+
+What is marked slow is run by `make test-slurm` alone, the rest by `make test-more` too.
+"""
 
 import json
 import os
@@ -113,6 +116,7 @@ def test_workers_that_slurm_starts_have_the_bytes_of_threads(
     assert all_bytes(tmp_path / "p") == all_bytes(tmp_path / "u")
 
 
+@pytest.mark.slow
 def test_two_bad_images_of_ten_that_share_a_job_cost_two_results(
     tmp_path: Path, on_cluster: str
 ) -> None:
