@@ -79,7 +79,7 @@ def change(config: dict[str, Any], path: str, value: Any) -> None:
         ("experiments.v.recipe.tile_px", [27, 42, 42], "an input of 27 px is not possible along z"),
         ("experiments.v.head", "border", "head: is of networks of images"),
         ("refine.smooth_px", 1, "refine: smooths images"),
-        ("export.formats", ["geojson", "labels"], "geojson are of images"),
+        ("export.formats", ["stack", "labels"], "stack is of slices, .* geojson, labels"),
         (
             "predict.write_px",
             48,

@@ -1,5 +1,7 @@
 """A volume through the stages: prepared, learnt, predicted, labelled and scored in 3D."""
 
+import gzip
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -7,11 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 import tifffile
 from conftest import predict, train
 from ome_zarr_models.v05.image import Image
 from ome_zarr_models.v05.image_label import ImageLabel
 from prepared import prepare, truth
+from shapely.geometry import shape
+from skimage.segmentation import find_boundaries
 
 from unetflow.evaluate.scoring import Labelling, Scoring
 from unetflow.instances.whole_image import label_instances
@@ -20,9 +25,13 @@ from unetflow.networks import geometry_of
 from unetflow.predict.plan import BEGIN, END
 from unetflow.predict.whole_image import predict_array
 from unetflow.provenance.receipts import read_receipt
+from unetflow.report.figures.views import GAP_PX
+from unetflow.report.pictures import ImagePictures
 from unetflow.stages.calibrate import calibrate
 from unetflow.stages.evaluate import evaluate_image
+from unetflow.stages.export import export_geojson, export_overlay
 from unetflow.stages.instances import Making, write_instances
+from unetflow.stages.pictures import draw_pictures
 from unetflow.stages.statistics import write_statistics
 from unetflow.stages.weights import write_weights
 from unetflow.store.foreground import read_foreground
@@ -255,6 +264,75 @@ def test_a_volume_is_brought_to_the_wanted_spacing_and_its_truth_with_it(tmp_pat
     assert (level["spacing"], level["mpp"]) == ([1.5, 1.0, 1.0], 1.0)
     at = [np.array([0, 2, 3, 5, 6, 8, 9, 11]), np.arange(1, 40, 2), np.arange(1, 40, 2)]
     np.testing.assert_array_equal(read_array(store, "labels/truth/0")[:], labels[np.ix_(*at)])
+
+
+def test_its_planes_are_drawn_for_the_report(predicted: Path) -> None:
+    draw_pictures(
+        image=predicted / "i.ome.zarr",
+        prediction=predicted / "f.ome.zarr",
+        foreground=predicted / "f.json",
+        instances=predicted / "l.json",
+        annotated=True,
+        stored=[],
+        dataset=CELLS,
+        receipt=predicted / "drawn.json",
+    )
+    planes = read_receipt(predicted / "drawn.json", ImagePictures)["planes"]
+    assert planes["at_px"] == [*range(SHAPE[0])]
+    panels = {panel["name"]: len(panel["planes"]) for panel in planes["panels"]}
+    assert panels == {"picture": 12, "truth": 12, "result": 12}
+    deep = 2 * SHAPE[0]  # pixels are twice as deep as wide
+    width = SHAPE[2] + GAP_PX + deep
+    assert planes["deep_from"][1] == pytest.approx(1 - deep / width)
+
+
+def test_polygons_of_its_planes_are_its_labels(
+    predicted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = read_array(predicted / "f.ome.zarr", "labels/instances/0")[:]
+    for large_px in (2048, 8):  # in one piece, and block by block
+        monkeypatch.setattr("unetflow.export.outlines.LARGE_PX", large_px)
+        export_geojson(
+            store=predicted / "f.ome.zarr",
+            table=predicted / "o.parquet",
+            instances=predicted / "l.json",
+            image_receipt=predicted / "i.json",
+            classes=["cell"],
+            stored=[],
+            output=tmp_path / "o.geojson.gz",
+            first_plane=5,  # of the file
+        )
+        drawn = np.zeros_like(labels)
+        for feature in json.loads(gzip.decompress((tmp_path / "o.geojson.gz").read_bytes()))[
+            "features"
+        ]:
+            polygon, number = shape(feature["geometry"]), int(feature["properties"]["name"])
+            rows, columns = np.mgrid[: SHAPE[1], : SHAPE[2]] + 0.5
+            plane = drawn[feature["geometry"]["plane"]["z"] - 5]
+            inside = shapely.contains_xy(polygon, columns, rows)
+            assert not plane[inside].any()
+            plane[inside] = number
+            size = feature["properties"]["measurements"]["volume px"]
+            assert size == np.count_nonzero(labels == number)
+        np.testing.assert_array_equal(drawn, labels)
+
+
+def test_the_overlay_has_its_planes(predicted: Path, tmp_path: Path) -> None:
+    export_overlay(
+        image=predicted / "i.ome.zarr",
+        image_receipt=predicted / "i.json",
+        store=predicted / "f.ome.zarr",
+        instances=predicted / "l.json",
+        stored=[],
+        output=tmp_path / "o.ome.tif",
+    )
+    with tifffile.TiffFile(tmp_path / "o.ome.tif") as tiff:
+        assert (tiff.series[0].axes, tiff.series[0].shape) == ("ZYXS", (*SHAPE, 3))
+        drawn = tiff.asarray().astype(int)
+    labels = read_array(predicted / "f.ome.zarr", "labels/instances/0")[:]
+    orange = drawn[..., 0] - drawn[..., 2]  # lines on gray; JPEG has colours at half resolution
+    line = np.stack([find_boundaries(plane, mode="inner") for plane in labels])
+    assert orange[line].mean() > max(25, orange[labels == 0].mean() + 15)
 
 
 def test_foreground_and_instances_lie_on_the_image_in_any_viewer(predicted: Path) -> None:

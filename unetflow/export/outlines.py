@@ -1,9 +1,13 @@
-"""Outlines of objects along the edges of pixels, and their GeoJSON."""
+"""Outlines of objects along the edges of pixels, and their GeoJSON.
 
+Of a volume an object has an outline in each of its planes.
+"""
+
+import itertools
 import json
 import math
 from collections.abc import Iterator
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 import pandas as pd
@@ -11,9 +15,11 @@ import shapely
 from numpy.typing import NDArray
 
 from unetflow.store.arrays import StoredArray
-from unetflow.tiles.regions import Region, shard_region, touched, within
+from unetflow.tiles.regions import PLANE, Region, shard_region, side_px, touched, within
 
-LARGE_PX = 2048  # side of the box of an object that is outlined block by block
+LARGE_PX = 2048  # side of the box of an object that is outlined block by block; of cubes an eighth
+STARTS = ("first_plane_px", "top_px", "left_px")  # columns of the table of objects
+STOPS = ("end_plane_px", "bottom_px", "right_px")
 
 # What is exported of a row of the table of objects; `class` is a keyword of Python.
 ObjectRow = TypedDict(
@@ -23,6 +29,8 @@ ObjectRow = TypedDict(
         "class": str,
         "area_px": int,  # of the segmented image, which may be coarser than its file
         "area_um2": float,  # NaN where the size of a pixel is not known
+        "volume_px": NotRequired[int],  # of a volume, in the place of areas
+        "volume_um3": NotRequired[float],
         "mean_foreground": float,
         "top_px": int,
         "left_px": int,
@@ -34,40 +42,70 @@ ObjectRow = TypedDict(
 
 def outlined_objects(
     labels: StoredArray, objects: pd.DataFrame
-) -> Iterator[tuple[ObjectRow, shapely.Geometry]]:
-    """Each object with its outline (x, y) [px], those that begin in the same shard together."""
-    height, width = labels.shards
-    shard = [objects["top_px"] // height, objects["left_px"] // width]
-    for _, group in objects.groupby(shard, sort=True):
-        tall = group["bottom_px"] - group["top_px"] > LARGE_PX
-        large = tall | (group["right_px"] - group["left_px"] > LARGE_PX)
-        small = group[~large]
-        window = _around(small) if len(small) else (slice(0, 0), slice(0, 0))
+) -> Iterator[tuple[ObjectRow, int | None, shapely.Geometry]]:
+    """Each object with its outline (x, y) [px], those that begin in the same shard together.
+
+    Of a volume as often as it has planes, with the index of the plane, which is None of an image.
+    """
+    axes = labels.ndim
+    starts, stops = objects[[*STARTS[-axes:]]], objects[[*STOPS[-axes:]]]
+    shard = [starts[name] // size for name, size in zip(starts, labels.shards, strict=True)]
+    large = (stops.to_numpy() - starts.to_numpy() > side_px(LARGE_PX, axes)).any(axis=1)
+    for _, group in objects.assign(large=large).groupby(shard, sort=True):
+        window = _around(group[~group["large"]], axes)
         block = np.asarray(labels[window])
-        rows = cast(list[ObjectRow], group.to_dict("records"))
-        for row, is_large in zip(rows, large, strict=True):
-            box = slice(row["top_px"], row["bottom_px"]), slice(row["left_px"], row["right_px"])
+        rows = cast(list[ObjectRow], group.drop(columns="large").to_dict("records"))
+        for row, is_large in zip(rows, group["large"], strict=True):
+            box = _box(row, axes)
             if is_large:
-                yield row, _outline_by_blocks(labels, box, row["id"])
+                outlines = _outlines_by_blocks(labels, box, row["id"])
             else:
-                yield row, outline_of(block[within(box, window)] == row["id"], box)
+                outlines = _outlines(block[within(box, window)] == row["id"], box)
+            for plane, outline in outlines:
+                yield row, plane, outline
 
 
-def _around(objects: pd.DataFrame) -> Region:
+def _box(row: ObjectRow, axes: int) -> Region:
+    names = zip(STARTS[-axes:], STOPS[-axes:], strict=True)
+    return tuple(slice(row[start], row[stop]) for start, stop in names)  # type: ignore[literal-required]
+
+
+def _around(objects: pd.DataFrame, axes: int) -> Region:
     """The smallest region that holds these objects."""
-    return (
-        slice(int(objects["top_px"].min()), int(objects["bottom_px"].max())),
-        slice(int(objects["left_px"].min()), int(objects["right_px"].max())),
+    if objects.empty:
+        return (slice(0, 0),) * axes
+    names = zip(STARTS[-axes:], STOPS[-axes:], strict=True)
+    return tuple(
+        slice(int(objects[start].min()), int(objects[stop].max())) for start, stop in names
     )
 
 
-def _outline_by_blocks(labels: StoredArray, box: Region, number: int) -> shapely.Geometry:
-    """The outline of an object; in memory are one block and the outline itself."""
-    blocks = [
-        shard_region(index, labels.shape, labels.shards) for index in touched(box, labels.shards)
-    ]
-    parts = [outline_of(np.asarray(labels[block]) == number, block) for block in blocks]
-    return shapely.union_all(parts).simplify(0)
+def _outlines(
+    mask: NDArray[np.bool_], region: Region
+) -> Iterator[tuple[int | None, shapely.Geometry]]:
+    """The outline of a mask of an image, or those of the planes of a volume where it is."""
+    if mask.ndim == PLANE:
+        yield None, outline_of(mask, region)
+        return
+    planes, *rest = region
+    for k in np.flatnonzero(mask.any(axis=(1, 2))).tolist():
+        yield planes.start + k, outline_of(mask[k], tuple(rest))
+
+
+def _outlines_by_blocks(
+    labels: StoredArray, box: Region, number: int
+) -> Iterator[tuple[int | None, shapely.Geometry]]:
+    """The same of an object; in memory are one block and the outlines of one layer of blocks."""
+    indices = touched(box, labels.shards)
+    layers = itertools.groupby(indices, lambda index: index[:-PLANE])  # of an image there is one
+    for _, layer in layers:
+        parts: dict[int | None, list[shapely.Geometry]] = {}
+        for index in layer:
+            block = shard_region(index, labels.shape, labels.shards)
+            for plane, outline in _outlines(np.asarray(labels[block]) == number, block):
+                parts.setdefault(plane, []).append(outline)
+        for plane in sorted(parts, key=lambda plane: plane or 0):
+            yield plane, shapely.union_all(parts[plane]).simplify(0)
 
 
 def outline_of(mask: NDArray[np.bool_], region: Region) -> shapely.Geometry:
@@ -81,11 +119,21 @@ def outline_of(mask: NDArray[np.bool_], region: Region) -> shapely.Geometry:
     return shapely.union_all(boxes).simplify(0)  # without the ends of rows along straight edges
 
 
-def feature_of(row: ObjectRow, geometry: shapely.Geometry, colour: tuple[int, int, int]) -> str:
-    """A detection of QuPath as text: outline, class in its colour, measurements."""
-    measurements: dict[str, float] = {"area px": row["area_px"]}
-    if not math.isnan(row["area_um2"]):
-        measurements["area um^2"] = round(row["area_um2"], 4)
+def feature_of(
+    row: ObjectRow,
+    geometry: shapely.Geometry,
+    colour: tuple[int, int, int],
+    plane: int | None = None,
+) -> str:
+    """A detection of QuPath as text: outline, class in its colour, measurements.
+
+    Of an object of a volume its outline in one plane, with measurements of all of it.
+    """
+    kind, unit = ("area", "um2") if plane is None else ("volume", "um3")
+    measurements: dict[str, float] = {f"{kind} px": row[f"{kind}_px"]}  # type: ignore[literal-required]
+    size_um: float = row[f"{kind}_{unit}"]  # type: ignore[literal-required]
+    if not math.isnan(size_um):
+        measurements[f"{kind} um^{unit[-1]}"] = round(size_um, 4)
     measurements["mean foreground"] = round(row["mean_foreground"], 4)
     properties = {
         "objectType": "detection",
@@ -95,4 +143,6 @@ def feature_of(row: ObjectRow, geometry: shapely.Geometry, colour: tuple[int, in
     }
     # an outline may have millions of corners: it is written as it comes
     outline = shapely.to_geojson(geometry)
+    if plane is not None:  # as QuPath has it
+        outline = f'{outline[:-1]}, "plane": {{"c": -1, "z": {plane}, "t": 0}}}}'
     return f'{{"type": "Feature", "geometry": {outline}, "properties": {json.dumps(properties)}}}'

@@ -44,12 +44,16 @@ def tiles_of_planes(
     shape: Sequence[int], read: Callable[[Region], np.ndarray]
 ) -> Iterator[np.ndarray]:
     """The same of a volume (Z, Y, X), plane by plane."""
+    for plane in planes_of(shape, read):
+        yield from tiles_of(plane.shape, plane.__getitem__)
+
+
+def planes_of(shape: Sequence[int], read: Callable[[Region], np.ndarray]) -> Iterator[np.ndarray]:
+    """What is read of a volume (Z, Y, X), plane by plane along its first axis."""
     depth, height, width = shape
     most = max(1, AT_ONCE_PX // max(1, height * width))
     for start in range(0, depth, most):
-        block = read((slice(start, min(start + most, depth)), slice(0, height), slice(0, width)))
-        for plane in block:
-            yield from tiles_of(plane.shape, plane.__getitem__)
+        yield from read((slice(start, min(start + most, depth)), slice(0, height), slice(0, width)))
 
 
 def physical_size(store: str | Path) -> PhysicalSize:

@@ -13,7 +13,6 @@ from unetflow.tiles.regions import PLANE
 if TYPE_CHECKING:
     from unetflow.jobs.settings import Settings
 
-OF_IMAGES = ("geojson", "overlay", "stack")  # formats of export
 WRITTEN_PX = 32  # of the output of a patch that is proposed, along y and x
 FLAT_PX = 8  # the same along z
 AUGMENTED = 16  # flips and rotations with those along z
@@ -117,6 +116,8 @@ def _problems_of_experiment(settings: "Settings", name: str, *, volume: bool) ->
         axes, kind = ", ".join(geometry.axes), "volume" if volume else "slices"
         way = "set its as to slices" if volume else "set its as to volume"
         named = experiment["network"]["name"]
+        if "axes" in networks.options_of(**experiment["network"]):
+            way = f"set its axes to {3 if volume else 2}"
         yield (
             f"{where}.network: {named} has the axes ({axes}), but dataset "
             f"{experiment['dataset']} is read as {kind}; {way}, or name another network"
@@ -140,9 +141,8 @@ def _problems_of_experiment(settings: "Settings", name: str, *, volume: bool) ->
         yield f"{where}.head: is of networks of images; leave it out"
     if any(part is not None for part in config["refine"].values()):
         yield f"config: refine: smooths images, and experiment {name} is of volumes; leave it out"
-    formats = [each for each in config["export"]["formats"] if each in OF_IMAGES]
-    if formats:
+    if "stack" in config["export"]["formats"]:
         yield (
-            f"config: export.formats: {', '.join(formats)} are of images, and experiment {name} "
-            "is of volumes; of these there are labels"
+            f"config: export.formats: stack is of slices, and experiment {name} is of volumes; of "
+            "these there are geojson, labels and overlay"
         )

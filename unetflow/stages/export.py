@@ -16,7 +16,7 @@ import tifffile
 
 from unetflow.colours import CLASSES, rgb_bytes
 from unetflow.export.outlines import feature_of, outlined_objects
-from unetflow.export.overlay import drawing
+from unetflow.export.overlay import drawing, drawn_planes
 from unetflow.export.tiff import (
     TILE_PX,
     physical_size,
@@ -47,16 +47,18 @@ def export_geojson(
     classes: Sequence[str],
     stored: Sequence[Stored],
     output: str | Path,
+    first_plane: int = 0,
 ) -> None:
     """Instances as polygons for QuPath, gzipped GeoJSON: detections with class and colour.
 
     Outlines run along the edges of pixels, holes are kept; coordinates (x, y) are pixels of the
-    finest level of the image's file. `table` is the one of
+    finest level of the image's file. Of a volume a feature for each object and plane, whose index
+    is that in the file, which the image was made of from `first_plane` on. `table` is the one of
     `unetflow.instances.table`, which the job left whose receipt is `instances`.
     """
     labels = read_array(store, of_labels(INSTANCES))
     image = cast(ImageReceipt, read_receipt(image_receipt))
-    scale_yx = np.divide(image["levels_of_file"][0]["shape"], labels.shape)
+    scale = np.divide(image["levels_of_file"][0]["shape"], labels.shape)
     colours = {name: rgb_bytes(CLASSES[k % len(CLASSES)]) for k, name in enumerate(classes)}
     with (
         renamed_at_end(output) as partial,
@@ -67,9 +69,11 @@ def export_geojson(
     ):
         packed.write(b'{"type": "FeatureCollection", "features": [')
         between = b"\n"
-        for row, geometry in outlined_objects(labels, read_objects(table, instances)):
-            geometry = shapely.transform(geometry, lambda xy: xy * scale_yx[::-1])
-            feature = feature_of(row, geometry, colours[row["class"]])
+        for row, plane, geometry in outlined_objects(labels, read_objects(table, instances)):
+            geometry = shapely.transform(geometry, lambda xy: xy * scale[:-3:-1])
+            if plane is not None:
+                plane = first_plane + int((plane + 0.5) * scale[0])
+            feature = feature_of(row, geometry, colours[row["class"]], plane)
             packed.write(between + feature.encode())
             between = b",\n"
         packed.write(b"\n]}\n")
@@ -112,7 +116,8 @@ def export_overlay(
 ) -> None:
     """The image with outlines of its instances as a pyramidal OME-TIFF, RGB in JPEG.
 
-    A colour for each class, as in GeoJSON; `instances` is the receipt of the image's instances.
+    A colour for each class, as in GeoJSON; a volume plane by plane, in one level. `instances` is
+    the receipt of the image's instances.
     """
     prepared = cast(ImageReceipt, read_receipt(image_receipt))
     segmented = cast(InstancesReceipt, read_receipt(instances))
@@ -120,8 +125,11 @@ def export_overlay(
     # tifffile's own identifier is random: the same drawing gives the same bytes
     drawn = [prepared["levels"], prepared["pixels"], segmented["digest"], first_ids]
     identifier = str(uuid.uuid5(uuid.NAMESPACE_OID, digest_of(drawn)))
-    metadata = {"axes": "YXS", "UUID": identifier, **physical_size(image)}
-    levels = [read_array(image, str(k)) for k in range(len(prepared["levels"]))]
+    volume = read_array(image, "0").ndim > 1 + PLANE
+    axes = "ZYXS" if volume else "YXS"
+    metadata = {"axes": axes, "UUID": identifier, **physical_size(image)}
+    drawn_levels = 1 if volume else len(prepared["levels"])  # a pyramid of OME-TIFF keeps z
+    levels = [read_array(image, str(k)) for k in range(drawn_levels)]
     with (
         renamed_at_end(output) as partial,
         unchanged(*stored),
@@ -129,10 +137,15 @@ def export_overlay(
     ):
         for k, level in enumerate(levels):
             labels = read_array(store, of_labels(INSTANCES, k))
-            height_px, width_px = level.shape[1:]
+            shape = level.shape[1:]
+            tiles = (
+                drawn_planes(level, labels, first_ids, prepared["pixels"])
+                if volume
+                else tiles_of(shape, drawing(level, labels, first_ids, prepared["pixels"]))
+            )
             tiff.write(
-                tiles_of(level.shape[1:], drawing(level, labels, first_ids, prepared["pixels"])),
-                shape=(height_px, width_px, 3),
+                tiles,
+                shape=(*shape, 3),
                 dtype=np.uint8,
                 tile=(TILE_PX, TILE_PX),
                 photometric="rgb",

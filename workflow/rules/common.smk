@@ -316,6 +316,11 @@ def run_of(wildcards):
     return {"experiment": wildcards.experiment, "fold": wildcards.fold}
 
 
+def first_plane(wildcards):
+    """Which plane of its file an image begins with."""
+    return (SETTINGS.images[wildcards.image].planes or (0,))[0]
+
+
 def raw_file(column):
     """Function of wildcards: the raw file of the image, whose time does not count.
 
