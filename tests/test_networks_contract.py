@@ -47,6 +47,15 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("unetr", {"norm": "instance"}),
     ("unet3d", {"depth": 2, "flat": 1, "norm": None}),
 ]
+OF_VOLUMES: dict[str, dict[str, Any]] = {  # those that take volumes, too, with small options
+    "unet_padded": {"base_channels": 4, "depth": 1},
+    "residual_unet": {"base_channels": 4, "depth": 1},
+    "attention_unet": {"base_channels": 4, "depth": 2},
+    "multires_unet": {"base_channels": 4, "depth": 1},
+    "unetr": {"base_channels": 2, "hidden_channels": 12, "layers": 4, "heads": 2, "size_px": 32},
+}
+CASES += [(name, {**options, "axes": 3}) for name, options in OF_VOLUMES.items()]
+CASES += [("unet_padded", {"base_channels": 4, "depth": 1, "axes": 3, "up": "interpolated"})]
 
 
 def small(name: str) -> dict[str, Any]:
@@ -79,6 +88,11 @@ def test_network_of_options(
     check: network_checks.Check, name: str, options: dict[str, Any]
 ) -> None:
     check(name, **small(name) | options)
+
+
+@pytest.mark.parametrize("name", [name for name in OF_VOLUMES if name != "unetr"])
+def test_tiles_of_volumes_make_what_the_whole_makes(name: str) -> None:
+    network_checks.tiled_is_whole(name, **OF_VOLUMES[name], axes=3)
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@
 coefficients in [0, 1] that additive attention finds from it and from the features of the next
 coarser level. Differences to the paper:
 
-* Two dimensions: 3x3 convolutions, 2x2 poolings, and bilinear where the paper has trilinear.
+* Two dimensions: 3x3 convolutions, 2x2 poolings, and bilinear where the paper has trilinear; with
+  `axes: 3` the three of the paper.
 * `depth` and `base_channels` are free; by themselves 4 and 64, as of the U-Net.
 * The gating signal are the decoder's features of the next coarser level themselves.
 * No deep supervision: one map of logits.
@@ -15,7 +16,7 @@ coarser level. Differences to the paper:
 As in the paper the first level has no gate, attention is computed on the grid of the gating signal,
 and its coefficients are interpolated. Every gate looks at its surroundings alone: it is seamless.
 
-Shape suffixes: B batch, C channels, K classes, H W of a patch or tile.
+Shape suffixes: B batch, C channels, K classes, H W of a patch or tile, of volumes D H W.
 """
 
 from typing import Any
@@ -23,19 +24,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unetflow.networks.blocks import convolutions, enlarged, initialise, way_down
+from unetflow.networks.blocks import (
+    CONVOLUTION,
+    convolutions,
+    doubling,
+    enlarged,
+    initialise,
+    way_down,
+)
 from unetflow.networks.sizes.attention_unet import AttentionUNetOptions
 
 
 class Gate(nn.Module):
     """Additive attention (equation 1): which of what is skipped fits the gating signal."""
 
-    def __init__(self, skipped: int, gating: int) -> None:
+    def __init__(self, skipped: int, gating: int, axes: int) -> None:
         super().__init__()
-        inner = max(1, skipped // 2)
-        self.of_skipped = nn.Conv2d(skipped, inner, kernel_size=2, stride=2, bias=False)
-        self.of_gating = nn.Conv2d(gating, inner, kernel_size=1)
-        self.coefficient = nn.Conv2d(inner, 1, kernel_size=1)
+        inner, convolution = max(1, skipped // 2), CONVOLUTION[axes]
+        self.of_skipped = convolution(skipped, inner, kernel_size=2, stride=2, bias=False)
+        self.of_gating = convolution(gating, inner, kernel_size=1)
+        self.coefficient = convolution(inner, 1, kernel_size=1)
 
     def forward(self, skipped_BCHW: Tensor, gating_BCHW: Tensor) -> Tensor:
         """What is skipped, weighted; the gating signal is half as high and wide."""
@@ -45,7 +53,10 @@ class Gate(nn.Module):
 
 
 class AttentionUNet(nn.Module):
-    """Logits (B, K, H, W) of images (B, C, H, W); H and W are multiples of 2**depth."""
+    """Logits (B, K, H, W) of images (B, C, H, W); H and W are multiples of 2**depth.
+
+    Of volumes (B, K, D, H, W), and D too.
+    """
 
     last_layer = "classify."
 
@@ -57,14 +68,12 @@ class AttentionUNet(nn.Module):
             for before, after in zip([options.in_channels, *widths], widths, strict=False)
         )
         self.gates = nn.ModuleList(
-            Gate(width, 2 * width) if level else nn.Identity()
+            Gate(width, 2 * width, options.axes) if level else nn.Identity()
             for level, width in enumerate(widths[:-1])
         )
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(2 * width, width, kernel_size=2, stride=2) for width in widths[:-1]
-        )
+        self.up = nn.ModuleList(doubling(2 * width, width, options.axes) for width in widths[:-1])
         self.decoder = nn.ModuleList(_level(2 * width, width, options) for width in widths[:-1])
-        self.classify = nn.Conv2d(options.base_channels, options.num_classes, kernel_size=1)
+        self.classify = CONVOLUTION[options.axes](widths[0], options.num_classes, kernel_size=1)
         self.apply(initialise)
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
@@ -92,4 +101,5 @@ def _level(before: int, after: int, options: AttentionUNetOptions) -> nn.Sequent
         norm=options.norm,
         activation=options.activation,
         bias=options.norm is None,
+        axes=options.axes,
     )

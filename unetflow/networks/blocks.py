@@ -1,5 +1,7 @@
 """What networks are made of: convolutions with norm and activation, ways up, crops, first weights.
 
+`axes` are the spatial ones: 2 of images, 3 of volumes.
+
 Shape suffixes: B batch, C channels, H W of a feature map; of volumes D H W.
 """
 
@@ -24,7 +26,12 @@ NORMS_OF_VOLUMES: dict[str | None, Callable[[int], list[nn.Module]]] = {
     "batch": lambda channels: [nn.BatchNorm3d(channels)],
     "instance": lambda channels: [nn.InstanceNorm3d(channels, affine=True)],
 }
-VOLUME = 3  # spatial axes
+# By the number of spatial axes
+NORMS_OF = {2: NORMS, 3: NORMS_OF_VOLUMES}
+CONVOLUTION: dict[int, Any] = {2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED: dict[int, Any] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+POOLING: dict[int, Any] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+LINEAR = {2: "bilinear", 3: "trilinear"}
 
 # True: in place, where what goes in is needed nowhere else.
 ACTIVATIONS: dict[str, Callable[[bool], nn.Module]] = {
@@ -42,20 +49,18 @@ def convolutions(
     *,
     norm: str | None = None,
     activation: str | None = "relu",
-    kernel_size: int | tuple[int, ...] = 3,
+    kernel_size: int = 3,
     times: int = 2,
     padded: bool = True,
     bias: bool = True,
+    axes: int = 2,
 ) -> nn.Sequential:
-    """Convolution, norm and activation, several times; `padded` keeps height and width.
-
-    A kernel of three sizes is that of volumes.
-    """
+    """Convolution, norm and activation, several times; `padded` keeps the sizes."""
     return convolutions_of(
         [before, *(after for _ in range(times))],
         norm=norm,
         activation=activation,
-        kernel_size=kernel_size,
+        kernel_size=(kernel_size,) * axes,
         padded=padded,
         bias=bias,
     )
@@ -66,19 +71,17 @@ def convolutions_of(
     *,
     norm: str | None,
     activation: str | None,
-    kernel_size: int | tuple[int, ...],
+    kernel_size: tuple[int, ...],
     padded: bool,
     bias: bool,
 ) -> nn.Sequential:
-    """The same from one number of channels to the next."""
+    """The same from one number of channels to the next, with a kernel along each axis."""
     layers: list[nn.Module] = []
-    sizes = kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)
-    layer: Any = nn.Conv3d if len(sizes) == VOLUME else nn.Conv2d
-    norms = NORMS_OF_VOLUMES if len(sizes) == VOLUME else NORMS
-    padding = tuple(size // 2 for size in sizes) if padded else 0
+    layer, norms = CONVOLUTION[len(kernel_size)], NORMS_OF[len(kernel_size)]
+    padding = tuple(size // 2 for size in kernel_size) if padded else 0
     for before, after in itertools.pairwise(channels):
         layers += [
-            layer(before, after, sizes, padding=padding, bias=bias),
+            layer(before, after, kernel_size, padding=padding, bias=bias),
             *norms[norm](after),
             *([ACTIVATIONS[activation](True)] if activation else []),
         ]
@@ -92,9 +95,9 @@ class Interpolated(nn.Module):
     sum to one, so that the order changes nothing but rounding.
     """
 
-    def __init__(self, before: int, after: int) -> None:
+    def __init__(self, before: int, after: int, axes: int = 2) -> None:
         super().__init__()
-        self.convolve = nn.Conv2d(before, after, kernel_size=1)
+        self.convolve = CONVOLUTION[axes](before, after, kernel_size=1)
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, other C, 2 H, 2 W)."""
@@ -107,7 +110,7 @@ def way_down(
     """The map of each level, pooled from one to the next; dropout is on the lowest two."""
     maps: list[Tensor] = []
     for level, convolve in enumerate(levels):
-        entering_BCHW = nn.functional.max_pool2d(maps[-1], 2) if maps else image_BCHW
+        entering_BCHW = halved(maps[-1]) if maps else image_BCHW
         features_BCHW = convolve(entering_BCHW)
         if dropout is not None and level >= len(levels) - 2:
             features_BCHW = dropout(features_BCHW)
@@ -115,11 +118,23 @@ def way_down(
     return maps
 
 
-def way_up(kind: str, before: int, after: int) -> nn.Module:
-    """The layer that doubles height and width: "transposed" or "interpolated"."""
+def halved(features_BCHW: Tensor) -> Tensor:
+    """Half as large along each axis, by the largest of what lies together."""
+    pool = nn.functional.max_pool3d if features_BCHW.ndim > 4 else nn.functional.max_pool2d
+    return pool(features_BCHW, 2)
+
+
+def way_up(kind: str, before: int, after: int, axes: int = 2) -> nn.Module:
+    """The layer that doubles all sides: "transposed" or "interpolated"."""
     if kind == "transposed":
-        return nn.ConvTranspose2d(before, after, kernel_size=2, stride=2)
-    return Interpolated(before, after)
+        return doubling(before, after, axes)
+    return Interpolated(before, after, axes)
+
+
+def doubling(before: int, after: int, axes: int = 2) -> nn.Module:
+    """An up-convolution whose pixels do not overlap."""
+    layer: nn.Module = TRANSPOSED[axes](before, after, kernel_size=2, stride=2)
+    return layer
 
 
 def enlarged(features_BCHW: Tensor, factor: int = 2, *, linear: bool = False) -> Tensor:
@@ -129,8 +144,9 @@ def enlarged(features_BCHW: Tensor, factor: int = 2, *, linear: bool = False) ->
     """
     if not linear:
         return nn.functional.interpolate(features_BCHW, scale_factor=factor, mode="nearest")
+    mode = LINEAR[features_BCHW.ndim - 2]
     return nn.functional.interpolate(
-        features_BCHW, scale_factor=factor, mode="bilinear", align_corners=False
+        features_BCHW, scale_factor=factor, mode=mode, align_corners=False
     )
 
 

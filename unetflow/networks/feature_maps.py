@@ -25,7 +25,12 @@ POOLED = (
     "max_pool3d_with_indices",
     "avg_pool3d",
 )
-ENLARGED = {"upsample_nearest2d": "nearest", "upsample_bilinear2d": "bilinear"}
+ENLARGED = {
+    "upsample_nearest2d": "nearest",
+    "upsample_nearest3d": "nearest",
+    "upsample_bilinear2d": "bilinear",
+    "upsample_trilinear3d": "trilinear",
+}
 MET = {"cat": "concatenated", "add": "added", "mul": "multiplied"}
 
 

@@ -11,13 +11,13 @@ Differences to the paper:
   comes after it, without a bias, and then the sigmoid of one class.
 * Batch normalisations have a scale and a shift; in the authors' program those right after a
   convolution have a shift alone.
-* `norm` may be another one, or none.
+* `norm` may be another one, or none; with `axes: 3` it is of volumes.
 * Of a tile what zero padding reaches is cut away (`unetflow.networks.fitted`).
 
 With alpha 1.67 there are about as many parameters as in a padded U-Net of the same base: 7.3
 million at base 32 (7.8 million).
 
-Shape suffixes: B batch, C channels, K classes, H W of a patch or tile.
+Shape suffixes: B batch, C channels, K classes, H W of a patch or tile, of volumes D H W.
 """
 
 from itertools import pairwise
@@ -26,38 +26,48 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unetflow.networks.blocks import NORMS, convolutions, initialise
+from unetflow.networks.blocks import (
+    CONVOLUTION,
+    NORMS_OF,
+    convolutions,
+    doubling,
+    halved,
+    initialise,
+)
 from unetflow.networks.sizes.multires_unet import MultiResUNetOptions
 
 
 class MultiResUNet(nn.Module):
-    """Logits (B, K, H, W) of images (B, C, H, W); H and W are multiples of 2**depth."""
+    """Logits (B, K, H, W) of images (B, C, H, W); H and W are multiples of 2**depth.
+
+    Of volumes (B, K, D, H, W), and D too.
+    """
 
     last_layer = "classify."
 
     def __init__(self, options: MultiResUNetOptions) -> None:
         super().__init__()
-        depth, norm = options.depth, options.norm
+        depth, of = options.depth, (options.norm, options.axes)
         nominal = [options.base_channels * 2**level for level in range(depth + 1)]
         shares = [options.shares(level) for level in range(depth + 1)]
         widths = [sum(each) for each in shares]
         self.encoder = nn.ModuleList(
-            MultiResBlock(before, share, norm)
+            MultiResBlock(before, share, *of)
             for before, share in zip([options.in_channels, *widths], shares, strict=False)
         )
         self.paths = nn.ModuleList(
-            _path(width, filters, depth - level, norm)
+            _path(width, filters, depth - level, *of)
             for level, (width, filters) in enumerate(zip(widths[:-1], nominal, strict=False))
         )
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(below, filters, kernel_size=2, stride=2)
+            doubling(below, filters, options.axes)
             for below, filters in zip(widths[1:], nominal, strict=False)
         )
         self.decoder = nn.ModuleList(
-            MultiResBlock(2 * filters, share, norm)
+            MultiResBlock(2 * filters, share, *of)
             for filters, share in zip(nominal[:-1], shares, strict=False)
         )
-        self.classify = nn.Conv2d(widths[0], options.num_classes, kernel_size=1)
+        self.classify = CONVOLUTION[options.axes](widths[0], options.num_classes, kernel_size=1)
         self.apply(initialise)
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
@@ -67,7 +77,7 @@ class MultiResUNet(nn.Module):
             features_BCHW = block(features_BCHW)
             if level < len(self.paths):
                 skipped.append(self.paths[level](features_BCHW))
-                features_BCHW = nn.functional.max_pool2d(features_BCHW, 2)
+                features_BCHW = halved(features_BCHW)
         for level in reversed(range(len(self.paths))):
             features_BCHW = self.up[level](features_BCHW)  # twice as large
             features_BCHW = torch.cat([features_BCHW, skipped[level]], dim=1)
@@ -79,16 +89,16 @@ class MultiResUNet(nn.Module):
 class MultiResBlock(nn.Module):
     """Convolutions in a row, their outputs side by side, and a shortcut of 1x1 added: figure 3."""
 
-    def __init__(self, before: int, shares: list[int], norm: str | None) -> None:
+    def __init__(self, before: int, shares: list[int], norm: str | None, axes: int = 2) -> None:
         super().__init__()
         width = sum(shares)
-        self.shortcut = _shortcut(before, width, norm)
+        self.shortcut = _shortcut(before, width, norm, axes)
         self.row = nn.ModuleList(
-            convolutions(*pair, norm=norm, times=1, bias=norm is None)
+            convolutions(*pair, norm=norm, times=1, bias=norm is None, axes=axes)
             for pair in zip([before, *shares], shares, strict=False)
         )
-        self.inner = nn.Sequential(*NORMS[norm](width))
-        self.outer = nn.Sequential(*NORMS[norm](width))
+        self.inner = nn.Sequential(*NORMS_OF[axes][norm](width))
+        self.outer = nn.Sequential(*NORMS_OF[axes][norm](width))
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
         """As large as its input, with as many channels as its shares have together."""
@@ -104,11 +114,13 @@ class MultiResBlock(nn.Module):
 class ResidualConvolution(nn.Module):
     """A convolution of 3x3 beside one of 1x1, added: of such a Res path consists, figure 4."""
 
-    def __init__(self, before: int, after: int, norm: str | None) -> None:
+    def __init__(self, before: int, after: int, norm: str | None, axes: int) -> None:
         super().__init__()
-        self.shortcut = _shortcut(before, after, norm)
-        self.convolve = convolutions(before, after, norm=norm, times=1, bias=norm is None)
-        self.outer = nn.Sequential(*NORMS[norm](after))
+        self.shortcut = _shortcut(before, after, norm, axes)
+        self.convolve = convolutions(
+            before, after, norm=norm, times=1, bias=norm is None, axes=axes
+        )
+        self.outer = nn.Sequential(*NORMS_OF[axes][norm](after))
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
         """As large as its input."""
@@ -122,12 +134,19 @@ def build(**options: Any) -> MultiResUNet:
     return MultiResUNet(MultiResUNetOptions.of("multires_unet", options))
 
 
-def _path(before: int, after: int, length: int, norm: str | None) -> nn.Sequential:
+def _path(before: int, after: int, length: int, norm: str | None, axes: int) -> nn.Sequential:
     pairs = pairwise([before] + [after] * length)
-    return nn.Sequential(*(ResidualConvolution(*pair, norm) for pair in pairs))
+    return nn.Sequential(*(ResidualConvolution(*pair, norm, axes) for pair in pairs))
 
 
-def _shortcut(before: int, after: int, norm: str | None) -> nn.Sequential:
+def _shortcut(before: int, after: int, norm: str | None, axes: int) -> nn.Sequential:
     return convolutions(
-        before, after, norm=norm, activation=None, kernel_size=1, times=1, bias=norm is None
+        before,
+        after,
+        norm=norm,
+        activation=None,
+        kernel_size=1,
+        times=1,
+        bias=norm is None,
+        axes=axes,
     )

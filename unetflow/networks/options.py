@@ -17,6 +17,7 @@ from unetflow.tiles.receptive_field import Map, geometry_along
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu")
 KERNELS = (3, 5, 7, 9, 11)
 WAYS_UP = ("transposed", "interpolated")
+AXES = (2, 3)  # spatial ones: of images, and of volumes
 NORMS = (None, "batch", "instance", "group")
 BY_TILE = {
     "instance": "instance normalisation takes the mean and deviation of a tile",
@@ -118,15 +119,19 @@ class Options:
         """Values held at the peak of inference for each pixel of the input: `Geometry`."""
         raise NotImplementedError
 
+    @property
+    def spatial_axes(self) -> int:
+        """Of the images that it takes; those of volumes have an option `axes`, or are of none."""
+        return int(getattr(self, "axes", AXES[0]))
+
     def why(self) -> str:
         """Why it is not seamless; empty where it is."""
         return BY_TILE.get(str(getattr(self, "norm", None)), "")
 
     def geometry(self) -> Geometry:
         """The sizes that follow."""
-        seen = self.seen()
         return geometry_along(
-            (seen, seen),
+            (self.seen(),) * self.spatial_axes,
             values_per_px=self.values_per_px(),
             why=self.why(),
             padded=self.padded,

@@ -10,11 +10,12 @@ pooling. Differences to the paper:
   the paper draws it and does not count it.
 * `norm` may be instance or group normalisation, which make it not seamless, or none, and the
   activation is free.
+* `axes: 3`: volumes, by 3x3x3 convolutions.
 * Logits of each class and softmax, in the place of one channel and a sigmoid.
 * Of a tile what zero padding reaches is cut away (`unetflow.networks.fitted`); the paper averages
   tiles that overlap by 14 px.
 
-Shape suffixes: B batch, C channels, K classes, H W of a patch or tile.
+Shape suffixes: B batch, C channels, K classes, H W of a patch or tile, of volumes D H W.
 """
 
 from typing import Any
@@ -22,7 +23,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unetflow.networks.blocks import ACTIVATIONS, NORMS, enlarged, initialise
+from unetflow.networks.blocks import (
+    ACTIVATIONS,
+    CONVOLUTION,
+    NORMS_OF,
+    POOLING,
+    enlarged,
+    initialise,
+)
 from unetflow.networks.sizes.residual_unet import ResidualUNetOptions
 
 
@@ -39,25 +47,26 @@ class Unit(nn.Module):
         first: bool = False,
     ) -> None:
         super().__init__()
-        norm, activation = NORMS[options.norm], ACTIVATIONS[options.activation]
+        norm, activation = NORMS_OF[options.axes][options.norm], ACTIVATIONS[options.activation]
+        convolution, pooling = CONVOLUTION[options.axes], POOLING[options.axes]
         bias = options.norm is None
         # What enters the shortcut needs, too: in place is only what a norm made of it. Of the
         # image itself nothing is normalised.
         enters = [] if first else [*norm(before), activation(options.norm is not None)]
         self.convolve = nn.Sequential(
             *enters,
-            nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=bias),
+            convolution(before, after, 3, stride=stride, padding=1, bias=bias),
             *norm(after),
             activation(True),
-            nn.Conv2d(after, after, 3, padding=1),
+            convolution(after, after, 3, padding=1),
         )
         # A 1x1 convolution with a stride, in two: with fewer than 8 channels PyTorch 2.13 writes
         # beyond its memory in the backward pass on processors without AVX-512.
-        self.every_second = nn.MaxPool2d(1, stride) if stride > 1 else nn.Identity()
+        self.every_second = pooling(1, stride) if stride > 1 else nn.Identity()
         self.shortcut = (
             nn.Identity()
             if before == after and stride == 1
-            else nn.Sequential(nn.Conv2d(before, after, 1, bias=bias), *norm(after))
+            else nn.Sequential(convolution(before, after, 1, bias=bias), *norm(after))
         )
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
@@ -68,7 +77,10 @@ class Unit(nn.Module):
 
 
 class ResidualUNet(nn.Module):
-    """Logits (B, K, H, W) of images (B, C, H, W); H and W are multiples of 2**depth."""
+    """Logits (B, K, H, W) of images (B, C, H, W); H and W are multiples of 2**depth.
+
+    Of volumes (B, K, D, H, W), and D too.
+    """
 
     last_layer = "classify."
 
@@ -85,7 +97,7 @@ class ResidualUNet(nn.Module):
         self.decoder = nn.ModuleList(
             Unit(width + 2 * width, width, options) for width in widths[:-1]
         )
-        self.classify = nn.Conv2d(base, options.num_classes, kernel_size=1)
+        self.classify = CONVOLUTION[options.axes](base, options.num_classes, kernel_size=1)
         self.apply(initialise)
 
     def forward(self, image_BCHW: Tensor) -> Tensor:

@@ -8,10 +8,11 @@ After Ronneberger, Fischer and Brox 2015, figure 1, with these differences:
   `norm` may be instance or group normalisation, which make it not seamless, or none.
 * No dropout, if none is asked for; where it is, on the two lowest levels.
 * `up: interpolated`: linear, with a 1x1 convolution, in the place of the 2x2 up-convolution.
+* `axes: 3`: volumes, by 3x3x3 convolutions, poolings and up-convolutions of 2x2x2.
 
 With three channels and two classes it has 31,037,698 parameters, as have popular programs.
 
-Shape suffixes: B batch, C channels, K classes, H W of a patch or tile.
+Shape suffixes: B batch, C channels, K classes, H W of a patch or tile, of volumes D H W.
 """
 
 from typing import Any
@@ -19,12 +20,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unetflow.networks.blocks import convolutions, initialise, way_down, way_up
+from unetflow.networks.blocks import CONVOLUTION, convolutions, initialise, way_down, way_up
 from unetflow.networks.sizes.unet_padded import UNetPaddedOptions
 
 
 class UNetPadded(nn.Module):
-    """Logits (B, K, H, W) of images (B, C, H, W); H and W are multiples of 2**depth."""
+    """Logits (B, K, H, W) of images (B, C, H, W); H and W are multiples of 2**depth.
+
+    Of volumes (B, K, D, H, W), and D too.
+    """
 
     last_layer = "classify."
 
@@ -37,9 +41,11 @@ class UNetPadded(nn.Module):
             for before, after in zip([options.in_channels, *widths], widths, strict=False)
         )
         self.dropout = nn.Dropout(options.dropout)
-        self.up = nn.ModuleList(way_up(options.up, width * 2, width) for width in widths[:-1])
+        self.up = nn.ModuleList(
+            way_up(options.up, width * 2, width, options.axes) for width in widths[:-1]
+        )
         self.decoder = nn.ModuleList(_level(2 * width, width, options) for width in widths[:-1])
-        self.classify = nn.Conv2d(options.base_channels, options.num_classes, kernel_size=1)
+        self.classify = CONVOLUTION[options.axes](widths[0], options.num_classes, kernel_size=1)
         self.apply(initialise)
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
@@ -65,5 +71,6 @@ def _level(before: int, after: int, options: UNetPaddedOptions) -> nn.Sequential
         norm=options.norm,
         activation=options.activation,
         kernel_size=options.kernel_size,
+        axes=options.axes,
         bias=options.norm is None,
     )

@@ -1,11 +1,13 @@
 """UNETR: a U-shaped decoder on a transformer. Hatamizadeh et al. 2022, figure 2.
 
-"UNETR: Transformers for 3D Medical Image Segmentation". Patches of 16x16 px are tokens; a vision
-transformer (Dosovitskiy et al. 2021) hands out its tokens after each quarter of its layers, which
-are brought to 1/2, 1/4 and 1/8 of the size and laid side by side with what comes from below.
+"UNETR: Transformers for 3D Medical Image Segmentation". Patches of 16 px along each axis are
+tokens; a vision transformer (Dosovitskiy et al. 2021) hands out its tokens after each quarter of
+its layers, which are brought to 1/2, 1/4 and 1/8 of the size and laid side by side with what comes
+from below.
 Differences to the paper:
 
-* Two dimensions: tokens of 16x16 px, 3x3 convolutions, 2x2 up-convolutions.
+* Two dimensions: tokens of 16x16 px, 3x3 convolutions, 2x2 up-convolutions; with `axes: 3` the
+  three of the paper.
 * There the size of the input is fixed. Here the embeddings of places are learnt for tiles of
   `size_px` and interpolated for others, as Dosovitskiy et al. do for larger images.
 * Weights start from normal distributions: He's in convolutions, 0.02 in the transformer.
@@ -14,7 +16,8 @@ Differences to the paper:
 It is not seamless, whatever the norm: attention sees all of a tile. Tiles are blended, and of each
 a patch is cut away at the border (`unetflow.networks.fitted`).
 
-Shape suffixes: B batch, C channels, K classes, H W of a patch or tile, N tokens, S a head's size.
+Shape suffixes: B batch, C channels, K classes, H W of a patch or tile (of volumes D H W), N
+tokens, S a head's size.
 """
 
 from typing import Any
@@ -22,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unetflow.networks.blocks import convolutions, initialise
+from unetflow.networks.blocks import CONVOLUTION, LINEAR, convolutions, doubling, initialise
 from unetflow.networks.sizes.unetr import UNETROptions
 
 WIDER = 4  # times the channels of a token, in a layer's hidden one
@@ -59,8 +62,9 @@ class Transformer(nn.Module):
         super().__init__()
         patch_px, channels = options.PATCH_PX, options.hidden_channels
         side = options.size_px // patch_px
-        self.patches = nn.Conv2d(options.in_channels, channels, patch_px, stride=patch_px)
-        self.places = nn.Parameter(torch.empty(1, channels, side, side))
+        convolution = CONVOLUTION[options.axes]
+        self.patches = convolution(options.in_channels, channels, patch_px, stride=patch_px)
+        self.places = nn.Parameter(torch.empty(1, channels, *(side,) * options.axes))
         self.layers = nn.ModuleList(Layer(channels, options.heads) for _ in range(options.layers))
         self.norm = nn.LayerNorm(channels)
         nn.init.normal_(self.places, std=DEVIATION)
@@ -70,7 +74,7 @@ class Transformer(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, image_BCHW: Tensor) -> list[Tensor]:
-        """Four maps (B, C, H / 16, W / 16)."""
+        """Four maps (B, C, H / 16, W / 16), of volumes D / 16 too."""
         map_BCHW = self.patches(image_BCHW)
         tokens_BNC = (map_BCHW + self._places(map_BCHW)).flatten(2).transpose(1, 2)
         found = []
@@ -87,31 +91,35 @@ class Transformer(nn.Module):
         if self.places.shape[2:] == map_BCHW.shape[2:]:
             return self.places
         size = map_BCHW.shape[2:]
-        return nn.functional.interpolate(self.places, size, mode="bilinear", align_corners=False)
+        mode = LINEAR[len(size)]
+        return nn.functional.interpolate(self.places, size, mode=mode, align_corners=False)
 
 
 class UNETR(nn.Module):
-    """Logits (B, K, H, W) of images (B, C, H, W); H and W are multiples of 16."""
+    """Logits (B, K, H, W) of images (B, C, H, W); H and W are multiples of 16.
+
+    Of volumes (B, K, D, H, W), and D too.
+    """
 
     last_layer = "classify."
 
     def __init__(self, options: UNETROptions) -> None:
         super().__init__()
-        norm = options.norm
+        of: dict[str, Any] = {"norm": options.norm, "axes": options.axes}
         widths = [options.base_channels * 2**level for level in range(4)]  # of 1, 1/2, 1/4, 1/8
-        self.beside = _convolutions(options.in_channels, widths[0], norm, times=2)
+        self.beside = _convolutions(options.in_channels, widths[0], times=2, **of)
         self.skips = nn.ModuleList(
-            _risen(options.hidden_channels, width, 3 - level, norm)
+            _risen(options.hidden_channels, width, 3 - level, **of)
             for level, width in enumerate(widths[1:])
         )
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(before, after, kernel_size=2, stride=2)
+            doubling(before, after, options.axes)
             for before, after in zip([*widths[1:], options.hidden_channels], widths, strict=True)
         )
         self.decoder = nn.ModuleList(
-            _convolutions(2 * width, width, norm, times=2) for width in widths
+            _convolutions(2 * width, width, times=2, **of) for width in widths
         )
-        self.classify = nn.Conv2d(widths[0], options.num_classes, kernel_size=1)
+        self.classify = CONVOLUTION[options.axes](widths[0], options.num_classes, kernel_size=1)
         self.apply(initialise)
         self.encoder = Transformer(options)  # has first weights of its own
 
@@ -133,16 +141,18 @@ def build(**options: Any) -> UNETR:
     return UNETR(UNETROptions.of("unetr", options))
 
 
-def _risen(before: int, after: int, times: int, norm: str | None) -> nn.Sequential:
+def _risen(before: int, after: int, times: int, *, norm: str | None, axes: int) -> nn.Sequential:
     """Up-convolutions that double the size, a 3x3 convolution after each."""
     layers: list[nn.Module] = []
     for channels in (before, *(after for _ in range(times - 1))):
         layers += [
-            nn.ConvTranspose2d(channels, after, kernel_size=2, stride=2),
-            _convolutions(after, after, norm, times=1),
+            doubling(channels, after, axes),
+            _convolutions(after, after, times=1, norm=norm, axes=axes),
         ]
     return nn.Sequential(*layers)
 
 
-def _convolutions(before: int, after: int, norm: str | None, *, times: int) -> nn.Sequential:
-    return convolutions(before, after, norm=norm, times=times, bias=norm is None)
+def _convolutions(
+    before: int, after: int, *, times: int, norm: str | None, axes: int
+) -> nn.Sequential:
+    return convolutions(before, after, norm=norm, times=times, bias=norm is None, axes=axes)

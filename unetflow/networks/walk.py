@@ -99,8 +99,8 @@ def walk(network: nn.Module, channels: int, size_px: Sequence[int]) -> Walk:
     return found
 
 
-def geometry_of_module(network: nn.Module, channels: int) -> Geometry:
-    """The geometry of a network, computed of its graph.
+def geometry_of_module(network: nn.Module, channels: int, axes: int = IMAGE) -> Geometry:
+    """The geometry of a network, computed of its graph, by inputs as long along all axes.
 
     Raises Untraceable where there is none, or where no size of an input suits it.
     """
@@ -109,12 +109,12 @@ def geometry_of_module(network: nn.Module, channels: int) -> Geometry:
     for size_px in TRIED_PX:
         try:
             with torch.no_grad():
-                bare(torch.empty(1, channels, size_px, size_px, device="meta"))
+                bare(torch.empty(1, channels, *(size_px,) * axes, device="meta"))
         except Exception as error:  # whatever a forward pass raises of a size that it does not take
             refused = error
             continue
         try:
-            found = walk(bare, channels, (size_px, size_px))
+            found = walk(bare, channels, (size_px,) * axes)
         except Uneven:
             continue
         if (geometry := _fitting(found, size_px)) is not None:
@@ -126,7 +126,7 @@ def geometry_of_module(network: nn.Module, channels: int) -> Geometry:
 
 def _fitting(found: Walk, size_px: int) -> Geometry | None:
     """The geometry, if an input of a size passes evenly."""
-    padded = found.shape == (size_px, size_px)
+    padded = found.shape == (size_px,) * found.axes
     if padded and any(size_px % step for step in found.step_px):
         return None
     if not padded and found.pads:
@@ -135,7 +135,7 @@ def _fitting(found: Walk, size_px: int) -> Geometry | None:
         geometry = found.geometry(padded=padded)
         if padded:  # which may be less than its halo
             return geometry
-        sizes = tuple(geometry.output_px(size_px, axis) for axis in range(IMAGE))
+        sizes = tuple(geometry.output_px(size_px, axis) for axis in range(found.axes))
     except ValueError:
         return None
     return geometry if sizes == found.shape else None

@@ -60,7 +60,7 @@ def geometry_is_computed(name: str, **options: Any) -> None:
             )
     network = on_no_device(lambda: networks.build(name, **options))
     if isinstance(network, Fitted):
-        computed = geometry_of_module(network.inner, network.in_channels)
+        computed = geometry_of_module(network.inner, network.in_channels, len(said.axes))
     elif not found.pads:
         computed = found.geometry(padded=False)
     else:

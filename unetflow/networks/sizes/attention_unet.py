@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unetflow.networks.options import ACTIVATIONS, NORMS, Options, one_of, whole
+from unetflow.networks.options import ACTIVATIONS, AXES, NORMS, Options, one_of, whole
 from unetflow.tiles.receptive_field import Map
 
 
@@ -17,6 +17,7 @@ class AttentionUNetOptions(Options):
     depth: int = whole(4, most=8)
     norm: str | None = one_of("batch", NORMS)
     activation: str = one_of("relu", ACTIVATIONS)
+    axes: int = one_of(2, AXES)
 
     def seen(self) -> Map:
         """As the padded U-Net, with what is skipped seen through a gate, but on the first level."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unetflow.networks.options import NORMS, Options, factor, one_of, whole
+from unetflow.networks.options import AXES, NORMS, Options, factor, one_of, whole
 from unetflow.tiles.receptive_field import Map
 
 SHARES = (0.167, 0.333, 0.5)  # 1/6, 1/3, 1/2 as the authors' program has them, rounded down
@@ -19,6 +19,7 @@ class MultiResUNetOptions(Options):
     depth: int = whole(4, most=8)
     alpha: float = factor(1.67)
     norm: str | None = one_of("batch", NORMS)
+    axes: int = one_of(2, AXES)
 
     def __post_init__(self) -> None:
         Options.__post_init__(self)

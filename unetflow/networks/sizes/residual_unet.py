@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unetflow.networks.options import ACTIVATIONS, NORMS, Options, one_of, whole
+from unetflow.networks.options import ACTIVATIONS, AXES, NORMS, Options, one_of, whole
 from unetflow.tiles.receptive_field import Map
 
 
@@ -17,6 +17,7 @@ class ResidualUNetOptions(Options):
     depth: int = whole(3, most=8)
     norm: str | None = one_of("batch", NORMS)
     activation: str = one_of("relu", ACTIVATIONS)
+    axes: int = one_of(2, AXES)
 
     def seen(self) -> Map:
         """Units of two convolutions with a shortcut; the first of each lower one halves."""

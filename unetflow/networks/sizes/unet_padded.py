@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from unetflow.networks.options import (
     ACTIVATIONS,
+    AXES,
     KERNELS,
     NORMS,
     WAYS_UP,
@@ -29,6 +30,7 @@ class UNetPaddedOptions(Options):
     kernel_size: int = one_of(3, KERNELS)
     activation: str = one_of("relu", ACTIVATIONS)
     up: str = one_of("transposed", WAYS_UP)
+    axes: int = one_of(2, AXES)
 
     def seen(self) -> Map:
         """Two convolutions a level, halved by poolings."""

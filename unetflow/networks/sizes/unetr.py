@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unetflow.networks.options import NORMS, Options, one_of, whole
+from unetflow.networks.options import AXES, NORMS, Options, one_of, whole
 from unetflow.tiles.geometry import Geometry
 
 
@@ -19,6 +19,7 @@ class UNETROptions(Options):
     heads: int = whole(12)
     size_px: int = whole(256, least=16)
     norm: str | None = one_of("batch", NORMS)
+    axes: int = one_of(2, AXES)
 
     PATCH_PX: ClassVar[int] = 16
 
@@ -39,13 +40,14 @@ class UNETROptions(Options):
 
     def geometry(self) -> Geometry:
         """What attention sees is no halo: one patch is cut away, where zeros are near."""
-        sides = (self.PATCH_PX,) * 2
-        smallest = (3 * self.PATCH_PX,) * 2
-        return Geometry(("y", "x"), sides, sides, sides, smallest, self.values_per_px(), self.why())
+        sides = (self.PATCH_PX,) * self.axes
+        smallest = (3 * self.PATCH_PX,) * self.axes
+        names = ("z", "y", "x")[-self.axes :]
+        return Geometry(names, sides, sides, sides, smallest, self.values_per_px(), self.why())
 
     def values_per_px(self) -> float:
         """The decoder's last maps, and the tokens with their hidden layer."""
-        return 16 * self.base_channels + 24 * self.hidden_channels / self.PATCH_PX**2
+        return 16 * self.base_channels + 24 * self.hidden_channels / float(self.PATCH_PX**self.axes)
 
 
 OPTIONS = UNETROptions
