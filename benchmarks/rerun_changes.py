@@ -82,6 +82,7 @@ VALUES: dict[str, Any] = {
     "experiments.*.recipe.freeze_encoder": True,
     "experiments.*.recipe.deterministic": True,
     "experiments.*.recipe.augmentation.elastic_px": 1,
+    "experiments.*.recipe.augmentation.elastic_z": False,
     "experiments.*.recipe.augmentation.elastic_grid": 4,
     "experiments.*.recipe.augmentation.rotate": False,
     "experiments.*.recipe.augmentation.flip": False,

@@ -79,6 +79,12 @@ def change(config: dict[str, Any], path: str, value: Any) -> None:
         ("experiments.v.recipe.tile_px", [27, 42, 42], "an input of 27 px is not possible along z"),
         ("experiments.v.head", "border", "head: is of networks of images"),
         ("refine.smooth_px", 1, "refine: smooths images"),
+        (
+            "predict.test_time_augmentation",
+            48,
+            r"48 turns cubes onto any side, and voxels of image a of dataset cells have sides of "
+            r"\[2.0, 1.0, 1.0\]; set it to 16",
+        ),
         ("export.formats", ["stack", "labels"], "stack is of slices, .* geojson, labels"),
         (
             "predict.write_px",
@@ -132,6 +138,17 @@ def test_a_spacing_in_px_is_not_asked_for_again(volumes: dict[str, Any]) -> None
     image = settings(volumes).images["a"]
     why = Sources(sources_cache("results")).as_prepared(image, (2.0, 1.0, 1.0))
     assert "Give the sheet's spacing column in um: in px it does not say" in str(why)
+
+
+def test_all_sides_of_a_cube_are_for_networks_that_see_them_alike(volumes: dict[str, Any]) -> None:
+    sheet = Path("images.tsv")
+    sheet.write_text(sheet.read_text().replace("2 1 1 px", "1 1 1 px"))
+    volumes["predict"] = {"test_time_augmentation": 48}
+    settings(volumes)
+    volumes["experiments"]["v"]["network"]["flat"] = 1
+    volumes["experiments"]["v"]["recipe"]["tile_px"] = [24, 42, 42]
+    with pytest.raises(ConfigError, match="network of experiment v sees less along z; set it to 1"):
+        settings(volumes)
 
 
 @pytest.mark.parametrize("shape", [(40, 44), (2, 24, 40, 44)])

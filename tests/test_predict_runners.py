@@ -17,6 +17,7 @@ from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.forward import ready
 from unetflow.predict.plan import Inference
 from unetflow.predict.runners import (
+    OF_CUBES,
     ORIENTATIONS,
     Captured,
     Direct,
@@ -116,6 +117,16 @@ def test_tiles_by_slots_are_those_one_after_the_other() -> None:
     found = through(Captured(networks, ORIENTATIONS, READ_PX, slots=3), inputs)
     assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
     assert not torch.equal(found[0], found[1])
+
+
+def test_all_48_symmetries_of_a_cube_are_there_and_are_turned_back() -> None:
+    cube = torch.arange(2 * 27).reshape(2, 3, 3, 3)
+    seen = {tuple(of.of(cube).flatten().tolist()) for of in OF_CUBES}
+    assert len(seen) == len(OF_CUBES) == 48
+    assert all(torch.equal(of.back(of.of(cube)), cube) for of in OF_CUBES)
+    box = torch.zeros(1, 2, 3, 4)
+    assert {tuple(of.of(box).shape[1:]) for of in OF_CUBES} > {(2, 3, 4), (3, 4, 2), (4, 2, 3)}
+    assert all(of.back(of.of(box)).shape == box.shape for of in OF_CUBES)
 
 
 def test_a_gpu_without_graphs_takes_tile_after_tile(

@@ -50,6 +50,16 @@ def test_of_volumes_planes_are_reversed_too() -> None:
     for axis in (1, 2, 3):  # of a volume of whole steps the result turns with it
         turned = predict_array(network, np.flip(volume, axis).copy(), average=16)
         np.testing.assert_allclose(np.flip(turned, axis), sixteen, atol=1e-5)
+    cube = np.random.default_rng(3).normal(size=(1, 12, 12, 12)).astype(np.float32)
+    of_cube = predict_array(network, cube, average=48)
+    moved = predict_array(network, np.moveaxis(cube, 1, 3).copy(), average=48)
+    np.testing.assert_allclose(np.moveaxis(moved, 3, 1), of_cube, atol=1e-5)
+    assert np.abs(of_cube - predict_array(network, cube, average=16)).max() > 1e-4
+    flat = build("unet3d", base_channels=2, depth=1, flat=1)
+    with pytest.raises(
+        ValueError, match=r"over 48 .* does not see alike along z, y, x.*average=16"
+    ):
+        predict_array(flat, cube, average=48)
     with pytest.raises(ValueError, match=r"over 16 flips .* there are 1 \(off\), 7 and 8"):
         predict_array(network_of(1), image_of(9, 9), average=16)
 

@@ -89,6 +89,19 @@ def test_planes_that_lie_apart_move_by_as_much_less() -> None:
     torch.testing.assert_close(far[1:], near[1:], atol=1e-5, rtol=1e-5)
 
 
+def test_z_may_stay_rigid() -> None:
+    elastic = Augmentation(elastic_px=3, rotate=False, flip=False)
+    rigid = dataclasses.replace(elastic, elastic_z=False)
+    free, kept = (
+        draw_coordinates((9, 13, 13), torch.zeros(3), of, generator(1), 2.0)
+        for of in (elastic, rigid)
+    )
+    planes = torch.arange(-4.0, 5)[:, None, None].expand(9, 13, 13)
+    assert torch.equal(kept[0], planes)
+    assert float((free[0] - planes).abs().max()) > 0.5
+    assert torch.equal(kept[1:], free[1:])
+
+
 def test_target_and_weight_lie_where_the_network_has_its_output() -> None:
     sizes = tuple(GEOMETRY.input_px(size, axis) for axis, size in enumerate((4, 12, 12)))
     drawing = Drawing(7, sizes, GEOMETRY, EVERYTHING)

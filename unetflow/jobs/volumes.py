@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from unetflow import networks
 from unetflow.jobs.sheet import Image
+from unetflow.store.ome import are_cubes
 from unetflow.store.stains import WAYS
+from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.regions import PLANE
 
 if TYPE_CHECKING:
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
 
 WRITTEN_PX = 32  # of the output of a patch that is proposed, along y and x
 FLAT_PX = 8  # the same along z
-AUGMENTED = 16  # flips and rotations with those along z
+AUGMENTED = {16: "flips along z", 48: "turns cubes onto any side"}  # flips and rotations of volumes
+CUBES = 48
 
 
 def problems_of_volumes(settings: "Settings", sheet: Path) -> Iterator[str]:
@@ -124,12 +127,16 @@ def _problems_of_experiment(settings: "Settings", name: str, *, volume: bool) ->
         )
         return
     if not volume:
-        if config["predict"]["test_time_augmentation"] == AUGMENTED:
+        if (count := config["predict"]["test_time_augmentation"]) in AUGMENTED:
             yield (
-                "config: predict.test_time_augmentation: 16 flips along z too, and experiment "
-                f"{name} is of images; set it to 8"
+                f"config: predict.test_time_augmentation: {count} {AUGMENTED[count]}, and "
+                f"experiment {name} is of images; set it to 8"
             )
+        if experiment["recipe"].get("augmentation", {}).get("elastic_z") is False:
+            yield f"{where}.recipe.augmentation.elastic_z: is of volumes; leave it out"
         return
+    if config["predict"]["test_time_augmentation"] == CUBES:
+        yield from _problems_of_cubes(settings, name, geometry)
     if settings.is_trained(name) and "tile_px" not in experiment["recipe"]:
         sizes = (FLAT_PX, WRITTEN_PX, WRITTEN_PX)
         proposed = [geometry.input_px(size, axis) for axis, size in enumerate(sizes)]
@@ -146,3 +153,23 @@ def _problems_of_experiment(settings: "Settings", name: str, *, volume: bool) ->
             f"config: export.formats: stack is of slices, and experiment {name} is of volumes; of "
             "these there are geojson, labels and overlay"
         )
+
+
+def _problems_of_cubes(settings: "Settings", name: str, geometry: Geometry) -> Iterator[str]:
+    """Why voxels of an experiment are no cubes, or its network does not see them as such."""
+    where = f"config: predict.test_time_augmentation: {CUBES} {AUGMENTED[CUBES]}"
+    if not geometry.alike:
+        yield f"{where}, and the network of experiment {name} sees less along z; set it to 16"
+    of = settings.config["experiments"][name]["dataset"]
+    wanted = settings.config["datasets"][of]["spacing"]
+    images = [image for image in settings.images.values() if image.dataset == of]
+    given: dict[tuple[float, ...], str] = {}
+    for image in images:
+        if image.spacing:
+            given.setdefault(image.spacing, f" of image {image.name}")
+    for spacing, whose in {tuple(wanted): ""}.items() if wanted else given.items():
+        if not are_cubes(spacing):
+            yield (
+                f"{where}, and voxels{whose} of dataset {of} have sides of {[*spacing]}; set it to "
+                "16, or the dataset's spacing to three equal lengths"
+            )

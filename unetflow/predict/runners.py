@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,15 +24,50 @@ log = logging.getLogger(__name__)
 
 
 WARM_UP = 3  # tiles before a graph is captured: libraries choose their kernels then
-Orientations = tuple[tuple[int, tuple[int, ...]], ...]
-# Those of the square as (quarter turns, axes flipped first). The paper averages seven and does not
-# say which: ours are all but the last, the reflection at the anti-diagonal.
-ORIENTATIONS: Orientations = tuple((turns, flips) for flips in ((), (-2,)) for turns in range(4))
+
+
+class Orientation(NamedTuple):
+    """A symmetry of the square, the grid of a volume, or the cube."""
+
+    turns: int  # quarter turns in plane
+    flips: tuple[int, ...]  # axes flipped before
+    moves: int = 0  # z, y and x moved on in turn behind: another side of the cube lies on top
+
+    def of(self, values: Tensor) -> Tensor:
+        """Values (..., H, W) or (..., D, H, W) so turned."""
+        flipped = values.flip(self.flips) if self.flips else values
+        return _moved(torch.rot90(flipped, self.turns, dims=(-2, -1)), self.moves)
+
+    def back(self, values: Tensor) -> Tensor:
+        """What was turned so as it was."""
+        turned = torch.rot90(_moved(values, -self.moves), -self.turns, dims=(-2, -1))
+        return turned.flip(self.flips) if self.flips else turned
+
+
+def _moved(values: Tensor, moves: int) -> Tensor:
+    if not moves:
+        return values
+    others = values.ndim - 3
+    return values.permute(*range(others), *(others + (axis + moves) % 3 for axis in range(3)))
+
+
+Orientations = tuple[Orientation, ...]
+# Those of the square. The paper averages seven and does not say which: ours are all but the last,
+# the reflection at the anti-diagonal.
+ORIENTATIONS: Orientations = tuple(
+    Orientation(turns, flips) for flips in ((), (-2,)) for turns in range(4)
+)
 PLANES = -3  # axis of a volume
 OF_VOLUMES: Orientations = tuple(
-    (turns, (*flips, *planes)) for planes in ((), (PLANES,)) for turns, flips in ORIENTATIONS
+    Orientation(turns, (*flips, *planes))
+    for planes in ((), (PLANES,))
+    for turns, flips, _ in ORIENTATIONS
 )
-AVERAGED = {1: ORIENTATIONS[:1], 7: ORIENTATIONS[:7], 8: ORIENTATIONS, 16: OF_VOLUMES}
+OF_CUBES: Orientations = tuple(of._replace(moves=moves) for moves in range(3) for of in OF_VOLUMES)
+AVERAGED = {
+    **{1: ORIENTATIONS[:1], 7: ORIENTATIONS[:7], 8: ORIENTATIONS},
+    **{16: OF_VOLUMES, len(OF_CUBES): OF_CUBES},
+}
 
 
 class Runner(Protocol):
@@ -50,9 +85,10 @@ def orientations_of(count: int, axes: int = 2) -> Orientations:
     """Those that test-time augmentation averages over, by the number of spatial axes.
 
     Raises ValueError for another number than 1, 7 and 8, and of volumes 16, with planes in reverse
-    order too.
+    order too, and 48, with each side of a cube on top.
     """
-    possible = {1: "1 (off)", 7: "7", 8: "8"} | ({16: "16"} if axes == -PLANES else {})
+    of_volumes = {16: "16", 48: "48"} if axes == -PLANES else {}
+    possible = {1: "1 (off)", 7: "7", 8: "8"} | of_volumes
     if count not in possible:
         *others, last = possible.values()
         raise ValueError(
@@ -79,11 +115,9 @@ def mean_probabilities(
 def _of_one_network(network: nn.Module, tile_BCHW: Tensor, orientations: Orientations) -> Tensor:
     """Probabilities (K, H, W), averaged over orientations of the padded input."""
     total_KHW: Tensor | None = None
-    for turns, flips in orientations:
-        oriented = torch.rot90(tile_BCHW.flip(flips) if flips else tile_BCHW, turns, dims=(-2, -1))
-        probabilities = _probabilities(tile_logits(network, oriented), heads_of(network))[0]
-        probabilities = torch.rot90(probabilities, -turns, dims=(-2, -1))
-        probabilities = probabilities.flip(flips) if flips else probabilities
+    for orientation in orientations:
+        logits = tile_logits(network, orientation.of(tile_BCHW))
+        probabilities = orientation.back(_probabilities(logits, heads_of(network))[0])
         total_KHW = probabilities if total_KHW is None else total_KHW + probabilities
     if total_KHW is None:
         raise ValueError("nothing to average over")

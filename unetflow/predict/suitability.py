@@ -9,12 +9,15 @@ from unetflow.errors import UnsuitableError
 from unetflow.images.asked import SHEET, Door
 from unetflow.images.units import shown
 from unetflow.networks.model_file import ModelDescription
+from unetflow.store.ome import are_cubes
 from unetflow.store.pixels import LOG, logarithms
 from unetflow.store.stains import WAYS
+from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.regions import PLANE
 
 FAR = 3.0  # deviations of the training pixels that an image's mean may be off theirs
 EXTREME = 1000.0  # of a single pixel: next to it a network sees nothing else
+OF_CUBE = 48  # flips and rotations
 TOLERANCE = 0.1  # of a resolution: what a network hardly sees
 
 
@@ -79,6 +82,28 @@ def check_axes(axes: int, of_network: Sequence[str], image: str | Path) -> None:
             f"{image}: is {kind} of {axes} axes, but the model sees ({', '.join(of_network)}). Set "
             "the dataset's as to "
             f"{'volume' if len(of_network) > PLANE else 'slices'}, or choose another model."
+        )
+
+
+def check_symmetries(
+    count: int, geometry: Geometry, steps: Sequence[float] | None, image: str | Path
+) -> None:
+    """Refuse test-time augmentation over all sides of a cube where voxels are none.
+
+    `steps` are the sides of a voxel, None of an image.
+    """
+    if count != OF_CUBE or steps is None:
+        return
+    why = ""
+    if not are_cubes(steps):
+        why = f"its planes lie {steps[0]:.3g} px of a plane apart"
+    elif not geometry.alike:
+        why = "the model sees z in another way than y and x"
+    if why:
+        raise UnsuitableError(
+            f"{image}: {why}, but predict: test_time_augmentation: {OF_CUBE} turns each side of a "
+            "cube up. Set it to 16, or the dataset's spacing to three equal lengths, to which "
+            "volumes are resampled."
         )
 
 

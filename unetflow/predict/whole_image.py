@@ -12,7 +12,7 @@ from unetflow.arguments import array_of, whole_number_of
 from unetflow.errors import ModelError
 from unetflow.networks.network import Network, heads_of
 from unetflow.predict.forward import cut, read_tile, ready
-from unetflow.predict.runners import mean_probabilities, orientations_of
+from unetflow.predict.runners import OF_CUBES, mean_probabilities, orientations_of
 from unetflow.store.pixels import ImageLike
 from unetflow.tiles.grid import Tile
 from unetflow.tiles.tiling import Tiling
@@ -34,8 +34,9 @@ def predict_array(
     Of a network of volumes (K, Z, Y, X) of (C, Z, Y, X). The result is that of the whole image,
     mirrored at its borders, in one pass of the network, to rounding, for every `write_px` that is a
     multiple of the network's step, if it is seamless (None: 512 px, of volumes 64 px).
-    `average` is 1, 7 or 8, of volumes also 16: the number of flips and rotations of the padded
-    input whose probabilities are averaged (test-time augmentation). Raises ValueError for another
+    `average` is 1, 7 or 8, of volumes also 16, and 48 where voxels are cubes: the number of flips
+    and rotations of the padded input whose probabilities are averaged (test-time augmentation).
+    Raises ValueError for another
     `write_px`, `average`, `precision` or `device`, for an image that does not fit the network or
     has pixels that are no numbers, and where the network gives none.
     """
@@ -47,6 +48,11 @@ def predict_array(
         )
     axes = network.geometry.axes
     orientations = orientations_of(whole_number_of(average, "average", least=1), len(axes))
+    if orientations == OF_CUBES and not network.geometry.alike:
+        raise ValueError(
+            f"test-time augmentation over {average} turns any side of a cube up, and this network "
+            f"does not see alike along {', '.join(axes)}. Pass average=16."
+        )
     size_px = WRITE_PX[len(axes)] if write_px is None else write_px
     tiling = Tiling.square(network.geometry, whole_number_of(size_px, "write_px", least=1))
     pixels = _checked(image, network.in_channels, axes)

@@ -212,9 +212,10 @@ def of_augmentation(augmentation: Mapping[str, Any]) -> str:
     parts = []
     if augmentation["elastic_px"]:
         grid = augmentation["elastic_grid"]
+        rigid = "" if augmentation.get("elastic_z", True) else ", none along z"
         parts.append(
             f"elastic deformation (deviation {augmentation['elastic_px']:g} px on a grid of "
-            f"{grid} {TIMES} {grid})"
+            f"{grid} {TIMES} {grid}{rigid})"
         )
     parts += ["rotation by any angle"] * bool(augmentation["rotate"])
     parts += ["flips"] * bool(augmentation["flip"])

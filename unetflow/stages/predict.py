@@ -18,13 +18,18 @@ from unetflow.images.file_pixels import ImageFile, pixels_in_file
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.plan import END, PredictOptions
 from unetflow.predict.stored_foreground import Work, write_foreground
-from unetflow.predict.suitability import check_axes, check_image, other_intensities
+from unetflow.predict.suitability import (
+    check_axes,
+    check_image,
+    check_symmetries,
+    other_intensities,
+)
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import MIB, RunRecord
 from unetflow.provenance.shard_lists import Stored, unchanged, write_shard_list
 from unetflow.store.foreground_levels import write_foreground_levels
 from unetflow.store.names import FOREGROUND, HEADS, TISSUE
-from unetflow.store.ome import PixelSize, pixel_size
+from unetflow.store.ome import PixelSize, pixel_size, steps_of
 from unetflow.store.pixels import Pixels
 from unetflow.store.rendering import channels_of_foreground, write_rendering
 from unetflow.store.shards import SHARD_PX, ShardedArray, clear, read_array
@@ -62,6 +67,8 @@ def predict_store(
     prepared = read_receipt(image_receipt)
     channels, *shape_px = prepared["levels"][0]["shape"]
     check_axes(len(shape_px), ensemble.geometry.axes, image)
+    steps = steps_of(image, len(shape_px))
+    check_symmetries(options.test_time_augmentation, ensemble.geometry, steps, image)
     warnings = _suits(ensemble, prepared, channels, image)
     work = Work()
     most = len(shard_grid(shape_px, [side_px(SHARD_PX, len(shape_px))] * len(shape_px)))

@@ -13,6 +13,7 @@ from unetflow.store.layout import spatial_axes
 from unetflow.tiles.regions import PLANE
 
 OMERO = "omero"  # how an image is shown
+CUBE = 0.05  # of the width of a voxel, what its other sides may differ by
 UM_PER = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
 
 
@@ -134,6 +135,11 @@ def steps_of(store: str | Path, axes: int) -> tuple[float, ...] | None:
         return None
     scale = pixel_size(store).scale
     return tuple(step / scale[-1] for step in scale)
+
+
+def are_cubes(steps: Sequence[float]) -> bool:
+    """Whether the sides of a voxel are as long as its width, nearly."""
+    return all(abs(step / steps[-1] - 1) <= CUBE for step in steps)
 
 
 def first_level(store: str | Path) -> int:

@@ -41,6 +41,12 @@ class Geometry:
         """Whether an output pixel depends on nothing but what lies within the halo."""
         return not self.why
 
+    @property
+    def alike(self) -> bool:
+        """Whether all axes are seen alike, so that any may lie in the place of another."""
+        sizes = (self.step_px, self.before_px, self.after_px, self.smallest_input_px)
+        return all(len({*each}) == 1 for each in sizes)
+
     def output_px(self, input_px: int, axis: int = 0) -> int:
         """What an input gives along an axis. Raises ValueError, with the nearest valid sizes."""
         smallest, step = self.smallest_input_px[axis], self.step_px[axis]

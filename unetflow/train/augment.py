@@ -19,10 +19,10 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from unetflow.store.ome import are_cubes
 from unetflow.train.recipes import Augmentation
 
 VOLUME = 3  # spatial axes
-CUBE = 0.05  # of the width of a voxel, what its depth may differ by
 
 
 @cache
@@ -60,8 +60,8 @@ def draw_coordinates(
 
     The patch is centred at `centre`, (row, column), turned, flipped, zoomed and deformed. Of a
     volume (3, D, H, W): it is flipped along z too, and as its planes lie `plane_px` apart, in
-    pixels of a plane, it is deformed by as much less from plane to plane. Where its voxels are
-    cubes, z may be any of its axes.
+    pixels of a plane, it is deformed by as much less from plane to plane, or not at all
+    (`elastic_z`). Where its voxels are cubes, z may be any of its axes.
     """
     device, axes = centre.device, len(sizes_px)
     offsets = [
@@ -81,7 +81,7 @@ def draw_coordinates(
         back = augmentation.flip and float(torch.rand(1, generator=random)) < 0.5
         along_z = torch.tensor([[-scale if back else scale]], device=device)
         matrix = torch.block_diag(along_z, in_plane)
-        if augmentation.rotate and abs(plane_px - 1) <= CUBE:
+        if augmentation.rotate and are_cubes((plane_px, 1.0)):
             # with the turns in plane any side of a cube comes to lie on top
             matrix = matrix.roll(int(VOLUME * torch.rand(1, generator=random)), dims=0)
     coordinates_AHW = torch.einsum("ij,j...->i...", matrix, patch_AHW) + _spread(centre, axes)
@@ -89,7 +89,7 @@ def draw_coordinates(
         shape = (axes, *(augmentation.elastic_grid for _ in sizes_px))
         grid_AGG = augmentation.elastic_px * torch.randn(shape, generator=random)
         if axes == VOLUME:
-            grid_AGG[0] /= plane_px
+            grid_AGG[0] *= 1 / plane_px if augmentation.elastic_z else 0
         coordinates_AHW += displacement_field(grid_AGG.to(device), sizes_px)
     return coordinates_AHW
 

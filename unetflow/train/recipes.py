@@ -14,6 +14,7 @@ class Augmentation:
     """What is varied, and how far; zeros and False switch a thing off."""
 
     elastic_px: float = 10.0  # deviation of the displacements on the grid
+    elastic_z: bool = True  # of volumes: along z too
     elastic_grid: int = 3  # nodes of the grid along each axis, spread over the patch
     rotate: bool = True  # by any angle
     flip: bool = True
