@@ -8,6 +8,7 @@ import pytest
 import tifffile
 import yaml
 from finished import finished_model, noisy_image
+from PIL import Image
 
 from unetflow.commands import MENDABLE, predict_many, run_command
 from unetflow.jobs.sheet import read_table
@@ -74,6 +75,23 @@ def test_of_a_model_of_volumes_images_are_volumes(ran: list[list[str]]) -> None:
     assert config["datasets"]["images"]["as"] == "volume"
     assert "mpp" not in config["datasets"]["images"]
     assert run_command("predict", ["v.safetensors", "alone.tif", "p.ome.zarr"]) == MENDABLE
+
+
+def test_of_a_model_of_volumes_a_folder_of_slices_is_one(
+    ran: list[list[str]], tmp_path: Path
+) -> None:
+    finished_model(Path("v.safetensors"), name="unet3d", base_channels=4, depth=1)
+    for name in ("s/z1.png", "s/z2.png", "s/z10.png", "of/x/1.tif", "of/x/2.tif", "of/y/1.tif"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noisy_image((60, 50))).save(name)
+    for name in ("stacks/a1.tif", "stacks/a2.tif"):
+        Path(name).parent.mkdir(exist_ok=True)
+        tifffile.imwrite(name, np.zeros((20, 60, 50), np.uint8), photometric="minisblack")
+    _, rows = predict("v.safetensors", "s", "of", "stacks", "s/z1.png")
+    found = [str(Path(row["path"]).relative_to(tmp_path)) for row in rows]
+    assert found == ["s", "of/x", "of/y", "stacks/a1.tif", "stacks/a2.tif", "s/z1.png"]
+    _, rows = predict("m.safetensors", "s")  # to a model of images they are three
+    assert [Path(row["path"]).name for row in rows] == ["z1.png", "z10.png", "z2.png"]
 
 
 def test_of_a_model_that_brings_no_choice_nothing_is_auto(ran: list[list[str]]) -> None:

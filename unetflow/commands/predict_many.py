@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from unetflow.commands.predict_chosen import OF_INSTANCES, chosen_options
 from unetflow.commands.run import run_snakemake
 from unetflow.commands.workflow import SNAKEFILE, workflow_folder
 from unetflow.errors import ConfigError, StoreError
+from unetflow.images.readers import open_file
+from unetflow.images.slices import holds_slices
 from unetflow.images.sources import is_store, split_dataset
 from unetflow.jobs.sheet import Image, read_table
 from unetflow.jobs.sources import Sources, sources_cache
@@ -51,14 +54,15 @@ def segment_many(options: argparse.Namespace, prog: str) -> int:
     out, snakefile = Path(options.out).absolute(), workflow_folder().absolute() / SNAKEFILE
     description = read_description(options.model)
     _check_folder(out)
-    rows = [_by_hand(options) | row for row in rows_of(options.inputs)]
-    if not is_of_volumes(description):
+    volumes = is_of_volumes(description)
+    rows = [_by_hand(options) | row for row in rows_of(options.inputs, volumes=volumes)]
+    if not volumes:
         _check_images(rows, description, out)
     config = config_of(options, description, out, rows)
     out.mkdir(parents=True, exist_ok=True)
     (out / SHEET).write_text(_sheet(rows))
     (out / CONFIG).write_text(WRITTEN + yaml.safe_dump(config, sort_keys=False))
-    print(f"{len(rows)} images: {out / SHEET}, {out / CONFIG}")
+    print(f"{len(rows)} {'volumes' if volumes else 'images'}: {out / SHEET}, {out / CONFIG}")
     status = run_snakemake(
         [
             *("snakemake", "--cores", str(options.threads)),
@@ -72,26 +76,39 @@ def segment_many(options: argparse.Namespace, prog: str) -> int:
     return status
 
 
-def rows_of(inputs: Sequence[str]) -> list[Row]:
-    """A row of the sheet for each image: of files, of folders, or those of a sheet (.tsv)."""
+def rows_of(inputs: Sequence[str], *, volumes: bool = False) -> list[Row]:
+    """A row of the sheet for each image: of files, of folders, or those of a sheet (.tsv).
+
+    Where they are `volumes` a folder of slices is one.
+    """
     if any(path.endswith(".tsv") for path in inputs):
         if len(inputs) > 1:
             raise ConfigError(f"{len(inputs)} inputs, of which one is a sheet: give it alone")
         return _rows_of_sheet(Path(inputs[0]))
-    files = list(dict.fromkeys(file for path in inputs for file in _files(path)))
+    files = list(dict.fromkeys(file for path in inputs for file in _files(path, volumes)))
     names: dict[str, int] = {}
     return [{"image": _name(split_dataset(file)[0], names), "path": str(file)} for file in files]
 
 
-def _files(path: str) -> Iterator[Path]:
-    """A file or store, or all images of a folder; what looks like a truth there is left out."""
+def _files(path: str, volumes: bool) -> Iterator[Path]:
+    """A file or store, or all images of a folder; what looks like a truth there is left out.
+
+    Where they are volumes, of slices their folder.
+    """
     file, _ = split_dataset(path)
     if not file.exists():
         raise ConfigError(f"there is no file or folder {file}")
     if file.is_dir() and not is_store(file):
-        yield from (file.absolute() / pair.image for pair in find_pairs(file).pairs)
+        for pair in find_pairs(file).pairs:
+            image = file.absolute() / pair.image
+            yield image.parent if volumes and _is_volume(image.parent) else image
     else:
         yield Path(path).absolute()
+
+
+@cache
+def _is_volume(folder: Path) -> bool:
+    return holds_slices(folder, partial(open_file, axes=None))
 
 
 def _name(file: Path, taken: dict[str, int]) -> str:

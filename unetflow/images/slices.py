@@ -42,6 +42,20 @@ def open_slices(folder: Path, time: int | None, open_file: Open) -> Opened:
         with_pixels.close()
 
 
+def holds_slices(folder: Path, open_file: Open) -> bool:
+    """Whether a folder is one volume, by its first file: a plane, or one that cannot be opened."""
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    if not files:
+        return False
+    try:
+        _check_plane(files[0].name, _described(files[0], open_file))
+    except Unclear:
+        return False
+    except (ValueError, UnetflowError):  # who reads the volume names it
+        return True
+    return True
+
+
 class _Slices:
     """Planes (Z, ...), of which each is a file that is opened when it is read."""
 
