@@ -13,7 +13,7 @@ with job_log(snakemake.log[0]), recorded(snakemake.params.making, snakemake.inpu
         instances=snakemake.input.instances,
         image_receipt=snakemake.params.image_receipt,
         classes=snakemake.params.classes,
-        first_plane=snakemake.params.first_plane,
+        first_px=snakemake.params.first_px,
         stored=snakemake.params.stored,
         output=snakemake.output.file,
     )

@@ -12,6 +12,7 @@ import tifffile
 import zarr
 
 from unetflow.errors import SlideError
+from unetflow.images.picking import planes_of
 from unetflow.images.resampling import source_at
 from unetflow.images.slide import Slide
 from unetflow.images.sources import RawFile, content_of, files_of, has_changed
@@ -258,3 +259,13 @@ def test_some_planes_are_a_volume_where_there_are_more(tmp_path: Path) -> None:
         SlideError, match="has planes 0 to 10, but 8 to 11 were asked for. .*planes"
     ):
         Slide(path, **how | {"planes": [8, 11]})
+
+
+def test_planes_may_lie_along_y_or_x(tmp_path: Path) -> None:
+    for cell, wanted in (("y 4-13", VOLUME[:, 4:14]), ("x 0-6", VOLUME[:, :, :7])):
+        with Slide(numpy(tmp_path), axes="zyx", volume=True, planes=planes_of(cell)) as slide:
+            assert slide.levels[0].shape_px == wanted.shape
+            found = slide.read(0, *(slice(1, size) for size in wanted.shape))
+        np.testing.assert_array_equal(found[0], wanted[1:, 1:, 1:])
+    with pytest.raises(SlideError, match="has planes 0 to 29 along y, but 8 to 30 were asked for"):
+        Slide(numpy(tmp_path), axes="zyx", volume=True, planes=[8, 30, 1])

@@ -193,6 +193,12 @@ def test_volumes_of_one_stack_share_no_planes_across_a_split(volumes: dict[str, 
         settings(volumes)
     Path("images.tsv").write_text(header + "".join(rows).replace("11-23", "12-23"))
     assert settings(volumes).images["b"].chosen["planes"] == [12, 23]
+    Path("images.tsv").write_text(header + "".join(rows).replace("11-23", "y 12-23"))
+    with pytest.raises(ConfigError, match="a and b share what lies where their planes cross of a"):
+        settings(volumes)
+    along = "".join(rows).replace("0-11", "y 0-20").replace("11-23", "y 21-39")
+    Path("images.tsv").write_text(header + along)
+    assert settings(volumes).images["b"].chosen["planes"] == [21, 39, 1]
 
 
 def test_planes_that_lie_farther_apart_than_in_training_are_told_before_it(

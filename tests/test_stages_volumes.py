@@ -300,7 +300,7 @@ def test_polygons_of_its_planes_are_its_labels(
             classes=["cell"],
             stored=[],
             output=tmp_path / "o.geojson.gz",
-            first_plane=5,  # of the file
+            first_px=(5, 0, 30),  # of the file
         )
         drawn = np.zeros_like(labels)
         for feature in json.loads(gzip.decompress((tmp_path / "o.geojson.gz").read_bytes()))[
@@ -309,7 +309,7 @@ def test_polygons_of_its_planes_are_its_labels(
             polygon, number = shape(feature["geometry"]), int(feature["properties"]["name"])
             rows, columns = np.mgrid[: SHAPE[1], : SHAPE[2]] + 0.5
             plane = drawn[feature["geometry"]["plane"]["z"] - 5]
-            inside = shapely.contains_xy(polygon, columns, rows)
+            inside = shapely.contains_xy(polygon, columns + 30, rows)
             assert not plane[inside].any()
             plane[inside] = number
             size = feature["properties"]["measurements"]["volume px"]

@@ -18,6 +18,7 @@ import numpy as np
 from unetflow.commands.parsers import command_parser
 from unetflow.commands.split_drawing import Annotated, assign_splits
 from unetflow.errors import ConfigError
+from unetflow.images.picking import planes_of
 from unetflow.images.polygons import holds_polygons, read_polygons
 from unetflow.images.slide import Slide
 from unetflow.images.sources import Chosen
@@ -195,7 +196,7 @@ def _density(row: Row, meaning: Meaning, data_dir: str | None) -> float:
         "scene": row.get("scene") or None,
     }
     if planes := row.get("planes"):
-        chosen["planes"] = [*map(int, planes.split("-"))]
+        chosen["planes"] = planes_of(planes)
     if planes or row.get("spacing"):  # columns of volumes
         chosen["volume"] = True
     if holds_polygons(path):

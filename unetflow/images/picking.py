@@ -13,6 +13,8 @@ from unetflow.images.opened import Unclear
 from unetflow.tiles.mirror import mirror
 from unetflow.tiles.regions import Region
 
+ALONG = ("z", "y", "x")  # axes that planes of a volume may lie along
+
 
 @dataclass(frozen=True, slots=True)
 class Picked:
@@ -28,7 +30,8 @@ class Picked:
     not_applied: tuple[str, ...]  # of `plane` and `time` those that the array has no axis for
     planes: tuple[int, int] | None = None  # which axis the planes lie along, and how many there are
     adjacent: int = 0  # planes before and after, whose channels stand beside its own
-    some: slice | None = None  # of a volume the planes that are it; None: all
+    # of a volume the planes that are it, and which of its axes they lie along; None: all
+    some: tuple[int, slice] | None = None
 
     @classmethod
     def of(
@@ -40,11 +43,12 @@ class Picked:
         time: int | None,
         volume: bool = False,
         adjacent: int = 0,
-        planes: tuple[int, int] | None = None,
+        planes: Sequence[int] | None = None,
     ) -> Self:
         """What is asked for, where the array has such an axis; of a `volume` all planes.
 
-        Or those from the first to the last of `planes`, where it has not just as many.
+        Or those from the first to the last of `planes`, where it has not just as many; a third
+        number is the axis that they lie along, 0 of z, 1 of y and 2 of x.
         `adjacent` planes to each side are channels beside those of the plane.
 
         Raises Unclear where it is not there, or more is to be chosen than is asked for.
@@ -68,7 +72,6 @@ class Picked:
                 "file of its own and correct {}.",
             )
         deep = _planes_of(axes, shape, stacked) if volume else []
-        some = _some_of(planes, shape[deep[0]]) if deep and planes else None
         stacked = [i for i in stacked if i not in deep]
         asked = {"plane": plane, "time": time}
         if volume:
@@ -77,6 +80,7 @@ class Picked:
             used = _names_of([axes[i] for i in stacked], plane=plane, time=time)
         chosen = _chosen(axes, shape, dict(zip(stacked, used, strict=True)), asked)
         spatial = (*deep, axes.index("Y"), axes.index("X"))
+        some = _some_of(planes, [shape[i] for i in spatial]) if deep and planes else None
         wanted = [*channels, *spatial]
         read = sorted(wanted)
         fixed = tuple(None if i in read else chosen.get(i, 0) for i in range(len(axes)))
@@ -96,8 +100,11 @@ class Picked:
         return cls(axes, fixed, order, spatial, left, stack, adjacent, some)
 
     def shape_px(self, shape: Sequence[int]) -> tuple[int, ...]:
-        sizes = tuple(shape[axis] for axis in self.spatial)
-        return sizes if self.some is None else (self.some.stop - self.some.start, *sizes[1:])
+        sizes = [shape[axis] for axis in self.spatial]
+        if self.some is not None:
+            axis, part = self.some
+            sizes[axis] = part.stop - part.start
+        return tuple(sizes)
 
     def channels(self, shape: Sequence[int]) -> int:
         read = (i for i, index in enumerate(self.fixed) if index is None and i not in self.spatial)
@@ -118,9 +125,9 @@ class Picked:
         they are mirrored.
         """
         if self.some is not None:
-            deep, *others = region
-            first = self.some.start
-            region = (slice(first + deep.start, first + deep.stop), *others)
+            axis, some = self.some
+            part = slice(some.start + region[axis].start, some.start + region[axis].stop)
+            region = (*region[:axis], part, *region[axis + 1 :])
         if not self.adjacent:
             return self._read(array, region, self.fixed)
         assert self.planes is not None
@@ -182,21 +189,34 @@ def _planes_of(axes: str, shape: Sequence[int], stacked: Sequence[int]) -> list[
     )
 
 
-def _some_of(planes: tuple[int, int], count: int) -> slice | None:
+def planes_of(cell: str) -> list[int]:
+    """First and last plane as a sheet has them, and of those along y or x which axis that is.
+
+    >>> planes_of("0-17"), planes_of("y 0-59")
+    ([0, 17], [0, 59, 1])
+    """
+    along, _, planes = cell.rpartition(" ")
+    axis = ALONG.index(along) if along else 0
+    return [*map(int, planes.split("-")), *([axis] if axis else [])]
+
+
+def _some_of(planes: Sequence[int], sizes: Sequence[int]) -> tuple[int, slice] | None:
     """From the first to the last of these planes; None where there are just as many.
 
     Raises Unclear where there are others.
     """
-    first, last = planes
-    if count == last + 1 - first:
+    first, last, *along = planes
+    axis = along[0] if along else 0
+    if sizes[axis] == last + 1 - first:
         return None
-    if not 0 <= first <= last < count:
+    if not 0 <= first <= last < sizes[axis]:
+        named = f" along {ALONG[axis]}" if axis else ""
         raise Unclear(
-            f"has planes 0 to {count - 1}, but {first} to {last} were asked for",
+            f"has planes 0 to {sizes[axis] - 1}{named}, but {first} to {last} were asked for",
             "planes",
             "Correct {}.",
         )
-    return slice(first, last + 1)
+    return axis, slice(first, last + 1)
 
 
 def _names_of(stacked: Sequence[str], *, plane: int | None, time: int | None) -> list[str]:

@@ -60,7 +60,7 @@ class _Asked(NamedTuple):
     scene: str | None
     volume: bool
     adjacent: int
-    planes: tuple[int, int] | None
+    planes: tuple[int, ...] | None
 
 
 class Slide:
@@ -94,14 +94,15 @@ class Slide:
         `adjacent` planes of a stack to each side are channels beside those of the plane; labels
         have none. Of a `volume` all planes are read: those of a stack, or the files of a folder,
         each a slice, in the order of their numbers; or those from the first to the last of
-        `planes`, where there are not just as many. `spacing` (z, y, x) overrules what the file
+        `planes` (a third number: along which of z, y, x), where there are not just as many.
+        `spacing` (z, y, x) overrules what the file
         says of its pixels, in um or, without `in_um`, as lengths beside one another.
         """
         self.path = Path(path)
         self.door = door
         self._as_labels = as_labels
         self._fitting: set[int] = set()  # levels that are not too large
-        some = (planes[0], planes[1]) if planes else None
+        some = tuple(planes) if planes else None
         beside = 0 if as_labels else adjacent
         self._asked = _Asked(plane, time, axes, scene, volume, beside, some)
         self._open()

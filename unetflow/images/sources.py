@@ -24,7 +24,9 @@ class RawFile(TypedDict):
     axes: str | None  # of an array that has no names for them, such as "czyx"
     scene: str | None  # of a file of several images
     volume: NotRequired[bool]  # all planes of it; left out of images
-    planes: NotRequired[list[int]]  # or from the first to the last of these; left out of others
+    planes: NotRequired[
+        list[int]
+    ]  # or from the first to the last of these, and the axis if it is not z
     adjacent: NotRequired[
         int
     ]  # planes to each side that are channels; left out where there are none

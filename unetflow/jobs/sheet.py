@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 from unetflow.errors import ConfigError
+from unetflow.images.picking import planes_of
 from unetflow.images.sources import Chosen
 from unetflow.images.units import SENSIBLE_SPACING, problem_of
 from unetflow.jobs.schemas import Schema, in_words, meant, schema_errors
@@ -45,7 +46,8 @@ class Image:
     scene: str | None = None  # of a file of several images, its number or name
     channels: tuple[int, ...] | None = None
     tissue: str | None = None  # a mask: what is 0 in it is neither read nor predicted
-    planes: tuple[int, int] | None = None  # of a volume, the first and the last; None: all
+    # of a volume the first and the last, and the axis if it is not z; None: all
+    planes: tuple[int, ...] | None = None
     volume: bool = False  # all planes of it, as its dataset says
     adjacent: int = 0  # planes to each side that are channels of it, as its dataset says
 
@@ -237,7 +239,6 @@ def _image(cells: Mapping[str, str], data_dir: str) -> Image:
         return int(cells[column]) if column in cells else None
 
     spacing = cells.get("spacing", "").removesuffix(" px")
-    first, last = map(int, cells.get("planes", "0-0").split("-"))
     return Image(
         name=cells["image"],
         dataset=cells["dataset"],
@@ -247,7 +248,7 @@ def _image(cells: Mapping[str, str], data_dir: str) -> Image:
         group=cells.get("group"),
         mpp=float(cells["mpp"]) if "mpp" in cells else None,
         spacing=tuple(map(float, spacing.split())) if spacing else None,
-        planes=(first, last) if "planes" in cells else None,
+        planes=tuple(planes_of(cells["planes"])) if "planes" in cells else None,
         in_um=not cells.get("spacing", "").endswith(" px"),
         level=number("level"),
         plane=number("plane"),

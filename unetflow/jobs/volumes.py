@@ -75,14 +75,22 @@ def _overlapping(images: Sequence[Image]) -> Iterator[str]:
             of_stack.setdefault((image.dataset, image.path, image.time), []).append(image)
     for several in of_stack.values():
         for one, other in itertools.combinations(several, 2):
-            (start, end), (first, last) = one.planes or (0, 0), other.planes or (0, 0)
-            if one.split != other.split and max(start, first) <= min(end, last):
+            shared = _shared(one.planes or (), other.planes or ())
+            if one.split != other.split and shared:
                 yield (
-                    f"images {one.name} and {other.name} share planes {max(start, first)} to "
-                    f"{min(end, last)} of {one.path}, and are of the splits {one.split} and "
+                    f"images {one.name} and {other.name} share {shared} of {one.path}, and are of "
+                    f"the splits {one.split} and "
                     f"{other.split}: scores would tell what the network learnt by heart. Leave a "
                     "gap between them, as wide as what the network sees"
                 )
+
+
+def _shared(one: Sequence[int], other: Sequence[int]) -> str:
+    """What two parts of a stack share, in words; empty where it is nothing."""
+    (start, end, *along), (first, last, *across) = one, other
+    if along != across:
+        return "what lies where their planes cross"
+    return f"planes {max(start, first)} to {min(end, last)}" * (max(start, first) <= min(end, last))
 
 
 def _holds_polygons(path: str) -> bool:

@@ -47,14 +47,14 @@ def export_geojson(
     classes: Sequence[str],
     stored: Sequence[Stored],
     output: str | Path,
-    first_plane: int = 0,
+    first_px: Sequence[int] = (0, 0, 0),
 ) -> None:
     """Instances as polygons for QuPath, gzipped GeoJSON: detections with class and colour.
 
     Outlines run along the edges of pixels, holes are kept; coordinates (x, y) are pixels of the
     finest level of the image's file. Of a volume a feature for each object and plane, whose index
-    is that in the file, which the image was made of from `first_plane` on. `table` is the one of
-    `unetflow.instances.table`, which the job left whose receipt is `instances`.
+    is that in the file, of which the image is the part from `first_px` (z, y, x) on. `table` is the
+    one of `unetflow.instances.table`, which the job left whose receipt is `instances`.
     """
     labels = read_array(store, of_labels(INSTANCES))
     image = cast(ImageReceipt, read_receipt(image_receipt))
@@ -70,9 +70,9 @@ def export_geojson(
         packed.write(b'{"type": "FeatureCollection", "features": [')
         between = b"\n"
         for row, plane, geometry in outlined_objects(labels, read_objects(table, instances)):
-            geometry = shapely.transform(geometry, lambda xy: xy * scale[:-3:-1])
+            geometry = shapely.transform(geometry, lambda xy: xy * scale[:-3:-1] + first_px[:0:-1])
             if plane is not None:
-                plane = first_plane + int((plane + 0.5) * scale[0])
+                plane = first_px[0] + int((plane + 0.5) * scale[0])
             feature = feature_of(row, geometry, colours[row["class"]], plane)
             packed.write(between + feature.encode())
             between = b",\n"

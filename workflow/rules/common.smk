@@ -316,9 +316,10 @@ def run_of(wildcards):
     return {"experiment": wildcards.experiment, "fold": wildcards.fold}
 
 
-def first_plane(wildcards):
-    """Which plane of its file an image begins with."""
-    return (SETTINGS.images[wildcards.image].planes or (0,))[0]
+def first_px(wildcards):
+    """Where in its file a volume begins along z, y and x, if it is a part of it."""
+    first, _, *along = SETTINGS.images[wildcards.image].planes or (0, 0)
+    return [first if axis == (along or [0])[0] else 0 for axis in range(3)]
 
 
 def raw_file(column):
