@@ -16,6 +16,7 @@ from ome_zarr_models.v05.image import Image
 from ome_zarr_models.v05.image_label import ImageLabel
 from prepared import prepare, truth
 from shapely.geometry import shape
+from skimage.filters import threshold_otsu
 from skimage.segmentation import find_boundaries
 
 from unetflow.evaluate.scoring import Labelling, Scoring
@@ -232,6 +233,12 @@ def test_it_is_scored_in_space_and_membranes_by_slices(predicted: Path) -> None:
     assert of_variant[""] == pytest.approx(metrics.seg_score(drawn()[1], labels))
     frames = metrics.seg_score([*drawn()[1]], [*labels])  # a list of images is scored together
     assert of_variant["by slices"] == pytest.approx(frames)
+    otsu = table[(table["metric"] == "seg") & (table["chosen"] == "otsu")]
+    bright = drawn()[0] > threshold_otsu(drawn()[0])
+    by_hand = label_instances(bright.astype(np.float32), **LABELLING, spacing=(2.0, 1.0, 1.0))
+    score = metrics.seg_score(drawn()[1], by_hand)
+    assert float(otsu["value"].item()) == pytest.approx(score, abs=0.02)  # other bins
+    assert score > 0.5
     assert {*table[table["metric"] == "warping_error"]["variant"]} == {"by slices"}
     assert "thinned, by slices" in {*table[table["metric"] == "v_rand"]["variant"]}
 

@@ -28,7 +28,7 @@ def test_every_config_trains_each_experiment_on_each_fold(case: str, tmp_path: P
             file = tmp_path / "case" / path.replace("{data}", config["data_dir"])
             file.parent.mkdir(parents=True, exist_ok=True)
             if config["datasets"][row["dataset"]].get("as") == "volume":
-                tifffile.imwrite(file, np.zeros((100, 100, 100), np.uint8), compression="zlib")
+                tifffile.imwrite(file, np.zeros((32, 128, 128), np.uint8), compression="zlib")
             else:
                 file.touch()
     project = Project(ROOT, path_without_slurm(tmp_path))
