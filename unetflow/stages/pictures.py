@@ -19,30 +19,27 @@ from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import ForegroundReceipt, InstancesOfClass, InstancesReceipt
 from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.report.figures.planes import PLANE_PX, Outlines, draw_planes
-from unetflow.report.figures.thumbnails import THUMBNAIL_PX, object_panels, thumbnail
+from unetflow.report.figures.thumbnails import THUMBNAIL_PX, thumbnail
 from unetflow.report.figures.views import shown, shown_px
+from unetflow.report.object_pictures import pictures_of
 from unetflow.report.pictures import (
     CROP_PX,
     ImagePictures,
     KindsInCrop,
     Matched,
-    ObjectPicture,
     VolumePlanes,
     crop_region,
 )
-from unetflow.report.worst_objects import Box, Wrong, boxes, kind_of_ids, worst_first
+from unetflow.report.worst_objects import Wrong, kind_of_ids, worst_first
 from unetflow.store.arrays import read_array, read_lazily
 from unetflow.store.instances import instances_of_class
 from unetflow.store.levels import level_factors, level_shapes
 from unetflow.store.names import IGNORE, INSTANCES, TRUTH, of_labels
 from unetflow.store.ome import first_level, pixel_size, steps_of
-from unetflow.tiles.regions import PLANE, Region, shard_grid, shard_region, side_px
+from unetflow.tiles.regions import PLANE, Region, side_px
 
 log = logging.getLogger(__name__)
 WORST = 12  # objects of an image that are drawn
-AROUND = 2.2  # times its longer side is an object's square
-SQUARE_PX = (48, 512)  # least and greatest
-VOLUME_PX = (24, 256)  # the same of a volume
 
 
 class _Judged(NamedTuple):
@@ -79,7 +76,11 @@ def draw_pictures(
         of_instances = annotated and dataset.kind == "instances"
         judged = _judged(image, prediction, made, dataset) if of_instances else None
         uri, size_px = _thumbnail(image, prediction, judged)
-        worst = list(_worst(image, prediction, judged)) if judged else []
+        worst = (
+            list(pictures_of(image, prediction, judged.worst, judged.truth, judged.predicted))
+            if judged
+            else []
+        )
         worst_px = _most_wrong(image, prediction) if annotated else None
         shape = list(read_array(prediction, of_labels(INSTANCES)).shape)
         steps = steps_of(image, len(shape))
@@ -280,72 +281,5 @@ def _kinds_in_crop(
     return {"of_class": name, "truth": truth, "predicted": predicted}
 
 
-def _worst(image: str | Path, prediction: str | Path, judged: _Judged) -> Iterator[ObjectPicture]:
-    of_truth = [wrong.id for _, wrong in judged.worst if wrong.of_truth]
-    of_result = [wrong.id for _, wrong in judged.worst if not wrong.of_truth]
-    truth = boxes(_blocks(image, of_labels(TRUTH)), of_truth) if of_truth else {}
-    result = boxes(_blocks(prediction, of_labels(INSTANCES)), of_result) if of_result else {}
-    shape = read_array(image, "0").shape[1:]
-    steps = steps_of(image, len(shape))
-    for name, wrong in judged.worst:
-        box = (truth if wrong.of_truth else result)[wrong.id]
-        region, middle = _square(box, shape, steps), _middle(box)
-
-        def view(
-            store: str | Path, array: str, region: Region = region, at: Sequence[int] = middle
-        ) -> np.ndarray:
-            values = read_array(store, array)
-            return shown(lambda part: np.asarray(values[(..., *part)]), region, at, steps)
-
-        *_, rows, columns = region
-        found: ObjectPicture = {
-            "of_class": name,
-            "kind": wrong.kind,
-            "wrong_px": wrong.wrong_px,
-            "top_px": rows.start,
-            "left_px": columns.start,
-            "side_px": rows.stop - rows.start,
-            "panels": object_panels(
-                view(image, "0"),
-                (view(image, of_labels(TRUTH)), judged.truth),
-                (view(prediction, of_labels(INSTANCES)), judged.predicted),
-            ),
-        }
-        if len(region) > PLANE:
-            found["plane_px"] = middle[0]
-        yield found
-
-
 def _labels(store: str | Path, name: str, region: Region) -> np.ndarray:
     return np.asarray(read_array(store, of_labels(name))[tuple(region)])
-
-
-def _middle(box: Box) -> list[int]:
-    axes = len(box) // 2
-    return [(start + stop) // 2 for start, stop in zip(box[:axes], box[axes:], strict=True)]
-
-
-def _blocks(store: str | Path, name: str) -> Iterator[tuple[Region, np.ndarray]]:
-    array = read_array(store, name)
-    for index in shard_grid(array.shape, array.shards):
-        region = shard_region(index, array.shape, array.shards)
-        yield region, np.asarray(array[tuple(region)])
-
-
-def _square(box: Box, shape: Sequence[int], steps: Sequence[float] | None = None) -> Region:
-    """Around a box, moved into the image; smaller only where the image is.
-
-    Of a volume as many planes as lie beside the square, as far as there are.
-    """
-    axes = len(shape)
-    begins, ends = box[:axes], box[axes:]
-    least, most = SQUARE_PX if axes == PLANE else VOLUME_PX
-    widest = max(end - begin for begin, end in zip(begins[-PLANE:], ends[-PLANE:], strict=True))
-    side = min(max(least, round(AROUND * widest)), most, *shape[-PLANE:])
-    deep = [min(shape[0], max(1, round(side / steps[0])))] if steps else []
-    sides = [*deep, side, side]
-    starts = (
-        max(0, min((begin + end - own) // 2, size - own))
-        for begin, end, size, own in zip(begins, ends, shape, sides, strict=True)
-    )
-    return tuple(slice(start, start + own) for start, own in zip(starts, sides, strict=True))
