@@ -118,6 +118,10 @@ def test_a_sheet_names_its_images_itself(ran: list[list[str]], tmp_path: Path) -
         (["m.safetensors", "alone.tif", "--out", "alone.tif"], "is a file. Name a folder"),
         (["m.safetensors", "images"], "1 paths after the model: without --out these are one"),
         (["alone.tif", "alone.tif", "--out", "o"], "alone.tif: not a model file of unetflow"),
+        (
+            ["m.safetensors", "alone.tif", "--test-time-augmentation", "16"],
+            "16 is of volumes, and without --out",
+        ),
     ],
 )
 def test_mistakes_end_in_one_line(

@@ -13,7 +13,7 @@ from typing import Any
 from unetflow.commands.init_pairs import stem_of
 from unetflow.commands.predict_chosen import AS_USUAL, InstanceOptions, chosen_options
 from unetflow.commands.predict_many import check_order, is_of_volumes, segment_many
-from unetflow.commands.predict_options import parser_of
+from unetflow.commands.predict_options import OF_VOLUMES, parser_of
 from unetflow.commands.source_pixels import SourcePixels
 from unetflow.engine.machine import Machine
 from unetflow.errors import ConfigError, ModelError, SlideError, StoreError, UnsuitableError
@@ -316,6 +316,11 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     if options.out is not None:
         return segment_many(options, prog)
     image, output = _image_and_output(options.inputs)
+    if options.test_time_augmentation in OF_VOLUMES:
+        raise ConfigError(
+            f"--test-time-augmentation {options.test_time_augmentation} is of volumes, and without "
+            "--out this command takes images. Give 8, or --out: then the pipeline does it."
+        )
     chosen = chosen_options(options, read_deployed(options.model))
     made = segment_file(
         options.model,

@@ -10,6 +10,7 @@ from unetflow.engine.devices import cores
 from unetflow.images.units import problem_of
 from unetflow.instances.separation import DEFAULTS, METHODS
 
+OF_VOLUMES = (16, 48)  # flips and rotations that images have not
 DOES = "A finished model on images: foreground, instances and a table of the objects."
 EXAMPLES = (
     "deploy.safetensors slide.svs slide.ome.zarr",
@@ -64,8 +65,8 @@ def _add_options_of_foreground(parser: argparse.ArgumentParser) -> None:
     numbers.add_argument(
         "--test-time-augmentation",
         type=int,
-        choices=(1, 7, 8),
-        help="average over so many flips and rotations (default 1: none)",
+        choices=(1, 7, 8, *OF_VOLUMES),
+        help="average over so many flips and rotations (default 1: none; 16, 48: of volumes)",
     )
     numbers.add_argument(
         "--average",
