@@ -75,6 +75,10 @@ def test_instances_are_made_by_the_first_that_was_scored_on_all_images(
         of_some = instance_threshold([thinned], "interior", "cell", 2)
     assert of_some == {"threshold": 0.3, "by": "v_rand thinned"}
     assert "chosen by v_rand thinned on 1 of 2 validation images" in caplog.text
+    whole = chosen("v_rand", "unthinned", threshold=0.9, images=1)
+    by_slices = chosen("v_rand", "thinned, by slices", threshold=0.2, images=1)  # of a volume
+    of_volume = instance_threshold([whole, by_slices], "interior", "cell", 1)
+    assert of_volume == {"threshold": 0.2, "by": "v_rand thinned, by slices"}
     assert instance_threshold([iou], "instances", "other", 2) == {"threshold": 0.5, "by": "default"}
 
 

@@ -41,6 +41,9 @@ class Interval(Protocol):
     def groups(self) -> int: ...
 
 
+BY_SLICES = "by slices"  # behind a variant: of a volume whose planes are scored alone
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """A metric and its variant: how it is called, shown, pooled and read."""

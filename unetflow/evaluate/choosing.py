@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
-from unetflow.evaluate.catalogue import SCORES, at_iou, row_of
+from unetflow.evaluate.catalogue import BY_SLICES, SCORES, at_iou, row_of
 
 log = logging.getLogger(__name__)
 
@@ -81,14 +81,16 @@ def instance_threshold(
 
     Of those of the catalogue that decide for this kind of truth, the first that was scored on all
     `images`, else on most of them, with a warning: images that are not in memory have no SEG at
-    each threshold, and no thinned V_Rand of the whole image. Without any `WITHOUT_VALIDATION`.
+    each threshold, and no thinned V_Rand of the whole image. Membranes of volumes are scored by
+    slices. Without any `WITHOUT_VALIDATION`.
     """
     found = [
         best
         for score in SCORES
         if kind in score.decides
         for best in chosen
-        if (best["class"], best["metric"], best["variant"]) == (name, score.metric, score.variant)
+        if (best["class"], best["metric"]) == (name, score.metric)
+        and best["variant"] in (score.variant, f"{score.variant}, {BY_SLICES}")
     ]
     if not found:
         return {"threshold": WITHOUT_VALIDATION, "by": "default"}

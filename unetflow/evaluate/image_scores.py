@@ -18,7 +18,7 @@ import numpy as np
 from skimage.filters import threshold_otsu
 
 from unetflow.engine.each import in_order
-from unetflow.evaluate.catalogue import OBJECT_ERRORS, at_iou
+from unetflow.evaluate.catalogue import BY_SLICES, OBJECT_ERRORS, at_iou
 from unetflow.evaluate.scoring import Labeller, Row
 from unetflow.labels.annotation import read_class_lazily
 from unetflow.labels.dataset import Dataset
@@ -55,7 +55,6 @@ from unetflow.tiles.regions import side_px as side_px_of
 IN_MEMORY_PX = 1024  # side of the largest image whose membranes are scored whole
 BASELINE_PX = 4096  # side of the largest image whose Otsu instances are labelled
 VOLUME_PX = 256**3  # of the largest volume that is in memory, and has that baseline
-BY_SLICES = "by slices"
 IOU_OF_AP = (0.5, 0.75)
 GRAY_LEVELS = 256
 Array: TypeAlias = np.ndarray | da.Array
