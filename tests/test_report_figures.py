@@ -1,5 +1,6 @@
 """Plots and pictures of the report: equal data give equal bytes, and they show what is there."""
 
+import base64
 import doctest
 import io
 import re
@@ -31,8 +32,8 @@ def history() -> pd.DataFrame:
     )
 
 
-def pixels(png: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+def pixels(picture: np.ndarray) -> np.ndarray:
+    return np.asarray(np.rint(picture * 255), np.uint8)
 
 
 def test_a_plot_is_the_same_to_the_byte(scores: pd.DataFrame) -> None:
@@ -69,6 +70,17 @@ def test_the_training_curve_has_a_scale_of_minutes(history: pd.DataFrame) -> Non
     svg = training_plot(history, curve, "loss", name="loss", best_step=4)
     assert "elapsed time [min]" in svg
     assert colours.CHOSEN in svg and colours.BASELINE in svg
+
+
+def test_steps_of_empty_patches_do_not_set_the_scale_of_the_loss() -> None:
+    losses = np.full(1000, 0.3)
+    losses[::50] = 1e-7
+    history = pd.DataFrame({"step": range(1, 1001), "loss": losses, "elapsed_s": range(1000)})
+    curve = pd.DataFrame({"step": [500, 1000], "loss": [0.3, 0.29], "validation_loss": [0.2, 0.1]})
+    svg = training_plot(history, curve, "loss", name="loss", best_step=None)
+    shown = {float(text) for text in re.findall(r">([\d.e-]+)</text>", svg)}
+    assert {0.1, 0.2} <= shown
+    assert min(of for of in shown if of) > 0.01
 
 
 def test_errors_are_coloured_by_kind() -> None:
@@ -119,17 +131,24 @@ def test_the_weight_is_drawn_from_zero_to_its_largest_value() -> None:
     assert (pixels(flat["weight"]) == rgb_bytes(colours.RAMP[0])).all()
 
 
-def test_panels_are_lossless_and_the_same_to_the_byte() -> None:
+def test_panels_are_the_same_to_the_byte_and_have_fine_grays() -> None:
     random = np.random.default_rng(3)
     image = random.integers(0, 255, (3, 40, 30), np.uint8)
     labels = np.kron(np.arange(12, dtype=np.uint32).reshape(4, 3), np.ones((10, 10), np.uint32))
     foreground = random.random((40, 30), np.float32)
     arguments = (image, labels, labels, foreground, labels, np.zeros((40, 30), bool))
     first = overlay(*arguments, threshold=0.5)
-    assert first == overlay(*arguments, threshold=0.5)
+    again = overlay(*arguments, threshold=0.5)
     np.testing.assert_array_equal(pixels(first.image), np.moveaxis(image, 0, -1))
-    for panel in (first.truth, first.foreground, first.errors):
-        assert pixels(panel).shape == (40, 30, 3)
+    for name in ("truth", "foreground", "errors"):
+        panel = getattr(first, name)
+        assert panel.shape == (40, 30, 3)
+        assert panels.data_uri(panel) == panels.data_uri(getattr(again, name))
+    ramp = np.tile(np.linspace(0, 1, 256), (16, 1))[..., None].repeat(3, axis=-1)
+    _, _, text = panels.data_uri(ramp).partition(",")
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB"))
+    assert len(np.unique(shown[8, :, 0])) > 100  # no bands in a dark ground
+    np.testing.assert_allclose(shown / 255, ramp, atol=0.03)  # of a picture that loses a little
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,15 @@ import pytest
 from unetflow.provenance.receipts import write_receipt
 from unetflow.report.handed import Config, PicturesFile
 from unetflow.report.score_lines import summarise
-from unetflow.report.sections.gallery import EMPTY, FULL, UNLIKE, WORST, Gallery, gallery
+from unetflow.report.sections.gallery import (
+    EMPTY,
+    FULL,
+    UNLIKE,
+    WORST,
+    Gallery,
+    apart,
+    gallery,
+)
 
 CONFIG: Config = {
     "experiments": {"net": {"dataset": "cells"}},
@@ -89,7 +97,7 @@ def test_an_image_is_flagged_by_stated_rules(
 
 def test_the_most_wrong_objects_of_all_images_are_kept(tmp_path: Path) -> None:
     def wrong(px: int) -> dict[str, Any]:
-        return {"kind": "missed", "wrong_px": px, "panels": []}
+        return {"kind": "missed", "wrong_px": px, "side_px": 40, "panels": []}
 
     found = shown(
         tmp_path,
@@ -100,3 +108,15 @@ def test_the_most_wrong_objects_of_all_images_are_kept(tmp_path: Path) -> None:
     worst = found.worst["net"]
     assert [of.drawn["wrong_px"] for of in worst] == list(range(101, 101 - WORST, -1))
     assert {of.image for of in worst} == {"a", "b"}
+    assert worst[0].bar == (0.25, "20 µm")  # of 40 px at 2 µm
+
+
+def test_a_merger_is_shown_once_by_its_most_wrong_object() -> None:
+    def merged(top_px: int, **others: Any) -> Any:
+        at = {"top_px": top_px, "left_px": 10, "side_px": 60}
+        return {"kind": "merged", "of_class": "cell", **at, **others}
+
+    first, beside, far = merged(0), merged(25), merged(70)
+    other, missed = merged(25, of_class="wall"), merged(25, kind="missed")
+    shown = list(apart([first, beside, far, other, missed]))
+    assert shown == [first, far, other, missed]

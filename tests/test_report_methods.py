@@ -15,7 +15,7 @@ from unetflow.report.handed import Config
 from unetflow.report.references import REFERENCES, bibliography
 from unetflow.report.run_results import lines_by_experiment, open_run
 from unetflow.report.sections.methods import SOURCES, Methods, methods
-from unetflow.report.sections.repeating import in_words, repeating
+from unetflow.report.sections.repeating import Changed, alike, in_words, repeating
 from unetflow.train.recipes import PRESETS
 
 
@@ -144,6 +144,28 @@ def test_disk_is_told_of_what_is_there(results: Path) -> None:
     files = [path for path in (results / "images").rglob("*") if path.is_file()]
     assert (part.name, part.files) == ("images", len(files))
     assert part.size == shown.size == in_words(sum(path.stat().st_size for path in files))
+
+
+def test_what_experiments_have_alike_stands_once() -> None:
+    def changed(key: str, value: str = "1") -> Changed:
+        return Changed(key, value, "2")
+
+    rows = alike(
+        [
+            changed("predict.parts"),
+            *(changed(f"experiments.{name}.recipe.steps") for name in "abc"),
+            *(changed(f"experiments.{name}.recipe.seed", name) for name in "ab"),
+            *(changed(f"experiments.{name}.network.depth") for name in "ac"),
+        ],
+        3,
+    )
+    assert [(of.key, of.value) for of in rows] == [
+        ("predict.parts", "1"),
+        ("experiments.*.recipe.steps", "1"),
+        ("experiments.a.recipe.seed", "a"),
+        ("experiments.b.recipe.seed", "b"),
+        ("experiments.{a, c}.network.depth", "1"),
+    ]
 
 
 def test_command_and_changed_keys_stand_in_the_page(results: Path, tmp_path: Path) -> None:

@@ -55,6 +55,10 @@ def test_it_is_the_histogram_of_the_pixels_of_all_images() -> None:
     # drawn with the probability that was predicted: within its range, but for chance
     assert found.out < 0.02
     assert (found.images, found.name) == (2, "net")
+    between = found.table.iloc[1:3]
+    assert found.out_between is not None
+    assert found.out_between[0] == pytest.approx(between["share"].sum())
+    assert found.out_between[1] < 0.05
 
 
 def test_probabilities_that_are_too_high_lie_outside_of_their_range() -> None:
@@ -65,6 +69,7 @@ def test_probabilities_that_are_too_high_lie_outside_of_their_range() -> None:
     assert found.table["pixels"].tolist() == [0, 0, 100]
     assert np.isnan(found.table["observed"][0])
     assert found.out == pytest.approx(0.8 - 0.2)
+    assert found.out_between is None  # no pixel there
 
 
 def test_without_scores_there_is_none() -> None:

@@ -9,7 +9,7 @@ from unetflow.report.handed import Config
 from unetflow.report.kinds import by_kind
 from unetflow.report.sections.data import data
 from unetflow.report.sections.performance import performance
-from unetflow.report.sections.provenance import making
+from unetflow.report.sections.provenance import flattened, making
 from unetflow.report.sections.thresholds import refinement
 from unetflow.report.sections.training import training_curve
 
@@ -55,6 +55,11 @@ def test_experiments_are_alike_but_for_the_seed_alone() -> None:
     made = making(config)
     assert made["one"] == made["two"]
     assert len(set(made.values())) == 3
+
+
+def test_each_term_of_the_loss_stands_in_the_recipe() -> None:
+    recipe = {"loss": {"cross_entropy": 1.0, "dice": 0.5}, "parts": (), "augmentation": {"zoom": 0}}
+    assert flattened(recipe) == {"loss": "1 cross_entropy + 0.5 dice", "parts": "none", "zoom": "0"}
 
 
 def test_what_was_done_to_the_foreground_is_one_line() -> None:

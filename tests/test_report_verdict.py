@@ -65,12 +65,15 @@ def texts(found: Verdict) -> list[str]:
 def test_worse_than_otsu_with_a_falling_loss_has_not_converged() -> None:
     found = verdict_of({"net": table("net", 0.3, 0.6)}, FALLING)
     assert texts(found)[0] == (
-        "Finds 42 of 60 annotated objects; of all 60, 6 merged, 12 missed; 55 of 100 predicted "
-        "ones are spurious."
+        "Finds 42 of 60 annotated objects of class cell; the others are 6 merged, 12 missed. Of "
+        "120 predicted ones 66 are spurious (55 of 100)."
     )
     assert texts(found)[1].startswith(
         "Worse than Otsu's threshold, which learns nothing, by 0.325 in SEG (stored instances) "
         "(difference -0."
+    )
+    assert found.judged[0].short == (
+        "finds 42 of 60 annotated objects, SEG 0.325, worse than Otsu's threshold"
     )
     assert "the training has not converged: the loss was still falling" in texts(found)[1]
     assert found.judged[0].sentences[1].good is False
@@ -94,6 +97,17 @@ def test_one_group_of_images_tells_nothing_apart() -> None:
     found = verdict_of({"net": table("net", 0.8, 0.3, group="patient")}, LEVEL)
     assert texts(found)[1].startswith("Beside Otsu's threshold, which learns nothing: +0.475")
     assert "no interval says how sure that is" in texts(found)[1]
+    assert "Otsu" not in found.judged[0].short
+
+
+def test_intervals_over_few_images_are_to_be_read_with_care() -> None:
+    scores = table("net", 0.8, 0.3)
+    found = verdict_of({"net": scores, "other": scores.assign(experiment="other")}, LEVEL)
+    (text,) = found.few
+    assert text.startswith("net, other: intervals are over 6 images.")
+    many = [scores.assign(image=scores["image"] + f"{number}") for number in range(2)]
+    assert verdict_of({"net": pd.concat(many)}, LEVEL).few == []
+    assert verdict_of({"net": table("net", 0.8, 0.3, group="patient")}, LEVEL).few == []
 
 
 def test_objects_and_images_are_counted() -> None:
@@ -135,6 +149,7 @@ def test_only_images_that_both_have_are_compared() -> None:
     assert found is not None
     assert (found.mean.value, found.mean.n) == (0.5, 1)
     assert not (found.better or found.worse)  # one image has no interval
+    assert found.said == "unknown, without an interval"
     assert difference(score_of("seg", ""), rows, other[2:]) is None
 
 
@@ -161,5 +176,5 @@ def test_a_share_is_never_rounded_to_none_or_all() -> None:
         "97 of 100",
         "more than 99 of 100",
         "fewer than 1 of 100",
-        "0 of 100",
+        "none of 500",
     ]

@@ -26,11 +26,12 @@ class Kind:
 def some(names: Sequence[str]) -> str:
     """The first few names and how many more there are.
 
-    >>> some(["a", "b", "c", "d"])
-    'a, b, c and 1 more'
+    >>> some(["a", "b", "c", "d"]), some(["net, fold 0", "net, fold 1"])
+    ('a, b, c and 1 more', 'net, fold 0; net, fold 1')
     """
+    apart = "; " if any(", " in name for name in names) else ", "
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return apart.join(names[:SHOWN]) + more
 
 
 def by_kind(said: Iterable[tuple[str, str]]) -> list[Kind]:

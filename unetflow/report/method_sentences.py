@@ -10,6 +10,7 @@ from typing import Any
 from unetflow.provenance.schemas import ModelReceipt
 from unetflow.report.handed import RunFiles
 from unetflow.report.references import cite
+from unetflow.report.score_lines import called
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 PAPER = {
@@ -99,7 +100,7 @@ def of_images(
 
 
 def _intensities(dataset: Mapping[str, Any]) -> str:
-    by = "mean and deviation"
+    by = "mean and standard deviation"
     if percentiles := dataset.get("percentiles"):
         by = "the percentiles {:g} and {:g}".format(*percentiles)
     stains = {"macenko": "macenko2009", "reinhard": "reinhard2001"}
@@ -147,21 +148,30 @@ def _plain(value: object) -> str:
 
 def of_loss(recipe: Mapping[str, Any], weighting: Mapping[str, Any] | None) -> str:
     """What was minimised, and how pixels weigh in it."""
-    parts = []
-    for name, factor in recipe["loss"].items():
-        words, key = LOSSES[name]
-        times = "" if factor == 1 else f"{factor:g} times "
-        parts.append(f"{times}the {words}{' ' + cite(key) if key else ''}")
-    text = f"The loss is {listed(parts)}"
+    text = f"The loss is {loss_in_words(recipe['loss'])}"
     weights = []
     if recipe["class_balance"]:
         weights.append("to make up for the frequencies of classes")
     if weighting:
         weights.append(
-            f"by the paper's separation term (w0 = {weighting['w0']:g}, sigma = "
+            f"by a separation term (w0 = {weighting['w0']:g}, sigma = "
             f"{weighting['sigma_px']:g} px) between touching objects {cite('ronneberger2015')}"
         )
     return f"{text}, pixels weighted {listed(weights)}." if weights else f"{text}."
+
+
+def loss_in_words(factors: Mapping[str, float], *, cited: bool = True) -> str:
+    """Its terms and their factors.
+
+    >>> loss_in_words({"cross_entropy": 1, "dice": 0.5}, cited=False)
+    'the cross entropy and 0.5 times the Dice loss'
+    """
+    parts = []
+    for name, factor in factors.items():
+        words, key = LOSSES[name]
+        times = "" if factor == 1 else f"{factor:g} times "
+        parts.append(f"{times}the {words}{' ' + cite(key) if key and cited else ''}")
+    return listed(parts)
 
 
 def of_training(models: Sequence[ModelReceipt], precision: str, seeds: Sequence[int]) -> str:
@@ -198,10 +208,10 @@ def of_start(recipe: Mapping[str, Any], pretrained: object) -> str:
 
 
 def of_kept(models: Sequence[ModelReceipt]) -> str:
-    """Which weights were kept."""
+    """Which weights were kept, of all folds and seeds."""
     if not all(of["validation_images"] for of in models):
         return "The weights of the last step were kept."
-    steps = listed(list(dict.fromkeys(f"{of['best']['step']:,}" for of in models)))
+    steps = listed([f"{of['best']['step']:,}" for of in models])
     named = "step" if len(models) == 1 else "steps"
     best = "the best foreground IoU on the validation images"
     return f"The weights with {best} were kept ({named} {steps})."
@@ -261,12 +271,12 @@ def of_objects(name: str, made: Mapping[str, Any], *, several: bool) -> str:
         "default": "by default",
         "config": "by hand",
         "model": "with the model file",
-    }.get(by, f"as the best by {by.upper().replace('_', ' ')} on the validation images")
+    }.get(by, f"as the best by {called(by)} on the validation images")
     corners = "edges" if how.get("connectivity", 1) == 1 else "edges or corners"
     of = f" of class {name}" if several else ""
     parts = [
         f"Objects{of} are pixels with a probability above {made['threshold']:g} (chosen {chosen}) "
-        f"that hang together by {corners}"
+        f"that are connected by {corners}"
     ]
     if how.get("fill_holes"):
         most = how.get("max_hole_px")

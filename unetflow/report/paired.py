@@ -34,14 +34,31 @@ class Difference:
     def text(self) -> str:
         """The difference with its sign."""
         value = self.mean.value
-        return "undefined" if math.isnan(value) else f"{value:+.{self.score.digits}f}"
+        return "undefined" if math.isnan(value) else signed(value, self.score.digits)
 
     @property
     def interval(self) -> str:
         if math.isnan(self.mean.low):
             return self.score.interval(self.mean)
         digits = self.score.digits
-        return f"{self.mean.low:+.{digits}f} to {self.mean.high:+.{digits}f}"
+        return f"{signed(self.mean.low, digits)} to {signed(self.mean.high, digits)}"
+
+    @property
+    def said(self) -> str:
+        """What it comes to, in words."""
+        if math.isnan(self.mean.low):
+            return "unknown, without an interval"
+        return "better" if self.better else "worse" if self.worse else "not told apart"
+
+
+def signed(value: float, digits: int) -> str:
+    """With its sign, none where it is rounded to zero.
+
+    >>> signed(0.0204, 3), signed(-0.0204, 3), signed(-0.0004, 3)
+    ('+0.020', '-0.020', '0.000')
+    """
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else text[1:]
 
 
 def difference(score: Score, first: pd.DataFrame, second: pd.DataFrame) -> Difference | None:

@@ -21,7 +21,7 @@ from unetflow.provenance.schemas import (
 )
 from unetflow.report.handed import RunFiles
 from unetflow.report.run_history import read_record
-from unetflow.report.score_lines import Line, summarise
+from unetflow.report.score_lines import Line, called, summarise
 
 Thresholds = dict[str, dict[float, str]]
 """By class the thresholds of stored instances, and who chose each."""
@@ -116,7 +116,7 @@ def _thresholds(files: RunFiles, scores: pd.DataFrame, classes: Sequence[str]) -
         if calibrated["by"] == OF_MODEL:
             by_validation = "the model file"
         elif calibrated["by"] != "default":
-            by_validation = f"validation, by {calibrated['by'].upper().replace('_', ' ')}"
+            by_validation = f"validation, by {called(calibrated['by'])}"
         made_at = {float(stored_instances(files, image, name)["threshold"]) for image in images}
         found[name] = {
             threshold: by_validation if threshold == calibrated["threshold"] else "config"

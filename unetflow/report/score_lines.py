@@ -206,6 +206,16 @@ def headline_text(
     return "\n".join([said, *(row.rstrip() for row in rows), *notes, f"report: {html}"]) + "\n"
 
 
+def called(by: str) -> str:
+    """What chose a threshold, as text calls it.
+
+    >>> called("mean_ap"), called("v_rand_thinned")
+    ('mean AP', 'V_Rand, thinned')
+    """
+    known = {"mean_ap": "mean AP", "v_rand_thinned": "V_Rand, thinned"}
+    return known.get(by, by.upper().replace("_", " "))
+
+
 def _scored(scores: pd.DataFrame) -> Iterator[Score]:
     """The scores that the table has, in the order of `SCORES`; those by regions apart."""
     there = scores[["metric", "variant"]].drop_duplicates()

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib
-import matplotlib.ticker
 import numpy as np
 
 from unetflow.colours import BLUE, GREEN, KINDS, ORANGE, PURPLE, SKY_BLUE, VERMILLION
-from unetflow.report.figures.plots import STYLE, empty_plot
+from unetflow.report.figures.plots import STYLE, empty_plot, log_ticks
 from unetflow.report.figures.plotted import Plotted, plotted
 
 LINES = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY_BLUE)  # then from the first, dashed
@@ -33,11 +32,11 @@ def lines_plot(
     alt: str,
     log: Sequence[str] = (),
     by_kind: bool = False,
-    shares: Sequence[str] = (),
+    share: bool = False,
 ) -> Plotted:
     """SVG of all series, named beside them; `by_kind` where they are kinds of objects.
 
-    `log` names the axes with a logarithmic scale, `shares` those that go from 0 to 1.
+    `log` names the axes with a logarithmic scale; y goes from 0 to 1 where it is a `share`.
     """
     with matplotlib.rc_context(STYLE):
         figure, axes = empty_plot(x, y)
@@ -63,14 +62,10 @@ def lines_plot(
             axes.set_yscale("log")
         for axis in (axes.xaxis, axes.yaxis):
             if axis.get_scale() == "log":
-                axis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
-                axis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
-                axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+                log_ticks(axis)
         if len(series) <= MOST_NAMED and any(np.isfinite(of.y).any() for of in series):
             axes.legend(frameon=False, fontsize=7, handlelength=1.6)
         axes.margins(y=0.08)
-        if "x" in shares:
-            axes.set_xlim(-0.02, 1.02)
-        if "y" in shares:
+        if share:
             axes.set_ylim(-0.02, 1.02)
         return plotted(figure, alt)

@@ -1,4 +1,7 @@
-"""Pictures of the report as PNG: crops with truth, foreground and errors. Shapes: (Y, X)."""
+"""Pictures of the report: crops with truth, foreground and errors.
+
+Shapes: (Y, X) of what is drawn, (Y, X, 3) of pictures, which are RGB in [0, 1].
+"""
 
 import base64
 import io
@@ -11,17 +14,17 @@ from skimage.segmentation import find_boundaries
 
 from unetflow.colours import CHOSEN, FALSE, HIT, IGNORED, INSTANCES, MISSED, RAMP, rgb
 
-GRAYS = 24  # steps of gray behind colours, so that 256 colours suffice: a third of the bytes
+QUALITY = 85  # of WebP: a quarter of the bytes of PNG where a picture has noise
 
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """Four panels of one crop as PNG, all of one size."""
+    """Four pictures of one crop, all of one size."""
 
-    image: bytes
-    truth: bytes  # instances coloured on the image
-    foreground: bytes  # `RAMP`, with the outlines of predicted instances
-    errors: bytes  # `HIT`, `MISSED`, `FALSE`, with the same outlines
+    image: np.ndarray
+    truth: np.ndarray  # instances coloured on the image
+    foreground: np.ndarray  # `RAMP`, with the outlines of predicted instances
+    errors: np.ndarray  # `HIT`, `MISSED`, `FALSE`, with the same outlines
 
 
 def overlay(
@@ -40,14 +43,13 @@ def overlay(
     (touching instances separated); ignored pixels are gray in truth and errors.
     """
     image = gray_or_rgb(image_CYX)
-    behind = np.rint(image * GRAYS) / GRAYS
-    truth = _coloured(behind, truth_YX)
+    truth = _coloured(image, truth_YX)
     foreground = _ramped(foreground_YX)
     outline = find_boundaries(instances_YX, mode="inner")
     foreground[outline] = rgb(MISSED)
     predicted = foreground_YX.astype(np.float64) > threshold
     wanted = interior_YX != 0
-    errors = 0.75 * behind
+    errors = 0.75 * image
     for where, colour, share in (
         (wanted & predicted, HIT, 0.45),
         (wanted & ~predicted, MISSED, 0.9),
@@ -57,39 +59,42 @@ def overlay(
     errors[outline] = 1.0
     for panel in (truth, errors):
         panel[ignore_YX != 0] = rgb(IGNORED)
-    return Overlay(_png(image), _png(truth), _png(foreground), _png(errors))
+    return Overlay(image, truth, foreground, errors)
 
 
 def weight_panels(
     image_CYX: np.ndarray, truth_YX: np.ndarray, weight_YX: np.ndarray
-) -> dict[str, bytes]:
-    """Image, truth and weight map of one crop as PNG, as figure 3 of the paper shows them.
+) -> dict[str, np.ndarray]:
+    """Image, truth and weight map of one crop, as figure 3 of the paper shows them.
 
     The weight is drawn with `RAMP` from 0 to its largest value in the crop.
     """
     image = gray_or_rgb(image_CYX)
-    truth = _coloured(np.rint(image * GRAYS) / GRAYS, truth_YX)
+    truth = _coloured(image, truth_YX)
     weight = _ramped(weight_YX / max(float(weight_YX.max()), 1e-12))
-    return {"image": _png(image), "truth": _png(truth), "weight": _png(weight)}
+    return {"image": image, "truth": truth, "weight": weight}
 
 
-def patch_panel(image_CHW: np.ndarray, target_HW: np.ndarray, weight_HW: np.ndarray) -> bytes:
-    """An augmented patch as PNG: objects outlined where the network answers, gray what is ignored.
+def patch_panel(image_CHW: np.ndarray, target_HW: np.ndarray, weight_HW: np.ndarray) -> np.ndarray:
+    """An augmented patch: objects outlined where the network answers, gray what is ignored.
 
     Target and weight lie in the middle of the image.
     """
-    drawn = np.rint(gray_or_rgb(image_CHW) * GRAYS) / GRAYS
+    drawn = gray_or_rgb(image_CHW)
     margin = (image_CHW.shape[1] - target_HW.shape[0]) // 2
     middle = drawn[margin : margin + target_HW.shape[0], margin : margin + target_HW.shape[1]]
     middle[weight_HW == 0] = 0.5 * middle[weight_HW == 0] + 0.5 * rgb(IGNORED)
     middle[find_boundaries(target_HW, mode="inner")] = rgb(HIT)
     middle[[0, -1]] = middle[:, [0, -1]] = rgb(CHOSEN)
-    return _png(drawn)
+    return drawn
 
 
-def data_uri(png: bytes) -> str:
-    """A picture as a page holds it."""
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def data_uri(picture: np.ndarray, quality: int = QUALITY) -> str:
+    """A picture as a page holds it: WebP."""
+    content = io.BytesIO()
+    pixels = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    Image.fromarray(pixels).save(content, format="webp", quality=quality, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 def _coloured(behind: np.ndarray, labels_YX: np.ndarray) -> np.ndarray:
@@ -106,8 +111,7 @@ def _ramped(share_YX: np.ndarray) -> np.ndarray:
     """Numbers in [0, 1] in the colours of `RAMP`."""
     ramp = np.array([rgb(colour) for colour in RAMP])
     steps = np.linspace(0, 1, len(ramp))
-    coarse_YX = np.rint(share_YX * GRAYS) / GRAYS
-    return np.stack([np.interp(coarse_YX, steps, ramp[:, c]) for c in range(3)], axis=-1)
+    return np.stack([np.interp(share_YX, steps, ramp[:, c]) for c in range(3)], axis=-1)
 
 
 def scale_bar(width_px: int, um_per_px: float | None) -> tuple[float, str]:
@@ -140,21 +144,3 @@ def gray_limits(image_CYX: np.ndarray) -> tuple[float, float]:
     gray_YX = image_CYX.astype(np.float64).mean(axis=0)
     low, high = np.percentile(gray_YX, (0.5, 99.8))
     return float(low), float(high)
-
-
-def _png(rgb: np.ndarray) -> bytes:
-    """Gray or, with up to 256 colours, indexed where that loses nothing."""
-    pixels = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
-    codes = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    colours, index = np.unique(codes, return_inverse=True)
-    if (pixels == pixels[..., :1]).all():
-        picture = Image.fromarray(pixels[..., 0])
-    elif len(colours) <= 256:
-        picture = Image.fromarray(index.reshape(codes.shape).astype(np.uint8))
-        palette = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=-1)
-        picture.putpalette(palette.astype(np.uint8).tobytes())
-    else:
-        picture = Image.fromarray(pixels)
-    content = io.BytesIO()
-    picture.save(content, format="png", optimize=True)
-    return content.getvalue()

@@ -13,6 +13,7 @@ import matplotlib.ticker
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
 from unetflow.colours import BASELINE, CHOSEN, PREDICTION, SINGLE
@@ -20,6 +21,8 @@ from unetflow.report.figures.plotted import INK, Plotted, plotted
 from unetflow.report.seam_audit import Seams
 
 SIZE_INCH = (3.6, 2.6)
+BELOW = 4.0  # times lower than the lowest mean a step of training is still in sight
+DECADES = 3  # of an axis with ticks at 1, 2 and 5
 STYLE: dict[str, str | float] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "unetflow",
@@ -89,9 +92,8 @@ def training_plot(
                 validation = curve[["step", "validation_loss"]].to_numpy(float).T
                 axes.plot(*validation, color=BASELINE, linewidth=1.8, marker="s", markersize=3.5)
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
-            axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
-            axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+            axes.set_ylim(*_range_of_loss(curve, history["loss"].to_numpy(float)))
+            log_ticks(axes.yaxis)
         axes.plot(curve["step"], curve[column], color=PREDICTION, linewidth=2.2, marker="o", ms=3.5)
         if best_step:
             axes.axvline(best_step, color=CHOSEN, linewidth=1.4, linestyle=(0, (1, 1.5)))
@@ -150,6 +152,29 @@ def cost_plot(points: Sequence[CostPoint], *, name: str) -> Plotted:
         axes.margins(x=0.1, y=0.08)
         alt = f"{name} against multiply-adds per output px, {len(points)} networks"
         return plotted(figure, alt)
+
+
+def _range_of_loss(curve: pd.DataFrame, losses: np.ndarray) -> tuple[float, float]:
+    """What holds the curves and most steps: one of an empty patch is thousands of times lower."""
+    columns = [name for name in ("loss", "validation_loss") if name in curve]
+    means = curve[columns].to_numpy(float)
+    means = means[np.isfinite(means) & (means > 0)]
+    if not means.size:
+        return 0.1, 1.0
+    low, high = means.min(), means.max()
+    most = losses[np.isfinite(losses)]
+    high = max(high, float(np.quantile(most, 0.995))) if most.size else high
+    least = float(np.quantile(most, 0.02)) if most.size else low
+    return max(min(least, low), low / BELOW) / 1.1, high * 1.1
+
+
+def log_ticks(axis: Axis) -> None:
+    """1, 2, 5, 10, ... of a logarithmic axis, and of one over many decades these alone."""
+    low, high = axis.get_view_interval()
+    wide = high > low * 10**DECADES
+    axis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1,) if wide else (1, 2, 5)))
+    axis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+    axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
 
 
 def empty_plot(x: str, y: str) -> tuple[Figure, Axes]:

@@ -3,8 +3,6 @@
 As WebP, since a thousand of them lie in one file. Shapes: (C, Y, X) of pixels, (Y, X) of labels.
 """
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,7 +10,7 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 
 from unetflow.colours import KINDS, rgb
-from unetflow.report.figures.panels import gray_or_rgb
+from unetflow.report.figures.panels import data_uri, gray_or_rgb
 
 THUMBNAIL_PX, THUMBNAIL_BYTES = 320, 12_000  # of the longer side; as text, as a page holds it
 OBJECT_PX = 112  # of a panel of an object
@@ -39,7 +37,7 @@ def small_picture(
     while True:
         drawn = _drawn(image_CYX, outlined, longest_px)
         for quality in QUALITIES:
-            uri = _webp(drawn, quality)
+            uri = data_uri(drawn, quality)
             if len(uri) <= most_bytes:
                 return uri, drawn.shape[:2]
         longest_px //= 2
@@ -48,7 +46,7 @@ def small_picture(
 def object_panels(image_CYX: np.ndarray, truth: Outlined, result: Outlined) -> list[str]:
     """A square of an image as it is, with the truth's objects, and with those of the result."""
     panels = [_drawn(image_CYX, of, OBJECT_PX) for of in ([], [truth], [result])]
-    return [_webp(panel, QUALITIES[2]) for panel in panels]
+    return [data_uri(panel, QUALITIES[2]) for panel in panels]
 
 
 def kinds_panel(image_CYX: np.ndarray, truth: Outlined, result: Outlined) -> str:
@@ -56,7 +54,7 @@ def kinds_panel(image_CYX: np.ndarray, truth: Outlined, result: Outlined) -> str
     missed = [number for number, kind in truth[1].items() if kind == "missed"]
     only_missed = np.where(np.isin(truth[0], missed), truth[0], 0)
     drawn = _drawn(image_CYX, [result, (only_missed, truth[1])], max(image_CYX.shape[1:]))
-    return _webp(drawn, QUALITIES[0])
+    return data_uri(drawn, QUALITIES[0])
 
 
 def _drawn(image_CYX: np.ndarray, outlined: Sequence[Outlined], longest_px: int) -> np.ndarray:
@@ -90,10 +88,3 @@ def _outline(drawn: np.ndarray, labels: np.ndarray, kinds: Kinds) -> None:
     edge |= find_boundaries(labels * ~edge, mode="inner") & inside
     drawn[inside] = (1 - TINT) * drawn[inside] + TINT * colours[inside]
     drawn[edge & inside] = colours[edge & inside]
-
-
-def _webp(drawn: np.ndarray, quality: int) -> str:
-    content = io.BytesIO()
-    pixels = np.rint(np.clip(drawn, 0, 1) * 255).astype(np.uint8)
-    Image.fromarray(pixels).save(content, format="webp", quality=quality, method=4)
-    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -58,7 +58,7 @@ def _precision(drawn: Drawn) -> Curve | None:
         "line falls early, outlines are rough; where it starts low, objects are missed or merged."
     )
     alt = f"AP against IoU of {len(series)} lines"
-    svg = lines_plot(series, x="IoU", y="AP, pooled", alt=alt, shares="y")
+    svg = lines_plot(series, x="IoU", y="AP, pooled", alt=alt, share=True)
     return Curve("ap-by-iou", caption, svg, table)
 
 
@@ -86,7 +86,7 @@ def _sizes(drawn: Drawn) -> Iterator[Curve]:
             alt=f"share of objects by kind against size, {name}",
             log="x",
             by_kind=True,
-            shares="y",
+            share=True,
         )
         numbers = table.rename_axis(columns=None).reset_index()
         yield Curve(f"size-{name}", caption, svg, numbers)
@@ -110,12 +110,11 @@ def _rand(lines: Mapping[str, Sequence[Line]], runs: Sequence[Run]) -> Iterator[
             series.append(Series(named, rows["merge"].tolist(), rows["split"].tolist(), chosen))
         caption = (
             f"{row_of('v_rand', str(variant)).name}: its halves against each other, one point for "
-            "each threshold, pooled over the test images. Low “split”: objects are cut; low "
-            "“merge”: objects run together. Squares: the threshold nearest to the chosen one."
+            "each threshold, pooled over the test images. Axes show what occurs. Low "
+            "“split”: objects are cut; low “merge”: objects run together. Squares: the threshold "
+            "nearest to the chosen one."
         )
-        svg = lines_plot(
-            series, x="V_Rand merge", y="V_Rand split", alt=f"V_Rand, {variant}", shares="xy"
-        )
+        svg = lines_plot(series, x="V_Rand merge", y="V_Rand split", alt=f"V_Rand, {variant}")
         yield Curve(f"rand-{variant}", caption, svg, sums)
 
 
@@ -133,7 +132,7 @@ def _trainings(runs: Sequence[Run]) -> Iterator[Curve]:
     trained = [_thinned(run) for run in runs if run.is_trained]
     table = pd.concat(trained) if trained else pd.DataFrame()
     for column, name, log in (
-        ("loss", "training loss, mean of a part", ("y",)),
+        ("loss", "training loss", ("y",)),
         ("validation_loss", "validation loss", ("y",)),
         ("learning_rate", "learning rate", ()),
     ):
@@ -143,7 +142,9 @@ def _trainings(runs: Sequence[Run]) -> Iterator[Curve]:
             Series(str(run), rows["step"].tolist(), rows[column].tolist())
             for run, rows in table[table[column].notna()].groupby("run", sort=False)
         ]
-        caption = f"{name.capitalize()} of all {len(series)} trainings: experiments, folds, seeds."
+        of = f"all {len(series)} trainings (experiments, folds, seeds)"
+        caption = f"{name.capitalize()} of {of if len(series) > 1 else 'the training'}"
+        caption += f", mean of each of up to {PARTS} parts." if column == "loss" else "."
         svg = lines_plot(series, x="step", y=name, alt=f"{name} against the step", log=log)
         numbers = table[["run", "step", column]].dropna()
         yield Curve(f"trainings-{column.replace('_', '-')}", caption, svg, numbers)

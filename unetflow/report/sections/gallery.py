@@ -53,14 +53,28 @@ class Tile:
 class WrongObject:
     image: str
     drawn: ObjectPicture
+    um_per_px: float | None = None
+
+    @property
+    def bar(self) -> tuple[float, str]:
+        """Share of a panel's width, and text."""
+        length, text = scale_bar(self.drawn["side_px"], self.um_per_px)
+        return length / self.drawn["side_px"], text
 
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
     tiles: list[Tile]  # lowest score first, those without one last
+    images: int  # of which there is a tile for each run
+    runs: list[str]
     score: str  # what the tiles are sorted by
     flags: dict[str, int]  # tiles that have each
     worst: dict[str, list[WrongObject]]  # by experiment
+
+    @property
+    def judged(self) -> bool:
+        """Whether it is known what became of any object."""
+        return any(tile.drawn["kinds"] for tile in self.tiles)
 
 
 def gallery(
@@ -79,7 +93,8 @@ def gallery(
         drawn = cast(ImagePictures, read_receipt(of["pictures"]))
         drawn.pop("planes", None)  # many bytes: only of a few they are shown
         experiment = of["experiment"]
-        objects = [WrongObject(of["image"], each) for each in drawn.pop("worst")]  # type: ignore[misc]
+        wrong = apart(drawn.pop("worst"))  # type: ignore[misc]
+        objects = [WrongObject(of["image"], each, drawn["um_per_px"]) for each in wrong]
         worst[experiment] = heapq.nlargest(
             WORST,
             [*worst.get(experiment, []), *objects],
@@ -92,9 +107,32 @@ def gallery(
     flags = [flag for tile in tiles for flag in tile.flags]
     return Gallery(
         tiles=sorted(tiles, key=lambda tile: _rank(tile, -1 if lower else 1)),
+        images=len({tile.image for tile in tiles}),
+        runs=list(dict.fromkeys(tile.run for tile in tiles)),
         score=next((line.name for line, _ in scores.values() if line), "score"),
         flags={flag: flags.count(flag) for flag in (UNLIKE, FULL, EMPTY) if flag in flags},
         worst={name: of for name, of in worst.items() if of},
+    )
+
+
+def apart(worst: Sequence[ObjectPicture]) -> Iterator[ObjectPicture]:
+    """Of an image, the most wrong first: an object that a crop of a merger shows has none too."""
+    shown: list[ObjectPicture] = []
+    for of in worst:
+        if of["kind"] == "merged":
+            if any(_shows(crop, of) for crop in shown):
+                continue
+            shown.append(of)
+        yield of
+
+
+def _shows(crop: ObjectPicture, of: ObjectPicture) -> bool:
+    """Whether the middle of another one's square lies in a crop."""
+    half, side = of["side_px"] // 2, crop["side_px"]
+    return (
+        (crop["of_class"], crop.get("plane_px")) == (of["of_class"], of.get("plane_px"))
+        and 0 <= of["top_px"] + half - crop["top_px"] < side
+        and 0 <= of["left_px"] + half - crop["left_px"] < side
     )
 
 

@@ -65,6 +65,7 @@ def _method(
     config: Config,
 ) -> Method:
     runs = by_experiment[experiments[0]]  # the others have another seed
+    every = [run for name in experiments for run in by_experiment[name]]
     made: Any = config["experiments"][experiments[0]]
     rest = cast(Mapping[str, Any], config)
     first, models = runs[0], [run.model for run in runs]
@@ -80,14 +81,14 @@ def _method(
             say.of_training(models, first.training.get("precision", ""), seeds),
             say.of_start(recipe, made.get("pretrained")),
             say.of_augmentation(recipe["augmentation"]),
-            say.of_kept(models),
+            say.of_kept([run.model for run in every]),
         ]
     else:
         learnt.append(f"It was trained before; its file has the digest {first.model['digest']}.")
     predicted = [
         *say.of_prediction(first.files, rest.get("predict", {})),
         *say.of_refinement(rest.get("refine")),
-        *_objects(runs),
+        *_objects(every),
         *_judged(lines[experiments[0]]),
     ]
     return Method(common_name(experiments), [" ".join(learnt), " ".join(predicted)])
@@ -105,7 +106,7 @@ def _tested(runs: Sequence[Run]) -> tuple[int, int | None]:
 
 
 def _objects(runs: Sequence[Run]) -> Iterator[str]:
-    """How objects were made; with several folds each threshold is said."""
+    """How objects were made; each threshold is said, of several folds and seeds."""
     classes = runs[0].classes
     calibrations = [read_receipt(run.files["calibration"], Calibration) for run in runs]
     for name in classes:
@@ -116,7 +117,7 @@ def _objects(runs: Sequence[Run]) -> Iterator[str]:
         yield say.of_objects(name, made[0], several=len(classes) > 1)
         thresholds = [f"{of['threshold']:g}" for of in made]
         if len(set(thresholds)) > 1:
-            yield f"In the other folds the threshold was {say.listed(thresholds[1:])}."
+            yield f"In the other trainings the threshold was {say.listed(thresholds[1:])}."
 
 
 def _as_stored(run: Run, name: str, made: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -164,10 +165,10 @@ def _software(records: Sequence[RunRecordContent]) -> tuple[str, str]:
         machine.get("device") for each in records for machine in each.get("machines", [each])
     )
     made_by = f"unetflow {version or '(version not known)'}{f', commit {commit}' if commit else ''}"
-    text = f"All was run by {made_by}"
+    text = f"All was run with {made_by}"
     text += f", on {say.listed(parts)}" if parts else ""
     text += f"; images and results are stored as OME-Zarr {cite('moore2021')}."
-    text += f" Devices: {devices}." if devices else ""
+    text += f" Devices: {devices.replace('cpu', 'CPU')}." if devices else ""
     own = "\n".join(
         [
             "@software{unetflow,",

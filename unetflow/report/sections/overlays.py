@@ -17,6 +17,8 @@ from unetflow.report.run_results import Run
 from unetflow.report.score_lines import Line, headline_of
 from unetflow.report.sections.scores import NOT_SCORED, texts_by_image
 
+BY_KIND = "objects by kind"
+
 
 @dataclass(frozen=True, slots=True)
 class Shot:
@@ -43,6 +45,11 @@ class RunOverlays:
 class Overlays:
     crop_px: int
     runs: list[RunOverlays]
+
+    @property
+    def by_kind(self) -> bool:
+        """Whether any crop shows what became of its objects."""
+        return any(BY_KIND in shot.panels for run in self.runs for shot in run.shots)
 
 
 def overlays(runs: Sequence[Run], most: int, pictures: Sequence[PicturesFile]) -> Overlays:
@@ -101,10 +108,10 @@ def _shot(
         crop.ignore_YX,
         threshold=crop.threshold,
     )
-    panels = {panel: data_uri(png) for panel, png in dataclasses.asdict(drawn).items()}
+    panels = {panel: data_uri(of) for panel, of in dataclasses.asdict(drawn).items()}
     for kinds in found["crops"] if found else ():
         if kinds["of_class"] == name:
-            panels["objects by kind"] = _by_kind(crop, kinds)
+            panels[BY_KIND] = _by_kind(crop, kinds)
     return Shot(
         image=order[place],
         rank=place + 1,

@@ -36,7 +36,7 @@ def provenance(
     return Provenance(
         runs=runs,
         recipes=_recipes(runs, config),
-        presets={name: _flat(dataclasses.asdict(of)) for name, of in PRESETS.items()},
+        presets={name: flattened(dataclasses.asdict(of)) for name, of in PRESETS.items()},
         environment=_environment([record for of in records.values() for record in of]),
     )
 
@@ -63,26 +63,26 @@ def _recipes(runs: Sequence[Run], config: Config) -> list[ShownRecipe]:
         ShownRecipe(
             experiment=name,
             preset=str(config["experiments"][name]["recipe"].get("preset", "default")),
-            recipe=_flat(models[name]["recipe"]),
+            recipe=flattened(models[name]["recipe"]),
         )
         for name in dict.fromkeys(run.experiment for run in runs)
     ]
 
 
-def _flat(recipe: Mapping[str, object]) -> dict[str, str]:
+def flattened(recipe: Mapping[str, object]) -> dict[str, str]:
     """Keys and values as text; those of the augmentation beside the others."""
     flat: dict[str, str] = {}
     for key, value in recipe.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value)
+        if key == "loss" and isinstance(value, Mapping):
+            flat[key] = " + ".join(f"{factor:g} {name}" for name, factor in value.items())
+        elif isinstance(value, Mapping):
+            flat |= flattened(value)
         elif isinstance(value, bool):
             flat[key] = "yes" if value else "no"
         elif isinstance(value, list | tuple):
             flat[key] = " + ".join(map(str, value)) or "none"
         elif value is None:
             flat[key] = "none"
-        elif isinstance(value, list):
-            flat[key] = " ".join(map(str, value))
         else:
             flat[key] = str(value) if isinstance(value, str) else f"{value:g}"
     return flat

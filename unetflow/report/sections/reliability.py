@@ -37,6 +37,15 @@ class Reliability:
         seen = self.table[self.table["pixels"] > 0]
         return float(np.average(seen["out"], weights=seen["pixels"]))
 
+    @property
+    def out_between(self) -> tuple[float, float] | None:
+        """Share of the pixels that are in no outermost range, and the same mean over these."""
+        seen = self.table.iloc[1:-1]
+        seen = seen[seen["pixels"] > 0]
+        if seen.empty:
+            return None
+        return float(seen["share"].sum()), float(np.average(seen["out"], weights=seen["pixels"]))
+
 
 def reliability(runs: Sequence[Run]) -> list[Reliability]:
     """One for each experiment and class that has test images with a truth."""

@@ -1,6 +1,8 @@
 """How to repeat the run: its command, its config beside the defaults, the disk that it takes."""
 
+import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import yaml
@@ -48,20 +50,46 @@ def repeating(handed: Repeating, config: Config, commit: str) -> HowToRepeat:
     return HowToRepeat(
         command=handed["command"],
         commit=commit,
-        changed=[
-            Changed(
-                of["key"],
-                _as_yaml(of["value"]),
-                _as_yaml(of["default"]) if of["has_default"] else "",
-            )
-            for of in handed["changed"]
-        ],
+        changed=alike(
+            [
+                Changed(
+                    of["key"],
+                    _as_yaml(of["value"]),
+                    _as_yaml(of["default"]) if of["has_default"] else "",
+                )
+                for of in handed["changed"]
+            ],
+            len(config["experiments"]),
+        ),
         config=yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True, width=100),
         parts=[
             _part(of, *size) for of, size in zip(handed["parts"], sizes, strict=True) if size[0]
         ],
         size=in_words(sum(size for _, size in sizes)),
     )
+
+
+def alike(changed: Sequence[Changed], experiments: int) -> list[Changed]:
+    """What several experiments have alike, in one row; `*` stands for all of them."""
+    names: dict[tuple[bool, Changed], list[str]] = {}
+    for of in changed:
+        top, _, below = of.key.partition(".")
+        name, _, rest = below.partition(".")
+        many = top == "experiments" and bool(rest)
+        one = dataclasses.replace(of, key=rest) if many else of
+        names.setdefault((many, one), []).append(name)
+    return [
+        dataclasses.replace(of, key=f"experiments.{_names(of_names, experiments)}.{of.key}")
+        if many
+        else of
+        for (many, of), of_names in names.items()
+    ]
+
+
+def _names(names: Sequence[str], experiments: int) -> str:
+    if len(names) == 1:
+        return names[0]
+    return "*" if len(names) == experiments else f"{{{', '.join(names)}}}"
 
 
 def _part(of: PartFiles, files: int, size_bytes: int) -> Part:

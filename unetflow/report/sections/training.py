@@ -1,7 +1,8 @@
 """How the networks were trained: curves, first patches, the weight map."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from unetflow.report.crops import read_weight_crop
 from unetflow.report.figures.panels import data_uri, patch_panel, weight_panels
 from unetflow.report.figures.plots import training_plot
 from unetflow.report.figures.plotted import Plotted
+from unetflow.report.method_sentences import loss_in_words
 from unetflow.report.run_results import Run, read_patches
 
 PARTS = 20  # of a training curve without validation
@@ -17,8 +19,9 @@ WEIGHT_PX = 256  # side of the largest crop of a weight map
 PLOTS = (
     (
         "loss",
-        "weighted cross entropy",
-        "Mean over pixels; the weight map counts in training only.",
+        "loss",
+        "What is minimised: {}. The weight map counts in training only. Single steps far below the "
+        "means, of patches with little in them, are out of sight.",
     ),
     ("validation_iou", "foreground IoU", "IoU of object pixels on the validation images."),
 )
@@ -57,10 +60,12 @@ def training(runs: Sequence[Run]) -> list[RunTraining]:
 def _of_run(run: Run) -> RunTraining:
     curve = training_curve(run.history)
     best_step = run.model["best"]["step"]
+    recipe: Mapping[str, Any] = run.model["recipe"]
+    what = loss_in_words(recipe["loss"], cited=False)
     plots = [
         Plot(
             column,
-            caption,
+            caption.format(what),
             training_plot(run.history, curve, column, name=name, best_step=best_step),
         )
         for column, name, caption in PLOTS
@@ -72,7 +77,7 @@ def _of_run(run: Run) -> RunTraining:
 def _patches(run: Run) -> list[str]:
     patches = read_patches(run)
     drawn = map(patch_panel, *(patches[name] for name in ("image", "target", "weight")))
-    return [data_uri(png) for png in drawn]
+    return [data_uri(picture) for picture in drawn]
 
 
 def _weights(run: Run) -> Weights | None:
@@ -85,7 +90,7 @@ def _weights(run: Run) -> Weights | None:
         image=crop.image,
         size_px=(height_px, width_px),
         highest=float(crop.weight_YX.max()),
-        panels={name: data_uri(png) for name, png in drawn.items()},
+        panels={name: data_uri(picture) for name, picture in drawn.items()},
     )
 
 

@@ -14,6 +14,7 @@ from unetflow.report.run_results import Run
 from unetflow.report.score_lines import Line, headline_of, vanishing
 
 PARTS = 5  # of a training: its last fifth is compared with the one before
+FEW = 10  # test images, or groups of them: an interval over fewer is too narrow
 FALLING = 0.05  # by this share the loss must be lower there to be called still falling
 
 
@@ -38,6 +39,7 @@ class Judged:
     name: str
     images: int  # of the test split that have a score
     objects: int | None  # of their truths; None where instances are not scored
+    short: str  # the whole in a line
     sentences: list[Sentence]
     cards: list[Card]
 
@@ -57,6 +59,7 @@ class Verdict:
     images: int  # of the test split that have a score
     judged: list[Judged]
     compared: list[Compared]
+    few: list[str]  # experiments with fewer test images than an interval needs
     vanishing: list[str]
     warnings: list[Kind]
 
@@ -76,6 +79,7 @@ def verdict(
         images=len({image for run in runs for image in run.scores["image"]}),
         judged=judged,
         compared=list(_compared(lines, config)),
+        few=list(_few(judged)),
         vanishing=list(_vanishing(runs)),
         warnings=by_kind(warnings),
     )
@@ -85,11 +89,13 @@ def _judged(name: str, runs: Sequence[Run], lines: Sequence[Line], config: Confi
     main = list(headline_of(lines))
     scores = pd.concat([run.scores for run in runs])
     stored = scores[scores["chosen"] == "instances"]
+    beside = _minus_otsu(scores, main[0]) if main else None
     return Judged(
         name=name,
         images=scores["image"].nunique(),
         objects=_total(stored[stored["metric"] == "seg"], "objects") if len(stored) else None,
-        sentences=[*_found(lines), *_against_otsu(scores, main, runs)],
+        short=_short(lines, main, beside),
+        sentences=[*_found(lines, runs[0].classes), *_against_otsu(beside, main, runs)],
         cards=[Card(line, list(_published(name, line, config))) for line in main],
     )
 
@@ -98,42 +104,62 @@ def _total(rows: pd.DataFrame, column: str) -> int:
     return int(rows[column].astype(float).sum())
 
 
-def _found(lines: Sequence[Line]) -> Iterator[Sentence]:
+def _short(lines: Sequence[Line], main: Sequence[Line], beside: Difference | None) -> str:
+    """What of the objects is found, the first main score, and what it is beside Otsu's."""
+    parts = []
+    for of in object_counts(lines):
+        which = f" of class {of.of_class}" if of.of_class else ""
+        if of.annotated:
+            parts.append(f"finds {share(of.found, of.annotated)} annotated objects{which}")
+    parts += [f"{line.score.name} {line.score.text(line.mean.value)}" for line in main[:1]]
+    if beside and not math.isnan(beside.mean.low):
+        words = {"better": "better than", "worse": "worse than"}
+        parts.append(f"{words.get(beside.said, 'not told apart from')} Otsu's threshold")
+    return ", ".join(parts) or "no score"
+
+
+def _found(lines: Sequence[Line], classes: Sequence[str]) -> Iterator[Sentence]:
     """What became of the objects of each class: of the stored instances."""
     for of in object_counts(lines):
-        which = f"of class {of.of_class}" if of.of_class else ""
+        which = f" of class {of.of_class or classes[0]}"
         if not of.annotated:
-            yield Sentence(f"No object {which} is annotated in the test images.".replace("  ", " "))
+            yield Sentence(f"No object{which} is annotated in the test images.")
             continue
-        text = f"Finds {share(of.found, of.annotated)} annotated objects {which}".rstrip()
-        wrong = [f"{n} {kind}" for kind, n in of.errors.items() if n and kind != "spurious"]
-        if wrong:
-            text += f"; of all {of.annotated:,}, {', '.join(wrong)}"
+        text = f"Finds {share(of.found, of.annotated)} annotated objects{which}"
+        if of.annotated > 100 and of.found:
+            text += f" ({of.found:,} of {of.annotated:,})"
+        wrong = [f"{n:,} {kind}" for kind, n in of.errors.items() if n and kind != "spurious"]
+        text += f"; the others are {', '.join(wrong)}." if wrong else "."
         if of.predicted:
-            text += f"; {share(of.errors['spurious'], of.predicted)} predicted ones are spurious"
-        yield Sentence(f"{text}.")
+            spurious = of.errors["spurious"]
+            text += f" Of {of.predicted:,} predicted ones {spurious:,} are spurious"
+            many = of.predicted > 100 and spurious
+            text += f" ({share(spurious, of.predicted)})." if many else "."
+        yield Sentence(text)
 
 
 def share(part: int, whole: int) -> str:
     """Of up to 100 the numbers themselves, else out of 100, and never a rounded none or all.
 
-    >>> share(3, 4), share(970, 1000), share(999, 1000), share(1, 1000)
-    ('3 of 4', '97 of 100', 'more than 99 of 100', 'fewer than 1 of 100')
+    >>> share(3, 4), share(970, 1000), share(999, 1000), share(1, 1000), share(0, 1000)
+    ('3 of 4', '97 of 100', 'more than 99 of 100', 'fewer than 1 of 100', 'none of 1,000')
     """
+    if not part:
+        return f"none of {whole:,}"
     if whole <= 100:
         return f"{part} of {whole}"
     rounded = round(100 * part / whole)
     if rounded == 100 and part < whole:
         return "more than 99 of 100"
-    if rounded == 0 and part:
+    if rounded == 0:
         return "fewer than 1 of 100"
     return f"{rounded} of 100"
 
 
 def _against_otsu(
-    scores: pd.DataFrame, lines: Sequence[Line], runs: Sequence[Run]
+    found: Difference | None, lines: Sequence[Line], runs: Sequence[Run]
 ) -> Iterator[Sentence]:
-    """The first main score beside Otsu's, image by image, and what the training has to do with it.
+    """The first of the main scores minus Otsu's, and what the training has to do with it.
 
     Better or worse is what the 95 % interval of the paired difference says; without an interval
     (one group) the difference is said alone.
@@ -141,7 +167,7 @@ def _against_otsu(
     falling = [run.name for run in runs if still_falling(run.history)]
     last = f"the loss was still falling in its last fifth ({some(falling)})"
     worse = False
-    if lines and (found := _minus_otsu(scores, lines[0])):
+    if found:
         by = f"by {found.text.lstrip('+-')} in {lines[0].name} ({_interval(found)})"
         if math.isnan(found.mean.low):
             yield Sentence(
@@ -227,6 +253,22 @@ def _compared(lines: Mapping[str, Sequence[Line]], config: Config) -> Iterator[C
                 found = difference(line.score, line.rows, other.rows)
                 if found:
                     yield Compared(name, reference, line.name, found)
+
+
+def _few(judged: Sequence[Judged]) -> Iterator[str]:
+    """Of experiments whose intervals are drawn from fewer than `FEW` images or groups."""
+    found: dict[str, list[str]] = {}
+    for of in judged:
+        for card in of.cards[:1]:
+            mean = card.line.mean
+            if 1 < mean.groups < FEW:
+                what = "images" if mean.groups == mean.n else "groups of images"
+                found.setdefault(f"{mean.groups} {what}", []).append(of.name)
+    for count, names in found.items():
+        yield (
+            f"{some(names)}: intervals are over {count}. From so few a bootstrap makes them "
+            "narrower than they should be."
+        )
 
 
 def _vanishing(runs: Sequence[Run]) -> Iterator[str]:
