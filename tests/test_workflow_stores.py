@@ -45,4 +45,4 @@ def test_a_job_that_reads_a_store_with_a_missing_shard_says_which(
     assert done.status != 0
     for log, store in reading.items():
         said = (project.results / "logs" / f"{log}.log").read_text()
-        assert f"{Path('results', store, array)}: 1 of 1 shards are not there" in said
+        assert f"{Path('results', store, array)}: 1 of 1 shards are not there" in said, done.text
