@@ -98,7 +98,9 @@ def test_a_run_ends_with_scores_and_the_place_of_the_report(
     headline.write_text("report: here/report/index.html\n")
     assert run_command("run", ["case.yaml"]) == 0
     assert capfd.readouterr().out.endswith("\nreport: here/report/index.html\n")
-    assert run_command("run", ["case.yaml", "--", "--dry-run"]) == 0  # of an earlier run
+    for more in ("--dry-run", "--until=train"):  # it is of an earlier run
+        assert run_command("run", ["case.yaml", "--", more]) == 0
+    assert run_command("run", ["case.yaml", "--", "--config", "results=there"]) == 0
     assert run_command("run", ["case.yaml", "--", "fail"]) == MENDABLE
     assert "report:" not in capfd.readouterr().out
 

@@ -48,7 +48,8 @@ SNAKEMAKES = "--"  # what comes behind it
 SAID_EVERY_S, SAID_EVERY = 60.0, 0.1  # what is left: after so long, and so much of the whole
 SLURM_PROFILE = Path(PROFILES, "slurm")
 HEADLINE = Path("report", "headline.txt")  # scores, and where the report is
-DRY = {"-n", "--dry-run", "--dryrun"}
+# what is asked of Snakemake whose end is not the report of the config's folder of results
+NOT_THE_WHOLE = re.compile(r"(-n|--dry-?run|-U|--until|-O|--omit-from|results)(=|$)")
 
 
 class Stages:
@@ -130,7 +131,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     results = _results_of(options.config)
     status = run_snakemake(_command(options, more), results)
     headline = results / HEADLINE if results else HEADLINE
-    if status == 0 and headline.is_file() and not {*more} & DRY:
+    if status == 0 and headline.is_file() and not any(map(NOT_THE_WHOLE.match, more)):
         print(headline.read_text(), end="")
     return status
 

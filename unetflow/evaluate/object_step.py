@@ -31,6 +31,15 @@ from unetflow.evaluate.searching import (
 TRIED = (*BY, "chosen")
 """Columns of the table of what was tried, after the settings: scores, and 1 where it was chosen."""
 
+NO_OBJECTS = (
+    "membranes have no objects to choose the object step by: the threshold is chosen, all else "
+    "that is auto has its default"
+)
+TOO_FEW = (
+    "{images} validation images with {objects} objects are too few to choose the object step by, "
+    f"which takes {LEAST_IMAGES} images and {LEAST_OBJECTS} objects: what is auto has its default"
+)
+
 
 class Around(TypedDict):
     """What was tried of a coordinate, with the others as chosen."""
@@ -97,27 +106,16 @@ def choose_object_step(
     if not is_searched(instances):
         return step
     if kind == "interior":
-        step.notes.append(
-            "membranes have no objects to choose the object step by: the threshold is chosen, all "
-            "else that is auto has its default"
-        )
+        step.notes.append(NO_OBJECTS)
         return step
     every = [each for of_class in judged.values() for each in of_class]
     sizes = sizes_of([each.truth for each in every], [each.spacing for each in every])
     if images < LEAST_IMAGES or sizes.objects < LEAST_OBJECTS:
-        step.notes.append(
-            f"{images} validation images with {sizes.objects} objects are too few to choose the "
-            f"object step by, which takes {LEAST_IMAGES} images and {LEAST_OBJECTS} objects: what "
-            "is auto has its default"
-        )
+        step.notes.append(TOO_FEW.format(images=images, objects=sizes.objects))
         return step
     step.notes.extend(_notes(judged, images, sizes))
     space = space_of(
-        instances,
-        sizes,
-        classes=list(judged),
-        thresholds=thresholds,
-        methods=wanted.methods,
+        instances, sizes, classes=list(judged), thresholds=thresholds, methods=wanted.methods
     )
     given = instances["threshold"]
     at = given if isinstance(given, int | float) else min(thresholds, key=lambda t: abs(t - 0.5))

@@ -158,18 +158,49 @@ def find_parts(
     `labels` (Y, X), or (Z, Y, X), numbers the objects of the first class (their sums are in
     `classes`), then those of the next, and so on; of each class there is a plane of foreground.
     """
+    objects, shape = _objects_of(classes), labels.shape
+    clumps = Clumps(labels, foreground_KYX, head_HYX, (separation, connectivity, min_area_px))
+    counts, sums = _take_apart(clumps, objects, _in_a_row(classes), block, threads)
+    of_class = np.repeat(objects.classes, counts)
+    by_first = np.lexsort((sums.first, of_class))
+    numbers = np.empty(len(by_first), np.uint32)
+    numbers[by_first] = np.arange(1, len(by_first) + 1)
+    by_class = [by_first[of_class[by_first] == k] for k in range(len(classes))]
+    return Parts(
+        drawing=PartsDrawing(clumps),
+        sums=[Sums(*(values[parts] for values in sums)) for parts in by_class],
+        objects=objects,
+        counts=counts,
+        starts=np.cumsum(counts) - counts,
+        numbers=numbers,
+        reaching=_by_block(objects.boxes, shape, block, reaching=True),
+        grid=_grid(shape, block),
+    )
+
+
+def _objects_of(classes: Sequence[Sums]) -> Chosen:
+    """All objects, class after class, as they are numbered."""
     ends = np.cumsum([len(sums.first) for sums in classes])
     boxes = np.concatenate([np.concatenate([of.start, of.stop], axis=1) for of in classes])
     numbers = np.arange(1, len(boxes) + 1)
-    objects = Chosen(numbers, boxes, np.searchsorted(ends, numbers))
-    axes = len(labels.shape)
+    return Chosen(numbers, boxes, np.searchsorted(ends, numbers))
+
+
+def _take_apart(
+    clumps: Clumps, objects: Chosen, whole: Sums, block: Sequence[int], threads: int
+) -> tuple[np.ndarray, Sums]:
+    """How many parts each object has, and the sums of the parts, object after object.
+
+    `whole` are the sums of the objects. Those in too large a box stay as they are, with the sums
+    that they had: nothing of their size is read.
+    """
+    shape, boxes = clumps.labels.shape, objects.boxes
+    axes = len(shape)
     most = most_px(axes)
     too_large = (boxes[:, axes:] - boxes[:, :axes] > most).any(axis=1)
     if too_large.any():
         log.warning("%d objects of more than %d px are not taken apart", too_large.sum(), most)
-
-    clumps = Clumps(labels, foreground_KYX, head_HYX, (separation, connectivity, min_area_px))
-    groups = [of[~too_large[of]] for of in _by_block(boxes, labels.shape, block)]
+    groups = [of[~too_large[of]] for of in _by_block(boxes, shape, block)]
     done = list(
         in_order(
             clumps.take_apart,
@@ -179,35 +210,14 @@ def find_parts(
             sendable=True,
         )
     )
-    # those that stay as they are have the sums that they had: nothing of their size is read
     groups.append(np.flatnonzero(too_large))
-    whole = Sums(*(values[too_large] for values in _in_a_row(classes)))
-    done.append((np.ones(len(groups[-1]), np.int64), whole))
+    as_they_are = Sums(*(values[too_large] for values in whole))
+    done.append((np.ones(len(groups[-1]), np.int64), as_they_are))
     places = np.concatenate(groups)
     counts = np.concatenate([of for of, _ in done])
     sums = _in_a_row([of for _, of in done])
-    of_part = np.repeat(places, counts)
-    by_object = np.argsort(of_part, kind="stable")
-    of_part, sums = of_part[by_object], Sums(*(values[by_object] for values in sums))
-    by_first = np.lexsort((sums.first, objects.classes[of_part]))
-    of_class = objects.classes[of_part][by_first]
-    parts = np.empty(len(of_part), np.uint32)
-    parts[by_first] = np.arange(1, len(of_part) + 1)
-    counts = counts[np.argsort(places)]
-    in_order_of_first = [values[by_first] for values in sums]
-    return Parts(
-        drawing=PartsDrawing(clumps),
-        sums=[
-            Sums(*(values[of_class == k] for values in in_order_of_first))
-            for k in range(len(classes))
-        ],
-        objects=objects,
-        counts=counts,
-        starts=np.cumsum(counts) - counts,
-        numbers=parts,
-        reaching=_by_block(boxes, labels.shape, block, reaching=True),
-        grid=_grid(labels.shape, block),
-    )
+    by_object = np.argsort(np.repeat(places, counts), kind="stable")
+    return counts[np.argsort(places)], Sums(*(values[by_object] for values in sums))
 
 
 def _by_block(
