@@ -66,6 +66,7 @@ def initialised(*arguments: str) -> Settings:
         ("raw/img-003.tif", "gt/lbl-003.tif"),
         ("train-volume.tif", "train-labels.tif"),
         ("01/t000.tif", "01_ST/SEG/man_seg000.tif"),
+        ("imagesTr/case_003_0000.tif", "labelsTr/case_003.tif"),
     ],
 )
 def test_an_image_and_its_truth_have_the_same_words(image: str, truth: str) -> None:
@@ -73,7 +74,12 @@ def test_an_image_and_its_truth_have_the_same_words(image: str, truth: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("image", "truth"), [("a1.tif", "a11_mask.tif"), ("b/a1.tif", "c/a1_mask.tif")]
+    ("image", "truth"),
+    [
+        ("a1.tif", "a11_mask.tif"),
+        ("b/a1.tif", "c/a1_mask.tif"),
+        ("imagesTs/a_0000.tif", "labelsTr/a.tif"),
+    ],
 )
 def test_others_have_not(image: str, truth: str) -> None:
     assert key_of(Path(image)) != key_of(Path(truth))
@@ -261,6 +267,40 @@ def test_what_is_left_out_is_said(
     assert "1 files look like truths, but no image has their names: gone_mask.tif" in said
 
 
+def one_object_each(count: int) -> list[NDArray[np.uint8]]:
+    labels = discs(count)
+    return [np.where(labels == number + 1, 255, 0).astype(np.uint8) for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("image", "masks"), [("{}/images/{}.tif", "{}/masks"), ("images/{}.tif", "masks/{}")]
+)
+def test_a_folder_of_masks_is_the_truth_of_an_image(
+    write: Callable[..., None], image: str, masks: str
+) -> None:
+    for name in ("1f", "2e", "3d"):
+        write(image.format(name, name), np.zeros((160, 160), np.uint8))
+        for number, mask in enumerate(one_object_each(12)):
+            write(f"{masks.format(name)}/{number}a{number}.tif", mask)
+    settings = initialised()
+    truths = {str(image.truth) for image in settings.images.values()}
+    assert truths == {f"cells/{masks.format(name)}" for name in ("1f", "2e", "3d")}
+    assert settings.config["datasets"]["images"]["truth"] == "instances"
+
+
+def test_the_folders_of_nnunet_are_understood(write: Callable[..., None]) -> None:
+    for number in range(3):
+        write(f"imagesTr/c_{number:03d}_0000.tif", np.zeros((160, 160), np.uint8))
+        write(f"labelsTr/c_{number:03d}.tif", discs(20))
+    write("imagesTs/c_009_0000.tif", np.zeros((160, 160), np.uint8))
+    found = find_pairs(Path("cells"))
+    assert [pair.truth and pair.truth.name for pair in found.pairs] == [
+        *(f"c_{number:03d}.tif" for number in range(3)),
+        None,
+    ]
+    assert found.notes == []
+
+
 @pytest.mark.parametrize(
     ("files", "told"),
     [
@@ -269,6 +309,7 @@ def test_what_is_left_out_is_said(
         (["a.tif"], "A finished model needs none: `unetflow predict MODEL FOLDER"),
         (["a_mask.tif"], "all 1 files look like truths"),
         (["a.tif", "raw_a.tif", "a_mask.tif"], "may be the truth of a.tif, raw_a.tif"),
+        (["imagesTr/a_0000.tif", "imagesTr/a_0001.tif"], "a_0001.tif: is a further channel"),
     ],
 )
 def test_a_folder_that_says_too_little_is_told(

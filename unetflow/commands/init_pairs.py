@@ -8,6 +8,13 @@ say what they are:
     images/t01.tif      t 01    image    train/raw/7.png        train 7
     labels/t01.png      t 01    truth    train/7_mask.png       train 7
     01/t000.tif        01 000  image    01_ST/SEG/man_seg000.tif  01 000
+    imagesTr/a_0000.png a      image    labelsTr/a.png          a         (nnU-Net)
+
+A folder whose files are all truths of no image is one truth, of masks that show an object each,
+where it has the words of an image or lies beside one alone, as the Data Science Bowl's do:
+
+    masks/a/1.png, masks/a/2.png              of images/a.png
+    7/masks/1f.png, 7/masks/2e.png            of 7/images/7.png
 
 Of several truths of an image, as 01_GT and 01_ST of the Cell Tracking Challenge, the one in whose
 folder there are most is taken.
@@ -16,11 +23,12 @@ folder there are most is taken.
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from unetflow.errors import ConfigError
+from unetflow.images.object_masks import SUFFIXES as MASK_SUFFIXES
 from unetflow.images.openslide_files import SUFFIXES as OPENSLIDE_SUFFIXES
 from unetflow.images.polygons import SUFFIXES as POLYGON_SUFFIXES
 from unetflow.images.sources import LITTER, TIFF_SUFFIXES, is_store
@@ -34,7 +42,12 @@ SAYS_TRUTH = re.compile(
 )
 BESIDE_TRUTH = re.compile("cp|man|st")  # a_cp_masks.png, 01_ST/SEG/man_seg000.tif
 SAYS_IMAGE = re.compile("(frame|image|img|im)s?|raw|stack|volume")
+NNUNET = re.compile(r"\b(images|labels)(tr|ts)\b")  # folders, whose images end on a channel
+CHANNEL = re.compile(r"\d{4}")
+FIRST_CHANNEL = "0000"
 FRAME = "t"  # of a frame of the Cell Tracking Challenge: t000.tif
+
+Key = tuple[str, ...]  # words
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +79,15 @@ def find_pairs(folder: Path) -> Found:
     images = [file for file in files if file not in truths]
     if not images:
         raise ConfigError(_no_image(folder, truths))
-    by_key: dict[tuple[str, ...], list[Path]] = defaultdict(list)
-    beside = Counter(truth.parent for truth in truths)
-    for truth in sorted(truths, key=lambda truth: (-beside[truth.parent], truth)):
-        by_key[key_of(truth)].append(truth)
-    of_key: dict[tuple[str, ...], list[Path]] = defaultdict(list)
+    of_key: dict[Key, list[Path]] = defaultdict(list)
     for image in images:
+        _check_channel(image)
         of_key[key_of(image)].append(image)
+    keys = _keys_of_truths(truths, images)
+    by_key: dict[Key, list[Path]] = defaultdict(list)
+    beside = Counter(truth.parent for truth in keys)
+    for truth in sorted(keys, key=lambda truth: (-beside[truth.parent], truth)):
+        by_key[keys[truth]].append(truth)
     pairs, notes, several = [], [], []
     for key, alike in of_key.items():
         own = by_key.pop(key, [])
@@ -93,10 +108,35 @@ def find_pairs(folder: Path) -> Found:
     return Found(sorted(pairs, key=lambda pair: pair.image), notes)
 
 
-def key_of(file: Path) -> tuple[str, ...]:
+def _keys_of_truths(truths: Iterable[Path], images: Sequence[Path]) -> dict[Path, Key]:
+    """The key of each truth; a folder of masks, of one image, stands for its files."""
+    keys = {truth: key_of(truth) for truth in truths}
+    of_images = {key_of(image) for image in images}
+    under: dict[Path, list[Path]] = defaultdict(list)
+    for image in images:
+        for folder in image.parents:
+            under[folder].append(image)
+    in_folder: dict[Path, list[Path]] = defaultdict(list)
+    for truth in keys:
+        in_folder[truth.parent].append(truth)
+    for folder, files in in_folder.items():
+        of_folder, beside = key_of(folder / "mask"), under[folder.parent]
+        if of_folder not in of_images and len(beside) == 1:
+            of_folder = key_of(beside[0])
+        of_objects = all(file.suffix.lower() in MASK_SUFFIXES for file in files)
+        if of_objects and of_folder in of_images and of_images.isdisjoint(keys[f] for f in files):
+            for file in files:
+                del keys[file]
+            keys[folder] = of_folder
+    return keys
+
+
+def key_of(file: Path) -> Key:
     """The words of a path (relative to the folder) that an image and its truth share."""
     silent = [SAYS_IMAGE, *((SAYS_TRUTH, BESIDE_TRUTH) if _says_truth(file) else ())]
     kept = [word for word in words_of(file) if not any(of.fullmatch(word) for of in silent)]
+    if not _says_truth(file) and _channel_of(file) == FIRST_CHANNEL:
+        kept.pop()
     last = max((k for k, word in enumerate(kept) if word.isdigit()), default=0)
     if last and kept[last - 1] == FRAME:
         del kept[last - 1]
@@ -105,7 +145,26 @@ def key_of(file: Path) -> tuple[str, ...]:
 
 def words_of(file: Path) -> list[str]:
     """The words of a path without its ending, in lower case: letters and digits apart."""
-    return re.findall(r"[^\W\d_]+|\d+", str(file.parent / stem_of(file)).lower())
+    text = NNUNET.sub(r"\1 \2", str(file.parent / stem_of(file)).lower())
+    return re.findall(r"[^\W\d_]+|\d+", text)
+
+
+def _channel_of(file: Path) -> str | None:
+    """The channel that the images of nnU-Net end on; None of others."""
+    last = words_of(file)[-1]
+    named = NNUNET.search(str(file.parent).lower()) and CHANNEL.fullmatch(last)
+    return last if named else None
+
+
+def _check_channel(image: Path) -> None:
+    """Raise ConfigError for a further channel of an image, in a file of its own."""
+    if _channel_of(image) not in (None, FIRST_CHANNEL):
+        raise ConfigError(
+            f"{image}: is a further channel of an image, in a file of its own, as nnU-Net has "
+            "them; here all channels of an image lie in one file. Join them (Fiji: Image, Color, "
+            "Merge Channels; Python: tifffile.imwrite(name, numpy.stack(channels), "
+            "metadata={'axes': 'CYX'})), or take the other channels out of the folder."
+        )
 
 
 def stem_of(file: Path) -> str:

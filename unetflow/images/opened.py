@@ -24,7 +24,7 @@ class Opened:
     white: int | None = None  # the value that shows as black, where 0 is white
     images: int = 1  # in the file, of which this is one
     planes_um: Sequence[float | None] = ()  # of each level from one plane to the next
-    notes: tuple[str, ...] = ()  # what is not read or not as it may be expected
+    notes: Sequence[str] = ()  # what is not read or not as it may be expected
 
 
 class Unclear(ValueError):

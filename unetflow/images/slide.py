@@ -15,12 +15,13 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from unetflow.engine.memory import available_bytes
-from unetflow.errors import SlideError
+from unetflow.errors import SlideError, UnetflowError
 from unetflow.images.asked import SHEET, Door
 from unetflow.images.at_once import check_memory, peak_bytes
 from unetflow.images.frames import frame_file
 from unetflow.images.gray import NotGray, one_channel
 from unetflow.images.kept_chunks import keep_chunks, layer_bytes
+from unetflow.images.object_masks import ObjectMasks, open_object_masks
 from unetflow.images.opened import Opened, Unclear
 from unetflow.images.picking import Picked
 from unetflow.images.pictures import Picture
@@ -120,7 +121,6 @@ class Slide:
             *(["scene"] if alone else []),
             *(["axes"] if others and not as_labels else []),
         )
-        self.notes = self._opened.notes  # what is not read, or not as it may be expected
         self._check_numbers()
 
     def _check_numbers(self) -> None:
@@ -139,14 +139,15 @@ class Slide:
         source, (plane, time, axes, scene, volume, adjacent, planes) = self.path, self._asked
         of_file = partial(open_file, axes=axes, scene=scene, as_shown=not self._as_labels)
         with self._in_words():
-            if file.is_dir() and not is_store(file) and volume:
-                opened = open_slices(file, time, of_file)
-                time = None
-            else:
-                if file.is_dir() and not is_store(file):
-                    source, plane = frame_file(file, time, plane)
-                    time = None
+            if not file.is_dir() or is_store(file):
                 opened = of_file(source)
+            elif volume:
+                opened, time = open_slices(file, time, of_file), None
+            elif self._as_labels and plane is None and time is None:
+                opened = open_object_masks(file)
+            else:
+                source, plane = frame_file(file, time, plane)
+                opened, time = of_file(source), None
             self._opened: Opened = opened
             shape = opened.levels[0].shape
             chosen = {"plane": plane, "time": time}
@@ -173,14 +174,19 @@ class Slide:
             with contextlib.suppress(Exception):  # it may not be open
                 self.close()
             if isinstance(error, Unclear):
-                cure = error.cure.format(self.door(error.key), axes=self.door("axes"))
-                raise SlideError(f"{self.path}: {error}. {cure}") from error
+                raise self._told(error) from error
+            if isinstance(error, UnetflowError):  # of one file of a folder
+                raise
             why, _, _ = str(error).partition("\n")  # behind it are all decoders that were tried
             raise SlideError(
                 f"{self.path}: cannot be opened as an image ({type(error).__name__}: {why}). "
                 f"Readable are {READABLE}: save it as one of these, or check that the file is whole"
                 f"{self.door.leave_out}."
             ) from error
+
+    def _told(self, unclear: Unclear) -> SlideError:
+        cure = unclear.cure.format(self.door(unclear.key), axes=self.door("axes"))
+        return SlideError(f"{self.path}: {unclear}. {cure}")
 
     def _check_set(self) -> None:
         """Refuse an image of which other files are missing: they would be read as zeros."""
@@ -200,6 +206,11 @@ class Slide:
         return max(peak_bytes(array), layer_bytes(array, spatial, channels))
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not read or not as may be expected; of masks of objects when they are read."""
+        return tuple(self._opened.notes)
+
+    @property
     def resolution_at(self) -> str:
         """Where a user gives the size of pixels, for messages."""
         return self.door("spacing" if self._asked.volume else "mpp")
@@ -207,7 +218,7 @@ class Slide:
     @property
     def decodes_whole(self) -> bool:
         """Whether a pixel can be read where all can, and nowhere else."""
-        return isinstance(self._opened.levels[0], Picture)
+        return isinstance(self._opened.levels[0], (Picture, ObjectMasks))
 
     def check_size(self, level: int, free_bytes: int) -> None:
         """Raise TooLargeError where a level takes more memory at once than that."""
@@ -239,6 +250,10 @@ class Slide:
             self._fitting.add(level)
         try:
             pixels = self._pick.read(self._arrays[level], region)
+        except Unclear as error:
+            raise self._told(error) from error
+        except UnetflowError:  # of one file of a folder
+            raise
         except Exception as error:  # decoders raise many kinds
             why, _, _ = str(error).partition("\n")
             where = (
