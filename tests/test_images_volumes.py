@@ -145,6 +145,10 @@ def cut_off(folder: Path) -> None:
     (folder / "scan3_z4.tif").write_bytes(b"II*\0 and no more")
 
 
+def of_another_white(folder: Path) -> None:
+    tifffile.imwrite(folder / "scan3_z4.tif", VOLUME[3], photometric="miniswhite")
+
+
 def of_two_pages(folder: Path) -> None:
     for file in folder.iterdir():
         tifffile.imwrite(file, VOLUME[:2], photometric="minisblack")
@@ -161,6 +165,7 @@ def of_two_numbers(folder: Path) -> None:
         (twice, "of its slices 1 to 11 4 is there twice"),
         (of_another_size, "scan3_z1.tif (30x40 px of uint8) and scan3_z4.tif (28x40 px of uint8)"),
         (of_another_type, "scan3_z4.tif (30x40 px of uint16) are not alike"),
+        (of_another_white, "scan3_z4.tif (30x40 px of uint8, 0 is white) are not alike"),
         (cut_off, "cannot be opened as an image (ValueError: slice scan3_z4.tif: "),
         (of_two_pages, "its slice scan3_z1.tif holds 2 images along axis"),
         (of_two_numbers, "whose files have no one number that says which slice each is"),
@@ -173,6 +178,14 @@ def test_a_folder_that_is_no_whole_volume_is_named(
     damage(folder)
     with pytest.raises(SlideError, match=re.escape(why)):
         Slide(folder, volume=True)
+
+
+def test_slices_whose_0_is_white_are_turned_round_as_a_stack_is(tmp_path: Path) -> None:
+    for k, plane in enumerate(VOLUME):
+        tifffile.imwrite(tmp_path / f"z{k}.tif", plane, photometric="miniswhite")
+    with Slide(tmp_path, volume=True) as slide:
+        np.testing.assert_array_equal(slide.read(0, *REGION)[0], 255 - VOLUME[REGION])
+        assert "0 is white" in slide.notes[0]
 
 
 def test_a_slice_that_does_not_decode_is_named(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ MOST_NAMED = 8
 def open_slices(folder: Path, time: int | None, open_file: Open) -> Opened:
     """The slices of a folder, of one time where their names have two numbers (time, plane).
 
-    Every header is read: sizes and types of pixels must be alike. Raises Unclear for a slice that
-    is missing, there twice, of another size, or more than a plane; ValueError names one that is
-    damaged.
+    Every header is read: sizes and types of pixels must be alike, and which value is black. Raises
+    Unclear for a slice that is missing, there twice, of another kind, or more than a plane;
+    ValueError names one that is damaged.
     """
     files = _in_order(folder, time)
     first = _described(files[0], open_file)
@@ -37,7 +37,13 @@ def open_slices(folder: Path, time: int | None, open_file: Open) -> Opened:
     with_pixels = open_file(files[0])
     try:
         array = _Slices(files, with_pixels.levels[0], open_file)
-        return Opened([array], f"Z{with_pixels.axes}", with_pixels.pixel_um[:1])
+        return Opened(
+            [array],
+            f"Z{with_pixels.axes}",
+            with_pixels.pixel_um[:1],
+            white=with_pixels.white,
+            notes=with_pixels.notes,
+        )
     finally:
         with_pixels.close()
 
@@ -128,12 +134,12 @@ def _check_complete(numbers: Sequence[int]) -> None:
 
 
 def _described(file: Path, open_file: Open) -> tuple[object, ...]:
-    """Shape, axes and type of the pixels of a slice."""
+    """Shape, axes and type of the pixels of a slice, and the value that is black where 0 is not."""
     with _named(file):
         opened = open_file(file)
         try:
             level = opened.levels[0]
-            return tuple(level.shape), opened.axes, str(level.dtype)
+            return tuple(level.shape), opened.axes, str(level.dtype), opened.white
         finally:
             opened.close()
 
@@ -151,7 +157,7 @@ def _named(file: Path) -> Iterator[None]:
 
 def _check_plane(name: str, described: tuple[object, ...]) -> None:
     """Raise Unclear where a slice has an axis beside those of a plane."""
-    shape, axes, _ = described
+    shape, axes, *_ = described
     assert isinstance(shape, tuple) and isinstance(axes, str)
     stacked = [(axis, size) for axis, size in zip(axes, shape, strict=False) if size > 1]
     for axis, size in stacked:
@@ -164,6 +170,7 @@ def _check_plane(name: str, described: tuple[object, ...]) -> None:
 
 
 def _in_words(described: tuple[object, ...]) -> str:
-    shape, _, dtype = described
+    shape, _, dtype, white = described
     assert isinstance(shape, tuple)
-    return f"{'x'.join(map(str, shape))} px of {dtype}"
+    what = f"{'x'.join(map(str, shape))} px of {dtype}"
+    return what if white is None else f"{what}, 0 is white"
