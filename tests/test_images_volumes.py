@@ -188,6 +188,13 @@ def test_slices_whose_0_is_white_are_turned_round_as_a_stack_is(tmp_path: Path) 
         assert "0 is white" in slide.notes[0]
 
 
+def test_what_macos_leaves_beside_slices_is_none(tmp_path: Path) -> None:
+    folder = slices(tmp_path)
+    (folder / "._scan3_z4.tif").write_bytes(b"Mac OS X")
+    with Slide(folder, volume=True) as slide:
+        assert slide.levels[0].shape_px == VOLUME.shape
+
+
 def test_a_slice_that_does_not_decode_is_named(tmp_path: Path) -> None:
     folder = slices(tmp_path)
     with Slide(folder, volume=True) as slide:

@@ -10,6 +10,7 @@ import numpy as np
 from unetflow.errors import UnetflowError
 from unetflow.images.frames import numbers_of
 from unetflow.images.opened import Opened, Unclear
+from unetflow.images.sources import LITTER
 
 SUFFIXES = (".tif", ".tiff", ".png")
 Open = Callable[[Path], Opened]
@@ -50,7 +51,7 @@ def open_slices(folder: Path, time: int | None, open_file: Open) -> Opened:
 
 def holds_slices(folder: Path, open_file: Open) -> bool:
     """Whether a folder is one volume, by its first file: a plane, or one that cannot be opened."""
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    files = slices_of(folder, None)
     if not files:
         return False
     try:
@@ -89,10 +90,14 @@ class _Slices:
 
 def slices_of(folder: Path, time: int | None) -> list[Path]:
     """The files that are slices of a folder, of a series those of one time; by name."""
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    files = sorted(file for file in folder.iterdir() if _is_slice(file.name))
     if time is None:
         return files
     return [file for file in files if (of := numbers_of(file))[:1] == (time,) and len(of) > 1]
+
+
+def _is_slice(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and not LITTER.fullmatch(name)
 
 
 def _in_order(folder: Path, time: int | None) -> list[Path]:
