@@ -62,3 +62,21 @@ def test_what_failed_in_an_earlier_run_is_forgotten(tmp_path: Path) -> None:
         "Not everything is done. To go on run the same command again: what is finished stays, and "
         "a training goes on from its last checkpoint.\n  snakemake -c1"
     )
+
+
+def test_an_image_that_failed_in_several_jobs_is_told_of_each(tmp_path: Path) -> None:
+    why = {
+        "predict/a/fold0/bundles/x": "no GPU",
+        "predict/b/fold0/bundles/x": "no memory",
+        "predict_part/a/fold0/bundles/x.0of2": "no disk",
+        "predict_part/a/fold0/bundles/x.1of2": "no time",
+    }
+    for job, text in why.items():
+        note_failure(tmp_path / f"{job}.log", ImagesFailed({"cell": text}, others=0))
+    said = farewell(tmp_path, [])
+    for who, text in zip(
+        ("predict/a/fold0", "predict/b/fold0", "predict_part/a/fold0", [*why][3]),
+        why.values(),
+        strict=True,
+    ):
+        assert f"{who} of cell: {text}" in said

@@ -7,10 +7,11 @@ logs/prepare_truth/bundles/nuclei-train-3fa1c04e7b.failed.json  only where somet
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from unetflow.errors import UnetflowError
+from unetflow.provenance.receipts import BUNDLES
 from unetflow.store.files import write_whole
 
 MOST_NAMES = 10  # of images with the same error
@@ -67,8 +68,7 @@ def farewell(logs: Path, arguments: Sequence[str]) -> str:
     for file in sorted(logs.rglob(f"*{ENDING}")):
         note = json.loads(file.read_text())
         job = file.relative_to(logs).as_posix().removesuffix(ENDING)
-        rule, _, _ = job.partition("/")
-        own = {f"{rule} of {image}" if image else job: text for image, text in note["why"].items()}
+        own = {_who(job, image, why): text for image, text in note["why"].items()}
         why |= own
         log_of |= dict.fromkeys(own, file.with_name(file.name.replace(ENDING, ".log")))
         waiting += note["others"]
@@ -82,6 +82,17 @@ def farewell(logs: Path, arguments: Sequence[str]) -> str:
             "the dataset they go on."
         )
     return "\n\n".join([*parts, f"Mend what needs it, and {again}"])
+
+
+def _who(job: str, image: str, known: Collection[str]) -> str:
+    """What failed: `prepare_truth of a`, `predict/unet/fold0 of a`; the whole job if it is known.
+
+    A part of an image fails as others of it do.
+    """
+    if not image:
+        return job
+    short = f"{job.partition(f'/{BUNDLES}/')[0]} of {image}"
+    return f"{job} of {image}" if short in known else short
 
 
 def in_groups(why: Mapping[str, str], log_of: Mapping[str, Path] | None = None) -> list[str]:
