@@ -324,6 +324,30 @@ def test_polygons_of_its_planes_are_its_labels(
         np.testing.assert_array_equal(drawn, labels)
 
 
+def test_polygons_of_its_planes_are_a_truth(predicted: Path, tmp_path: Path) -> None:
+    pixels, _ = drawn()
+    tifffile.imwrite(tmp_path / "i.tif", pixels, photometric="minisblack")
+    prepare(tmp_path, volume=True, spacing=SPACING)
+    export_geojson(
+        store=predicted / "f.ome.zarr",
+        table=predicted / "o.parquet",
+        instances=predicted / "l.json",
+        image_receipt=predicted / "i.json",
+        classes=["cell"],
+        stored=[],
+        output=tmp_path / "o.geojson.gz",
+        first_px=(0, 0, 0),
+    )
+    labels = read_array(predicted / "f.ome.zarr", "labels/instances/0")[:]
+    truth(tmp_path, labels, path=tmp_path / "o.geojson.gz", volume=True)
+    found = read_array(tmp_path / "i.ome.zarr", "labels/truth/0")[:]
+    ignored = read_array(tmp_path / "i.ome.zarr", "labels/ignore/0")[:].astype(bool)
+    np.testing.assert_array_equal(ignored.all(axis=(1, 2)), ~labels.any(axis=(1, 2)))
+    np.testing.assert_array_equal(found > 0, labels > 0)
+    pairs = np.unique(np.stack([found[labels > 0], labels[labels > 0]]), axis=1)
+    assert pairs.shape[1] == len(np.unique(labels)) - 1 == len(np.unique(found)) - 1
+
+
 def test_the_overlay_has_its_planes(predicted: Path, tmp_path: Path) -> None:
     export_overlay(
         image=predicted / "i.ome.zarr",

@@ -11,7 +11,8 @@ from skimage.segmentation import find_boundaries
 
 from unetflow.colours import IGNORED, YELLOW, rgb
 from unetflow.errors import UnetflowError
-from unetflow.images.polygons import holds_polygons, read_polygons
+from unetflow.images.polygon_volume import read_annotation
+from unetflow.images.polygons import holds_polygons
 from unetflow.images.resampling import picked_channels
 from unetflow.images.slide import Slide
 from unetflow.jobs.config import DatasetConfig
@@ -90,13 +91,12 @@ def reader_of(
     """Reads the truth of an image at the pixels of its file."""
     truth = str(image.truth)
     if holds_polygons(truth):
-        polygons = read_polygons(
+        polygons = read_annotation(
             truth,
+            image.chosen,
             classes=dataset["classes"],
             size_px=shape_px,
             shape_px=shape_px,
-            plane=image.plane,
-            time=image.time,
             instances=dataset["truth"] != "classes",
         )
         return polygon_reader(polygons, dataset["truth"])

@@ -19,7 +19,8 @@ from unetflow.commands.parsers import command_parser
 from unetflow.commands.split_drawing import Annotated, assign_splits
 from unetflow.errors import ConfigError
 from unetflow.images.picking import planes_of
-from unetflow.images.polygons import holds_polygons, read_polygons
+from unetflow.images.polygon_volume import read_annotation
+from unetflow.images.polygons import holds_polygons
 from unetflow.images.slide import Slide
 from unetflow.images.sources import Chosen
 from unetflow.jobs.sheet import Table, file_of, read_table
@@ -202,15 +203,8 @@ def _density(row: Row, meaning: Meaning, data_dir: str | None) -> float:
     if holds_polygons(path):
         with Slide(_path(row["path"], data_dir), **chosen) as slide:
             size_px = slide.levels[0].shape_px
-        polygons = read_polygons(
-            path,
-            classes=None,
-            size_px=size_px,
-            shape_px=size_px,
-            plane=chosen["plane"],
-            time=chosen["time"],
-        )
-        return len(polygons.objects) / (size_px[0] * size_px[1])
+        polygons = read_annotation(path, chosen, classes=None, size_px=size_px, shape_px=size_px)
+        return (len(polygons.classes) - 1) / math.prod(size_px)
     with Slide(path, **chosen, as_labels=True) as slide:
         check_lossless(path)
         values = slide.read(0, *(slice(0, size) for size in slide.levels[0].shape_px))[0]

@@ -25,6 +25,7 @@ class Area:
     kind: str  # one of `unetflow.images.geojson.KINDS`, "" where the file does not say
     z: int  # plane of a stack; 0 where the file does not say, as QuPath does
     t: int  # time of a series
+    object: str = ""  # what it is called itself; "" where the file does not say
 
 
 def class_name(name: str) -> str:

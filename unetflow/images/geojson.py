@@ -64,6 +64,7 @@ def _areas(path: Path) -> tuple[list[Area], Counter[str]]:
             _kind(feature, properties),
             _index(plane.get("z")),
             _index(plane.get("t")),
+            str(properties.get("name") or ""),
         )
         found.append(area)
     return found, counted

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import shapely
+import shapely.affinity
 
 from unetflow.errors import LabelsError
 from unetflow.images.areas import Area
@@ -64,6 +66,49 @@ def on_plane(
         counted[f"polygons that name none, {what}"] = len(kept)
     counted["polygons on other planes or times, left out"] = len(areas) - len(kept)
     return kept
+
+
+def in_volume(
+    path: str | Path,
+    areas: Sequence[Area],
+    time: int | None,
+    first: tuple[int, int, int],
+    planes: int,
+    counted: Counter[str],
+) -> list[Area]:
+    """Those of a time on the planes of a volume, which begins at `first` (z, y, x) of its stack.
+
+    Of a series to QuPath, whose axes have no names, times are planes, as in `on_plane`. What lies
+    elsewhere is counted, as is what may lie on the first plane because nobody said otherwise.
+    Raises LabelsError where nothing lies there.
+    """
+    tells_z, tells_t = any(area.z for area in areas), any(area.t for area in areas)
+    if tells_t and not tells_z and time is None:
+        areas = [replace(area, z=area.t, t=0) for area in areas]
+        tells_z, tells_t = True, False
+    of_time = [area for area in areas if time is None or not tells_t or area.t == time]
+    times = sorted({area.t for area in of_time})
+    if len(times) > 1:
+        raise LabelsError(
+            f"{path}: polygons lie at times {', '.join(map(str, times[:MOST_LISTED]))}, and the "
+            "sheet does not say which is meant. Set its time, or export those of one time alone."
+        )
+    kept = [area for area in of_time if first[0] <= area.z < first[0] + planes]
+    if areas and not kept:
+        there = ", ".join(map(str, sorted({area.z for area in areas})[:MOST_LISTED]))
+        raise LabelsError(
+            f"{path}: no polygon is on the planes {first[0]} to {first[0] + planes - 1}"
+            f"{'' if time is None else f' of time {time}'}; there are some on {there}. Correct the "
+            "sheet, or give a file without features if the volume is annotated and shows no object."
+        )
+    if kept and not tells_z and planes > 1:
+        counted["polygons that name no plane, taken for the first"] = len(kept)
+    counted["polygons on other planes or times, left out"] = len(areas) - len(kept)
+    z, y, x = first
+    return [
+        replace(area, z=area.z - z, geometry=shapely.affinity.translate(area.geometry, -x, -y))
+        for area in kept
+    ]
 
 
 def in_image(

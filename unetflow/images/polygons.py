@@ -37,11 +37,17 @@ class Polygons:
     classes: np.ndarray  # uint8, by label: 0 for background, then the class of each object
     ignored: list[Geometry]
     regions: list[Geometry]  # only what lies in these is annotated; empty: everything is
-    warnings: list[str]  # repairs and what was left out
+    counted: Counter[str]  # repairs and what was left out
     shape_px: tuple[int, ...]  # of the image
     instances: bool  # False: areas of a class, that may lie in one another
+    names: list[str]  # what each object is called itself, mostly ""
     trees: tuple[STRtree, STRtree, STRtree]  # spatial indices of the three
     drawn: set[int] = field(default_factory=set)  # objects that got a pixel so far
+
+    @property
+    def warnings(self) -> list[str]:
+        """Repairs and what was left out, counted."""
+        return said(self.counted)
 
     def draw(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
         """Labels (uint32) and ignored pixels (bool) of a region of the image, (Y, X)."""
@@ -61,12 +67,16 @@ class Polygons:
 
     def lost(self) -> list[str]:
         """Of polygons without a pixel, how many and why; of use once the whole image is drawn."""
+        return said(self.counted_as_lost())
+
+    def counted_as_lost(self) -> Counter[str]:
+        """As `lost`, counted."""
         fates = [
             self._fate(number)
             for number in range(1, len(self.objects) + 1)
             if number not in self.drawn
         ]
-        return _said(Counter(f"polygons {fate}, lost" for fate in fates if fate))
+        return Counter(f"polygons {fate}, lost" for fate in fates if fate)
 
     def _labels(self, rows: slice, columns: slice) -> np.ndarray:
         labels = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint32)
@@ -130,40 +140,87 @@ def read_polygons(
     """
     areas, counted = read_areas(path)
     areas = on_plane(path, areas, plane, time, counted)
+    asked = asked_among(path, areas, classes, size_px, counted)
+    polygons = polygons_of(path, asked, size_px, shape_px, counted, instances=instances)
+    check_some(path, asked, classes, [polygons])
+    return polygons
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Of areas those that may be objects, or bound what is annotated, with their class."""
+
+    wanted: list[tuple[str, Area]]
+    others: list[Area]
+    number_of: dict[str, int]  # of each class
+
+
+def asked_among(
+    path: str | Path,
+    areas: Iterable[Area],
+    classes: Sequence[str] | None,
+    size_px: tuple[int, ...],
+    counted: Counter[str],
+) -> Asked:
+    """What of a file's areas `classes` ask for, in an image of `size_px`; the rest is counted."""
     number_of = {class_name(name): k for k, name in enumerate(classes or (), start=1)}
     if len(number_of) < 2:
         number_of[""] = 1
     wanted, others = _sorted(areas, number_of, any_class=classes is None)
     inside = in_image(path, [area for _, area in wanted], size_px, counted)
-    wanted = list(itertools.compress(wanted, inside))
-    candidates = [area for name, area in wanted if name not in BOUNDS]
-    numbers = np.array([number_of[name] for name, _ in wanted if name not in BOUNDS], np.uint8)
-    are_objects, nested = objects_among(path, candidates, numbers, others, instances=instances)
+    counted.update(", ".join(_described(area)) for area in others)
+    return Asked(list(itertools.compress(wanted, inside)), others, number_of)
+
+
+def polygons_of(
+    path: str | Path,
+    asked: Asked,
+    size_px: tuple[int, ...],
+    shape_px: tuple[int, ...],
+    counted: Counter[str],
+    *,
+    instances: bool,
+) -> Polygons:
+    """What is asked for, of one plane, in pixels of an image of `shape_px`."""
+    candidates = [area for name, area in asked.wanted if name not in BOUNDS]
+    numbers = np.array(
+        [asked.number_of[name] for name, _ in asked.wanted if name not in BOUNDS], np.uint8
+    )
+    are_objects, nested = objects_among(
+        path, candidates, numbers, asked.others, instances=instances
+    )
     objects, ignored, regions = (
         _scaled(of, size_px, shape_px)
         for of in (
             itertools.compress(candidates, are_objects),
-            *([area for name, area in wanted if name == bound] for bound in BOUNDS),
+            *([area for name, area in asked.wanted if name == bound] for bound in BOUNDS),
         )
     )
-    left_out = Counter(map(_described, others))
-    if left_out and not objects and not regions:
-        of_class = f" of class {' or '.join(map(repr, classes))}" if classes else ""
-        raise LabelsError(
-            f"{path}: no polygon is an object{of_class}; there are "
-            f"{', '.join(f'{what}: {count}' for (what, _), count in left_out.items())}. Set the "
-            "dataset's classes to those that are wanted."
-        )
-    counted.update({", ".join(what): count for what, count in left_out.items()})
     return Polygons(
         objects,
         np.append(np.uint8(0), numbers[are_objects]),
         ignored,
         regions,
-        _said(counted + nested),
+        counted + nested,
         shape_px,
         instances,
+        [area.object for area in itertools.compress(candidates, are_objects)],
         (STRtree(objects), STRtree(ignored), STRtree(regions)),
+    )
+
+
+def check_some(
+    path: str | Path, asked: Asked, classes: Sequence[str] | None, found: Iterable[Polygons]
+) -> None:
+    """Raise LabelsError where there are polygons, but none of what is asked for."""
+    if not asked.others or any(each.objects or each.regions for each in found):
+        return
+    of_class = f" of class {' or '.join(map(repr, classes))}" if classes else ""
+    left_out = Counter(what for what, _ in map(_described, asked.others))
+    raise LabelsError(
+        f"{path}: no polygon is an object{of_class}; there are "
+        f"{', '.join(f'{what}: {count}' for what, count in left_out.items())}. Set the "
+        "dataset's classes to those that are wanted."
     )
 
 
@@ -178,7 +235,7 @@ def tissue_areas(
     areas, counted = read_areas(path)
     areas = [area for area in areas if _known(area.name, {IGNORE_CLASS}) is None]
     inside = in_image(path, areas, size_px, counted)
-    return _scaled(itertools.compress(areas, inside), size_px, shape_px), _said(counted)
+    return _scaled(itertools.compress(areas, inside), size_px, shape_px), said(counted)
 
 
 def _sorted(
@@ -224,7 +281,8 @@ def _scaled(
     return scaled
 
 
-def _said(counted: Counter[str]) -> list[str]:
+def said(counted: Counter[str]) -> list[str]:
+    """A line for each thing that was counted."""
     return [f"{what}: {count}" for what, count in counted.items() if count]
 
 

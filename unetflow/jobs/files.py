@@ -81,7 +81,7 @@ def _volume_problem(image: Image, sources: Sources) -> dict[str, str]:
         return {}
     from unetflow.images.polygons import holds_polygons  # shapely, which planning does without
 
-    if holds_polygons(image.truth):  # which is told of its row
+    if holds_polygons(image.truth):  # which lie on planes of any file
         return {}
     why = sources.why_no_labels(image.truth, **image.chosen)
     return {f"image {image.name}": why} if why else {}

@@ -45,11 +45,6 @@ def _problems_of_rows(settings: "Settings", sheet: Path) -> Iterator[str]:
                         f"{where}: {column} is of images, and its dataset is of volumes (as: "
                         f"volume); take the cell out{instead}"
                     )
-            if image.truth and _holds_polygons(image.truth):
-                yield (
-                    f"{where}: its truth {image.truth} holds polygons, which lie in a plane; the "
-                    "truth of a volume is a label image with its axes (z, y, x)"
-                )
         elif image.adjacent and image.channels is not None:
             yield (
                 f"{where}: channels cannot be chosen beside adjacent_planes of its dataset, whose "
@@ -91,12 +86,6 @@ def _shared(one: Sequence[int], other: Sequence[int]) -> str:
     if along != across:
         return "what lies where their planes cross"
     return f"planes {max(start, first)} to {min(end, last)}" * (max(start, first) <= min(end, last))
-
-
-def _holds_polygons(path: str) -> bool:
-    from unetflow.images.polygons import holds_polygons  # shapely, which planning does without
-
-    return holds_polygons(path)
 
 
 def _problems_of_dataset(settings: "Settings", name: str, *, volume: bool) -> Iterator[str]:

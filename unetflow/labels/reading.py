@@ -9,6 +9,7 @@ import numpy as np
 
 from unetflow.errors import LabelsError
 from unetflow.images.lossless import lossy_compression
+from unetflow.images.polygon_volume import PolygonVolume
 from unetflow.images.polygons import Polygons
 from unetflow.images.slide import Slide
 from unetflow.labels.encoding import UINT32_MAX
@@ -132,13 +133,13 @@ def check_lossless(path: str | Path) -> None:
         )
 
 
-def polygon_reader(polygons: Polygons, kind: str) -> Reader:
+def polygon_reader(polygons: Polygons | PolygonVolume, kind: str) -> Reader:
     """Draws objects, or their classes where that is what the truth is."""
     if kind != "classes":
         return polygons.draw
 
-    def read(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
-        labels, ignored = polygons.draw(rows, columns)
+    def read(*region: slice) -> tuple[np.ndarray, np.ndarray]:
+        labels, ignored = polygons.draw(*region)
         return polygons.classes[labels].astype(np.uint32), ignored
 
     return read

@@ -12,7 +12,8 @@ import numpy as np
 
 from unetflow.engine.each import for_each
 from unetflow.errors import LabelsError, ReplacedError
-from unetflow.images.polygons import holds_polygons, read_polygons
+from unetflow.images.polygon_volume import read_annotation
+from unetflow.images.polygons import holds_polygons
 from unetflow.images.resampling import ends_of
 from unetflow.images.slide import Slide
 from unetflow.images.sources import RawFile, chosen_of, content_of, has_changed, replaced
@@ -118,16 +119,8 @@ def _parameters(raw: RawFile, dataset: Dataset, ignore_value: int | None) -> dic
 
 
 def _check_kind(raw: RawFile, dataset: Dataset) -> None:
-    """Raises LabelsError where the file cannot tell of which class an object is.
-
-    Or where it is of planes, and what is wanted of volumes.
-    """
+    """Raises LabelsError where the file cannot tell of which class an object is."""
     path = raw["path"]
-    if raw.get("volume") and holds_polygons(path):
-        raise LabelsError(
-            f"{path}: holds polygons, which lie in a plane; the truth of a volume is a label image "
-            "with its axes (z, y, x). Give one, or set the dataset's as to slices."
-        )
     if dataset.has_class_array and not holds_polygons(path):
         raise LabelsError(
             f"{path}: a label image does not say which of {', '.join(dataset.classes)} an "
@@ -174,16 +167,15 @@ def _write_finest(
     shape_px = arrays[TRUTH][0].array.shape
     if holds_polygons(raw["path"]):
         size_px = image["levels_of_file"][0]["shape"]
-        polygons = read_polygons(
+        polygons = read_annotation(
             raw["path"],
+            chosen_of(raw),
             classes=dataset.classes,
             size_px=tuple(size_px),
             shape_px=shape_px,
-            plane=raw["plane"],
-            time=raw["time"],
             instances=dataset.kind != "classes",
         )
-        reader = ringed(polygon_reader(polygons, dataset.kind), shape_px, ring_px)
+        reader = ringed(polygon_reader(polygons, dataset.kind), shape_px, ring_px, steps)
         written = _write(reader, arrays, image["unreadable"], polygons.classes)
         for index in set(arrays[TRUTH][0].shards()).difference(written):
             polygons.draw(*arrays[TRUTH][0].region(index))  # stored by a run that broke off
