@@ -27,9 +27,9 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     tifffile.imwrite("images/a_mask.tif", noisy_image((60, 50)))
     commands: list[list[str]] = []
 
-    def run(command: list[str], results: Path) -> int:
+    def run(command: list[str], results: Path) -> tuple[int, bool]:
         commands.append(command)
-        return 0
+        return 0, True
 
     monkeypatch.setattr(predict_many, "run_snakemake", run)
     return commands

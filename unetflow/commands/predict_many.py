@@ -63,7 +63,7 @@ def segment_many(options: argparse.Namespace, prog: str) -> int:
     (out / SHEET).write_text(_sheet(rows))
     (out / CONFIG).write_text(WRITTEN + yaml.safe_dump(config, sort_keys=False))
     print(f"{len(rows)} {'volumes' if volumes else 'images'}: {out / SHEET}, {out / CONFIG}")
-    status = run_snakemake(
+    status, _ = run_snakemake(
         [
             *("snakemake", "--cores", str(options.threads)),
             *("--resources", f"gpu={int(options.gpu)}", "--snakefile", str(snakefile)),

@@ -43,13 +43,14 @@ DONE = re.compile(r"Finished jobid: (?P<job>\d+) \(Rule: (?P<rule>[a-z_]+)\)")
 LOG = re.compile(r"Complete log\(s\): (?P<path>.+)")
 NOTHING = "Nothing to be done"
 TABLE = "Job stats:"
+ALL = "all"  # the rule that is done when all others are; a dry run does none
 LAST_LINES = 20  # of Snakemake's, where it stops before the pipeline can say why
 SNAKEMAKES = "--"  # what comes behind it
 SAID_EVERY_S, SAID_EVERY = 60.0, 0.1  # what is left: after so long, and so much of the whole
 SLURM_PROFILE = Path(PROFILES, "slurm")
 HEADLINE = Path("report", "headline.txt")  # scores, and where the report is
 # what is asked of Snakemake whose end is not the report of the config's folder of results
-NOT_THE_WHOLE = re.compile(r"(-n|--dry-?run|-U|--until|-O|--omit-from|results)(=|$)")
+NOT_THE_WHOLE = re.compile(r"(-U|--until|-O|--omit-from|-d|--directory|results)(=|$)")
 
 
 class Stages:
@@ -61,6 +62,7 @@ class Stages:
     def __init__(self, earlier: Mapping[str, float] | None = None) -> None:
         self.log = ""
         self.time = TimeLeft(earlier)
+        self.is_complete = False  # all is made, or was
         self._in_table = False
         self._rule = ""  # that of the block which is printed, "" where it failed
         self._said_s = 0.0
@@ -78,11 +80,13 @@ class Stages:
         elif found := DONE.search(line):
             rule = found["rule"]
             self.time.finish(found["job"], rule, elapsed_s)
+            self.is_complete |= rule == ALL
             if done[rule] == jobs[rule]:
                 count = f"{done[rule]} job{'s' if done[rule] > 1 else ''}"
                 share = f"{done.total()} of {jobs.total()} jobs done"
                 yield self._timed(f"{rule}: {count}; {share}", elapsed_s)
         elif NOTHING in line:
+            self.is_complete = True
             yield "nothing to be done: all results are up to date"
         else:
             self._follow(line, elapsed_s)
@@ -115,7 +119,7 @@ class Stages:
         row = ROW.match(line.strip())
         if row and row["rule"] == "total":
             self._in_table = False
-            del self.time.jobs["all"]
+            del self.time.jobs[ALL]
         elif row:
             self.time.jobs[row["rule"]] = int(row["count"])
 
@@ -129,27 +133,28 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     if not Path(options.config).is_file():
         raise ConfigError(without_config(options.config))
     results = _results_of(options.config)
-    status = run_snakemake(_command(options, more), results)
+    status, is_complete = run_snakemake(_command(options, more), results)
     headline = results / HEADLINE if results else HEADLINE
-    if status == 0 and headline.is_file() and not any(map(NOT_THE_WHOLE.match, more)):
+    if is_complete and headline.is_file() and not any(map(NOT_THE_WHOLE.match, more)):
         print(headline.read_text(), end="")
     return status
 
 
-def run_snakemake(command: Sequence[str], results: Path | None = None) -> int:
-    """Run a `snakemake` line, which is printed, quietly; returns the exit status of a command.
+def run_snakemake(command: Sequence[str], results: Path | None = None) -> tuple[int, bool]:
+    """Run a `snakemake` line, which is printed, quietly.
 
-    What earlier runs left in the folder of results says how long this one will take.
+    Returns the exit status of a command, and whether all that the workflow makes is there now. What
+    earlier runs left in the folder of results says how long this one will take.
     """
     print(shlex.join(command), flush=True)
     status, lines, stages = _run(command, Stages(earlier_seconds(results) if results else None))
     if status == 0:
-        return 0
+        return 0, stages.is_complete
     for line in _ending(lines):
         print(line, file=sys.stderr)
     if stages.log:
         print(f"All that Snakemake said: {stages.log}", file=sys.stderr)
-    return STOPPED if status < 0 else MENDABLE
+    return (STOPPED if status < 0 else MENDABLE), False
 
 
 def parser_of(prog: str) -> argparse.ArgumentParser:
