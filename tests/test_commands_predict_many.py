@@ -108,6 +108,22 @@ def test_a_sheet_names_its_images_itself(ran: list[list[str]], tmp_path: Path) -
     assert row["path"] == str(tmp_path / "alone.tif")
 
 
+def test_a_sheet_keeps_all_that_it_says_of_an_image(
+    ran: list[list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet = Path("s.tsv")
+    sheet.write_text("image\tpath\tplanes\ttissue\nx\talone.tif\t0-3\tmask.png\n")
+    _, (row,) = predict("m.safetensors", "s.tsv")
+    assert (row["planes"], row["tissue"]) == ("0-3", str(tmp_path / "mask.png"))
+    for text, problem in (
+        ("image\tpath\tchannel\nx\talone.tif\t0\n", "'channel'; did you mean 'channels'?"),
+        ("image\tpath\nx\t\n", "s.tsv, line 2: the cell of column path is empty"),
+    ):
+        sheet.write_text(text)
+        assert run_command("predict", ["m.safetensors", "s.tsv", "--out", "o"]) == MENDABLE
+        assert problem in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

@@ -17,7 +17,7 @@ from unetflow.errors import ConfigError, StoreError
 from unetflow.images.readers import open_file
 from unetflow.images.slices import holds_slices
 from unetflow.images.sources import is_store, split_dataset
-from unetflow.jobs.sheet import Image, read_table
+from unetflow.jobs.sheet import Image, read_table, unknown_columns, with_home
 from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.models import named
 from unetflow.networks import geometry_of
@@ -27,7 +27,12 @@ from unetflow.tiles.regions import PLANE
 
 CONFIG, SHEET = "predict.yaml", "predict.tsv"  # in the folder of the results
 WRITTEN = "# Written by `unetflow predict`, anew by each call of it.\n"
-OF_SHEET = ("level", "mpp", "spacing", "scene", "time", "plane", "axes", "channels", "tissue")
+OF_SHEET = (
+    *("level", "mpp", "spacing", "scene", "time", "plane", "planes", "axes", "channels"),
+    "tissue",
+)
+FILES = ("path", "tissue")  # columns
+OF_PIPELINE = ("dataset", "truth", "split", "group")  # columns of its sheets, of no use here
 TOGETHER = 50  # images, from which on jobs have several each
 LONGEST = 80  # characters of an image's name
 TOLD = 3  # images that a message names
@@ -119,14 +124,19 @@ def _name(file: Path, taken: dict[str, int]) -> str:
 
 
 def _rows_of_sheet(sheet: Path) -> list[Row]:
+    table = read_table(sheet, ["image", "path"])
+    if unknown := unknown_columns(table, ["image", "path", *OF_SHEET, *OF_PIPELINE]):
+        raise ConfigError(f"{sheet}: {unknown[0]}")
     rows = []
-    for line, cells in read_table(sheet, ["image", "path"]).rows:
-        if "{data}" in cells["path"]:
-            raise ConfigError(f"{sheet}, line {line}: write {{data}} of the path out")
-        rows.append(
-            {key: cells[key] for key in ("image", *OF_SHEET) if cells.get(key)}
-            | {"path": str(Path(cells["path"]).absolute())}
-        )
+    for line, cells in table.rows:
+        row = {key: cells[key] for key in ("image", "path", *OF_SHEET) if cells.get(key)}
+        if lacking := [key for key in ("image", "path") if key not in row]:
+            raise ConfigError(f"{sheet}, line {line}: the cell of column {lacking[0]} is empty")
+        for key in row.keys() & FILES:
+            if "{data}" in row[key]:
+                raise ConfigError(f"{sheet}, line {line}: write {{data}} of the {key} out")
+            row[key] = str(Path(with_home(row[key])).absolute())
+        rows.append(row)
     return rows
 
 

@@ -92,7 +92,7 @@ def read_sheet(sheet: Path, schema: Schema, data_dir: str) -> tuple[dict[str, Im
         return {}, [str(error)]
     images: dict[str, Image] = {}
     lines_of: dict[str, list[int]] = {}  # of each problem
-    unknown = _unknown_columns(table, list(schema["properties"]))
+    unknown = unknown_columns(table, list(schema["properties"]))
     for line, row in table.rows:
         cells = {key: row[key] for key in schema["properties"] if row.get(key)}
         found = [in_words("", error) for error in schema_errors(cells, schema)]
@@ -177,7 +177,7 @@ def _is_beyond(columns: Sequence[str], cells: Sequence[str]) -> bool:
     return any(cell and not name for name, cell in zip_longest(columns, cells, fillvalue=""))
 
 
-def _unknown_columns(table: Table, known: list[str]) -> list[str]:
+def unknown_columns(table: Table, known: list[str]) -> list[str]:
     """A problem for each column that has cells and no meaning."""
     return [
         f"unknown column {name!r}; {meant(name, known)}"
