@@ -60,6 +60,16 @@ def test_files_and_folders_are_rows_to_be_predicted_without_truths(
     assert command[-2:] == ["--configfile", str(tmp_path / "out" / "predict.yaml")]
 
 
+def test_an_image_whose_name_is_that_of_a_truth_is_told(
+    ran: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tifffile.imwrite("images/GT-12.tif", noisy_image((60, 50)))
+    _, rows = predict("m.safetensors", "images")
+    assert len(rows) == 3
+    said = capsys.readouterr().out
+    assert "images: 1 files look like truths, but no image has their names: GT-12.tif" in said
+
+
 def test_values_by_hand_win_and_the_others_are_the_models(ran: list[list[str]]) -> None:
     config, rows = predict("m.safetensors", "alone.tif", "--min-area-px", "9", "--mpp", "0.5")
     assert config["instances"]["min_area_px"] == 9

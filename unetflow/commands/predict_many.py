@@ -98,13 +98,16 @@ def rows_of(inputs: Sequence[str], *, volumes: bool = False) -> list[Row]:
 def _files(path: str, volumes: bool) -> Iterator[Path]:
     """A file or store, or all images of a folder; what looks like a truth there is left out.
 
-    Where they are volumes, of slices their folder.
+    Which is said where it is that of no image. Where they are volumes, of slices their folder.
     """
     file, _ = split_dataset(path)
     if not file.exists():
         raise ConfigError(f"there is no file or folder {file}")
     if file.is_dir() and not is_store(file):
-        for pair in find_pairs(file).pairs:
+        found = find_pairs(file)
+        for note in found.notes:
+            print(f"{file}: {note}")
+        for pair in found.pairs:
             image = file.absolute() / pair.image
             yield image.parent if volumes and _is_volume(image.parent) else image
     else:
