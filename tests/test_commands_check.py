@@ -1,9 +1,11 @@
 """What is known of a case before hours of training."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -12,6 +14,7 @@ from PIL import Image
 
 from unetflow.commands import MENDABLE, run_command
 from unetflow.commands.check_costs import Costs, costs_of
+from unetflow.commands.check_picture import write_contact_sheet
 from unetflow.jobs.settings import read_settings
 
 ROOT = Path(__file__).parents[1]
@@ -64,6 +67,16 @@ def test_a_sound_case_is_described(case: Path, capsys: pytest.CaptureFixture[str
     for start in ("machine: ", "software: ", "time: unet: ", "disk: at most 0.0 GiB in results"):
         assert any(line.startswith(start) for line in said)
     assert [path.name for path in Path("results").rglob("*")] == [".sources.json"]
+
+
+def test_the_picture_shows_datasets_of_hdf5(case: Path) -> None:
+    with h5py.File("a.h5", "w") as file:
+        file["raw"] = tifffile.imread("a.tif")
+    folder = ROOT / "workflow" / "schemas"
+    settings = read_settings(yaml.safe_load(case.read_text()), folder, ROOT)
+    name = next(iter(settings.images))
+    settings.images[name] = replace(settings.images[name], path="a.h5:/raw")
+    assert write_contact_sheet(settings, Path("truths.png")) == 3
 
 
 def test_the_picture_outlines_objects(case: Path) -> None:

@@ -15,6 +15,7 @@ from unetflow.images.polygon_volume import read_annotation
 from unetflow.images.polygons import holds_polygons
 from unetflow.images.resampling import picked_channels
 from unetflow.images.slide import Slide
+from unetflow.images.sources import split_dataset
 from unetflow.jobs.config import DatasetConfig
 from unetflow.jobs.settings import Settings
 from unetflow.jobs.sheet import Image
@@ -35,7 +36,9 @@ def write_contact_sheet(settings: Settings, path: Path) -> int:
     the reason in place of its name.
     """
     annotated = [
-        image for image in settings.images.values() if image.truth and Path(image.path).exists()
+        image
+        for image in settings.images.values()
+        if image.truth and split_dataset(image.path)[0].exists()
     ]
     if not annotated:
         return 0
