@@ -324,6 +324,9 @@ def test_slices_of_a_stack_lie_in_the_order_of_their_planes(config: dict[str, An
     saved(header + "".join(before + rows))
     stacks = read(config).stacks_of("unet", 0, "test")
     assert stacks["stack"] == ["s2", "s7", "s10"]
+    rows = [f"s{k}\tcells\ts.tif\ts-t.tif\ttest\tstack\t0\n" for k in (10, 2, 7)]  # files alone
+    saved(header + "".join(before + rows))
+    assert read(config).stacks_of("unet", 0, "test") == stacks
 
 
 def test_a_tile_that_is_not_possible_names_the_nearest(config: dict[str, Any]) -> None:

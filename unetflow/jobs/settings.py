@@ -5,6 +5,7 @@ waits in a queue for a typing error.
 """
 
 import copy
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -69,7 +70,10 @@ class Settings:
         return [*self.folds(experiment)] if chosen == "folds" else [chosen]
 
     def stacks_of(self, experiment: str, fold: int | str, *roles: str) -> dict[str, list[str]]:
-        """Images of a fold whose truth is interiors, by group: slices, in the order of planes."""
+        """Images of a fold whose truth is interiors, by group: slices, in the order of planes.
+
+        Else of the numbers in their names: s2 before s10.
+        """
         dataset = self.config["experiments"][experiment]["dataset"]
         of = self.config["datasets"][dataset]
         if of["truth"] != "interior" or of["as"] == "volume":
@@ -78,10 +82,13 @@ class Settings:
         for name in self.images_of(experiment, fold, *roles):
             if group := self.images[name].group:
                 stacks.setdefault(group, []).append(name)
-        return {group: sorted(names, key=self._plane) for group, names in stacks.items()}
+        return {group: sorted(names, key=self._place) for group, names in stacks.items()}
 
-    def _plane(self, name: str) -> int:
-        return self.images[name].plane or 0
+    def _place(self, name: str) -> tuple[int, int, list[int | str]]:
+        """Where a slice lies in its stack, to be sorted by."""
+        image = self.images[name]
+        parts = re.split(r"(\d+)", name)  # every second one is a number
+        return image.plane or 0, image.time or 0, [int(p) if p.isdigit() else p for p in parts]
 
     def is_trained(self, experiment: str) -> bool:
         """Whether its network is trained here; else it is a finished model."""
