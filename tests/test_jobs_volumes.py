@@ -9,8 +9,10 @@ from conftest import ROOT
 
 from unetflow.errors import ConfigError
 from unetflow.jobs.settings import Settings, read_settings
+from unetflow.jobs.sheet import Image
 from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.jobs.suitability import check_images
+from unetflow.jobs.volumes import first_px
 
 HEADER = "image\tdataset\tpath\ttruth\tsplit\taxes\tspacing\n"
 
@@ -228,3 +230,21 @@ def test_costs_are_those_of_volumes_as_they_are_resampled(volumes: dict[str, Any
     volumes["datasets"]["cells"]["spacing"] = [4, 2, 2]
     checked = settings(volumes)
     assert _size(checked, checked.images["a"]).pixels == 12 * 20 * 22
+
+
+@pytest.mark.parametrize(
+    ("planes", "first"),
+    [
+        (None, [0, 0, 0]),
+        ((5, 9), [5, 0, 0]),
+        ((30, 43, 2), [0, 0, 30]),
+        ((30, 53), [0, 0, 0]),  # of its truth: the file has these alone
+    ],
+)
+def test_where_a_volume_begins_is_told_of_its_own_file(
+    tmp_path: Path, planes: tuple[int, ...] | None, first: list[int]
+) -> None:
+    np.save(tmp_path / "v.npy", np.zeros((24, 40, 44), np.uint8))
+    path = str(tmp_path / "v.npy")
+    image = Image("v", "cells", path, "test", axes="zyx", planes=planes, volume=True)
+    assert first_px(image, Sources(tmp_path / "cache")) == first

@@ -14,6 +14,7 @@ from unetflow.tiles.regions import PLANE
 
 if TYPE_CHECKING:
     from unetflow.jobs.settings import Settings
+    from unetflow.jobs.sources import Sources
 
 WRITTEN_PX = 32  # of the output of a patch that is proposed, along y and x
 FLAT_PX = 8  # the same along z
@@ -60,6 +61,23 @@ def _problems_of_rows(settings: "Settings", sheet: Path) -> Iterator[str]:
                 f"{where}: spacing is of volumes, and its dataset is of slices; give mpp in its "
                 "place, or set the dataset's as to volume"
             )
+
+
+def first_px(image: Image, sources: "Sources") -> list[int]:
+    """Where an image begins in its file along z, y and x: a volume may be a part of it.
+
+    A file with just as many planes as are named holds these alone, and begins with the first.
+    """
+    if image.planes is None:
+        return [0, 0, 0]
+    first, last, *along = image.planes
+    axis = along[0] if along else 0
+    every = image.chosen
+    every.pop("planes", None)
+    shapes = sources.shapes_px(image.path, **every)
+    if shapes and shapes[0][axis] == last + 1 - first:
+        first = 0
+    return [first if each == axis else 0 for each in range(PLANE + 1)]
 
 
 def _overlapping(images: Sequence[Image]) -> Iterator[str]:

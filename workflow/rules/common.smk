@@ -44,6 +44,7 @@ from unetflow.jobs.signed import signed
 from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.jobs.stopping import stop_at_signals
 from unetflow.jobs.suitability import check_images
+from unetflow.jobs.volumes import first_px
 from unetflow.models import located
 from unetflow.provenance.code_digest import code_digest
 from unetflow.provenance.failed import first_failure
@@ -316,10 +317,9 @@ def run_of(wildcards):
     return {"experiment": wildcards.experiment, "fold": wildcards.fold}
 
 
-def first_px(wildcards):
+def place_in_file(wildcards):
     """Where in its file a volume begins along z, y and x, if it is a part of it."""
-    first, _, *along = SETTINGS.images[wildcards.image].planes or (0, 0)
-    return [first if axis == (along or [0])[0] else 0 for axis in range(3)]
+    return first_px(SETTINGS.images[wildcards.image], SOURCES)
 
 
 def raw_file(column):

@@ -24,7 +24,7 @@ rule export_geojson:
             table=under_results("predictions/{experiment}/fold{fold}/objects/{image}.parquet"),
             image_receipt=of_image("images/{receipt}.json"),
             classes=dataset("classes"),
-            first_px=first_px,
+            first_px=place_in_file,
             stored=reads(INSTANCES),
             code=code("export_geojson"),
         ),
