@@ -66,6 +66,20 @@ def test_what_was_made_in_this_way_stays(done: Path) -> None:
     assert not differs(done, making(done))
 
 
+@pytest.mark.parametrize("path", ["raw.h5:/pixels", "./raw.h5"])
+def test_a_raw_file_is_digested_by_its_receipt_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("raw.h5").write_bytes(b"large")
+    made = making(tmp_path)
+    made["sources"]["a path"]["path"] = path
+    with recorded(made, ["raw.h5"]):
+        Path("r/images").mkdir()
+        Path(made["output"]).write_text("{}")
+    assert json.loads(Path(made["record"]).read_text())["inputs"] == {}
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [

@@ -107,7 +107,7 @@ def recorded(making: Making, inputs: Iterable[str]) -> Iterator[None]:
     attempts = _attempts(record) + 1
     write_whole(record, json.dumps({"attempts": attempts}).encode())
     looked = {name: _look(source) for name, source in making["sources"].items()}
-    raw = {source["path"] for source in making["sources"].values()}
+    raw = {str(split_dataset(source["path"])[0]) for source in making["sources"].values()}
     files = [file for file in dict.fromkeys(inputs) if file not in raw and Path(file).is_file()]
     content: dict[str, object] = {
         "attempts": attempts,
