@@ -62,6 +62,14 @@ def texts(found: Verdict) -> list[str]:
     return [said.text for said in found.judged[0].sentences]
 
 
+def test_objects_of_a_volume_are_not_counted_again_in_each_plane() -> None:
+    of = table("u", 0.9, 0.2)
+    by_slices = of[(of["metric"] == "seg") & (of["method"] == "network")].copy()
+    by_slices[["variant", "objects"]] = "by slices", 70
+    (judged,) = verdict_of({"u": pd.concat([of, by_slices])}, LEVEL).judged
+    assert judged.objects == 10 * len(IMAGES)
+
+
 def test_worse_than_otsu_with_a_falling_loss_has_not_converged() -> None:
     found = verdict_of({"net": table("net", 0.3, 0.6)}, FALLING)
     assert texts(found)[0] == (

@@ -88,7 +88,7 @@ def verdict(
 def _judged(name: str, runs: Sequence[Run], lines: Sequence[Line], config: Config) -> Judged:
     main = list(headline_of(lines))
     scores = pd.concat([run.scores for run in runs])
-    stored = scores[scores["chosen"] == "instances"]
+    stored = scores[(scores["chosen"] == "instances") & (scores["variant"] == "")]  # not by slices
     beside = _minus_otsu(scores, main[0]) if main else None
     return Judged(
         name=name,
