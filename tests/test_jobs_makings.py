@@ -66,6 +66,17 @@ def test_what_was_made_in_this_way_stays(done: Path) -> None:
     assert not differs(done, making(done))
 
 
+@pytest.mark.parametrize("key", ["path", "tissue"])
+def test_another_dataset_of_the_same_file_is_another_source(done: Path, key: str) -> None:
+    def of(dataset: str) -> Making:
+        return making(done, images={"a": {"raw": {key: f"stack.h5:{dataset}"}}})
+
+    with recorded(of("/raw"), []):
+        pass
+    assert not differs(done, of("raw"))
+    assert differs(done, of("/denoised"))
+
+
 @pytest.mark.parametrize("path", ["raw.h5:/pixels", "./raw.h5"])
 def test_a_raw_file_is_digested_by_its_receipt_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 FOLDER = ".made"
 LONG = 2000  # characters of a value that is recorded by its digest
 SMALL_BYTES = 2**20  # of a file that is read at each plan
-PLACES = ("path",)  # keys that say where a file lies: what it holds counts
+PLACES = ("path",)  # keys that say where a file lies: what it holds counts, and which dataset of it
 MASKS = ("tissue",)  # keys that do, or say how what the file would hold is found
 FOUND = (None, "threshold")
 
@@ -82,13 +82,23 @@ def _plain(value: object, folder: str) -> Any:
         return value.removeprefix(folder)
     if isinstance(value, Mapping):
         return {
-            str(k): "a file" if k in MASKS and v not in FOUND else _plain(v, folder)
+            str(k): _file(v) if _is_file(k, v) else _plain(v, folder)
             for k, v in value.items()
-            if k not in PLACES
+            if k not in PLACES or split_dataset(str(v))[1]
         }
     if isinstance(value, Sequence):
         return [_plain(each, folder) for each in value]
     return value
+
+
+def _is_file(key: object, value: object) -> bool:
+    return key in PLACES or (key in MASKS and value not in FOUND)
+
+
+def _file(path: object) -> str:
+    """A file wherever it lies, and which dataset in it is meant."""
+    _, dataset = split_dataset(str(path))
+    return "a file" if dataset is None else f"dataset {dataset.strip('/')} of a file"
 
 
 def _short(value: Any) -> Any:
