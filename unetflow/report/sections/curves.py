@@ -81,7 +81,7 @@ def _sizes(drawn: Drawn) -> Iterator[Curve]:
         )
         svg = lines_plot(
             series,
-            x="area of the annotated object [px]",
+            x="pixels of the annotated object",
             y="share of the objects",
             alt=f"share of objects by kind against size, {name}",
             log="x",
