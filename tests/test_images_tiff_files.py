@@ -2,6 +2,7 @@
 
 import logging
 import struct
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -229,16 +230,16 @@ def description_of(path: Path) -> str:
         return tiff.ome_metadata or ""
 
 
-def write_set(folder: Path, axis: str) -> list[Path]:
+def write_set(folder: Path, axis: str, name: str = "") -> list[Path]:
     """An OME-TIFF of two files, each with one of the images along an axis."""
     sizes = {"C": 1, "Z": 1, "T": 1, axis: 2}
     counts = " ".join(f'Size{name}="{size}"' for name, size in sizes.items())
     data = "".join(
         f'<TiffData IFD="0" First{axis}="{k}" PlaneCount="1">'
-        f'<UUID FileName="{k}.ome.tif">urn:uuid:{k}</UUID></TiffData>'
+        f'<UUID FileName="{escape(name)}{k}.ome.tif">urn:uuid:{k}</UUID></TiffData>'
         for k in range(2)
     )
-    files = [folder / f"{k}.ome.tif" for k in range(2)]
+    files = [folder / f"{name}{k}.ome.tif" for k in range(2)]
     for number, file in enumerate(files):
         described = (
             '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
@@ -269,6 +270,13 @@ def test_a_set_of_files_is_read_whole_or_not_at_all(
         Slide(first)
     with pytest.raises(SlideError, match=r"one of several files, of which 1\.ome\.tif cannot be"):
         read_whole(first)
+
+
+def test_a_set_is_known_whose_names_xml_has_other_letters_for(tmp_path: Path) -> None:
+    first, second = write_set(tmp_path, "C", "DAPI & GFP ")
+    with Slide(first) as slide:
+        np.testing.assert_array_equal(whole(slide), STACK[:2])
+    assert files_of_set(first) == [second]
 
 
 def test_what_is_there_of_a_set_can_be_read(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """TIFF of all kinds: the images in a file, their levels, their resolution, the files of a set."""
 
+import html
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -76,7 +77,7 @@ def files_of_set(file: Path) -> list[Path]:
         return []
     own = re.search(r"""<OME\b[^>]*\bUUID\s*=\s*["']([^"']*)""", described)
     names = [
-        name
+        html.unescape(name)
         for name, uuid in re.findall(
             r"""<UUID\b[^>]*\bFileName\s*=\s*["']([^"']+)["'][^>]*>([^<]*)<""", described
         )
