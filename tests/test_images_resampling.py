@@ -165,6 +165,16 @@ def test_what_is_no_number_does_not_spread_by_resampling(tmp_path: Path) -> None
     np.testing.assert_allclose(found, wanted, atol=1e-3)  # of 255, in float32
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "uint32"])
+def test_saturated_pixels_stay_bright_when_they_are_resampled(tmp_path: Path, dtype: str) -> None:
+    highest = np.iinfo(dtype).max
+    np.save(tmp_path / "i.npy", np.full((64, 64), highest, dtype))
+    with Slide(tmp_path / "i.npy", mpp=1.0) as slide:
+        pixels = source_at(slide, None, 2.0).read((slice(0, 32), slice(0, 32)), [])
+    # float32, in which it is done, has 24 bits
+    np.testing.assert_allclose(pixels.astype(float), float(highest), rtol=2**-23)
+
+
 def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
     with damaged(tmp_path) as slide:
         (tmp_path / "d.tif").unlink()

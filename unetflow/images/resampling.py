@@ -305,5 +305,8 @@ def _resampled(
     result = np.stack(channels)
     if np.issubdtype(pixels.dtype, np.integer):
         limits = np.iinfo(pixels.dtype)
-        result = np.clip(np.rint(result), limits.min, limits.max)
+        highest = np.float32(limits.max)
+        if int(highest) > limits.max:  # of 32 bits it is rounded up, and would become the lowest
+            highest = np.nextafter(highest, np.float32(0))
+        result = np.clip(np.rint(result), limits.min, highest)
     return result.astype(pixels.dtype)
