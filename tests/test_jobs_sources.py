@@ -5,7 +5,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import tifffile
 
+from unetflow.jobs.sheet import Image
 from unetflow.jobs.sources import THE_ONLY_ONE, Sources
 
 
@@ -47,6 +49,37 @@ def test_frames_of_one_folder_are_remembered_apart(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_has_no_digest(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"gone\.tif"):
         Sources(tmp_path / "cache.json").raw_digest(tmp_path / "gone.tif")
+
+
+def test_a_file_that_could_not_be_opened_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tifffile.imwrite(tmp_path / "i.tif", np.zeros((40, 30), np.uint8))
+    image = Image("i", "cells", str(tmp_path / "i.tif"), "predict")
+
+    def all_of(sources: Sources) -> list[object]:
+        found: list[object] = [
+            sources.as_prepared(image, None),
+            sources.shapes_px(image.path, **image.chosen),
+            sources.why_no_labels(image.path, **image.chosen),
+            sources.peak_bytes(image.path, image.chosen),
+        ]
+        sources.save()
+        return found
+
+    def gone(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("unetflow.images.slide.open_file", gone)
+        lacking = all_of(Sources(tmp_path / "cache.json"))
+    assert "Input/output error" in str(lacking[0]) and lacking[1::2] == [[], 0]
+    prepared, *others = all_of(Sources(tmp_path / "cache.json"))
+    assert isinstance(prepared, dict)
+    assert others == [[[40, 30]], None, prepared["peak_bytes"]]
+    with monkeypatch.context() as patched:  # now it is remembered
+        patched.setattr("unetflow.images.slide.open_file", gone)
+        assert all_of(Sources(tmp_path / "cache.json")) == [prepared, *others]
 
 
 def test_pixels_that_come_later_behind_a_file_are_looked_at_again(tmp_path: Path) -> None:

@@ -19,9 +19,10 @@ from unetflow.images import geojson, imagescope
 from unetflow.images.areas import Area, class_name
 from unetflow.images.nesting import objects_among
 from unetflow.images.placing import in_image, on_plane
+from unetflow.images.sources import POLYGON_SUFFIXES
 from unetflow.tiles.regions import Region, common, shard_region, touched, within
 
-SUFFIXES = (".geojson", ".geojson.gz", ".json", imagescope.SUFFIX)
+SUFFIXES = POLYGON_SUFFIXES
 IGNORE_CLASS = "ignore*"  # QuPath's own names, in lower case
 REGION_CLASS = "region*"
 BOUNDS = (IGNORE_CLASS, REGION_CLASS)

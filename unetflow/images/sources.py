@@ -11,6 +11,7 @@ PIECE_BYTES = 8 * 2**20
 THREADS = 4  # that digest a file: a disk is faster than one
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".ilp")
 TIFF_SUFFIXES = (".tif", ".tiff", ".ome", ".btf", ".tf8")
+POLYGON_SUFFIXES = (".geojson", ".geojson.gz", ".json", ".xml")
 ZARR_MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini", re.IGNORECASE)  # of systems
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack, cast
 
 from unetflow.errors import UnetflowError
 from unetflow.images.at_once import MOST_BYTES
-from unetflow.images.sources import Chosen, files_of, raw_digest, seen, split_dataset
+from unetflow.images.sources import (
+    POLYGON_SUFFIXES,
+    Chosen,
+    files_of,
+    raw_digest,
+    seen,
+    split_dataset,
+)
 from unetflow.jobs.sheet import Image
 from unetflow.store.files import write_whole
 
@@ -30,9 +37,10 @@ class Prepared(TypedDict):
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 # what is known of a file
-Entry = dict[str, str | int | list[int] | list[list[int]] | list[str] | Prepared]
+Entry = dict[str, str | int | list[int] | list[list[int]] | list[str] | Prepared | None]
 
 
+PREPARED, NO_LABELS = "prepared in bytes", "no labels"  # how keys begin of what may be a reason
 THE_ONLY_ONE: Chosen = {"plane": None, "time": None, "axes": None, "scene": None}
 
 
@@ -49,9 +57,15 @@ class Sources:
         self._known: dict[str, Entry] = {}
         self._changed = False
         try:
-            self._known = json.loads(self._path.read_text())
+            known: dict[str, Entry] = json.loads(self._path.read_text())
         except (OSError, ValueError):
-            self._known = {}  # a cache: measured again
+            known = {}  # a cache: measured again
+        # what could not be opened then may be now, though the file looks the same: the drive was
+        # gone, it was nobody's to read, a library was missing
+        self._known = {
+            path: {key: of for key, of in entry.items() if _could_be_opened(key, of)}
+            for path, entry in known.items()
+        }
 
     def raw_digest(
         self,
@@ -86,6 +100,8 @@ class Sources:
         `chosen` says which image of it, as for `unetflow.images.slide.Slide`. A file that cannot be
         opened is no error here: its own job names it, and the others go on.
         """
+        if str(path).lower().endswith(POLYGON_SUFFIXES):
+            return []
         entry = self._entry(path)
         key = _key_of_shapes(chosen)
         if key not in entry:
@@ -96,7 +112,7 @@ class Sources:
     def why_no_labels(self, path: str | Path, **chosen: Unpack[Chosen]) -> str | None:
         """Why a file does not open as labels, None where it does."""
         entry = self._entry(path)
-        key = f"no labels {sorted(chosen.items())}"
+        key = f"{NO_LABELS} {sorted(chosen.items())}"
         if key not in entry:
             entry[key] = _why_no_labels(path, chosen)
             self._changed = True
@@ -110,7 +126,7 @@ class Sources:
         entry = self._entry(image.path)
         size = (image.spacing, image.in_um) if image.volume else image.mpp
         row = (image.chosen, image.level, size, image.channels, want)
-        key = f"prepared in bytes {' '.join(map(str, row))}"
+        key = f"{PREPARED} {' '.join(map(str, row))}"
         if key not in entry:
             entry[key] = _as_prepared(image, want, entry)
             self._changed = True
@@ -126,7 +142,7 @@ class Sources:
         if key not in entry:
             entry[key] = _peak_bytes(path, chosen, entry)
             self._changed = True
-        return cast(int, entry[key])
+        return cast("int | None", entry[key]) or 0
 
     def save(self) -> None:
         """Write what was learnt, if anything was."""
@@ -147,6 +163,13 @@ class Sources:
         if entry is None or entry["seen"] != seen:
             entry = self._known[str(path)] = {"seen": seen}
         return entry
+
+
+def _could_be_opened(key: str, found: object) -> bool:
+    """Whether what is known by this key of an entry comes of a file that could be opened."""
+    if key.startswith(NO_LABELS):
+        return found == ""
+    return found not in (None, []) and not (key.startswith(PREPARED) and isinstance(found, str))
 
 
 def _key_of_shapes(chosen: Chosen) -> str:
@@ -203,8 +226,11 @@ def _as_prepared(
         return str(error)
 
 
-def _peak_bytes(path: str | Path, chosen: Chosen, entry: Entry) -> int:
-    """See `Sources.peak_bytes`; the shapes of its levels are noted, while the file is open."""
+def _peak_bytes(path: str | Path, chosen: Chosen, entry: Entry) -> int | None:
+    """See `Sources.peak_bytes`; the shapes of its levels are noted, while the file is open.
+
+    None where it cannot be opened.
+    """
     from unetflow.images import geojson  # heavy, as above
     from unetflow.images.polygons import holds_polygons
     from unetflow.images.slide import Slide
@@ -217,4 +243,4 @@ def _peak_bytes(path: str | Path, chosen: Chosen, entry: Entry) -> int:
             slide.check_size(0, MOST_BYTES)
             return slide.peak_bytes(0)
     except UnetflowError:  # its own job names it
-        return 0
+        return None
