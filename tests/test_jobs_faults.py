@@ -48,6 +48,7 @@ def test_what_is_wrong_with_a_file_is_its_fault(error: Exception) -> None:
         OSError(errno.ENOSPC, "No space left on device"),
         caused(SlideError("a.tif: cannot be read"), OSError(errno.EIO, "Input/output error")),
         caused(SlideError("a.tif: cannot be read"), MemoryError()),
+        caused(SlideError("a.mrxs"), caused(ValueError("needs openslide"), ImportError("no"))),
         caused(SlideError("b"), caused(ValueError("c"), OSError(errno.ESTALE, "Stale handle"))),
         SlideError("a.tif: 40 % of it cannot be read (OSError: [Errno 5] Input/output error)"),
     ],

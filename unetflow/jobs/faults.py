@@ -14,7 +14,7 @@ from unetflow.images.sources import split_dataset
 from unetflow.provenance.failed import Failure
 
 OF_FILES = (SlideError, LabelsError, UnsuitableError)
-OF_MACHINES = (MemoryError, TooLargeError, ReplacedError)
+OF_MACHINES = (MemoryError, TooLargeError, ReplacedError, ImportError)
 NUMBERS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS),  # where we write
     *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOENT, errno.EACCES),  # of a drive
