@@ -135,6 +135,15 @@ def test_numbers_in_many_pieces_are_classes(write: Callable[..., None]) -> None:
     assert config["instances"]["min_area_px"] > 0
 
 
+def test_folders_whose_long_names_begin_alike_are_groups_of_their_own(
+    write: Callable[[str, NDArray[np.uint8]], None],
+) -> None:
+    for folder in "abc":
+        for name in ("i.tif", "i_mask.tif"):
+            write(f"{'long ' * 15}/{folder}/{name}", discs(4))
+    assert len({image.group for image in initialised().images.values()}) == 3
+
+
 def test_polygons_name_the_classes_and_folders_are_groups(
     write: Callable[..., None], tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +114,8 @@ def _splits(folder: Path, rows: Sequence[Row], seed: int) -> Splits:
         return Splits(dict(zip(rows, SHARES, strict=False)), {}, "too few to draw from")
     units = {row: _unit(folder, row) for row in rows}
     several = len({*units.values()}) >= len(SHARES)
-    groups = {row: _name(unit) for row, unit in units.items()} if several else {}
+    named_alone = _distinct({*units.values()})
+    groups = {row: named_alone[unit] for row, unit in units.items()} if several else {}
     if not several and any(_is_of_series(row) for row in rows):
         train = min(round(len(rows) * SHARES["train"] / 100), len(rows) - 2)
         test = max(1, round(len(rows) * SHARES["test"] / 100))
@@ -143,6 +144,17 @@ def _unit(folder: Path, row: Row) -> str:
     """What an image is a part of: its stack, else the folders that it lies in."""
     relative = row.path.relative_to(folder)
     return "_".join([*relative.parent.parts, *([stem_of(relative)] if row.stack else [])])
+
+
+def _distinct(units: Collection[str]) -> dict[str, str]:
+    """A name for each, with a number where it is that of another: long ones begin alike."""
+    names: dict[str, str] = {}
+    taken: Counter[str] = Counter()
+    for unit in sorted(units):
+        name = _name(unit)
+        taken[name] += 1
+        names[unit] = name if taken[name] == 1 else f"{name}-{taken[name]}"
+    return names
 
 
 def _names(folder: Path, rows: Sequence[Row]) -> dict[Row, str]:
