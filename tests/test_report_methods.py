@@ -10,6 +10,7 @@ from drawn_results import files_of_run, write_results
 from test_stages_report import CONFIG, REPEAT, rows_of, write
 
 from unetflow.evaluate.pooling import read_scores
+from unetflow.provenance.receipts import write_receipt
 from unetflow.report import method_sentences as say
 from unetflow.report.handed import Config
 from unetflow.report.references import REFERENCES, bibliography
@@ -79,12 +80,45 @@ def test_it_follows_config_and_receipt(results: Path) -> None:
         "The logarithm of each channel was normalised by the percentiles 1 and 99",
         "blended",
         "means over 8 flips and rotations",
-        "a Gaussian of 1 px",
-        "convolutional CRF (Teichmann and Cipolla, 2019)",
+        "Probabilities were smoothed by a Gaussian of 1 px.",
+        "Probabilities were refined by a convolutional CRF (Teichmann and Cipolla, 2019)",
     ):
         assert fact in text, fact
     assert "AdamW" not in text
     assert "loshchilov2019" not in found.bibtex
+
+
+def said_of_folds(results: Path, tmp_path: Path, config: Config, *made: dict[str, Any]) -> str:
+    """The paragraph of objects where fold k was calibrated as `made[k]`, and nothing scored."""
+    scores = read_scores(results / "evaluation/metrics.csv")
+    runs = []
+    for fold, of in enumerate(made):
+        receipt = tmp_path / f"fold{fold}.json"
+        write_receipt(receipt, {"instances": {"cell": {"threshold": 0.5, "by": "default", **of}}})
+        files: Any = {**files_of_run(results), "fold": str(fold), "calibration": str(receipt)}
+        runs.append(open_run(files, scores[:0]))
+    (of_all,) = methods(runs, lines_by_experiment(runs), config, {"net": ""}, {}).methods
+    return of_all.paragraphs[1]
+
+
+def test_a_threshold_of_the_config_is_said_where_nothing_is_scored(
+    results: Path, tmp_path: Path
+) -> None:
+    config: Any = {**CONFIG, "instances": {"threshold": 0.7}}
+    text = said_of_folds(results, tmp_path, config, {}, {})
+    assert "above 0.7 (chosen by hand)" in text and "0.5" not in text
+
+
+def test_of_folds_each_way_to_make_objects_is_said(results: Path, tmp_path: Path) -> None:
+    cut = {"labelling": {"split_px": 3, "min_area_px": 20}}
+    text = said_of_folds(results, tmp_path, CONFIG, {}, {**cut, "threshold": 0.25}, {})
+    told, *others = re.findall(
+        r"(?:Objects|In net, fold \d: objects) are [^.]*(?:\.\d[^.]*)?\.", text
+    )
+    assert "0.5" in told and "necks" not in told
+    (other,) = others
+    assert other.startswith("In net, fold 1: objects are pixels with a probability above 0.25")
+    assert "necks 3 px" in other and "under 20 px" in other
 
 
 def test_all_that_is_cited_has_an_entry_and_nothing_else(results: Path) -> None:

@@ -259,9 +259,9 @@ def of_prediction(files: RunFiles, predict: Mapping[str, Any]) -> Iterator[str]:
 def of_refinement(refine: Mapping[str, Any] | None) -> Iterator[str]:
     """What was done to the foreground before it was thresholded."""
     if refine and refine.get("smooth_px") is not None:
-        yield f"They were smoothed by a Gaussian of {refine['smooth_px']:g} px."
+        yield f"Probabilities were smoothed by a Gaussian of {refine['smooth_px']:g} px."
     if refine and refine.get("crf") is not None:
-        yield f"They were refined by a convolutional CRF {cite('teichmann2019')}."
+        yield f"Probabilities were refined by a convolutional CRF {cite('teichmann2019')}."
 
 
 def of_objects(name: str, made: Mapping[str, Any], *, several: bool) -> str:

@@ -88,7 +88,7 @@ def _method(
     predicted = [
         *say.of_prediction(first.files, rest.get("predict", {})),
         *say.of_refinement(rest.get("refine")),
-        *_objects(every),
+        *_objects(every, rest.get("instances", {}).get("threshold")),
         *_judged(lines[experiments[0]]),
     ]
     return Method(common_name(experiments), [" ".join(learnt), " ".join(predicted)])
@@ -105,26 +105,33 @@ def _tested(runs: Sequence[Run]) -> tuple[int, int | None]:
     return len(images), objects or None
 
 
-def _objects(runs: Sequence[Run]) -> Iterator[str]:
-    """How objects were made; each threshold is said, of several folds and seeds."""
+def _objects(runs: Sequence[Run], threshold: object) -> Iterator[str]:
+    """How objects were made; what differs between folds and seeds is said of each.
+
+    `threshold` is the config's: a number overrules what was calibrated.
+    """
     classes = runs[0].classes
     calibrations = [read_receipt(run.files["calibration"], Calibration) for run in runs]
+    by_hand = {"threshold": threshold, "by": "config"} if isinstance(threshold, int | float) else {}
     for name in classes:
-        made = [
-            _as_stored(run, name, cast(Mapping[str, Any], of["instances"][name]))
-            for run, of in zip(runs, calibrations, strict=True)
-        ]
-        yield say.of_objects(name, made[0], several=len(classes) > 1)
-        thresholds = [f"{of['threshold']:g}" for of in made]
-        if len(set(thresholds)) > 1:
+        made: list[dict[str, Any]] = [{**of["instances"][name], **by_hand} for of in calibrations]
+        several, thresholds = len(classes) > 1, [f"{of['threshold']:g}" for of in made]
+        first, *others = (say.of_objects(name, of, several=several) for of in made)
+        yield first
+        if len({say.of_objects(name, {**of, "threshold": 0}, several=several) for of in made}) > 1:
+            yield from _in_others(runs[1:], first, others)
+        elif len(set(thresholds)) > 1:
             yield f"In the other trainings the threshold was {say.listed(thresholds[1:])}."
 
 
-def _as_stored(run: Run, name: str, made: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same with the threshold of stored instances, which the config may have set."""
-    for threshold, by in run.thresholds[name].items():
-        return {**made, "threshold": threshold, **({"by": by} if by == "config" else {})}
-    return made
+def _in_others(runs: Sequence[Run], first: str, texts: Sequence[str]) -> Iterator[str]:
+    """Of trainings whose objects were made in another way than those of the first, in which."""
+    alike: dict[str, list[str]] = {}
+    for run, text in zip(runs, texts, strict=True):
+        alike.setdefault(text, []).append(run.name)
+    alike.pop(first, None)
+    for text, names in alike.items():
+        yield f"In {'; '.join(names)}: {text[0].lower()}{text[1:]}"
 
 
 def _judged(lines: Sequence[Line]) -> Iterator[str]:
