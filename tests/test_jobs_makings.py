@@ -109,6 +109,27 @@ def test_another_value_is_told_by_name(
     assert f"prepare_image runs again: {told} (" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        ({"of": {"a": 1}}, {"of": {"a": 1, "b": None}}, "of.b is new"),
+        ({"of": {"a": 1, "b": None}}, {"of": {"a": 1}}, "of.b is gone"),
+        ({"of": None}, {}, "of is gone"),
+    ],
+)
+def test_a_key_of_no_value_that_comes_or_goes_is_told(
+    done: Path,
+    before: dict[str, Any],
+    now: dict[str, Any],
+    told: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with recorded(making(done, **before), []):
+        pass
+    assert differs(done, making(done, **now))
+    assert f"runs again: {told} (" in caplog.text
+
+
 def test_values_that_change_places_differ(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "r" / "images").mkdir(parents=True)
     (tmp_path / "raw.tif").write_bytes(b"pixels")

@@ -285,11 +285,17 @@ def _without(values: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
 
 def _first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, str]:
     """The name of the first value that differs, and how."""
-    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    names = [
+        name
+        for name in {**before, **now}
+        if (name in before) != (name in now) or before[name] != now[name]
+    ]
     name = names[0]
     if name == "code":
         return name, "its code is another"
     old, new = before.get(name), now.get(name)
+    if old is new is None:
+        return name, f"{name} is {'new' if name in now else 'gone'}"
     if isinstance(old, dict) and isinstance(new, dict):
         _, text = _first_difference(old, new)
         return name, f"{name}.{text}"
