@@ -504,6 +504,19 @@ def test_the_weight_map_is_shown_around_its_peak(results: Path, tmp_path: Path) 
     assert "weight from 0 (dark) to 6.5 (white)" in page
 
 
+def test_without_class_balance_classes_weigh_alike_in_it(results: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder)
+    draw_weights(folder)
+    model = read_receipt(folder / "models/net/fold0/model.json")
+    model["recipe"]["class_balance"] = False
+    write_receipt(folder / "models/net/fold0/model.json", model)
+    scores = read_scores(folder / "evaluation/metrics.csv")
+    crop = read_weight_crop(open_run(with_weights(folder), scores), most_px=256)
+    assert crop is not None
+    assert set(np.unique(crop.weight_YX)) == {1.0, 7.0}
+
+
 def test_a_weight_map_that_was_not_kept_is_not_shown(
     results: Path, page: str, tmp_path: Path
 ) -> None:

@@ -139,10 +139,13 @@ def read_weight_crop(run: Run, *, most_px: int) -> WeightCrop | None:
     at = [int(along) for along in peak]
     truth = Annotation(files["store"], run.model["truth"], len(run.classes))
     statistics = cast(StatisticsReceipt, read_receipt(run.files["statistics"]))
+    of_class = np.asarray(statistics["class_weights"])
+    if not run.model["recipe"]["class_balance"]:
+        of_class = np.ones_like(of_class)
     pixels = read_array(files["store"], "0")
 
     def weight(part: Region) -> np.ndarray:
-        found = np.asarray(statistics["class_weights"])[truth.target(part)] + np.asarray(term[part])
+        found = of_class[truth.target(part)] + np.asarray(term[part])
         found[np.asarray(truth.ignore[part]) != 0] = 0
         return np.asarray(found)
 
