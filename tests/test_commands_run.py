@@ -91,6 +91,15 @@ def test_it_runs_snakemake_and_says_how(fake: Path, capfd: pytest.CaptureFixture
     ]
 
 
+def test_it_takes_the_cores_that_it_was_granted(
+    fake: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 128)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {3, 5, 7}, raising=False)
+    assert run_command("run", ["case.yaml"]) == 0
+    assert "snakemake --cores 3 " in capfd.readouterr().out
+
+
 def test_a_run_ends_with_scores_and_the_place_of_the_report(
     fake: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -162,10 +162,17 @@ def parser_of(prog: str) -> argparse.ArgumentParser:
     usage = f"{prog} [-h] [options] CONFIG [-- ARGUMENTS]"
     parser = command_parser(prog, __doc__, EXAMPLES, usage=usage)
     parser.add_argument("config", help="as config/config.yaml")
-    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="of this machine")
+    parser.add_argument("--cores", type=int, default=_cores(), help="default: all that it may use")
     parser.add_argument("--gpus", type=int, default=1, help="of this machine, 1 if there is none")
     parser.add_argument("--slurm", action="store_true", help="jobs of SLURM, by profiles/slurm")
     return parser
+
+
+def _cores() -> int:
+    """Cores that this process may use: as of `unetflow.engine.devices`, which loads torch."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _command(options: argparse.Namespace, more: Sequence[str]) -> list[str]:
