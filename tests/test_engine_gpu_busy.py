@@ -56,3 +56,18 @@ def test_without_the_program_nothing_is_known() -> None:
     with gpu_busy(True) as busy:
         pass
     assert busy == {}
+
+
+def test_a_program_that_does_not_end_takes_no_result_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = telling(tmp_path, "GPU-0, 50")
+    program = tmp_path / PROGRAM
+    deaf = program.read_text().replace("#!/bin/sh\n", "#!/bin/sh\ntrap '' TERM\n")
+    program.write_text(deaf)
+    monkeypatch.setattr("unetflow.engine.gpu_busy.END_S", 0.05)
+    with gpu_busy(True) as busy:
+        while not told.exists():
+            pass
+    assert busy == {"GPU-0": 0.5}
+    assert "nvidia-smi did not end" in caplog.text

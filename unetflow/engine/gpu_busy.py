@@ -1,11 +1,14 @@
 """How busy the GPUs of a machine were, as the driver's own program tells it."""
 
+import logging
 import shutil
 import statistics
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+log = logging.getLogger(__name__)
 
 PROGRAM, EVERY_S = "nvidia-smi", 5
 ASKED = ("--query-gpu=uuid,utilization.gpu", "--format=csv,noheader,nounits", f"--loop={EVERY_S}")
@@ -29,11 +32,22 @@ def gpu_busy(wanted: bool) -> Iterator[dict[str, float]]:
         try:
             yield shares
         finally:
-            process.terminate()
-            process.wait(END_S)
+            _end(process)
         told.seek(0)
         percents: dict[str, list[int]] = {}
         for name, _, percent in (line.strip().partition(", ") for line in told):
             if percent.isdigit():  # of a part of a GPU it is not supported
                 percents.setdefault(name, []).append(int(percent))
     shares |= {name: round(statistics.mean(of) / 100, 3) for name, of in percents.items()}
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the program; one that hangs in its driver is left behind, and no error."""
+    process.terminate()
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        log.warning("%s did not end in %g s: the GPU or its driver may hang", PROGRAM, END_S)
+        process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(END_S)
