@@ -37,7 +37,7 @@ class Uneven(Untraceable):
 
 
 # Of what is alive together, what inference was measured to take: of the paper's network up to 2; of
-# `unet3d` less than 1 (benchmarks/results/volumes.md), and some room.
+# networks of volumes up to 1.21 (benchmarks/results/volumes.md).
 HELD = {IMAGE: 2, IMAGE + 1: 1.25}
 
 
