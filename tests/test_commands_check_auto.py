@@ -9,7 +9,7 @@ import pytest
 import yaml
 from test_commands_check import ROOT, case, written
 
-from unetflow.commands import MENDABLE, run_command
+from unetflow.commands import MENDABLE, check_auto, run_command
 from unetflow.commands.auto_rules import Facts, choose_network, choose_recipe
 from unetflow.commands.check_costs import Costs
 from unetflow.errors import ConfigError
@@ -61,6 +61,13 @@ def test_steps_are_what_the_time_allows_and_the_pixels_need() -> None:
 def test_of_volumes_none_is_chosen() -> None:
     with pytest.raises(ValueError, match="it is of volumes"):
         choose_recipe(FACTS, {"name": "unet3d"}, 20, lambda recipe: 1.0)
+
+
+def test_an_image_that_cannot_be_opened_does_not_keep_others_from_choosing(case: Path) -> None:
+    config = yaml.safe_load(case.read_text())
+    settings = read_settings(config, ROOT / "workflow" / "schemas", ROOT)
+    min(Path().glob("?.tif")).write_bytes(b"no image")
+    assert check_auto._channels_of(settings, "unet") == 1
 
 
 def test_what_is_chosen_is_written_with_its_reasons(

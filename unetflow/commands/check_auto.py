@@ -4,6 +4,7 @@ The graph is built before any image is prepared, so that the values have to stan
 `unetflow check --write` puts them there, each with its reason.
 """
 
+import contextlib
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -215,9 +216,21 @@ def _trial(settings: Settings, experiment: str, network: Mapping[str, Any]) -> A
 
     use_threads(cores())
     dataset = settings.config["datasets"][settings.config["experiments"][experiment]["dataset"]]
-    image = next(each for each in settings.of_experiment(experiment) if each.truth)
-    with Slide(image.path, **image.chosen, **image.resolution) as slide:
-        channels = len(picked_channels(slide, image.channels))
+    channels = _channels_of(settings, experiment)
     made = networks.build(**network, in_channels=channels, num_classes=len(dataset["classes"]) + 1)
     device = resolve_device(gpu=True)
     return lambda recipe: step_s(made, recipe_from(**recipe), channels, device)
+
+
+def _channels_of(settings: Settings, experiment: str) -> int:
+    """Of the first annotated image that can be opened. Raises UnetflowError where none can."""
+    *others, last = (image for image in settings.of_experiment(experiment) if image.truth)
+    for image in others:
+        with contextlib.suppress(UnetflowError):
+            return _channels(image)
+    return _channels(last)
+
+
+def _channels(image: Image) -> int:
+    with Slide(image.path, **image.chosen, **image.resolution) as slide:
+        return len(picked_channels(slide, image.channels))
