@@ -364,7 +364,7 @@ def test_stacks_stand_at_both_thresholds(page: str) -> None:
     official = "V_Rand, thinned, mean over slices: official since 2015 ↑"
     assert rows[official] == ["0.9500 at 0.5", "0.9600 at 0.6"]
     rand = "Rand error of 2012: 1 - V_Rand, unthinned, pooled ↓"
-    assert rows[rand] == ["no validation images", "0.1200 at 0.3"]
+    assert rows[rand] == ["not chosen by validation", "0.1200 at 0.3"]
     assert "net, fold 0, stack em, 6 slices" in page
     assert "At 1 of the 11 thresholds the foreground vanishes" in page
 

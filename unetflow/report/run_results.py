@@ -21,7 +21,7 @@ from unetflow.provenance.schemas import (
 )
 from unetflow.report.handed import RunFiles
 from unetflow.report.run_history import read_record
-from unetflow.report.score_lines import Line, called, summarise
+from unetflow.report.score_lines import UNCHOSEN, Line, called, summarise
 
 Thresholds = dict[str, dict[float, str]]
 """By class the thresholds of stored instances, and who chose each."""
@@ -112,7 +112,7 @@ def _thresholds(files: RunFiles, scores: pd.DataFrame, classes: Sequence[str]) -
     found: Thresholds = {}
     for name in classes:
         calibrated = calibration["instances"][name]
-        by_validation = "no validation images"
+        by_validation = UNCHOSEN
         if calibrated["by"] == OF_MODEL:
             by_validation = "the model file"
         elif calibrated["by"] != "default":

@@ -14,6 +14,7 @@ import pandas as pd
 from unetflow.evaluate.catalogue import SCORES, STORED, Score, row_of, score_of
 from unetflow.evaluate.pooling import Estimate, mean_over_images, pooled_over_images
 
+UNCHOSEN = "not chosen by validation"  # there was none, or none that this score is defined on
 VANISHED = 0.01  # less foreground than this share of the truth has vanished
 
 
@@ -52,7 +53,7 @@ def summarise(
 
     `instance_thresholds` says of each class at which thresholds those were made, and who chose
     each. The threshold of the others is the one that validation images chose for this score;
-    without validation images the one of the list that is nearest to 0.5.
+    where they chose none, the one of the list that is nearest to 0.5.
     """
     several = scores["class"].nunique() > 1
     return [
@@ -238,14 +239,16 @@ def _line(
 
 
 def _chosen(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """At the chosen threshold; of images of folds that chose none at that nearest to 0.5."""
     chosen = rows[rows["chosen"] == "validation"]
-    if len(chosen):
-        return chosen, "validation"
-    listed = rows[rows["chosen"] == "list"]
+    listed = rows[(rows["chosen"] == "list") & ~rows["image"].isin(chosen["image"])]
     if listed.empty:
-        return listed, ""
+        return chosen, "validation"
     nearest = min(listed["threshold"].unique(), key=lambda threshold: abs(threshold - 0.5))
-    return listed[listed["threshold"] == nearest], "no validation images"
+    others = listed[listed["threshold"] == nearest]
+    if chosen.empty:
+        return others, UNCHOSEN
+    return pd.concat([chosen, others]), f"validation; of {len(others)} images {UNCHOSEN}"
 
 
 def _otsu(rows: pd.DataFrame, of: pd.DataFrame) -> Estimate | None:
