@@ -116,3 +116,17 @@ def test_varied_patches_stay_colours() -> None:
         seen = found * torch.tensor(COLOURS.deviation)[:, None, None]
         seen = (seen + torch.tensor(COLOURS.mean)[:, None, None]) / 255
         assert float(seen.min()) >= -1e-5 and float(seen.max()) <= 1 + 1e-5
+
+
+@pytest.mark.parametrize(
+    ("dtype", "mean", "peak"),
+    [
+        *(("uint8", 150, 255), ("uint16", 150, 65_535), ("float32", 0.6, 1)),
+        *(("float32", 150, None), ("int32", 150, None), ("uint32", 150, None)),
+    ],
+)
+def test_what_is_white_is_known_or_colours_are_not(
+    dtype: str, mean: float, peak: float | None
+) -> None:
+    colours = Colours.of({"mean": [mean] * 3, "deviation": [mean / 3] * 3}, np.dtype(dtype))
+    assert (colours and colours.peak) == peak

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unetflow.store.stains import CHANNELS, WAYS
+from unetflow.store.stains import CHANNELS, WAYS, suits
 from unetflow.train.recipes import Augmentation
 
 # Optical densities in red, green and blue of one amount of haematoxylin and of eosin; what neither
@@ -28,15 +28,20 @@ class Colours:
 
     mean: tuple[float, ...]  # of each channel, as `unetflow.store.pixels.Intensity`
     deviation: tuple[float, ...]
-    peak: float  # of the type of its pixels: 255, or 65,535
+    peak: float  # of the type of its pixels: 255, 65,535, or 1 of floats
 
     @classmethod
     def of(cls, intensity: dict[str, Any], dtype: np.dtype) -> "Colours | None":
-        """None where the pixels are no linear red, green and blue."""
-        if len(intensity["mean"]) != CHANNELS or intensity.get("scale") not in (None, *WAYS):
+        """None where the pixels are no linear red, green and blue, or nothing says what is white.
+
+        Of 8 and 16 bits that is the highest value, of floats 1: a mean above is of another range.
+        """
+        mean, deviation = tuple(intensity["mean"]), tuple(intensity["deviation"])
+        if len(mean) != CHANNELS or intensity.get("scale") not in (None, *WAYS):
             return None
-        peak = float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0
-        return cls(tuple(intensity["mean"]), tuple(intensity["deviation"]), peak)
+        if suits(len(mean), dtype):
+            return cls(mean, deviation, float(np.iinfo(dtype).max))
+        return cls(mean, deviation, 1.0) if dtype.kind == "f" and max(mean) <= 1 else None
 
     def seen(self, image_CHW: Tensor) -> Tensor:
         """Colours of normalised pixels."""

@@ -209,7 +209,8 @@ def draw_patch(
         if chosen.colours is None:
             raise ModelError(
                 f"recipe.augmentation: {', '.join(varied)} is of colours, but an image is not of "
-                "three channels that are read as they are (intensity: linear). Take it out."
+                "three channels that are read as they are (intensity: linear), of 8 or 16 bits or "
+                "floats from 0 to 1. Take it out, or bring the images to such values."
             )
         image_CHW = vary_colour(image_CHW, chosen.colours, augmentation, random)
     patch = vary_gray(image_CHW, augmentation, random), target, weight
