@@ -23,7 +23,10 @@ CONFIG: Config = {
     "experiments": {"net": {"dataset": "cells"}},
     "report": {"title": "", "overlays": 0},
 }
-TRAINED = {"image": "t", "dataset": "cells", "split": "train", "object_share": "0.2"}
+TRAINED = {
+    **{"image": "t", "dataset": "cells", "split": "train"},
+    **{"object_share": "0.2", "ignored_share": "0.0"},
+}
 
 
 def drawn(objects: int, share: float, **others: Any) -> dict[str, Any]:
@@ -42,7 +45,12 @@ def drawn(objects: int, share: float, **others: Any) -> dict[str, Any]:
     }
 
 
-def shown(folder: Path, scores: dict[str, float], **pictures: dict[str, Any]) -> Gallery:
+def shown(
+    folder: Path,
+    scores: dict[str, float],
+    trained: dict[str, str] = TRAINED,
+    **pictures: dict[str, Any],
+) -> Gallery:
     files: list[PicturesFile] = []
     for name, of in pictures.items():
         write_receipt(folder / f"{name}.json", of)
@@ -62,7 +70,7 @@ def shown(folder: Path, scores: dict[str, float], **pictures: dict[str, Any]) ->
         for name, value in scores.items()
     ]
     lines = {"net": summarise(pd.DataFrame(rows), {"cell": {0.5: ""}}) if rows else []}
-    return gallery(files, [], lines, CONFIG, pd.DataFrame([TRAINED]))
+    return gallery(files, [], lines, CONFIG, pd.DataFrame([trained]))
 
 
 def test_the_worst_score_is_first_and_images_without_truth_are_there(tmp_path: Path) -> None:
@@ -93,6 +101,16 @@ def test_an_image_is_flagged_by_stated_rules(
     found = shown(tmp_path, {}, new=of)
     assert found.tiles[0].flags == flags
     assert found.flags == dict.fromkeys(flags, 1)
+
+
+def test_of_a_truth_in_part_the_annotated_pixels_alone_tell_how_full_images_are(
+    tmp_path: Path,
+) -> None:
+    in_part = {**TRAINED, "object_share": "0.02", "ignored_share": "0.9"}
+    assert shown(tmp_path, {}, in_part, new=drawn(3, 0.3)).tiles[0].flags == []
+    assert shown(tmp_path, {}, in_part, new=drawn(3, 0.41)).tiles[0].flags == [UNLIKE]
+    nothing = {**TRAINED, "object_share": "0.0", "ignored_share": "1.0"}
+    assert shown(tmp_path, {}, nothing, new=drawn(3, 0.3)).tiles[0].flags == []
 
 
 def test_the_most_wrong_objects_of_all_images_are_kept(tmp_path: Path) -> None:

@@ -162,10 +162,14 @@ def _scores(lines: Sequence[Line]) -> tuple[Line | None, dict[str, float]]:
 
 
 def _shares_learned(images: pd.DataFrame) -> dict[str, float]:
-    """By dataset the largest share of objects among annotated images outside the test split."""
+    """By dataset the largest share of objects in the annotated pixels of images learned from."""
     annotated = images[~images["split"].isin(("test", "predict"))]
-    shares = pd.to_numeric(annotated["object_share"], errors="coerce")
-    largest = shares.groupby(annotated["dataset"]).max().dropna()
+    objects, ignored = (
+        pd.to_numeric(annotated[name], errors="coerce")
+        for name in ("object_share", "ignored_share")
+    )
+    shares = objects / (1 - ignored.fillna(0))
+    largest = shares[shares < math.inf].groupby(annotated["dataset"]).max().dropna()
     return {str(name): float(share) for name, share in largest.items()}
 
 
