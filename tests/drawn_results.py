@@ -215,13 +215,15 @@ def draw_slide(results: Path, shape: tuple[int, int], image: str = "b") -> Tiles
     """Stores of a slide with all levels, in a folder of their own, and its tiles.
 
     As of an image of the results, beside whose page they lie. One square object, a quarter of the
-    slide; it was predicted 8 px too far down.
+    slide; it was predicted 8 px too far down, its left half as one class, its right as another.
     """
     height, width = shape
     store, prediction = results / "slides/image.ome.zarr", results / "slides/predicted.ome.zarr"
     truth = np.zeros(shape, np.uint32)
     truth[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4] = 1
     predicted = np.roll(truth, 8, axis=0)
+    left = np.arange(width) < width // 2
+    of_classes = np.stack([predicted * left, predicted * ~left])
     levels = level_factors(shape)
     scales = {str(k): [1, *factors] for k, factors in enumerate(levels)}
     write_group(store, "", ome_image(image, ("c", "y", "x"), scales, unit=None))
@@ -232,7 +234,7 @@ def draw_slide(results: Path, shape: tuple[int, int], image: str = "b") -> Tiles
         write_pixels(store, f"labels/truth/{level}", truth[every, every])
         write_pixels(prediction, f"labels/instances/{level}", predicted[every, every])
         name = f"foreground_{level}" if level else "foreground"
-        write_pixels(prediction, name, (predicted[every, every] * 255).astype(np.uint8)[None])
+        write_pixels(prediction, name, (of_classes[:, every, every] * 255).astype(np.uint8))
     folder, receipt = f"tiles/net/fold0/{image}", results / f"tiles/net/fold0/{image}.json"
     make_tiles(
         image=store,

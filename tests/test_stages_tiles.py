@@ -49,6 +49,7 @@ def test_tiles_hold_each_level_whole(slide: Path) -> None:
     assert put_together(folder / "picture/0", "L").shape == (263, 325)
     foreground = put_together(folder / "foreground/3", "L")
     assert (foreground[1000, 1000], foreground[300, 1000]) == (255, 0)
+    assert foreground[1000, 1800] == 255  # of the second class
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,9 @@ def make_tiles(
 ) -> None:
     """Rule tiles: `unetflow.report.tiles.SlideTiles` of one image as JSON, its tiles in `folder`.
 
-    `foreground` is the array of the prediction that is thresholded, of which the first class is
-    shown. What an earlier job left in the folder goes first. `stored` are all stores that are read.
+    `foreground` is the array of the prediction that is thresholded; of several classes the greatest
+    is shown. What an earlier job left in the folder goes first. `stored` are all stores that are
+    read.
     """
     record = RunRecord(receipt)
     folder = Path(folder)
@@ -83,7 +84,7 @@ def _picture(image: str | Path, levels: Sequence[int]) -> Read:
 def _foreground(prediction: str | Path, name: str) -> Read:
     def read(level: int, region: Region) -> np.ndarray:
         array = read_array(prediction, f"{name}_{level}" if level else name)
-        values = np.asarray(array[(0, *region)])
+        values: np.ndarray = np.asarray(array[(slice(None), *region)]).max(axis=0)
         if values.dtype == np.uint8:
             return values
         return (as_probability(values) * 255 + 0.5).astype(np.uint8)
