@@ -10,6 +10,7 @@ import tifffile
 from conftest import ROOT
 
 from unetflow.errors import ConfigError
+from unetflow.jobs.results import model_made_in
 from unetflow.jobs.settings import read_settings
 from unetflow.jobs.sheet import Image
 from unetflow.jobs.sources import Sources
@@ -160,7 +161,8 @@ def test_a_model_that_no_training_can_start_from_is_told_at_the_start() -> None:
         }
         save_model(f"{name}.safetensors", build("unet", **every), description)
     assert check(pretrained="same.safetensors") == check(pretrained="classes.safetensors") == []
-    assert check(pretrained="results/models/other/fold0/model.safetensors") == []  # made before
+    for results in ("results", "./results", str(Path("results").absolute())):  # made before
+        assert check(pretrained=f"{results}/models/other/fold0/model.safetensors") == []
     for name, message in (
         ("gone", "there is no such file"),
         ("deep", r"another depth \(2, here 3\)\. Give the experiment's"),
@@ -198,3 +200,15 @@ def test_colours_are_varied_of_red_green_and_blue_alone() -> None:
         ConfigError, match=r"experiments.one.*: stain, hue varies red, green and blue, .* have 1 ch"
     ):
         check(recipe={"augmentation": {"stain": 0.1, "hue": 0.02}})
+
+
+def test_a_model_that_a_run_makes_is_known_however_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = "models/a/fold0/model.safetensors"
+    for results in ("results", "./results"):
+        for given in ("results", "./results", f"{tmp_path}/results"):
+            assert model_made_in(results, f"{given}/{model}") == f"{results}/{model}"
+    assert model_made_in("results", "results/calibration/a/fold0/deploy.safetensors") is None
+    assert model_made_in("results", f"elsewhere/{model}") is None

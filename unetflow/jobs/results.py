@@ -53,3 +53,15 @@ def models_in(results: Path) -> list[tuple[Path, Path, str]]:
             if "." not in receipt.stem  # else a run record
         ),
     ]
+
+
+def model_made_in(results: str, path: str) -> str | None:
+    """A model file that a run makes in a folder of results, as its rule names it; None of others.
+
+    >>> model_made_in("results", "./results/models/unet/fold0/model.safetensors")
+    'results/models/unet/fold0/model.safetensors'
+    """
+    folder, file = Path(results, "models").absolute(), Path(path).absolute()
+    if not file.is_relative_to(folder):
+        return None
+    return f"{results.rstrip('/')}/models/{file.relative_to(folder).as_posix()}"

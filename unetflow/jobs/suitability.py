@@ -8,11 +8,11 @@ even where they take its output as `ancient`, and would leave them stale.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from unetflow.errors import ConfigError, ModelError
 from unetflow.jobs.failures import in_groups
+from unetflow.jobs.results import model_made_in
 from unetflow.jobs.settings import Settings
 from unetflow.jobs.sheet import Image
 from unetflow.jobs.sources import Prepared, Sources
@@ -139,7 +139,7 @@ def _check_pretrained(settings: Settings, channels: Mapping[str, int]) -> None:
     problems = []
     for name, experiment in settings.config["experiments"].items():
         given = experiment["pretrained"]
-        if given is None or Path(given).is_relative_to(settings.config["results"]):
+        if given is None or model_made_in(settings.config["results"], given):
             continue
         path = located(given)
         from unetflow.networks.backbones import backbone_of  # seconds of torch, as below

@@ -38,6 +38,7 @@ from unetflow.jobs.resources import (
     training_mb,
     training_minutes,
 )
+from unetflow.jobs.results import model_made_in
 from unetflow.jobs.schemas import read_schema
 from unetflow.jobs.settings import read_settings
 from unetflow.jobs.signed import signed

@@ -123,7 +123,7 @@ def pretrained(wildcards):
 def file_to_start_from(wildcards):
     """The same itself, None for none."""
     given = experiment("pretrained")(wildcards)
-    return given and located(given)
+    return given and (model_made_in(RESULTS, given) or located(given))
 
 
 def is_trained_here(path):
