@@ -12,6 +12,8 @@ from conftest import write_prepared
 from unetflow.demo.planes import draw_region
 from unetflow.engine.devices import use_threads
 from unetflow.labels.encoding import separate_touching
+from unetflow.store.layout import SHARD_PX
+from unetflow.tiles.regions import Region
 from unetflow.tiles.valid_sizes import unet_geometry
 from unetflow.train.patches import (
     Batches,
@@ -212,6 +214,34 @@ def test_images_that_do_not_fit_are_read_patch_by_patch(
     caplog.set_level("INFO")
     assert hold(images) == images
     assert "they are read patch by patch" in caplog.text
+
+
+def test_a_large_image_is_brought_into_memory_shard_by_shard() -> None:
+    whole = np.arange(3 * 1100, dtype=np.float32).reshape(1, 3, 1100)
+    asked = []
+
+    class Read:
+        shape = whole.shape
+
+        def __getitem__(self, key: Region) -> np.ndarray:
+            asked.append(key[1:])
+            return np.asarray(whole[key])
+
+    def labels(region: Region) -> tuple[np.ndarray, np.ndarray]:
+        asked.append(region)
+        return whole[0][region].astype(np.uint8), whole[0][region] / 2
+
+    def numbers(region: Region) -> np.ndarray:
+        asked.append(region)
+        return whole[0][region].astype(np.uint32)
+
+    held = TrainingImage(Read(), labels, NONE, numbers=numbers).held()
+    assert max(part.stop - part.start for region in asked for part in region) <= SHARD_PX
+    inner = slice(1, 3), slice(1000, 1050)  # on both sides of a seam
+    assert held.numbers is not None
+    found = (held.image_CYX[(slice(None), *inner)], *held.labels(inner), held.numbers(inner))
+    for one, other in zip(found, (whole[0][inner], *labels(inner), numbers(inner)), strict=True):
+        np.testing.assert_array_equal(np.squeeze(one), other)
 
 
 def test_patches_can_be_centred_on_objects() -> None:

@@ -28,9 +28,9 @@ from unetflow.labels.heads import REACH_PX, TARGETS
 from unetflow.networks.network import channels_last
 from unetflow.store.ome import steps_of
 from unetflow.store.pixels import ImageLike, Normalised
-from unetflow.store.shards import read_array
+from unetflow.store.shards import SHARD_PX, read_array
 from unetflow.tiles.geometry import Geometry
-from unetflow.tiles.regions import Region, with_halo
+from unetflow.tiles.regions import Region, shard_grid, shard_region, side_px, with_halo
 from unetflow.train.augment import draw_coordinates, mirrored, sample, vary_gray
 from unetflow.train.colour import Colours, vary_colour
 from unetflow.train.recipes import Augmentation
@@ -62,18 +62,23 @@ class TrainingImage:
         return tuple(self.image_CYX.shape[1:])
 
     def held(self) -> "TrainingImage":
-        """The same in memory."""
-        everywhere = tuple(slice(0, n) for n in self.shape_YX)
-        image_CYX = np.asarray(self.image_CYX[(slice(None), *everywhere)])
-        target_YX, weight_YX = self.labels(everywhere)
-        numbers = self.numbers
-        if numbers is not None:
-            numbers = numbers(everywhere).__getitem__
+        """The same in memory, filled shard by shard: what is made on the way stays small."""
+        shape, read_numbers = self.shape_YX, self.numbers
+        image_CYX = np.empty(self.image_CYX.shape, np.float32)
+        target_YX, weight_YX = np.empty(shape, np.uint8), np.empty(shape, np.float32)
+        numbers_YX = None if read_numbers is None else np.empty(shape, np.uint32)
+        sides = [side_px(SHARD_PX, len(shape)) for _ in shape]
+        for index in shard_grid(shape, sides):
+            region = shard_region(index, shape, sides)
+            image_CYX[(slice(None), *region)] = self.image_CYX[(slice(None), *region)]
+            target_YX[region], weight_YX[region] = self.labels(region)
+            if read_numbers is not None and numbers_YX is not None:
+                numbers_YX[region] = read_numbers(region)
         return dataclasses.replace(
             self,
             image_CYX=image_CYX,
             labels=lambda region: (target_YX[region], weight_YX[region]),
-            numbers=numbers,
+            numbers=None if numbers_YX is None else numbers_YX.__getitem__,
         )
 
 
