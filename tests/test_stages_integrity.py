@@ -67,8 +67,24 @@ def test_duplicates_are_named_on_both_sides(check: Any) -> None:
         b=("test", image("x"), truth()),
         c=("train", image("x"), truth()),
     )
-    assert table.loc["a", "problems"] == "the same pixels as b of split test; the same pixels as c"
-    assert table.loc["b", "problems"].count("of split train") == 2
+    assert table.loc["a", "problems"] == "the same pixels as c; the same pixels as b of split test"
+    assert table.loc["b", "problems"] == "the same pixels as a, c of split train"
+
+
+def test_many_images_of_the_same_pixels_are_a_line_each(check: Any) -> None:
+    blank = {f"b{number}": ("predict", image("x"), None) for number in range(9)}
+    table = check(a=("train", image("x"), truth()), **blank)
+    assert table.loc["b1", "problems"] == (
+        "the same pixels as a of split train; the same pixels as b0, b2, b3 and 5 more"
+    )
+    assert table.loc["b8", "problems"].endswith("as b0, b1, b2 and 5 more")
+    assert table.loc["a", "problems"].endswith("as b0, b1, b2 and 6 more of split predict")
+
+
+def test_a_problem_with_a_semicolon_stays_one(check: Any) -> None:
+    warning = "number 255 is taken as an object; where it means nothing, set ignore_value"
+    row = check(a=("train", image("x"), truth(warnings=[warning]))).loc["a"]
+    assert row["problems"] == warning.replace(";", ",")
 
 
 def test_odd_truths_and_images_are_named(check: Any) -> None:

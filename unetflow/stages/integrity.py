@@ -44,6 +44,8 @@ INTEGRITY_COLUMNS = (
     "touching_px",
     "problems",
 )
+APART = "; "  # between the problems of an image, and in none of them
+SHOWN = 3  # images of the same pixels that are named
 SUSPICIOUS_SHARE = 0.4  # interiors of EM cover some 80 % of an image, membranes 20 %
 SUITED_PX = (25, 60)  # diameters of objects that networks of few poolings see whole and in detail
 AIMED_PX = 40
@@ -86,9 +88,10 @@ def write_integrity(
     }
     annotated = {name: read_receipt(path, TruthReceipt) for name, path in truths.items()}
     usual = _usual(facts, receipts)
-    same_pixels: dict[str, list[Fact]] = {}
+    same_pixels: dict[str, dict[str, list[str]]] = {}  # names by digest and split
     for fact in facts:
-        same_pixels.setdefault(_digest(receipts[fact["image"]]), []).append(fact)
+        by_split = same_pixels.setdefault(_digest(receipts[fact["image"]]), {})
+        by_split.setdefault(fact["split"], []).append(fact["image"])
     rows = []
     for fact in facts:
         name = fact["image"]
@@ -100,7 +103,8 @@ def write_integrity(
         ]
         for problem in found:
             log.warning("%s: %s", name, problem)
-        rows.append({**_describe(fact, image, truth), "problems": "; ".join(found)})
+        told = APART.join(problem.replace(APART, ", ") for problem in found)
+        rows.append({**_describe(fact, image, truth), "problems": told})
     columns = [*INTEGRITY_COLUMNS]
     if any("depth_px" in row for row in rows):
         columns.insert(columns.index("height_px"), "depth_px")
@@ -256,11 +260,17 @@ def _unlike_others(image: ImageReceipt, usual: Traits) -> Iterator[str]:
             yield f"{name} is {own}, of most of the dataset {others}"
 
 
-def _duplicates(fact: Fact, same_pixels: Sequence[Fact]) -> Iterator[str]:
-    for other in same_pixels:
-        if other["image"] != fact["image"]:
-            across = "" if other["split"] == fact["split"] else f" of split {other['split']}"
-            yield f"the same pixels as {other['image']}{across}"
+def _duplicates(fact: Fact, same_pixels: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """A line for each split with others of the same pixels: of a thousand blank images as well."""
+    for split, names in same_pixels.items():
+        own = split == fact["split"]
+        shown = [name for name in names[: SHOWN + 1] if name != fact["image"]][:SHOWN]
+        more = len(names) - own - len(shown)
+        if shown:
+            yield (
+                f"the same pixels as {', '.join(shown)}{f' and {more} more' if more else ''}"
+                f"{'' if own else f' of split {split}'}"
+            )
 
 
 def _digest(image: ImageReceipt) -> str:
