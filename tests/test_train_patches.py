@@ -233,7 +233,7 @@ def test_a_large_image_is_brought_into_memory_shard_by_shard() -> None:
 
     def numbers(region: Region) -> np.ndarray:
         asked.append(region)
-        return whole[0][region].astype(np.uint32)
+        return np.asarray(whole[0][region], np.uint32)
 
     held = TrainingImage(Read(), labels, NONE, numbers=numbers).held()
     assert max(part.stop - part.start for region in asked for part in region) <= SHARD_PX
