@@ -62,6 +62,14 @@ def test_each_term_of_the_loss_stands_in_the_recipe() -> None:
     assert flattened(recipe) == {"loss": "1 cross_entropy + 0.5 dice", "parts": "none", "zoom": "0"}
 
 
+def test_sides_of_a_patch_are_no_sum_and_parts_of_a_training_are() -> None:
+    shown = flattened({"tile_px": [16, 64, 64], "parts": [400, 200]})
+    assert shown == {
+        "tile_px": "16 \N{MULTIPLICATION SIGN} 64 \N{MULTIPLICATION SIGN} 64",
+        "parts": "400 + 200",
+    }
+
+
 def test_what_was_done_to_the_foreground_is_one_line() -> None:
     config: Config = {"experiments": {}, "report": {"title": "", "overlays": 0}}
     assert (

@@ -80,7 +80,8 @@ def flattened(recipe: Mapping[str, object]) -> dict[str, str]:
         elif isinstance(value, bool):
             flat[key] = "yes" if value else "no"
         elif isinstance(value, list | tuple):
-            flat[key] = " + ".join(map(str, value)) or "none"
+            between = " \N{MULTIPLICATION SIGN} " if key == "tile_px" else " + "
+            flat[key] = between.join(map(str, value)) or "none"
         elif value is None:
             flat[key] = "none"
         else:
