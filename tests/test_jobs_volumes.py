@@ -201,6 +201,10 @@ def test_volumes_of_one_stack_share_no_planes_across_a_split(volumes: dict[str, 
     along = "".join(rows).replace("0-11", "y 0-20").replace("11-23", "y 21-39")
     Path("images.tsv").write_text(header + along)
     assert settings(volumes).images["b"].chosen["planes"] == [21, 39, 1]
+    whole = rows[0].replace("0-11", "") + rows[1].replace("a.npy", "./a.npy")
+    Path("images.tsv").write_text(header + whole)
+    with pytest.raises(ConfigError, match="images a and b share planes 11 to 23 of a.npy, and are"):
+        settings(volumes)
 
 
 def test_planes_that_lie_farther_apart_than_in_training_are_told_before_it(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unetflow import networks
+from unetflow.images.sources import split_dataset
 from unetflow.jobs.sheet import Image
 from unetflow.store.ome import are_cubes
 from unetflow.store.stains import WAYS
@@ -84,11 +85,13 @@ def _overlapping(images: Sequence[Image]) -> Iterator[str]:
     """Volumes of one stack that share planes, and are on two sides of a split."""
     of_stack: dict[tuple[object, ...], list[Image]] = {}
     for image in images:
-        if image.planes and image.split != "predict":
-            of_stack.setdefault((image.dataset, image.path, image.time), []).append(image)
+        if image.volume and image.split != "predict":
+            file, within = split_dataset(image.path)
+            stack = image.dataset, file.resolve(), within and within.strip("/"), image.time
+            of_stack.setdefault(stack, []).append(image)
     for several in of_stack.values():
         for one, other in itertools.combinations(several, 2):
-            shared = _shared(one.planes or (), other.planes or ())
+            shared = _shared(one.planes, other.planes)
             if one.split != other.split and shared:
                 yield (
                     f"images {one.name} and {other.name} share {shared} of {one.path}, and are of "
@@ -98,8 +101,14 @@ def _overlapping(images: Sequence[Image]) -> Iterator[str]:
                 )
 
 
-def _shared(one: Sequence[int], other: Sequence[int]) -> str:
-    """What two parts of a stack share, in words; empty where it is nothing."""
+def _shared(one: Sequence[int] | None, other: Sequence[int] | None) -> str:
+    """What two parts of a stack share, in words; None is the whole of it.
+
+    Empty where it is nothing, and of a whole twice, which is told as the same image.
+    """
+    if not one or not other:
+        first, last, *_ = one or other or (0, 0)
+        return f"planes {first} to {last}" * (one != other)
     (start, end, *along), (first, last, *across) = one, other
     if along != across:
         return "what lies where their planes cross"
