@@ -1,8 +1,11 @@
 """What the history of a training says: its table, and whether more steps may help."""
 
+import math
+
 import pytest
 
-from unetflow.train.history import Row, rising_by
+from unetflow.networks.description import Best
+from unetflow.train.history import Row, is_better, rising_by
 
 
 def history(*scores: float | None, every: int = 10) -> list[Row]:
@@ -38,3 +41,21 @@ def test_a_score_that_rises_in_the_last_quarter_is_still_rising() -> None:
 )
 def test_others_are_not(scores: tuple[float | None, ...]) -> None:
     assert rising_by(history(*scores)) is None
+
+
+@pytest.mark.parametrize(
+    ("best", "loss", "iou", "better"),
+    [
+        ({"step": 5, "validation_iou": None}, 1.0, 0.0, True),  # the first
+        ({"step": 5, "validation_iou": math.nan, "validation_loss": 1.0}, 2.0, math.nan, True),
+        ({"step": 5, "validation_iou": 0.0, "validation_loss": 1.0}, 0.9, 0.0, True),
+        ({"step": 5, "validation_iou": 0.0, "validation_loss": 1.0}, 1.1, 0.0, False),
+        ({"step": 5, "validation_iou": 0.0, "validation_loss": 1.0}, 1.1, 0.1, True),
+        ({"step": 5, "validation_iou": 0.5, "validation_loss": 1.0}, 0.9, 0.5, False),
+        ({"step": 5, "validation_iou": 0.5, "validation_loss": 1.0}, 0.9, 0.0, False),
+    ],
+)
+def test_the_best_has_the_highest_iou_and_while_nothing_is_found_the_lowest_loss(
+    best: Best, loss: float, iou: float, better: bool
+) -> None:
+    assert is_better(best, loss, iou) is better

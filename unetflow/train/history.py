@@ -1,4 +1,4 @@
-"""The history of a training: a row for each step."""
+"""The history of a training: a row for each step, and which validation is the best."""
 
 import csv
 import io
@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TypedDict
 
+from unetflow.networks.description import Best
 from unetflow.train.arriving import Arriving
 
 
@@ -23,6 +24,17 @@ class Row(TypedDict):
 LATE = 0.25  # of the steps, at the end
 RISE = 0.005  # of IoU: less is within what two seeds differ by
 COLUMNS = tuple(Row.__annotations__)
+
+
+def is_better(best: Best, loss: float, iou: float) -> bool:
+    """Whether a validation is better than the best one so far: its IoU is higher.
+
+    Where no network has found any object yet, the loss is lower; else the first of all would stay.
+    """
+    before = best["validation_iou"]
+    if before is None or math.isnan(before) or iou > before:
+        return True
+    return iou == before == 0 and loss < best["validation_loss"]
 
 
 def rising_by(history: Sequence[Row]) -> float | None:

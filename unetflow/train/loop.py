@@ -26,7 +26,7 @@ from unetflow.networks.network import Network, channels_last, heads_of, not_fini
 from unetflow.progress import progress
 from unetflow.train.arriving import Arriving
 from unetflow.train.checkpoints import Checkpoint, StopSignal
-from unetflow.train.history import Row
+from unetflow.train.history import Row, is_better
 from unetflow.train.losses import combined_loss, head_loss
 from unetflow.train.patches import Batch, Batches, Drawing, TrainingImage, generator
 from unetflow.train.recipes import Recipe
@@ -263,8 +263,7 @@ class TrainingRun:
         loss, iou = validation_scores(sums)
         row["validation_loss"], row["validation_iou"] = loss, iou
         log.info("step %d: validation loss %.4f, IoU %.4f", self.step, loss, iou)
-        before = self.best["validation_iou"]
-        if before is None or math.isnan(before) or iou > before:
+        if is_better(self.best, loss, iou):
             self.best = {"step": self.step, "validation_iou": iou, "validation_loss": loss}
             self._best_weights = {
                 name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()
