@@ -37,6 +37,7 @@ from unetflow.errors import ConfigError
 from unetflow.jobs.settings import Settings, read_settings
 from unetflow.jobs.sources import Sources
 from unetflow.jobs.suitability import check_images
+from unetflow.jobs.twice import check_keys
 
 EXAMPLES = (
     "config/mine.yaml",
@@ -147,6 +148,7 @@ def _settings(config: dict[str, Any]) -> Settings:
 
 def config_of(path: Path, data_dir: str | None) -> dict[str, Any]:
     """A config as it stands in its file. Raises ConfigError."""
+    check_keys([path])
     try:
         config: Any = yaml.safe_load(path.read_text())
     except FileNotFoundError:

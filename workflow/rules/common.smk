@@ -45,6 +45,7 @@ from unetflow.jobs.signed import signed
 from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.jobs.stopping import stop_at_signals
 from unetflow.jobs.suitability import check_images
+from unetflow.jobs.twice import check_keys
 from unetflow.jobs.volumes import first_px
 from unetflow.models import located
 from unetflow.provenance.code_digest import code_digest
@@ -70,6 +71,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 try:
+    if workflow.is_main_process:
+        check_keys(workflow.configfiles)
     SETTINGS = read_settings(config, SCHEMAS, BASE, in_job=not workflow.is_main_process)
     RESULTS = SETTINGS.config["results"].rstrip("/")
     SOURCES = Sources(sources_cache(RESULTS))
