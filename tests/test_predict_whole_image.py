@@ -9,9 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from predicting import difference, image_of, network_of
 
+from unetflow.errors import UnsuitableError
 from unetflow.networks import build
+from unetflow.networks.network import Network
 from unetflow.predict.runners import ORIENTATIONS
+from unetflow.predict.suitability import check_symmetries
 from unetflow.predict.whole_image import predict_array
+from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.grid import Tile
 from unetflow.tiles.mirror import read_mirrored
 from unetflow.tiles.valid_sizes import halo_px, valid_input_px
@@ -155,6 +159,28 @@ def test_averaging_is_the_mean_over_orientations_of_the_padded_input() -> None:
 def test_averages_that_do_not_exist_are_refused() -> None:
     with pytest.raises(ValueError, match="over 5 flips and rotations is not possible; there are 1"):
         predict_array(network_of(1), image_of(9, 9), write_px=32, average=5)
+
+
+def test_a_network_that_sees_farther_to_one_side_is_not_flipped() -> None:
+    class Aside(Network):
+        in_channels, last_layer = 1, "last."
+        geometry = Geometry(("y", "x"), (1, 1), (4, 4), (0, 0), (5, 5), 1.0)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = torch.nn.Conv2d(1, 2, 1)
+
+        def forward(self, image_BCHW: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.last(image_BCHW)[..., 4:, 4:]
+            return logits
+
+    assert predict_array(Aside(), image_of(9, 9)).shape == (2, 9, 9)
+    with pytest.raises(ValueError, match=r"\(4, 4\) px before a pixel and \(0, 0\) px after it"):
+        predict_array(Aside(), image_of(9, 9), average=8)
+    with pytest.raises(UnsuitableError, match=r"i: the model sees \(4, 4\) px before .* to 1"):
+        check_symmetries(8, Aside.geometry, None, "i")
+    check_symmetries(1, Aside.geometry, None, "i")
+    check_symmetries(8, network_of(1).geometry, None, "i")
 
 
 def test_bf16_stays_within_its_rounding() -> None:

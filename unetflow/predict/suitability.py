@@ -88,10 +88,17 @@ def check_axes(axes: int, of_network: Sequence[str], image: str | Path) -> None:
 def check_symmetries(
     count: int, geometry: Geometry, steps: Sequence[float] | None, image: str | Path
 ) -> None:
-    """Refuse test-time augmentation over all sides of a cube where voxels are none.
+    """Refuse test-time augmentation where a flipped image has its output elsewhere.
 
-    `steps` are the sides of a voxel, None of an image.
+    And that over all sides of a cube where voxels are none: `steps` are the sides of a voxel, None
+    of an image.
     """
+    if count > 1 and not geometry.symmetric:
+        raise UnsuitableError(
+            f"{image}: the model sees {geometry.before_px} px before a pixel and "
+            f"{geometry.after_px} px after it, so that predict: test_time_augmentation: {count}, "
+            "which flips and turns the image, would move what it says. Set it to 1."
+        )
     if count != OF_CUBE or steps is None:
         return
     why = ""

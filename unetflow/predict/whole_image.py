@@ -48,6 +48,12 @@ def predict_array(
         )
     axes = network.geometry.axes
     orientations = orientations_of(whole_number_of(average, "average", least=1), len(axes))
+    if len(orientations) > 1 and not network.geometry.symmetric:
+        raise ValueError(
+            f"test-time augmentation over {average} flips and turns the image, but this network "
+            f"sees {network.geometry.before_px} px before a pixel and {network.geometry.after_px} "
+            "px after it: what it says would be moved. Pass average=1."
+        )
     if orientations == OF_CUBES and not network.geometry.alike:
         raise ValueError(
             f"test-time augmentation over {average} turns any side of a cube up, and this network "

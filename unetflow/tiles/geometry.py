@@ -47,6 +47,12 @@ class Geometry:
         sizes = (self.step_px, self.before_px, self.after_px, self.smallest_input_px)
         return all(len({*each}) == 1 for each in sizes)
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether the output of a flipped input, or one turned in plane, lies in the same place."""
+        sizes = (self.step_px, self.before_px, self.after_px, self.smallest_input_px)
+        return self.before_px == self.after_px and all(len({*each[-2:]}) == 1 for each in sizes)
+
     def output_px(self, input_px: int, axis: int = 0) -> int:
         """What an input gives along an axis. Raises ValueError, with the nearest valid sizes."""
         smallest, step = self.smallest_input_px[axis], self.step_px[axis]
