@@ -1,5 +1,6 @@
 """The gallery of all images: their order, their flags, and the worst objects of all."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from unetflow.provenance.receipts import write_receipt
 from unetflow.report.handed import Config, PicturesFile
-from unetflow.report.score_lines import summarise
+from unetflow.report.score_lines import Line, summarise
 from unetflow.report.sections.gallery import (
     EMPTY,
     FULL,
@@ -45,6 +46,16 @@ def drawn(objects: int, share: float, **others: Any) -> dict[str, Any]:
     }
 
 
+def line_of(metric: str, scores: dict[str, float]) -> list[Line]:
+    rows = [
+        {"image": name, "value": value, "metric": metric, "variant": "", "class": "cell"}
+        | {"chosen": "instances", "group": "", "method": "network", "threshold": 0.5}
+        | dict.fromkeys(("ab", "a", "b", "z", "n", "iou_sum", "objects"), 1.0)
+        for name, value in scores.items()
+    ]
+    return summarise(pd.DataFrame(rows), {"cell": {0.5: ""}})
+
+
 def shown(
     folder: Path,
     scores: dict[str, float],
@@ -63,13 +74,7 @@ def shown(
                 "pictures": str(folder / f"{name}.json"),
             }
         )
-    rows = [
-        {"image": name, "value": value, "metric": "seg", "variant": "", "class": "cell"}
-        | {"chosen": "instances", "group": "", "method": "network", "threshold": 0.5}
-        | dict.fromkeys(("ab", "a", "b", "z", "n", "iou_sum", "objects"), 1.0)
-        for name, value in scores.items()
-    ]
-    lines = {"net": summarise(pd.DataFrame(rows), {"cell": {0.5: ""}}) if rows else []}
+    lines = {"net": line_of("seg", scores) if scores else []}
     return gallery(files, [], lines, CONFIG, pd.DataFrame([trained]))
 
 
@@ -101,6 +106,14 @@ def test_an_image_is_flagged_by_stated_rules(
     found = shown(tmp_path, {}, new=of)
     assert found.tiles[0].flags == flags
     assert found.flags == dict.fromkeys(flags, 1)
+
+
+def test_the_scores_of_several_datasets_are_all_named() -> None:
+    lines = {"net": line_of("seg", {"a": 0.5})}
+    (pixels,) = line_of("iou", {"b": 0.5})
+    lines["other"] = [replace(pixels, of="")]
+    found = gallery([], [], lines, CONFIG, pd.DataFrame([TRAINED]))
+    assert found.score == "SEG (stored instances) or IoU, object pixels"
 
 
 def test_of_a_truth_in_part_the_annotated_pixels_alone_tell_how_full_images_are(

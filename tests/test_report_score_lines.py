@@ -1,9 +1,11 @@
-"""Lines of scores: no image is left out because its fold chose no threshold."""
+"""Lines of scores: no image, and no score, is left out without a word."""
 
 import pandas as pd
 
 from unetflow.evaluate.tables import COLUMNS
-from unetflow.report.score_lines import UNCHOSEN, summarise
+from unetflow.report.page import environment_of_page
+from unetflow.report.score_lines import UNCHOSEN, Spread, summarise
+from unetflow.report.sections.scores import Scores
 
 
 def row(image: str, threshold: float, chosen: str, value: float) -> dict[str, object]:
@@ -21,3 +23,13 @@ def test_images_of_a_fold_without_validation_count_at_the_threshold_nearest_to_a
     assert line.by == f"validation; of 2 images {UNCHOSEN}"
     (line,) = summarise(pd.DataFrame(rows, columns=list(COLUMNS)), {"cell": {}})
     assert (line.mean.n, line.at) == (3, f"0.5 ({UNCHOSEN})")
+
+
+def test_a_table_of_spreads_has_the_scores_of_all_its_experiments() -> None:
+    """Experiments of another dataset have other main scores."""
+    cells = Spread(("a-1", "a-2"), {"SEG": ["0.5", "0.4", "0.6"]})
+    membranes = Spread(("b-1", "b-2"), {"V_Rand": ["0.9", "0.8", "0.95"]})
+    template = environment_of_page().get_template("scores.html")
+    html = template.render(scores=Scores([cells, membranes], [], []))
+    assert ">SEG</th>" in html and ">V_Rand</th>" in html
+    assert "<strong>0.9</strong><small>0.8 to 0.95</small>" in html

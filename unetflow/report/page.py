@@ -126,7 +126,7 @@ def render_page(
         "reliability": believed,
     }
     sections = [(of, name) for of, name in SECTIONS if of not in OPTIONAL or shown[of]]
-    environment = _environment()
+    environment = environment_of_page()
     scripts = [environment.get_template("script.html").render()]
     if shown["zoom"]:
         scripts += [vendor_script(), environment.get_template("zoom_script.html").render()]
@@ -153,7 +153,7 @@ def _digest_of_script(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _environment() -> jinja2.Environment:
+def environment_of_page() -> jinja2.Environment:
     """The templates: that of the page includes those of the sections."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("unetflow.report"),

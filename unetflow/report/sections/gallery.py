@@ -67,7 +67,7 @@ class Gallery:
     tiles: list[Tile]  # lowest score first, those without one last
     images: int  # of which there is a tile for each run
     runs: list[str]
-    score: str  # what the tiles are sorted by
+    score: str  # what the tiles are sorted by; those of several datasets
     flags: dict[str, int]  # tiles that have each
     worst: dict[str, list[WrongObject]]  # by experiment
 
@@ -109,7 +109,8 @@ def gallery(
         tiles=sorted(tiles, key=lambda tile: _rank(tile, -1 if lower else 1)),
         images=len({tile.image for tile in tiles}),
         runs=list(dict.fromkeys(tile.run for tile in tiles)),
-        score=next((line.name for line, _ in scores.values() if line), "score"),
+        score=" or ".join(dict.fromkeys(line.name for line, _ in scores.values() if line))
+        or "score",
         flags={flag: flags.count(flag) for flag in (UNLIKE, FULL, EMPTY) if flag in flags},
         worst={name: of for name, of in worst.items() if of},
     )
