@@ -82,6 +82,20 @@ def test_a_stage_is_a_line_when_all_its_jobs_are_done() -> None:
     assert stages.log == "/project/.snakemake/log/a.log"
 
 
+def test_what_the_graph_says_of_config_and_images_is_told() -> None:
+    notes = [
+        "note: config: experiments.unet: no image of its dataset is of split validation: what then",
+        "note: will not be prepared: image b: b.tif: cannot be opened",
+        "  The same: image c",
+        "train runs again: recipe.steps was 100 and is 200 (results/models/a/fold0)",
+    ]
+    stages, said = Stages(), list[str]()
+    for printed in ("Building DAG of jobs...", *notes, "  Date: today", *PRINTED.splitlines()):
+        said += stages.take(f"{printed}\n", 75)
+    assert said[:-3] == notes
+    assert said[-1] == "0:01:15  train: 1 job; 3 of 3 jobs done"
+
+
 def test_it_runs_snakemake_and_says_how(fake: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run_command("run", ["case.yaml", "--cores", "3", "--", "--notemp"]) == 0
     said = capfd.readouterr().out

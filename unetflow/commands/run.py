@@ -44,6 +44,8 @@ LOG = re.compile(r"Complete log\(s\): (?P<path>.+)")
 NOTHING = "Nothing to be done"
 TABLE = "Job stats:"
 ALL = "all"  # the rule that is done when all others are; a dry run does none
+# what the workflow says while the graph is built, and a line that goes on with it
+TOLD, GOES_ON = re.compile(r"note: |[a-z_]+ runs again: "), "  The same: "
 LAST_LINES = 20  # of Snakemake's, where it stops before the pipeline can say why
 SNAKEMAKES = "--"  # what comes behind it
 SAID_EVERY_S, SAID_EVERY = 60.0, 0.1  # what is left: after so long, and so much of the whole
@@ -63,14 +65,17 @@ class Stages:
         self.log = ""
         self.time = TimeLeft(earlier)
         self.is_complete = False  # all is made, or was
-        self._in_table = False
+        self._in_table = self._in_note = False
         self._rule = ""  # that of the block which is printed, "" where it failed
         self._said_s = 0.0
 
     def take(self, line: str, elapsed_s: float) -> Iterator[str]:
         """Take a line that Snakemake printed; what to say of it."""
         jobs, done = self.time.jobs, self.time.done
-        if TABLE in line:
+        self._in_note = bool(TOLD.match(line)) or (self._in_note and line.startswith(GOES_ON))
+        if self._in_note:
+            yield line.rstrip()
+        elif TABLE in line:
             self._in_table = True
             jobs.clear()
         elif self._in_table:

@@ -79,7 +79,7 @@ try:
     atexit.register(SOURCES.save)
     if workflow.is_main_process:  # each job reads the config again
         for note in [*SETTINGS.notes, *check_images(SETTINGS, SOURCES)]:
-            logger.warning(note)
+            logger.warning(f"note: {note}")
 except UnetflowError as error:
     raise WorkflowError(str(error)) from None
 
