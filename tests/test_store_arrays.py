@@ -83,9 +83,12 @@ def test_what_cannot_be_read_just_now_is_not_damaged(array: StoredArray) -> None
             StoreError, match="could not be read at .*Too many open files"
         ) as raised:
             array[0]
+        with pytest.raises(StoreError, match="could not be opened .*Too many open files") as opened:
+            StoredArray(array.path)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert not isinstance(raised.value, DamagedError)
+    assert "receipt" not in str(opened.value)  # nothing is to be deleted
 
 
 def test_an_array_that_is_not_there_is_named_in_one_line(tmp_path: Path) -> None:

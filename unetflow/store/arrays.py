@@ -54,6 +54,11 @@ class StoredArray:
             self._array = opening.result()
             self.attrs: dict[str, Any] = json.loads((path / "zarr.json").read_text())["attributes"]
         except (OSError, ValueError, KeyError) as error:
+            if _is_of_system(error):  # what cannot be read just now may be whole
+                raise StoreError(
+                    f"{path}: could not be opened ({in_short(error)}). Mend that, and run the same "
+                    "command again."
+                ) from error
             raise StoreError(
                 f"{path}: no readable array ({in_short(error)}). Delete the receipt of this store "
                 "and run the same command again."
@@ -74,7 +79,7 @@ class StoredArray:
             return np.asarray(self._array[inside].read().result())
         except (OSError, ValueError, KeyError) as error:
             where = f"at {_in_words(inside)} ({in_short(error)})"
-            if isinstance(error, OSError) or "[os_error_code=" in str(error):
+            if _is_of_system(error):
                 raise StoreError(f"{self.path}: could not be read {where}") from error
             raise DamagedError(
                 f"{self.path}: damaged {where}. Delete the receipts of this store and run the same "
@@ -143,6 +148,11 @@ def _clipped(part: object, size: int) -> int | slice:
     if isinstance(part, int | np.integer) and not isinstance(part, bool):
         return range(size)[part]
     raise IndexError(f"{part!r} in a key: arrays are read by integers and slices")
+
+
+def _is_of_system(error: BaseException) -> bool:
+    """Whether the system refused to read (rights, a disk that is away), whatever is stored."""
+    return isinstance(error, OSError) or "[os_error_code=" in str(error)
 
 
 def in_short(error: BaseException) -> str:
