@@ -19,6 +19,7 @@ from test_store_locks import holding
 from waits import waits
 
 from unetflow.demo.planes import draw_region
+from unetflow.engine.machine import Machine
 from unetflow.errors import ConfigError, ModelError, StoreError
 from unetflow.labels.dataset import Dataset
 from unetflow.networks import build
@@ -33,6 +34,7 @@ from unetflow.train.loop import TrainingRun
 from unetflow.train.patches import generator
 from unetflow.train.recipes import PRESETS, Recipe, recipe_from
 from unetflow.train.steps import learning_rate
+from unetflow.train.torchrun import train_together
 
 
 def job_in(folder: Path, steps: int = 12) -> dict[str, Any]:
@@ -563,6 +565,18 @@ def test_two_processes_go_on_from_one_checkpoint(
     torch.testing.assert_close(weights_of(undisturbed), weights_of(disturbed), atol=1e-4, rtol=0)
     record = read_receipt(disturbed["receipt"].with_suffix(".run.json"))
     assert [of["from_step"] for of in record["machines"]] == [1, 7]
+
+
+def test_a_line_in_another_encoding_ends_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nprintf 'caf\\351\\n'; echo done\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("unetflow.train.torchrun.sys.executable", str(program))
+    caplog.set_level("INFO")
+    train_together(Machine(processes=2), "any.module", {})
+    assert caplog.messages == ["caf\ufffd", "done"]
 
 
 @pytest.mark.slow

@@ -38,6 +38,7 @@ def train_together(machine: Machine, module: str, arguments: Mapping[str, object
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",  # libraries write to it, too, in whatever encoding
         ) as process:
 
             def pass_on(number: int, frame: FrameType | None) -> None:
