@@ -135,6 +135,8 @@ def test_sizes_are_of_the_objects_and_near_is_near() -> None:
         labels = np.array([[1, *[0] * gap, 2]])
         assert sizes_of([labels]).near == near
     assert sizes_of([np.zeros((3, 3), int)]) == Sizes(0, 0.0, 0)
+    large = np.array([[7, 7, 0, 0, 0, 0, 2**32 - 1]], np.uint32)  # bincount takes 32 GB of it
+    assert sizes_of([large]) == Sizes(2, 1.5, 0)
 
 
 def test_touching_discs_are_taken_apart_by_what_is_chosen() -> None:

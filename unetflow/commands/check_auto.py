@@ -204,9 +204,9 @@ def _look(image: Image, settings: Settings) -> tuple[tuple[int, ...], list[float
     labels, _ = reader_of(image, dataset, levels[0], levels)(*region)
     if dataset["truth"] != "instances":  # of which what hangs together is an object
         labels = ndimage.label(labels)[0]
-    areas = np.bincount(labels.ravel())[1:]
+    areas = np.unique(labels[labels != 0], return_counts=True)[1]  # ids may be any
     factor = shape_px[0] / levels[0][0]
-    return shape_px, [*(2 * np.sqrt(areas[areas > 0] / np.pi) * factor)]
+    return shape_px, [*(2 * np.sqrt(areas / np.pi) * factor)]
 
 
 def _trial(settings: Settings, experiment: str, network: Mapping[str, Any]) -> Any:

@@ -102,8 +102,7 @@ def sizes_of(
     areas, near = [np.zeros(0, np.int64)], 0
     volumes: list[NDArray[np.floating]] = [np.zeros(0)]
     for image, along in zip(labels, steps or [None for _ in labels], strict=True):
-        area_px = np.bincount(image.ravel())[1:]
-        areas.append(area_px[area_px > 0])
+        areas.append(np.unique(image[image != 0], return_counts=True)[1])  # ids may be any
         volumes.append(areas[-1] * math.prod(along or ()))
         near += len(_near(image))
     is_volume = any(image.ndim > PLANE for image in labels)
