@@ -284,4 +284,15 @@ def test_a_stack_is_32_bit_as_the_challenge_wanted_it(case: dict[str, Any]) -> N
     assert (stack.shape, stack.dtype) == ((3, *SHAPE), np.float32)
     assert stack.max() == 1
     with tifffile.TiffFile(case["folder"] / "s.tif") as tiff:
-        assert len(tiff.pages) == 3
+        assert len(tiff.pages) == 3 and not tiff.is_bigtiff
+
+
+def test_a_stack_that_no_tiff_holds_is_a_bigtiff(
+    case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unetflow.stages.export.TIFF_BYTES", 3 * 4 * SHAPE[0] * SHAPE[1] - 1)
+    output = case["folder"] / "s.tif"
+    for slices, large in ((2, False), (3, True)):
+        export_stack(stored=[], predictions=[case["store"]] * slices, output=output)
+        with tifffile.TiffFile(output) as tiff:
+            assert (len(tiff.pages), tiff.is_bigtiff) == (slices, large)

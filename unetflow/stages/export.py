@@ -5,6 +5,7 @@ Everything is written tile by tile or object by object: memory does not grow wit
 """
 
 import gzip
+import math
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,8 @@ from unetflow.store.stamps import content_digest_of
 from unetflow.tiles.regions import PLANE
 
 JPEG_QUALITY = 90
+PIXEL_BYTES = 4  # of a stack
+TIFF_BYTES = 4 * 10**9  # beside their tags, 2^32 in all
 
 
 def export_geojson(
@@ -167,12 +170,13 @@ def export_stack(
 ) -> None:
     """P(interior) of slices as one 32-bit TIFF stack, as the ISBI 2012 challenge wanted it.
 
-    `foreground` is the array of the stores.
+    `foreground` is the array of the stores. A stack beyond what a TIFF holds is a BigTIFF.
     """
+    pixels = sum(math.prod(read_array(store, foreground).shape[1:]) for store in predictions)
     with (
         renamed_at_end(output) as partial,
         unchanged(*stored),
-        tifffile.TiffWriter(partial, bigtiff=False) as tiff,
+        tifffile.TiffWriter(partial, bigtiff=pixels * PIXEL_BYTES > TIFF_BYTES) as tiff,
     ):
         for store in predictions:
             foreground_YX = read_foreground(store, array=foreground)[0]
