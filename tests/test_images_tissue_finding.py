@@ -17,7 +17,7 @@ from prepared import prepare, truth
 from unetflow.errors import SlideError
 from unetflow.images.ground import Coarse
 from unetflow.images.slide import Slide
-from unetflow.images.tissue_finding import tissue_by_threshold
+from unetflow.images.tissue_finding import tissue_by_mask, tissue_by_threshold
 from unetflow.networks import build
 from unetflow.networks.model_file import save_model
 from unetflow.provenance.receipts import read_receipt
@@ -189,6 +189,17 @@ def test_a_mask_saved_as_jpeg_is_used_with_a_warning(
     (tmp_path / "m.jpg").write_bytes(imagecodecs.jpeg_encode(mask))
     prepare(tmp_path, tissue=tmp_path / "m.jpg")
     assert "m.jpg: is a mask compressed as JPEG: what that blurs" in caplog.text
+
+
+def test_a_mask_that_would_be_stretched_is_refused(tmp_path: Path) -> None:
+    mask = np.ones((50, 100), np.uint8)
+    imageio.v3.imwrite(tmp_path / "m.png", mask)
+    for shape_px in ((2000, 4000), (2150, 4000)):  # of any size, and thumbnails are rounded
+        assert tissue_by_mask(tmp_path / "m.png", shape_px, shape_px).cells.all()
+    with pytest.raises(
+        SlideError, match=r"50x100 px, and its slide has 4000x2000 px: .* stretched"
+    ):
+        tissue_by_mask(tmp_path / "m.png", (4000, 2000), (4000, 2000))
 
 
 def test_a_mask_in_colour_is_refused(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ BEYOND_SHARE = 0.2
 NOISE = 2.0  # times the reach of the noise is still ground
 LEAST_GRAY = 4  # gray values of an integer image that are still ground
 GLASS = 200  # an image of bytes with a ground above this, and
+STRETCHED = 0.25  # that a mask may be higher or lower than its slide's sides say, beside a pixel
 FLAT = 0.05  # of it as largest variation, is nothing but glass
 
 
@@ -91,7 +92,8 @@ def tissue_by_mask(
     """Cells that a mask touches: an image of any size that is laid over the whole slide.
 
     What is not 0 is tissue; or polygons, in pixels of the slide's finest level.
-    Raises SlideError or LabelsError for what is neither.
+    Raises SlideError or LabelsError for what is neither, and for a mask whose sides are in another
+    proportion than the slide's.
     """
     grid = _grid(shape_px)
     if holds_polygons(path):
@@ -114,9 +116,21 @@ def tissue_by_mask(
                 how,
             )
         size_px = mask.levels[0].shape_px
+        _check_sides(path, size_px, shape_px)
         level = Coarse(lambda rows, columns: mask.read(0, rows, columns), size_px)
         lowest, highest, _ = _look(level, shape_px)
     return Tissue(_grown((lowest[0] != 0) | (highest[0] != 0)), "mask")
+
+
+def _check_sides(path: str | Path, size_px: tuple[int, ...], shape_px: tuple[int, ...]) -> None:
+    """Raise SlideError for a mask that would be stretched, as that of another slide, or turned."""
+    (height, width), wanted = size_px, size_px[1] * shape_px[0] / shape_px[1]
+    if abs(height - wanted) > max(1, STRETCHED * wanted):
+        raise SlideError(
+            f"{path}: is a mask of tissue of {height}x{width} px, and its slide has "
+            f"{shape_px[0]}x{shape_px[1]} px: laid over the whole slide it would be stretched. Is "
+            "it of another slide, of a part, or turned? Correct the sheet's column tissue."
+        )
 
 
 def _grid(shape_px: tuple[int, ...]) -> tuple[int, ...]:
