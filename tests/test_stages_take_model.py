@@ -1,5 +1,6 @@
 """A finished model in the place of a training, and its own choice in that of a calibration."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from unetflow.stages.calibrate import calibrate
 from unetflow.stages.take_model import take_model
 from unetflow.store.files import digest_of_file
 
+MADE_WITH = {"test_time_augmentation": 7, "smooth_px": 1.5}  # as of the model that is deployed
 AUTO = dict.fromkeys(("threshold", "min_area_px", "fill_holes", "split_px"), "auto")
 
 
@@ -45,7 +47,13 @@ def test_a_damaged_model_is_refused(tmp_path: Path) -> None:
         taken(tmp_path, model)
 
 
-def calibrated(folder: Path, instances: dict[str, object], *, deployed: bool = True) -> Any:
+def calibrated(
+    folder: Path,
+    instances: Mapping[str, object],
+    *,
+    deployed: bool = True,
+    made_with: Mapping[str, object] = MADE_WITH,
+) -> Any:
     model = finished_model(folder / "m.safetensors", deployed=deployed, base_channels=4, depth=1)
     calibrate(
         images=[],
@@ -57,7 +65,7 @@ def calibrated(folder: Path, instances: dict[str, object], *, deployed: bool = T
         wanted=Wanted({**LABELLING, **instances}),
         models=[model],
         deployed=folder / "deploy.safetensors",
-        made_with={"test_time_augmentation": 1, "smooth_px": None},
+        made_with=made_with,
     )
     return read_receipt(folder / "c.json")["instances"]["cell"]
 
@@ -74,3 +82,21 @@ def test_without_validation_images_what_is_auto_is_the_models_choice(tmp_path: P
 def test_a_model_that_brings_no_choice_has_the_defaults(tmp_path: Path) -> None:
     made = calibrated(tmp_path, {"threshold": None}, deployed=False)
     assert (made["threshold"], made["by"]) == (0.5, "default")
+
+
+@pytest.mark.parametrize(
+    ("made_with", "said"),
+    [
+        ({}, []),
+        ({"test_time_augmentation": 1}, ["test_time_augmentation is 1 here and was 7 there"]),
+        ({"smooth_px": 2.0}, ["smooth_px is 2.0 here and was 1.5 there"]),
+        ({"crf": {"iterations": 5}}, ["and was None there", "holds no refine.crf"]),
+    ],
+)
+def test_a_choice_for_foregrounds_of_another_making_is_doubted(
+    tmp_path: Path, made_with: dict[str, object], said: list[str]
+) -> None:
+    calibrated(tmp_path, AUTO, made_with={**MADE_WITH, **made_with})
+    warnings = read_receipt(tmp_path / "c.json")["warnings"]
+    assert len(warnings) == len(said)
+    assert all(part in warning for part, warning in zip(said, warnings, strict=True))

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import safetensors
@@ -33,6 +33,7 @@ class Deployed(TypedDict):
     labelling: dict[str, Any]  # options of `unetflow.instances.label_instances`
     test_time_augmentation: int
     smooth_px: float | None
+    crf: NotRequired[dict[str, float]]  # of `refine`; not there without one
 
 
 def digest_of_model(

@@ -40,6 +40,11 @@ from unetflow.store.files import digest_of_file, write_whole
 from unetflow.store.names import HEADS
 
 log = logging.getLogger(__name__)
+MADE_WITH = (
+    "test_time_augmentation",
+    "smooth_px",
+    "crf",
+)  # what thresholds of a foreground hang on
 
 
 def calibrate(
@@ -68,8 +73,8 @@ def calibrate(
     of images in which far more objects are found than annotated, and where the object step alone
     loses objects of the truth.
     A file of the `models` is written to `deployed`, with what was chosen and what foregrounds were
-    `made_with`: test-time augmentation and smoothing. A finished model that brought its own choice
-    keeps it where there is no validation image: threshold, and what the config leaves `auto`.
+    `made_with`: `MADE_WITH`. A finished model that brought its own choice keeps it where there is
+    no validation image: threshold, and what the config leaves `auto`.
     `stored` are all stores that are read, with the receipts that tell of them, as in other rules.
     """
     record = RunRecord(receipt)
@@ -95,6 +100,7 @@ def calibrate(
         stages = object_stages(judged, at, step.labelling, label_instances)
     warnings = [
         *step.notes,
+        *_of_other_foregrounds(given, made_with or {}),
         *far_more_than_annotated(scores, instances),
         *(each for name, of_class in stages.items() for each in warnings_of(name, of_class)),
     ]
@@ -166,6 +172,27 @@ def _given(name: str, step: ObjectStep, given: Deployed | None) -> MadeInstances
         "by": OF_MODEL,
         "labelling": step.labelling,
     }
+
+
+def _of_other_foregrounds(given: Deployed | None, made_with: Mapping[str, object]) -> Iterator[str]:
+    """Warnings where a choice is put to use on foregrounds that are made in another way."""
+    made_of: Mapping[str, object] = given or {}
+    others = [
+        f"{key} is {made_with.get(key)} here and was {made_of.get(key)} there"
+        for key in MADE_WITH
+        if given is not None and made_with.get(key) != made_of.get(key)
+    ]
+    if others:
+        yield (
+            "thresholds and object step are those of the model file, which chose them on "
+            f"foregrounds that were made in another way: {', '.join(others)}"
+        )
+    if made_with.get("crf") is not None:
+        yield (
+            "deploy.safetensors holds no refine.crf: `unetflow predict` makes objects without it, "
+            "at thresholds that were chosen with it. Give it the threshold by hand, or choose "
+            "without refine.crf"
+        )
 
 
 def _made(

@@ -97,6 +97,7 @@ REFINE = SETTINGS.config["refine"]
 DEPLOYED = {
     "test_time_augmentation": SETTINGS.config["predict"]["test_time_augmentation"],
     "smooth_px": REFINE["smooth_px"],
+    **({} if REFINE["crf"] is None else {"crf": REFINE["crf"]}),
 }
 # What thresholds, instances and scores are of: an array, and the folder of its receipts
 FOREGROUND = "refined" if any(part is not None for part in REFINE.values()) else "foreground"
