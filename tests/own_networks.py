@@ -15,7 +15,11 @@ class Plain(nn.Module):
         self.last = nn.Conv2d(2 * width, num_classes, 1)
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
+        if self.kind == "largest":
+            image_BCHW = image_BCHW / image_BCHW.abs().amax()
         here = self.encoder(image_BCHW)
+        if self.kind == "aside":
+            here = torch.roll(here, 5, dims=-1)
         below = self.below(nn.functional.max_pool2d(here, 2))
         up = nn.functional.interpolate(below, scale_factor=2)
         if self.kind == "aligned":
@@ -24,6 +28,8 @@ class Plain(nn.Module):
             )
         if self.kind == "global":
             up = up * here.mean(dim=(-2, -1), keepdim=True).sigmoid()
+        if self.kind == "places":
+            up = up + torch.linspace(0, 1, up.shape[-2], device=up.device)[:, None]
         if self.kind == "untraceable":
             up = up * float(up.abs().max() >= 0)  # a number: no graph says what it is
         if self.kind == "attention":

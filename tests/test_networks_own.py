@@ -67,7 +67,9 @@ def test_its_geometry_is_computed() -> None:
     [
         ("aligned", "its interpolation aligns the corners of a tile"),
         ("global", "it takes the mean of a tile"),
+        ("places", "it joins maps with numbers that change from place to place of a tile"),
         ("attention", "it sees more than 96 px around each pixel, maybe all of a tile"),
+        ("largest", "it sees more than 96 px around each pixel, maybe all of a tile"),
     ],
 )
 def test_what_depends_on_the_tile_is_not_seamless(kind: str, why: str) -> None:
@@ -84,6 +86,11 @@ def test_of_a_network_that_no_graph_describes_gradients_find_the_geometry() -> N
     assert found.smallest_input_px == by_graph.smallest_input_px
     assert found.seamless
     network_checks.tiled_is_whole(NAME, kind="untraceable")
+
+
+def test_gradients_look_along_both_axes() -> None:
+    assert networks.geometry_of(NAME, kind="aside").before_px == (8, 8)  # 3 and 5 px, whole steps
+    network_checks.tiled_is_whole(NAME, kind="aside")
 
 
 def test_it_comes_by_an_entry_point_too() -> None:

@@ -15,6 +15,7 @@ from unetflow.tiles.geometry import Geometry
 INPUTS = 3  # tried, for each that is asked
 SIZE_PX = 256  # of the input where nothing is known of a network
 REGION_PX = 64  # in its middle: no less than any step
+OUTSIDE = 4.0  # times the deviation of other pixels: what is put around what is seen
 STEPS_PX = (1, 2, 3, 4, 6, 8, 9, 12, 16, 24, 27, 32, 48, 64)
 
 
@@ -63,8 +64,13 @@ def geometry_by_gradients(network: nn.Module, channels: int) -> Geometry:
         )
     first = (SIZE_PX - REGION_PX) // 2
     middle = first, first + REGION_PX
-    start, stop = seen_by_gradients(network, channels, (SIZE_PX, SIZE_PX), middle)
-    everything = start == 0 or stop == SIZE_PX
+    sizes = SIZE_PX, SIZE_PX
+    starts, stops = zip(
+        *(seen_by_gradients(network, channels, sizes, middle, axis) for axis in range(2)),
+        strict=True,
+    )
+    start, stop = min(starts), max(stops)
+    everything = start == 0 or stop == SIZE_PX or _sees_more(network, channels, middle, start, stop)
     halo_px = 0 if everything else max(first - start, stop - first - REGION_PX)
     step_px = 32 if everything else _step_px(network, channels, halo_px)
     halo_px = -(-halo_px // step_px) * step_px
@@ -79,6 +85,25 @@ def geometry_by_gradients(network: nn.Module, channels: int) -> Geometry:
         if everything
         else "",
     )
+
+
+@torch.no_grad()
+def _sees_more(
+    network: nn.Module, channels: int, middle: tuple[int, int], start: int, stop: int
+) -> bool:
+    """Whether logits in the middle change with pixels that no gradient came from.
+
+    The largest value of a tile has a gradient at one pixel alone, wherever that lies.
+    """
+    exact = copy.deepcopy(network).double().eval()
+    draw = torch.Generator().manual_seed(2)
+    shape = (1, channels, SIZE_PX, SIZE_PX)
+    image = torch.randn(shape, dtype=torch.float64, generator=draw)
+    around = OUTSIDE * torch.randn(shape, dtype=torch.float64, generator=draw)
+    around[..., start:stop, start:stop] = image[..., start:stop, start:stop]
+    run = slice(*middle)
+    here, there = (exact(each)[..., run, run] for each in (image, around))
+    return not torch.allclose(here, there, rtol=1e-9, atol=1e-9)
 
 
 @torch.no_grad()

@@ -171,6 +171,9 @@ def _joined(
     size = _shape(node)[-found.axes :]
     if any(_shape(each)[-found.axes :] != size for each in behind):
         raise Uneven(f"operation {node.target} stretches a map to another's size")
+    beside = (_shape(each)[-found.axes :] for each in node.all_input_nodes if each not in behind)
+    if any(size > 1 for sizes in beside for size in sizes):
+        found.why.append("it joins maps with numbers that change from place to place of a tile")
     every = [maps[each] or () for each in behind]
     return tuple(each[0].joined(*each[1:]) for each in zip(*every, strict=True))
 
