@@ -60,6 +60,12 @@ def test_files_and_folders_are_rows_to_be_predicted_without_truths(
     assert command[-2:] == ["--configfile", str(tmp_path / "out" / "predict.yaml")]
 
 
+def test_no_name_is_given_twice(ran: list[list[str]]) -> None:
+    tifffile.imwrite("a-n2.tif", noisy_image((60, 50)))
+    _, rows = predict("m.safetensors", "images", "a-n2.tif")
+    assert [row["image"] for row in rows] == ["a", "b-c", "a-n2", "a-n2-n2"]
+
+
 def test_an_image_whose_name_is_that_of_a_truth_is_told(
     ran: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:

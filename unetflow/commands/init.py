@@ -8,7 +8,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from unetflow.commands.init_case import find_case, kept_of, text_of_case
 from unetflow.commands.init_config import assumed, config_text, proposed
 from unetflow.commands.init_guesses import Row, look_at_truths, rows_of
 from unetflow.commands.init_pairs import find_pairs, stem_of, words_of
+from unetflow.commands.names import distinct
 from unetflow.commands.parsers import command_parser
 from unetflow.commands.split_drawing import Annotated, assign_splits
 from unetflow.errors import ConfigError
@@ -114,8 +115,9 @@ def _splits(folder: Path, rows: Sequence[Row], seed: int) -> Splits:
         return Splits(dict(zip(rows, SHARES, strict=False)), {}, "too few to draw from")
     units = {row: _unit(folder, row) for row in rows}
     several = len({*units.values()}) >= len(SHARES)
-    named_alone = _distinct({*units.values()})
-    groups = {row: named_alone[unit] for row, unit in units.items()} if several else {}
+    taken: Counter[str] = Counter()  # long names of folders begin alike
+    of_unit = {unit: distinct(_name(unit), taken) for unit in sorted({*units.values()})}
+    groups = {row: of_unit[unit] for row, unit in units.items()} if several else {}
     if not several and any(_is_of_series(row) for row in rows):
         train = min(round(len(rows) * SHARES["train"] / 100), len(rows) - 2)
         test = max(1, round(len(rows) * SHARES["test"] / 100))
@@ -146,17 +148,6 @@ def _unit(folder: Path, row: Row) -> str:
     return "_".join([*relative.parent.parts, *([stem_of(relative)] if row.stack else [])])
 
 
-def _distinct(units: Collection[str]) -> dict[str, str]:
-    """A name for each, with a number where it is that of another: long ones begin alike."""
-    names: dict[str, str] = {}
-    taken: Counter[str] = Counter()
-    for unit in sorted(units):
-        name = _name(unit)
-        taken[name] += 1
-        names[unit] = name if taken[name] == 1 else f"{name}-{taken[name]}"
-    return names
-
-
 def _names(folder: Path, rows: Sequence[Row]) -> dict[Row, str]:
     """A name for each image, of its file; of its folders too where files are called alike."""
     short = {row: _name(stem_of(row.path)) for row in rows}
@@ -169,9 +160,7 @@ def _names(folder: Path, rows: Sequence[Row]) -> dict[Row, str]:
         relative = row.path.relative_to(folder)
         alone = len(owners[short[row]]) == 1
         name = short[row] if alone else _name("_".join(words_of(relative)))
-        name = f"{name}_{row.index:04d}" if row.stack else name
-        taken[name] += 1
-        names[row] = name if taken[name] == 1 else f"{name}-{taken[name]}"
+        names[row] = distinct(f"{name}_{row.index:04d}" if row.stack else name, taken)
     return names
 
 

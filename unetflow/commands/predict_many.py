@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import yaml
 
 from unetflow.commands.init_pairs import find_pairs, stem_of
+from unetflow.commands.names import distinct
 from unetflow.commands.predict_chosen import OF_INSTANCES, chosen_options
 from unetflow.commands.run import run_snakemake
 from unetflow.commands.workflow import SNAKEFILE, workflow_folder
@@ -91,7 +93,7 @@ def rows_of(inputs: Sequence[str], *, volumes: bool = False) -> list[Row]:
             raise ConfigError(f"{len(inputs)} inputs, of which one is a sheet: give it alone")
         return _rows_of_sheet(Path(inputs[0]))
     files = list(dict.fromkeys(file for path in inputs for file in _files(path, volumes)))
-    names: dict[str, int] = {}
+    names: Counter[str] = Counter()
     return [{"image": _name(split_dataset(file)[0], names), "path": str(file)} for file in files]
 
 
@@ -119,11 +121,10 @@ def _is_volume(folder: Path) -> bool:
     return holds_slices(folder, partial(open_file, axes=None))
 
 
-def _name(file: Path, taken: dict[str, int]) -> str:
+def _name(file: Path, taken: Counter[str]) -> str:
     """A name that results may have: of the file, with a number where it is not the first."""
     name = re.sub("[^A-Za-z0-9_-]+", "-", stem_of(file)).strip("-_")[:LONGEST] or "image"
-    taken[name] = taken.get(name, 0) + 1
-    return name if taken[name] == 1 else f"{name}-n{taken[name]}"
+    return distinct(name, taken, "-n")
 
 
 def _rows_of_sheet(sheet: Path) -> list[Row]:
@@ -190,7 +191,7 @@ def config_of(
             }
         },
         "experiments": {
-            _name(Path(options.model), {}): {
+            _name(Path(options.model), Counter()): {
                 "dataset": "images",
                 "model": named(options.model),
             }
