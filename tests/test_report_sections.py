@@ -1,5 +1,8 @@
 """What the sections give to their templates, where the whole page does not show it."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,9 +10,10 @@ import pytest
 from unetflow.provenance.schemas import RunRecordContent
 from unetflow.report.handed import Config
 from unetflow.report.kinds import by_kind
+from unetflow.report.page import environment_of_page
 from unetflow.report.sections.data import data
 from unetflow.report.sections.performance import performance
-from unetflow.report.sections.provenance import flattened, making
+from unetflow.report.sections.provenance import Provenance, flattened, making
 from unetflow.report.sections.thresholds import refinement
 from unetflow.report.sections.training import training_curve
 
@@ -110,3 +114,17 @@ def test_problems_stand_above_the_table_of_the_data_by_kind() -> None:
 def test_of_a_hundred_names_three_are_shown() -> None:
     (kind,) = by_kind([(f"i{number}", f"{number} places") for number in range(100)])
     assert kind.who == "i0, i1, i2 and 97 more"
+
+
+@pytest.mark.parametrize(("images", "shown"), [(0, "not known"), (7, "7 training, 2 validation")])
+def test_a_finished_model_that_says_nothing_of_its_images_has_no_number(
+    images: int, shown: str
+) -> None:
+    model = {"network": {"name": "unet"}, "parameters": 1, "digest": "d"}
+    model |= {"training_images": images, "validation_images": 2}
+    run: Any = SimpleNamespace(model=model, name="n", is_trained=False, training={}, prediction={})
+    of = Provenance([run], [], {"default": {}}, {})
+    html = (
+        environment_of_page().get_template("provenance.html").render(provenance=of, performance=[])
+    )
+    assert f'<td class="wide">{shown}</td>' in html
