@@ -18,6 +18,8 @@ class Plain(nn.Module):
         if self.kind == "largest":
             image_BCHW = image_BCHW / image_BCHW.abs().amax()
         here = self.encoder(image_BCHW)
+        if self.kind == "dropping":
+            here = nn.functional.dropout(here, 0.5)  # in prediction, too
         if self.kind == "aside":
             here = torch.roll(here, 5, dims=-1)
         below = self.below(nn.functional.max_pool2d(here, 2))

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import own_networks
 import pytest
 import torch
 
 from unetflow import networks
 from unetflow.networks.fitted import Fitted, multiply_adds_per_px
+from unetflow.networks.gradients import geometry_by_gradients
 from unetflow.predict import network_checks
 from unetflow.provenance.code_digest import code_digest
 
@@ -86,6 +88,13 @@ def test_of_a_network_that_no_graph_describes_gradients_find_the_geometry() -> N
     assert found.smallest_input_px == by_graph.smallest_input_px
     assert found.seamless
     network_checks.tiled_is_whole(NAME, kind="untraceable")
+
+
+def test_what_says_another_thing_each_time_is_refused() -> None:
+    with pytest.raises(ValueError, match="draws random numbers where it does not train"):
+        networks.geometry_of(NAME, kind="dropping")
+    with pytest.raises(ValueError, match="draws random numbers where it does not train"):
+        geometry_by_gradients(own_networks.build(kind="dropping"), 1)
 
 
 def test_gradients_look_along_both_axes() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from unetflow.networks.network import RANDOM
 from unetflow.tiles.geometry import Geometry
 
 INPUTS = 3  # tried, for each that is asked
@@ -46,11 +47,14 @@ def seen_by_gradients(
 def geometry_by_gradients(network: nn.Module, channels: int) -> Geometry:
     """The geometry of a network that returns as many pixels as it takes.
 
-    Raises ValueError for one that does not, and where the shifts that it follows are not found.
+    Raises ValueError for one that does not, for one that says another thing each time, and where
+    the shifts that it follows are not found.
     """
+    shape = (1, channels, SIZE_PX, SIZE_PX)
+    image = torch.randn(shape, generator=torch.Generator().manual_seed(3))
     try:
         with torch.no_grad():
-            output = network.eval()(torch.zeros(1, channels, SIZE_PX, SIZE_PX))
+            output, again = network.eval()(image), network(image)
     except Exception as error:  # whatever its forward pass raises
         raise ValueError(
             f"the network takes no image of {SIZE_PX}x{SIZE_PX} px and {channels} channels: "
@@ -62,6 +66,8 @@ def geometry_by_gradients(network: nn.Module, channels: int) -> Geometry:
             f"of {SIZE_PX} px the network returns {output.shape[-1]} px, and its graph does not "
             "tell why. Give its module a function geometry(**options), or let it pad"
         )
+    if not torch.allclose(output, again, rtol=1e-3, atol=1e-4):  # far more than rounding
+        raise ValueError(RANDOM)
     first = (SIZE_PX - REGION_PX) // 2
     middle = first, first + REGION_PX
     sizes = SIZE_PX, SIZE_PX

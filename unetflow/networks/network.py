@@ -6,6 +6,10 @@ from torch import nn
 from unetflow.tiles.geometry import Geometry
 
 IMAGE = 2  # spatial axes
+RANDOM = (
+    "its forward pass draws random numbers where it does not train, so that it says another thing "
+    "each time: drop out by layers (torch.nn.Dropout), or with training=self.training"
+)
 
 
 class Network(nn.Module):

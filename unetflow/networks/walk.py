@@ -18,6 +18,7 @@ from torch import nn
 from torch.fx import Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from unetflow.networks.network import RANDOM
 from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.receptive_field import Map, geometry_along
 
@@ -76,7 +77,10 @@ def on_no_device(make: Callable[[], Made]) -> Made:
 
 
 def walk(network: nn.Module, channels: int, size_px: Sequence[int]) -> Walk:
-    """Walk through a network for an input (1, C, H, W) or (1, C, D, H, W). Raises Untraceable."""
+    """Walk through a network for an input (1, C, H, W) or (1, C, D, H, W). Raises Untraceable.
+
+    And ValueError where what it says is random.
+    """
     image = torch.empty(1, channels, *size_px, device="meta")
     try:
         bare = copy.deepcopy(network).to("meta").eval()
@@ -84,6 +88,8 @@ def walk(network: nn.Module, channels: int, size_px: Sequence[int]) -> Walk:
             graph = make_fx(bare)(image).graph
     except Exception as error:  # whatever copying it and its forward pass raise
         raise Untraceable(f"the network cannot be traced: {error}") from error
+    if any(map(_draws, graph.nodes)):
+        raise ValueError(RANDOM)
     found, maps = Walk(len(size_px)), dict[Node, tuple[Map, ...] | None]()
     for node in graph.nodes:
         if node.op == "placeholder":
@@ -157,7 +163,7 @@ def _made(
         return source
     if name in BY_LAYER:
         return BY_LAYER[name](node, given, source, found)
-    if torch.Tag.pointwise in getattr(node.target, "tags", ()) or name == "cat":
+    if torch.Tag.pointwise in _tags(node) or name == "cat":
         return _joined(node, behind, maps, found)
     if name in GLOBAL:
         found.why.append("it takes the mean of a tile")
@@ -351,6 +357,16 @@ def _in_place(node: Node) -> bool:
 def _name(node: Node) -> str:
     """Such as "convolution" of aten.convolution.default."""
     return str(node.target).partition(".")[2].partition(".")[0]
+
+
+def _tags(node: Node) -> Sequence[torch.Tag]:
+    tags: Sequence[torch.Tag] = getattr(node.target, "tags", ())
+    return tags
+
+
+def _draws(node: Node) -> bool:
+    """Whether it is random; attention has the tag even where it drops nothing."""
+    return torch.Tag.nondeterministic_seeded in _tags(node) and "attention" not in _name(node)
 
 
 def _shape(node: Node) -> tuple[int, ...]:
