@@ -80,7 +80,7 @@ def rows_of(folder: Path, pairs: Iterable[Pair]) -> tuple[list[Row], dict[Row, I
             f"such as {others[0].path} with {images[others[0]].channels}. To have them, add rows, "
             "and choose the same number of each in the sheet's column channels"
         )
-        rows = [row for row in rows if row not in others]
+        rows = [row for row in rows if images[row].channels == usual]
     return rows, images, notes
 
 
