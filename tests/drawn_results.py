@@ -27,6 +27,7 @@ from unetflow.train.recipes import PRESETS
 FOLDER = "predictions/net/fold0"
 SIZES = {"a": (40, 50), "b": (530, 600), "c": (32, 32)}  # [px]
 SHARED = {"a": 80, "b": 60, "c": 0}  # [px]
+OBJECT_SHARES = {"a": 0.1, "b": 0.05, "c": 0.25}
 MPP = {"a": 0.5, "b": None, "c": 0.004}
 # metric, variant, threshold, chosen: value of a, b, c
 VALUES = {
@@ -79,6 +80,7 @@ def table_of_scores() -> pd.DataFrame:
 def table_of_data() -> pd.DataFrame:
     rows = [
         {"image": image, "dataset": "cells", "split": "test", "height_px": height, "problems": ""}
+        | {"object_share": OBJECT_SHARES[image]}
         for image, (height, _) in SIZES.items()
     ]
     rows[2]["problems"] = "the same pixels as x of split train"

@@ -141,6 +141,8 @@ def test_a_table_is_sorted_by_keyboard(report: Path, opening: Opening) -> None:
         names = first.locator("tbody th").all_inner_texts()
         assert [names[0], names[-1]] == ends
         assert first.locator("thead th").first.get_attribute("aria-sort") == order
+    heads.get_by_text("object share", exact=True).click()
+    assert first.locator("tbody th").all_inner_texts() == ["b", "a", "c"]  # 0.05, 0.1, 0.25
 
 
 def test_without_scripts_the_page_reads_whole(report: Path, opening: Opening) -> None:
