@@ -653,6 +653,13 @@ def test_early_stopping_ends_the_training_and_a_rerun_adds_nothing(
     assert job["model"].read_bytes() == before
 
 
+def test_an_encoder_of_random_weights_is_not_frozen(tmp_path: Path) -> None:
+    job = job_in(tmp_path)
+    job["recipe"] |= {"freeze_encoder": True}
+    with pytest.raises(ModelError, match="freeze_encoder .* has no pretrained. Name one, or set"):
+        train(**job)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("norm", [None, "batch"])
 def test_a_network_may_start_from_a_model_file(tmp_path: Path, norm: str | None) -> None:

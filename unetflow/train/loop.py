@@ -56,6 +56,11 @@ class TrainingRun:
         self.network = networks.build(**description["network"])
         self.network.heads = tuple(description.get("heads", ()))
         if pretrained is None:
+            if recipe.freeze_encoder:
+                raise ModelError(
+                    "recipe.freeze_encoder keeps the encoder of a model file as it is, but the "
+                    "experiment has no pretrained. Name one, or set freeze_encoder to false."
+                )
             if recipe.start == "centred":
                 centre_filters(self.network)
         else:
