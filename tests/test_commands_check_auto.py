@@ -119,10 +119,28 @@ def test_other_words_are_none(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "who"),
+    [
+        ("a: {recipe: auto}", "line 2: .* of experiment a"),
+        ("a:\n    recipe: &same auto\n  b:\n    recipe: *same", "line 3: .* of experiment a"),
+        ("a: &a\n    recipe: auto\n  b:\n    <<: *a", ": .* of experiment b"),
+    ],
+)
+def test_a_word_that_others_share_is_not_written_over(tmp_path: Path, text: str, who: str) -> None:
+    config = tmp_path / "case.yaml"
+    config.write_text(f"experiments:\n  {text}\n")
+    choices = [check_auto.Choice(name, "recipe", {"steps": (100, "")}) for name in "ab"]
+    with pytest.raises(ConfigError, match=f"{who} into a line of its own"):
+        check_auto.write_choices(config, choices)
+    assert config.read_text() == f"experiments:\n  {text}\n"
+
+
 def test_a_word_beside_others_is_not_written_over(
     case: Path, config: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     config["experiments"]["unet"]["recipe"] = "auto"
     case.write_text(yaml.safe_dump(config, default_flow_style=True, width=10_000))
     assert run_command("check", [str(case), "--write"]) == MENDABLE
-    assert "write `recipe: auto` into a line of its own" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "write `recipe: auto` of experiment unet into a line of its own" in said

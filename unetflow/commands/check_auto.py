@@ -6,6 +6,7 @@ The graph is built before any image is prepared, so that the values have to stan
 
 import contextlib
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from unetflow.store.files import write_whole
 from unetflow.train.recipes import recipe_from
 
 AUTO = "auto"
+QUOTED = rf"""['"]?{AUTO}['"]?\s*(#.*)?"""  # and what stands behind it in its line
 KEYS = ("network", "recipe")
 LOOKED_AT = 12  # truths, evenly over all
 MOST_PX = 2048  # side of the part that is looked at
@@ -114,19 +116,22 @@ def choose(config: Mapping[str, Any], settings: Settings) -> list[Choice]:
 def write_choices(path: Path, choices: list[Choice]) -> None:
     """Put them into the file in the place of each `auto`, with reasons; all else stays as it is.
 
-    Raises ConfigError where an `auto` does not stand in a line of its own.
+    Raises ConfigError where an `auto` does not stand in a line of its own, or is another's (*, <<).
     """
     text = path.read_text()
     lines = text.splitlines()
     places = _places(text)
+    for choice in choices:
+        place = places.get((choice.experiment, choice.key))
+        if place is None or not re.fullmatch(f" *{choice.key}: *{QUOTED}", lines[place.line]):
+            where = path if place is None else f"{path} line {place.line + 1}"
+            raise ConfigError(
+                f"{where}: write `{choice.key}: {AUTO}` of experiment {choice.experiment} into a "
+                "line of its own, so that its values can stand below it"
+            )
     for choice in sorted(choices, key=lambda each: -places[each.experiment, each.key].line):
         place = places[choice.experiment, choice.key]
         line = lines[place.line]
-        if line[: place.column].strip() != f"{choice.key}:":
-            raise ConfigError(
-                f"{path} line {place.line + 1}: write `{choice.key}: {AUTO}` into a line of its "
-                "own, so that its values can stand below it"
-            )
         indent = line[: len(line) - len(line.lstrip())]
         lines[place.line : place.line + 1] = [
             f"{indent}{choice.key}: # chosen by unetflow check",
