@@ -136,6 +136,15 @@ def test_a_word_that_others_share_is_not_written_over(tmp_path: Path, text: str,
     assert config.read_text() == f"experiments:\n  {text}\n"
 
 
+def test_of_a_config_that_is_a_link_the_file_is_written(tmp_path: Path) -> None:
+    file, link = tmp_path / "shared.yaml", tmp_path / "case.yaml"
+    file.write_text("experiments:\n  a:\n    recipe: auto # then\n")
+    link.symlink_to(file.name)
+    check_auto.write_choices(link, [check_auto.Choice("a", "recipe", {"steps": (100, "")})])
+    assert link.is_symlink()
+    assert yaml.safe_load(file.read_text())["experiments"]["a"]["recipe"] == {"steps": 100}
+
+
 def test_a_word_beside_others_is_not_written_over(
     case: Path, config: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -251,6 +251,13 @@ def test_a_row_joins_the_split_of_its_group_and_predict_stays(tmp_path: Path) ->
     assert Counter(found[4:]) == {"train": 6, "validation": 2}
 
 
+def test_of_a_sheet_that_is_a_link_the_file_is_written(tmp_path: Path) -> None:
+    (tmp_path / "sheet.tsv").symlink_to("shared.tsv")
+    split(tmp_path, [f"a{k} cells - -" for k in range(3)], "--folds", "3")
+    assert (tmp_path / "sheet.tsv").is_symlink()
+    assert (tmp_path / "shared.tsv").read_text().count("\n") == 4
+
+
 def test_each_dataset_has_all_parts(tmp_path: Path) -> None:
     rows = [f"a{k} cells - -" for k in range(6)] + [f"b{k} nuclei - -" for k in range(3)]
     found = split(tmp_path, rows, "--folds", "3")

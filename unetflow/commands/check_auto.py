@@ -137,7 +137,7 @@ def write_choices(path: Path, choices: list[Choice]) -> None:
             f"{indent}{choice.key}: # chosen by unetflow check",
             *(f"{indent}  {each}" for each in lines_of(choice)),
         ]
-    write_whole(path, ("\n".join(lines) + "\n").encode())
+    write_whole(path.resolve(), ("\n".join(lines) + "\n").encode())  # of a link the file
 
 
 def lines_of(choice: Choice) -> Iterator[str]:

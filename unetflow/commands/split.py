@@ -76,7 +76,7 @@ def write_splits(
     writer = csv.DictWriter(text, columns, delimiter="\t", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(out, text.getvalue().encode())
+    write_whole(Path(out).resolve(), text.getvalue().encode())  # of a link the file
     return given, _counted(rows, shares) - given
 
 
