@@ -16,6 +16,7 @@ from unetflow.report.sections.gallery import (
     UNLIKE,
     WORST,
     Gallery,
+    WrongObject,
     apart,
     gallery,
 )
@@ -140,6 +141,8 @@ def test_the_most_wrong_objects_of_all_images_are_kept(tmp_path: Path) -> None:
     assert [of.drawn["wrong_px"] for of in worst] == list(range(101, 101 - WORST, -1))
     assert {of.image for of in worst} == {"a", "b"}
     assert worst[0].bar == (0.25, "20 µm")  # of 40 px at 2 µm
+    volume: Any = {**worst[0].drawn, "shown_px": 80}  # a panel holds planes along z beside it
+    assert WrongObject("v", volume, 2.0).bar == (0.125, "20 µm")
 
 
 def test_a_merger_is_shown_once_by_its_most_wrong_object() -> None:

@@ -284,11 +284,14 @@ def test_its_planes_are_drawn_for_the_report(predicted: Path) -> None:
         dataset=CELLS,
         receipt=predicted / "drawn.json",
     )
-    planes = read_receipt(predicted / "drawn.json", ImagePictures)["planes"]
+    picture = read_receipt(predicted / "drawn.json", ImagePictures)
+    wrong, planes = picture["worst"][0], picture["planes"]
+    beside = min(SHAPE[0], round(wrong["side_px"] / 2))  # planes: pixels are twice as deep as wide
+    assert wrong["shown_px"] == wrong["side_px"] + GAP_PX + 2 * beside
     assert planes["at_px"] == [*range(SHAPE[0])]
     panels = {panel["name"]: len(panel["planes"]) for panel in planes["panels"]}
     assert panels == {"picture": 12, "truth": 12, "result": 12}
-    deep = 2 * SHAPE[0]  # pixels are twice as deep as wide
+    deep = 2 * SHAPE[0]
     width = SHAPE[2] + GAP_PX + deep
     assert planes["deep_from"][1] == pytest.approx(1 - deep / width)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from unetflow.report.figures.thumbnails import object_panels
-from unetflow.report.figures.views import shown
+from unetflow.report.figures.views import shown, shown_px
 from unetflow.report.pictures import ObjectPicture
 from unetflow.report.worst_objects import Box, Wrong, boxes
 from unetflow.store.arrays import read_array
@@ -63,6 +63,8 @@ def pictures_of(
         }
         if len(region) > PLANE:
             found["plane_px"] = middle[0]
+            sizes = [along.stop - along.start for along in region]
+            found["shown_px"] = shown_px(sizes, steps)[1]
         yield found
 
 

@@ -23,6 +23,7 @@ class ObjectPicture(TypedDict):
     top_px: int  # of the square in the image, as the next two
     left_px: int
     side_px: int
+    shown_px: NotRequired[int]  # of a volume: width of a panel, which holds planes along z too
     panels: list[str]  # as a page holds them
 
 

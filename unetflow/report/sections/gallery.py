@@ -58,8 +58,9 @@ class WrongObject:
     @property
     def bar(self) -> tuple[float, str]:
         """Share of a panel's width, and text."""
-        length, text = scale_bar(self.drawn["side_px"], self.um_per_px)
-        return length / self.drawn["side_px"], text
+        width_px = self.drawn.get("shown_px", self.drawn["side_px"])
+        length, text = scale_bar(width_px, self.um_per_px)
+        return length / width_px, text
 
 
 @dataclass(frozen=True, slots=True)
