@@ -96,6 +96,11 @@ def test_what_the_graph_says_of_config_and_images_is_told() -> None:
     assert said[-1] == "0:01:15  train: 1 job; 3 of 3 jobs done"
 
 
+def test_the_jobs_of_a_dry_run_are_told_once() -> None:
+    stages, table = Stages(), PRINTED.splitlines()[1:8]
+    assert [said for line in table * 2 for said in stages.take(line, 1)] == ["3 jobs in 2 stages"]
+
+
 def test_it_runs_snakemake_and_says_how(fake: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run_command("run", ["case.yaml", "--cores", "3", "--", "--notemp"]) == 0
     said = capfd.readouterr().out

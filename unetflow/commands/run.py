@@ -1,8 +1,9 @@
 """The whole pipeline, quietly: `unetflow run CONFIG`.
 
-Prints the `snakemake` line that it runs, a line for each stage that is done with the time that is
-left for the whole, and at the end the scores with the report's path, or what stopped, once. What
-Snakemake says itself stands in its log. Arguments behind `--` are Snakemake's.
+Prints the `snakemake` line that it runs, what the workflow says of config and images, a line for
+each stage that is done with the time that is left for the whole, and at the end the scores with the
+report's path, or what stopped, once. What Snakemake says itself stands in its log. Arguments behind
+`--` are Snakemake's.
 """
 
 import argparse
@@ -66,6 +67,7 @@ class Stages:
         self.time = TimeLeft(earlier)
         self.is_complete = False  # all is made, or was
         self._in_table = self._in_note = False
+        self._planned = ""
         self._rule = ""  # that of the block which is printed, "" where it failed
         self._said_s = 0.0
 
@@ -80,8 +82,10 @@ class Stages:
             jobs.clear()
         elif self._in_table:
             self._take_row(line)
-            if not self._in_table and jobs:
-                yield f"{jobs.total()} jobs in {len(jobs)} stages"
+            said = f"{jobs.total()} jobs in {len(jobs)} stages"
+            if not self._in_table and jobs and said != self._planned:
+                self._planned = said  # a dry run has the table twice
+                yield said
         elif found := DONE.search(line):
             rule = found["rule"]
             self.time.finish(found["job"], rule, elapsed_s)
