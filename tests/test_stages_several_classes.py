@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from unetflow.labels.encoding import class_target
 from unetflow.labels.reading import Meaning, read_truth
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.shard_lists import write_shard_list
+from unetflow.report.crops import read_crop
 from unetflow.report.score_lines import summarise
 from unetflow.stages.calibrate import calibrate
 from unetflow.stages.evaluate import evaluate_image
@@ -219,6 +221,21 @@ def test_each_class_has_its_threshold_instances_and_scores(case: tuple[Path, Kin
     names = [line.name for line in summarise(table, thresholds)]
     iou = next(score.name for score in SCORES if score.metric == "iou")
     assert {f"{iou}, tumour", f"{iou}, stroma"} <= set(names)
+    for number, name in enumerate(CLASSES, start=1):  # of a perfect foreground nothing is missed
+        crop = read_crop(run_of(folder, kind), "i", name)
+        np.testing.assert_array_equal(crop.interior_YX, target == number)
+
+
+def run_of(folder: Path, kind: Kind) -> Any:
+    """What the report's crops ask of a run."""
+    receipts = {"pixels": "i", "truth": "t", "scored": "p", "instances": "i-made"}
+    files = {key: str(folder / f"{name}.json") for key, name in receipts.items()}
+    files |= {"store": str(folder / "i.ome.zarr"), "prediction": str(folder / "p.ome.zarr")}
+    return SimpleNamespace(
+        files={"images": {"i": files}, "scored": "foreground"},
+        classes=CLASSES,
+        model={"truth": kind},
+    )
 
 
 def test_a_hole_may_hold_an_object_of_another_class(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class Crop:
     threshold: float  # of the stored instances
     image_CYX: np.ndarray
     truth_YX: np.ndarray
+    interior_YX: np.ndarray  # what the network is asked for, bool: touching objects separated
     ignore_YX: np.ndarray
     foreground_YX: np.ndarray
     instances_YX: np.ndarray
@@ -72,7 +73,7 @@ def _crop(run: Run, image: str, name: str, found: ImagePictures | None) -> Crop:
 
     size_um = pixel_size(store).um
     number = run.classes.index(name) + 1
-    truth, _ = read_class_lazily(store, run.model["truth"], len(run.classes), number)
+    truth, interior = read_class_lazily(store, run.model["truth"], len(run.classes), number)
     made = stored_instances(run.files, image, name)
     labels = read_lazily(prediction, of_labels(INSTANCES))
     ids = {"first_id": made["first_id"], "instances": made["instances"]}
@@ -87,6 +88,7 @@ def _crop(run: Run, image: str, name: str, found: ImagePictures | None) -> Crop:
         threshold=float(made["threshold"]),
         image_CYX=view(lambda part: np.asarray(pixels[(slice(None), *part)])),
         truth_YX=view(lambda part: np.asarray(truth[part].compute())),
+        interior_YX=view(lambda part: np.asarray(interior[part].compute())),
         ignore_YX=view(lambda part: np.asarray(ignore[part])),
         foreground_YX=view(
             lambda part: read_foreground(prediction, (number - 1, *part), array=scored)

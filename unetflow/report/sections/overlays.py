@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unetflow.labels.encoding import separate_touching
 from unetflow.provenance.receipts import read_receipt
 from unetflow.report.crops import Crop, read_crop
 from unetflow.report.figures.panels import data_uri, overlay, scale_bar
@@ -102,7 +101,7 @@ def _shot(
     drawn = overlay(
         crop.image_CYX,
         crop.truth_YX,
-        separate_touching(crop.truth_YX),
+        crop.interior_YX,
         crop.foreground_YX,
         crop.instances_YX,
         crop.ignore_YX,
