@@ -14,7 +14,7 @@ from unetflow.evaluate.pooling import (
     read_scores,
     summarise_scores,
 )
-from unetflow.evaluate.tables import SUMS
+from unetflow.evaluate.tables import SUMS, read_table
 
 
 def rows(
@@ -134,6 +134,18 @@ def test_the_summary_names_choice_and_reduction() -> None:
         ("validation", "0.5", "pooled"),
     ]
     assert set(summary["n"]) == {2}
+
+
+@pytest.mark.parametrize("large", [2**63 - 1, 2**63 + 1, 2**64 + 1, 10**23])
+def test_sums_may_be_of_any_size(tmp_path: Path, large: int) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text(f"image,a,b\ni,{large},1\nj,,2\n")  # squares of areas of a slide
+    found = read_table(table, ("a", "b"))
+    assert found["a"].iloc[0] == float(large) and np.isnan(found["a"].iloc[1])
+    assert found["b"].tolist() == [1, 2]
+    table.write_text("image,a\ni,many\n")
+    with pytest.raises(ValueError, match="Unable to parse string"):
+        read_table(table, ("a",))
 
 
 def test_names_that_look_like_missing_values_are_names(tmp_path: Path) -> None:

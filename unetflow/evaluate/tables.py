@@ -64,7 +64,14 @@ def read_table(path: str | Path, numbers: Sequence[str]) -> pd.DataFrame:
     there.
     """
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return frame.assign(**{name: pd.to_numeric(frame[name]) for name in numbers})
+    return frame.assign(**{name: _numbers(frame[name]) for name in numbers})
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    found = pd.to_numeric(column)
+    if not pd.api.types.is_numeric_dtype(found):  # of empty cells beside integers of 64 bits
+        return column.replace("", "nan").astype(float)
+    return found
 
 
 def as_csv(frame: pd.DataFrame) -> bytes:
