@@ -95,3 +95,18 @@ def test_a_run_ends_in_an_error_that_lists_what_failed_once(tmp_path: Path) -> N
     assert str(told.value).count("quoted") == 1
     assert "Mend it." in str(told.value)
     assert not (tmp_path / "verdict.txt").exists()
+
+
+def test_a_thousand_images_that_failed_alike_are_a_line(tmp_path: Path) -> None:
+    rows = [
+        {**FAILURE, "image": f"i{k}", "state": "failed", "reason": f"i{k}.tif: cannot be opened"}
+        for k in range(1000)
+    ]
+    rows.append({**FAILURE, "image": "odd", "state": "failed", "reason": "odd.tif: is a movie"})
+    pd.DataFrame(rows).to_csv(tmp_path / "outcome.tsv", sep="\t", index=False)
+    with pytest.raises(ImagesMissing, match="1001 of 1001 images failed") as told:
+        write_verdict(outcome=tmp_path / "outcome.tsv", verdict=tmp_path / "verdict.txt")
+    lines = str(told.value).splitlines()
+    assert "  i0, i1, i2 and 997 more, in prepare_image: i0.tif: cannot be opened" in lines
+    assert "  odd, in prepare_image: odd.tif: is a movie" in lines
+    assert len(lines) == 6
