@@ -1,5 +1,6 @@
 """Each method of separation cuts where it says, in memory and by blocks alike."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from test_instances_clumps import in_blocks_of, labelled
 from unetflow.errors import StoreError
 from unetflow.instances import label_instances
 from unetflow.instances.separation import METHODS, NUMBER, Separation, labelling_of, without_head
+from unetflow.instances.watershed import split_object
 from unetflow.store.heads import DISTANCE_PX
 from unetflow.store.shards import read_array
 
@@ -152,3 +154,17 @@ def test_every_method_has_a_number_that_it_takes() -> None:
         separation = Separation.of({"separate": method, NUMBER.get(method, "split_px"): 0.5})
         assert separation == (None if method == "none" else Separation(method, 0.5))
     assert Separation.of({}) is Separation.of({"separate": "necks", "split_px": None}) is None
+
+
+def test_many_small_parts_of_a_clump_take_no_memory_for_each_neighbour() -> None:
+    shape = (32, 32, 32)
+    mask, foreground = np.ones(shape, bool), np.random.default_rng(0).uniform(0.5, 1, shape)
+    how = Separation("valleys", 0.5), 3, 200
+    corner = (slice(0, 4),) * 3
+    split_object(mask[corner], *how, foreground=foreground[corner])  # compiled before it counts
+    tracemalloc.start()
+    parts = split_object(mask, *how, foreground=foreground)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert parts.max() > 1
+    assert peak_bytes < 250 * mask.size  # of all 26 neighbours at once it were over 500

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unetflow.components.runs import root_of
+from unetflow.components.runs import root_of, roots
 from unetflow.engine.compiled import compiled
 from unetflow.instances.landscapes import has_no_seed, heights_of, rise_of
 from unetflow.instances.separation import Separation
@@ -72,15 +72,18 @@ def _with_neighbours(
     parts: np.ndarray, inside: np.ndarray, offsets: np.ndarray, min_area_px: int
 ) -> np.ndarray:
     """Parts (flat) with those under `min_area_px` joined to one beside them."""
-    own = np.repeat(parts[inside], len(offsets))
-    beside = parts[inside[:, None] + offsets].ravel()
-    touch = (beside != 0) & (beside != own)
-    pairs, lengths = np.unique(np.stack([own[touch], beside[touch]]), axis=1, return_counts=True)
     borders: dict[int, dict[int, int]] = {}
-    for a, b, length in zip(*pairs.tolist(), lengths.tolist(), strict=True):
-        borders.setdefault(a, {})[b] = length
+    own = parts[inside]
+    for offset in offsets:  # one after the other: there may be 26, of a whole box each
+        beside = parts[inside + offset]
+        touch = (beside != 0) & (beside != own)
+        pairs = np.stack([own[touch], beside[touch]])
+        pairs, lengths = np.unique(pairs, axis=1, return_counts=True)
+        for a, b, length in zip(*pairs.tolist(), lengths.tolist(), strict=True):
+            around = borders.setdefault(a, {})
+            around[b] = around.get(b, 0) + length
     areas_px = np.bincount(parts).tolist()
-    into = np.arange(len(areas_px), dtype=parts.dtype)
+    into = np.arange(len(areas_px), dtype=parts.dtype)  # a forest, as of `runs.root_of`
     small = [(area, part) for part, area in enumerate(areas_px) if part and area < min_area_px]
     heapq.heapify(small)
     while small:
@@ -89,7 +92,7 @@ def _with_neighbours(
             continue  # it is another's now, has grown since, or is all there is
         around = borders.pop(part)
         other = max(around, key=lambda of: (around[of], -of))
-        into[into == part] = other
+        into[part] = other
         areas_px[other] += area
         for third, length in around.items():
             del borders[third][part]
@@ -98,7 +101,7 @@ def _with_neighbours(
                     borders[a][b] = borders[a].get(b, 0) + length
         if areas_px[other] < min_area_px:
             heapq.heappush(small, (areas_px[other], other))
-    return np.asarray(into[parts])
+    return np.asarray(roots(into)[parts])
 
 
 def _in_scanning_order(parts: np.ndarray) -> np.ndarray:
