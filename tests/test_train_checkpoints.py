@@ -123,3 +123,24 @@ def test_a_full_disk_leaves_one_to_go_on_from(
     assert step_of(again(saved).load()) == 2
     saved.save(state_of(3))
     assert step_of(again(saved).load()) == 3
+
+
+def test_one_that_cannot_be_read_just_now_is_not_written_over(
+    saved: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(path: Path) -> bytes:
+        raise OSError(116, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", stale)
+        with pytest.raises(StoreError, match=r"last\.pt: could not be read \(Stale file handle\)"):
+            again(saved).load()
+        patch.undo()
+        patch.setattr("unetflow.train.checkpoints.torch.load", short_of_memory)
+        with pytest.raises(MemoryError, match="too little"):
+            again(saved).load()
+    assert step_of(again(saved).load()) == 2
+
+
+def short_of_memory(*_: Any, **options: Any) -> None:
+    raise MemoryError("too little")

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import torch
 
+from unetflow.errors import StoreError
 from unetflow.store.files import renamed_at_end
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,10 @@ class Checkpoint:
         self._whole = True
 
     def load(self) -> dict[str, Any] | None:
-        """What was saved last, or else before it; None where both are lost or of another making."""
+        """What was saved last, or else before it; None where both are lost or of another making.
+
+        Raises StoreError where one is there that the system does not read just now.
+        """
         reasons: dict[str, int] = {}  # and how bad each is
         for path in (self.path, self.before):
             if path.exists() and (state := self._read(path, reasons)) is not None:
@@ -63,6 +67,12 @@ class Checkpoint:
         """What is in a file, or None with a further reason why it is nothing to go on from."""
         try:
             content = path.read_bytes()
+        except OSError as error:  # it may be whole, and to start anew would write over it
+            raise StoreError(
+                f"{path}: could not be read ({error.strerror or error}). Mend that, or delete it "
+                "to do its steps again, and run the same command again."
+            ) from error
+        try:
             if content[-CHECKSUM_BYTES:] != _checksum(memoryview(content)[:-CHECKSUM_BYTES]):
                 reasons[f"{path} is damaged: its checksum is another one"] = logging.WARNING
                 return None
@@ -70,6 +80,8 @@ class Checkpoint:
                 io.BytesIO(content), map_location="cpu", weights_only=True
             )
             found = state["digest"]
+        except MemoryError:
+            raise
         except Exception as error:  # torch.load raises many kinds
             reasons[f"{path} cannot be read ({error})"] = logging.WARNING
             return None
