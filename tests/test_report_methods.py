@@ -19,6 +19,8 @@ from unetflow.report.sections.methods import SOURCES, Methods, methods
 from unetflow.report.sections.repeating import Changed, alike, in_words, repeating
 from unetflow.train.recipes import PRESETS
 
+PICTURES: Any = [{"experiment": "net", "split": "predict"}]
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -36,7 +38,7 @@ def told(results: Path, config: Config, **changes: Any) -> Methods:
         run = dataclasses.replace(run, files={**run.files, "why": changes["why"]})
     making = {"net": "the same"}
     records = {"train": [run.training]}
-    return methods([run], lines_by_experiment([run]), config, making, records)
+    return methods([run], lines_by_experiment([run]), config, making, records, PICTURES)
 
 
 def test_it_is_of_this_run(results: Path) -> None:
@@ -65,7 +67,14 @@ def test_it_follows_config_and_receipt(results: Path) -> None:
         **CONFIG,
         "experiments": {"net": {"dataset": "cells", "weighting": "paper", "recipe": {}}},
         "weighting": {"paper": {"w0": 7, "sigma_px": 3}},
-        "datasets": {"cells": {"mpp": 0.25, "intensity": "log", "percentiles": [1, 99]}},
+        "datasets": {
+            "cells": {
+                "mpp": 0.25,
+                "spacing": [1, 0.5, 0.5],
+                "intensity": "log",
+                "percentiles": [1, 99],
+            }
+        },
         "predict": {"test_time_augmentation": 8},
         "refine": {"smooth_px": 1, "crf": {"iterations": 5}},
     }
@@ -77,6 +86,7 @@ def test_it_follows_config_and_receipt(results: Path) -> None:
         "(w0 = 7, sigma = 3 px)",
         "stochastic gradient descent with momentum 0.99",
         "brought to 0.25",
+        "brought to pixels of 1 \N{MULTIPLICATION SIGN} 0.5 \N{MULTIPLICATION SIGN} 0.5",
         "The logarithm of each channel was normalised by the percentiles 1 and 99",
         "blended",
         "means over 8 flips and rotations",
@@ -88,6 +98,18 @@ def test_it_follows_config_and_receipt(results: Path) -> None:
     assert "loshchilov2019" not in found.bibtex
 
 
+@pytest.mark.parametrize(
+    ("way", "said"),
+    [("folds", ""), ("all", "a further network"), ("ensemble", "the mean of the probabilities")],
+)
+def test_who_segmented_images_without_a_truth_is_said(results: Path, way: str, said: str) -> None:
+    made = {**CONFIG["experiments"]["net"], "segment_with": way}
+    config: Any = {**CONFIG, "experiments": {"net": made}}
+    text = told(results, config).methods[0].paragraphs[1]
+    assert ("Images without a truth were segmented" in text) == bool(said)
+    assert said in text
+
+
 def said_of_folds(results: Path, tmp_path: Path, config: Config, *made: dict[str, Any]) -> str:
     """The paragraph of objects where fold k was calibrated as `made[k]`, and nothing scored."""
     scores = read_scores(results / "evaluation/metrics.csv")
@@ -97,7 +119,8 @@ def said_of_folds(results: Path, tmp_path: Path, config: Config, *made: dict[str
         write_receipt(receipt, {"instances": {"cell": {"threshold": 0.5, "by": "default", **of}}})
         files: Any = {**files_of_run(results), "fold": str(fold), "calibration": str(receipt)}
         runs.append(open_run(files, scores[:0]))
-    (of_all,) = methods(runs, lines_by_experiment(runs), config, {"net": ""}, {}).methods
+    lines = lines_by_experiment(runs)
+    (of_all,) = methods(runs, lines, config, {"net": ""}, {}, []).methods
     return of_all.paragraphs[1]
 
 

@@ -96,6 +96,9 @@ def of_images(
         yield f"All scores are of {of_number(tested, 'test image')}{annotated}."
     if dataset.get("mpp"):
         yield f"Images were brought to {dataset['mpp']:g} µm per pixel."
+    if spacing := dataset.get("spacing"):
+        sides = f" {TIMES} ".join(f"{side:g}" for side in spacing)
+        yield f"Volumes were brought to pixels of {sides} µm along z, y and x."
     yield _intensities(dataset)
 
 
@@ -254,6 +257,20 @@ def of_prediction(files: RunFiles, predict: Mapping[str, Any]) -> Iterator[str]:
     turns = predict.get("test_time_augmentation", 1)
     if turns > 1:
         yield f"Probabilities are means over {turns} flips and rotations."
+
+
+def of_segmented(segment_with: str) -> Iterator[str]:
+    """Which network segmented the images without a truth, where it is not that of each fold."""
+    if segment_with == "all":
+        yield (
+            "Images without a truth were segmented by a further network, trained on all annotated "
+            "images."
+        )
+    elif segment_with == "ensemble":
+        yield (
+            "Images without a truth were segmented by the mean of the probabilities of the "
+            "networks of all folds."
+        )
 
 
 def of_refinement(refine: Mapping[str, Any] | None) -> Iterator[str]:

@@ -111,7 +111,7 @@ def render_page(
         "planes": planes(pictures, images_shown.tiles),
         "outcome": outcome(outcomes, runs, pictures, made),
         "architecture": drawn_networks,
-        "methods": methods(runs, lines, config, made, records),
+        "methods": methods(runs, lines, config, made, records, pictures),
         "provenance": told,
         "repeating": repeating(repeat, config, told.environment["commit"]),
         "performance": performance(records),

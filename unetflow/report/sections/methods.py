@@ -8,7 +8,7 @@ from unetflow.evaluate.pooling import RESAMPLES
 from unetflow.provenance.receipts import distinct, read_receipt
 from unetflow.provenance.schemas import Calibration, RunRecordContent
 from unetflow.report import method_sentences as say
-from unetflow.report.handed import Config
+from unetflow.report.handed import Config, PicturesFile
 from unetflow.report.references import REFERENCES, bibliography, cite
 from unetflow.report.run_results import Run
 from unetflow.report.score_lines import Line, alike_but_seed, common_name, headline_of
@@ -44,13 +44,19 @@ def methods(
     config: Config,
     making: Mapping[str, str],
     records: Mapping[str, Sequence[RunRecordContent]],
+    pictures: Sequence[PicturesFile],
 ) -> Methods:
-    """`lines` are those of each experiment over all its folds, `making` is all but its seed."""
+    """`lines` are those of each experiment over all its folds, `making` is all but its seed.
+
+    `pictures` tell of which experiments there are images without a truth.
+    """
     by_experiment: dict[str, list[Run]] = {}
     for run in runs:
         by_experiment.setdefault(run.experiment, []).append(run)
+    segmenting = {of["experiment"] for of in pictures if of["split"] == "predict"}
     found = [
-        _method(of, by_experiment, lines, config) for of in alike_but_seed(by_experiment, making)
+        _method(of, by_experiment, lines, config, segments=not segmenting.isdisjoint(of))
+        for of in alike_but_seed(by_experiment, making)
     ]
     software, own = _software([record for of in records.values() for record in of])
     text = "\n".join([software, *(part for of in found for part in of.paragraphs)])
@@ -63,7 +69,10 @@ def _method(
     by_experiment: Mapping[str, Sequence[Run]],
     lines: Mapping[str, Sequence[Line]],
     config: Config,
+    *,
+    segments: bool,
 ) -> Method:
+    """`segments`: whether there are images without a truth."""
     runs = by_experiment[experiments[0]]  # the others have another seed
     every = [run for name in experiments for run in by_experiment[name]]
     made: Any = config["experiments"][experiments[0]]
@@ -87,6 +96,7 @@ def _method(
         learnt.append(f"It was trained before; its file has the digest {first.model['digest']}.")
     predicted = [
         *say.of_prediction(first.files, rest.get("predict", {})),
+        *(say.of_segmented(made.get("segment_with", "folds")) if segments else ()),
         *say.of_refinement(rest.get("refine")),
         *_objects(every, rest.get("instances", {}).get("threshold")),
         *_judged(lines[experiments[0]]),
