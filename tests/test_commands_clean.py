@@ -114,6 +114,16 @@ def test_only_the_named_part_is_deleted(results: Path) -> None:
         assert main(["clean", str(results), "--only", part, "--yes"]) == MENDABLE
 
 
+@pytest.mark.parametrize("part", ["", ".", "images/.."])
+def test_a_part_that_is_everything_is_refused(
+    results: Path, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(results.rglob("*"))
+    assert main(["clean", str(results), "--only", part, "--yes"]) == MENDABLE  # an empty variable
+    assert f"--only {part!r} names all of {results}" in capsys.readouterr().err
+    assert sorted(results.rglob("*")) == before
+
+
 def test_what_a_link_leads_to_is_left(results: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     write_receipt(elsewhere / "a.json", {})

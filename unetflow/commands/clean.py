@@ -43,9 +43,14 @@ def _parts(results: Path, only: Sequence[str]) -> list[Path]:
     if not results.is_dir():
         raise StoreError(f"{results}: is no folder. Name the one that the config calls results.")
     parts = [results / name for name in only] or [results]
-    for part in parts:
+    for name, part in zip(only, parts, strict=False):
         if not part.exists() or not part.resolve().is_relative_to(results.resolve()):
             raise StoreError(f"{part}: there is no such part of {results} to delete.")
+        if part.resolve() == results.resolve():  # as an empty variable of a shell does
+            raise StoreError(
+                f"--only {name!r} names all of {results}. Name a part, such as predictions, or "
+                "leave --only out to delete everything."
+            )
     return parts
 
 
