@@ -104,7 +104,10 @@ def test_better_than_otsu_is_said_with_its_interval() -> None:
 def test_one_group_of_images_tells_nothing_apart() -> None:
     found = verdict_of({"net": table("net", 0.8, 0.3, group="patient")}, LEVEL)
     assert texts(found)[1].startswith("Beside Otsu's threshold, which learns nothing: +0.475")
-    assert "no interval says how sure that is" in texts(found)[1]
+    assert "All images are of one group, so that no interval says" in texts(found)[1]
+    one = table("net", 0.8, 0.3)
+    found = verdict_of({"net": one[one["image"] == IMAGES[0]]}, LEVEL)
+    assert "It is of one image, so that no interval says how sure that is" in texts(found)[1]
     assert "Otsu" not in found.judged[0].short
 
 

@@ -170,9 +170,10 @@ def _against_otsu(
     if found:
         by = f"by {found.text.lstrip('+-')} in {lines[0].name} ({_interval(found)})"
         if math.isnan(found.mean.low):
+            alone = "It is of one image" if found.mean.n == 1 else "All images are of one group"
             yield Sentence(
                 f"Beside Otsu's threshold, which learns nothing: {found.text} in {lines[0].name}. "
-                "All images are of one group, so that no interval says how sure that is."
+                f"{alone}, so that no interval says how sure that is."
             )
         elif found.worse:
             worse = True
