@@ -1,6 +1,7 @@
 """The model file that goes elsewhere: the same weights, and how objects are made."""
 
 import argparse
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,22 @@ def test_a_damaged_file_is_told(model: Path) -> None:
         load_model(deployed)
     with pytest.raises(ModelError, match="not a whole model file"):
         write_deployed([model.with_name("none")], deployed, CHOSEN)
+
+
+def test_what_was_chosen_is_not_lost_where_a_file_cannot_be_read_just_now(
+    model: Path,
+) -> None:
+    deployed = model.with_name("deploy.safetensors")
+    write_deployed([model], deployed, CHOSEN)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        for read in (read_deployed, load_model):
+            with pytest.raises(ModelError, match=r"could not be read \(Too many open files\)"):
+                read(deployed)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert read_deployed(deployed) is not None
 
 
 def test_what_is_no_deployed_file_says_nothing(model: Path) -> None:

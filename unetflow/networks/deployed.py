@@ -83,6 +83,7 @@ def name_in_ensemble(number: int, name: str) -> str:
 
 def _read(model: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What a model file says, and its weights. Raises ModelError."""
+    refuse_unreadable(model)
     try:
         with safetensors.safe_open(model, framework="np") as file:
             content = json.loads(file.metadata()[KEY])
@@ -95,11 +96,30 @@ def _read(model: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return content, weights
 
 
+def refuse_unreadable(path: str | Path) -> None:
+    """Raise ModelError for a file that is there, but that the system does not open just now.
+
+    Of any such safetensors says that there is none.
+    """
+    try:
+        with Path(path).open("rb"):
+            return
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return
+    except OSError as error:
+        raise ModelError(
+            f"{path}: could not be read ({error.strerror}). Mend that, and run the same command "
+            "again."
+        ) from error
+
+
 def read_deployed(path: str | Path) -> Deployed | None:
     """What was chosen for a model; None where nothing was, or the file is no model.
 
     Whether it is whole is not looked at: `unetflow.networks.model_file.load_model` does that.
+    Raises ModelError where it cannot be read: defaults would take the place of what was chosen.
     """
+    refuse_unreadable(path)
     try:
         with safetensors.safe_open(path, framework="np") as file:
             content = json.loads(file.metadata()[KEY])

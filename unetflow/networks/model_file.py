@@ -19,6 +19,7 @@ from unetflow.networks.deployed import (
     KEY,
     digest_of_model,
     name_in_ensemble,
+    refuse_unreadable,
 )
 from unetflow.networks.description import Best as Best  # who reads models finds these here
 from unetflow.networks.description import ModelDescription as ModelDescription
@@ -67,6 +68,7 @@ def load_models(path: str | Path) -> list[tuple[Network, ModelDescription]]:
         raise ModelError(
             f"{path}: there is no such file. Name the model.safetensors of a training."
         )
+    refuse_unreadable(path)
     try:
         content, weights = _read(path)
         unchecked = _check_digest(content, weights)
