@@ -89,3 +89,22 @@ def test_how_an_image_is_shown_stays_until_it_is_told_anew(tmp_path: Path) -> No
     assert (tmp_path / "zarr.json").stat().st_mtime_ns == before.st_mtime_ns
     write_group(tmp_path, "", {"ome": {**image["ome"], "omero": {"channels": [2]}}})
     assert read_attributes(tmp_path)["ome"]["omero"] == {"channels": [2]}
+
+
+def test_labels_are_not_forgotten_where_their_list_cannot_be_read_just_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(path: Path) -> str:
+        raise OSError(116, "Stale file handle")
+
+    write_labels(tmp_path, "truth", PixelSize.square(0.5))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", stale)
+        for read in (
+            lambda: write_labels(tmp_path, "ignore", PixelSize.square(0.5)),
+            lambda: pixel_size(tmp_path),
+        ):
+            with pytest.raises(StoreError, match=r"zarr\.json: could not be read \(Stale file"):
+                read()
+    write_labels(tmp_path, "ignore", PixelSize.square(0.5))
+    assert read_attributes(tmp_path, "labels")["ome"]["labels"] == ["ignore", "truth"]

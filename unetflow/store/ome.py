@@ -69,12 +69,20 @@ def _shown_as(there: Mapping[str, Any], attributes: Mapping[str, Any]) -> Mappin
 
 
 def read_attributes(store: str | Path, name: str = "") -> dict[str, Any]:
-    """Attributes of group `name` of a store, none where it is not there or damaged."""
+    """Attributes of group `name` of a store, none where it is not there or damaged.
+
+    Raises StoreError where it cannot be read just now: what was in it would be written over.
+    """
+    path = Path(store) / name / "zarr.json"
     try:
-        group = json.loads((Path(store) / name / "zarr.json").read_text())
-        return dict(group["attributes"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return dict(json.loads(path.read_text())["attributes"])
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return {}
+    except OSError as error:
+        raise StoreError(
+            f"{path}: could not be read ({error.strerror}). Mend that, and run the same command "
+            "again."
+        ) from error
 
 
 def ome_image(
