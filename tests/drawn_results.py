@@ -297,6 +297,7 @@ def draw_training(folder: Path) -> None:
     model = {
         "network": {"name": "unet", "depth": 3},
         "recipe": {**recipe, "steps": 4321},
+        "digest": "0123abcd",
         "parameters": 1234567,
         "multiply_adds_per_px": 20480.0,
         "training_images": 16,

@@ -317,8 +317,11 @@ def test_without_scores_the_report_says_so(results: Path, tmp_path: Path) -> Non
     shutil.copytree(results, tmp_path / "results")
     empty = pd.DataFrame(columns=list(COLUMNS))
     empty.to_csv(tmp_path / "results/evaluation/metrics.csv", index=False)
+    history = tmp_path / "results/models/net/fold0/training.csv"  # of a finished model
+    pd.read_csv(history).iloc[:0].to_csv(history, index=False)
     html = write(tmp_path / "results", tmp_path / "index.html")
     assert "No image of the test split has a truth" in html.read_text()
+    assert not {"training", "thresholds"} & {*re.findall(r'<section id="(\w+)"', html.read_text())}
     assert "no image of the test split has a score" in (tmp_path / "headline.txt").read_text()
 
 

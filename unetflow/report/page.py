@@ -69,6 +69,8 @@ OPTIONAL = (
     "reliability",
     "seams",
     "stacks",
+    "thresholds",
+    "training",
     "zoom",
 )
 

@@ -26,13 +26,17 @@ class RunThresholds:
 
 
 def thresholds(runs: Sequence[Run]) -> list[RunThresholds]:
-    """Those of the lines that have a list of thresholds, as far as the catalogue plots them."""
-    return [
+    """Those of the lines that have a list of thresholds, as far as the catalogue plots them.
+
+    Without runs that have none.
+    """
+    found = [
         RunThresholds(
             run, [_plot(run, line) for line in run.lines if line.best and line.score.plotted]
         )
         for run in runs
     ]
+    return [of for of in found if of.plots]
 
 
 def refinement(config: Config) -> str:
