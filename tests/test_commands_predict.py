@@ -189,6 +189,25 @@ def test_it_writes_over_nothing_but_its_own(
         assert run_command("predict", [model, image, str(folder / "o.ome.zarr")]) == 0
 
 
+def test_it_writes_over_no_other_image(
+    case: tuple[Path, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = case
+    monkeypatch.chdir(folder)
+    for name, plane in (("a", 0), ("b", 1)):
+        Path(name).mkdir()
+        tifffile.imwrite(f"{name}/i.tif", np.stack([PIXELS[plane:80, :70]] * 2))
+    for given, why in (
+        (["a/i.tif", "--plane", "0"], ""),
+        (["a/i.tif", "--plane", "0", "--threshold", "0.4"], ""),
+        (["a/i.tif", "--plane", "1"], "holds what was made of a/i.tif, plane 0, which would be"),
+        (["b/i.tif", "--plane", "0"], "holds what was made of a/i.tif, plane 0, which would be"),
+        ([f"{folder}/a/i.tif", "--plane", "0"], ""),  # the same
+    ):
+        assert run_command("predict", ["m.safetensors", *given]) == (MENDABLE if why else 0)
+        assert why in capsys.readouterr().err
+
+
 def test_instances_are_made_of_what_is_smoothed(
     case: tuple[Path, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

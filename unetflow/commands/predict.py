@@ -34,7 +34,7 @@ from unetflow.predict.plan import PredictOptions
 from unetflow.predict.stored_foreground import write_foreground
 from unetflow.predict.suitability import check_image, other_intensities
 from unetflow.provenance.code_digest import code_digest
-from unetflow.provenance.receipts import write_receipt
+from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.refine.refined_store import refine_store
 from unetflow.refine.refinement import Refinement
 from unetflow.store.files import digest_of
@@ -133,6 +133,7 @@ def _predicted(
             "channels": channels,
             "code": _code("predict/stored_foreground.py", description),
         }
+        _check_same(Path(output), image, decided_by)
         write_receipt(Path(output) / MADE_BY, {"asked": asked, "decided_by": decided_by})
         size = source.size
         notes = Path(output) / "unreadable.json"
@@ -272,6 +273,22 @@ def _check_output(image: str | Path, output: Path) -> None:
         f"{output}: is no place for the result, because {what}. Name a folder that is not there "
         "yet, or one that this command has made, to go on."
     )
+
+
+def _check_same(output: Path, image: str | Path, decided_by: Mapping[str, object]) -> None:
+    """Refuse to write over what was made of another image, or of another one of its file."""
+    if not (output / MADE_BY).exists():
+        return
+    before = read_receipt(output / MADE_BY)
+    made_of, was = before["asked"]["image"], before["decided_by"]
+    which = {key: was.get(key) for key in ("scene", "time", "plane")}
+    other = made_of != str(image) and was["image"] != decided_by["image"]
+    if other or any(decided_by[key] != of for key, of in which.items()):
+        chosen = "".join(f", {key} {of}" for key, of in which.items() if of is not None)
+        raise StoreError(
+            f"{output}: holds what was made of {made_of}{chosen}, which would be lost. Name "
+            "another output, or delete that."
+        )
 
 
 def _code(module: str, description: ModelDescription) -> str:
