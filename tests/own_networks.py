@@ -40,7 +40,9 @@ class Plain(nn.Module):
             share = torch.softmax(tokens.transpose(1, 2) @ tokens, dim=-1)
             up = up + nn.functional.interpolate((tokens @ share).view_as(coarse), scale_factor=16)
         logits: Tensor = self.last(torch.cat([here, up], dim=1))
-        return logits
+        if self.kind == "softmax":
+            return logits.softmax(dim=1)
+        return logits.sigmoid() if self.kind == "sigmoid" else logits
 
 
 def build(

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from unetflow import networks
+from unetflow.errors import ModelError
 from unetflow.networks.fitted import Fitted, multiply_adds_per_px
 from unetflow.networks.gradients import geometry_by_gradients
 from unetflow.predict import network_checks
@@ -95,6 +96,22 @@ def test_what_says_another_thing_each_time_is_refused() -> None:
         networks.geometry_of(NAME, kind="dropping")
     with pytest.raises(ValueError, match="draws random numbers where it does not train"):
         geometry_by_gradients(own_networks.build(kind="dropping"), 1)
+
+
+def test_probabilities_are_no_logits(folder: Path) -> None:
+    for kind in ("softmax", "sigmoid"):
+        with pytest.raises(ValueError, match="returns probabilities.*return logits, without the"):
+            networks.geometry_of(NAME, kind=kind)
+    with pytest.raises(ValueError, match="returns probabilities"):
+        geometry_by_gradients(own_networks.build(kind="softmax"), 1)
+    (folder / "mine" / "said.py").write_text(
+        "from mine import plain\nfrom unetflow import networks\n"
+        "def build(**options): return plain.build(kind='softmax')\n"
+        f"def geometry(**options): return networks.geometry_of('{NAME}')\n"
+    )
+    assert multiply_adds_per_px(networks.build("mine.said"))  # at the end of a training, say
+    with pytest.raises(ModelError, match=r"network mine\.said: it returns probabilities"):
+        network_checks.geometry_is_computed("mine.said")
 
 
 def test_gradients_look_along_both_axes() -> None:

@@ -105,7 +105,7 @@ def multiply_adds_per_px(network: Network) -> float | None:
     """
     try:
         return walk(network, network.in_channels, network.geometry.smallest_input_px).multiply_adds
-    except Untraceable:
+    except ValueError:  # untraceable, or what only a network that says its geometry may be
         pass
     axes = len(network.geometry.axes)
     sizes = [network.geometry.input_px(TILE_PX, axis) for axis in range(axes)]

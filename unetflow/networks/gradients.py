@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from unetflow.networks.network import RANDOM
+from unetflow.networks.network import NO_LOGITS, RANDOM
 from unetflow.tiles.geometry import Geometry
 
 INPUTS = 3  # tried, for each that is asked
@@ -47,8 +47,8 @@ def seen_by_gradients(
 def geometry_by_gradients(network: nn.Module, channels: int) -> Geometry:
     """The geometry of a network that returns as many pixels as it takes.
 
-    Raises ValueError for one that does not, for one that says another thing each time, and where
-    the shifts that it follows are not found.
+    Raises ValueError for one that does not, for one that says another thing each time or no
+    logits, and where the shifts that it follows are not found.
     """
     shape = (1, channels, SIZE_PX, SIZE_PX)
     image = torch.randn(shape, generator=torch.Generator().manual_seed(3))
@@ -68,6 +68,8 @@ def geometry_by_gradients(network: nn.Module, channels: int) -> Geometry:
         )
     if not torch.allclose(output, again, rtol=1e-3, atol=1e-4):  # far more than rounding
         raise ValueError(RANDOM)
+    if output.min() >= 0 and torch.allclose(output.sum(dim=1), torch.ones(()), atol=1e-4):
+        raise ValueError(NO_LOGITS)
     first = (SIZE_PX - REGION_PX) // 2
     middle = first, first + REGION_PX
     sizes = SIZE_PX, SIZE_PX

@@ -11,6 +11,11 @@ RANDOM = (
     "each time: drop out by layers (torch.nn.Dropout), or with training=self.training"
 )
 
+NO_LOGITS = (
+    "it returns probabilities, of which a second softmax would be taken, in training and in "
+    "prediction: return logits, without the softmax or sigmoid at the end"
+)
+
 
 class Network(nn.Module):
     """Logits (B, K, H, W) of images (B, C, H, W), smaller by what `geometry` says.

@@ -18,7 +18,7 @@ from torch import nn
 from torch.fx import Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from unetflow.networks.network import RANDOM
+from unetflow.networks.network import NO_LOGITS, RANDOM
 from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.receptive_field import Map, geometry_along
 
@@ -79,7 +79,7 @@ def on_no_device(make: Callable[[], Made]) -> Made:
 def walk(network: nn.Module, channels: int, size_px: Sequence[int]) -> Walk:
     """Walk through a network for an input (1, C, H, W) or (1, C, D, H, W). Raises Untraceable.
 
-    And ValueError where what it says is random.
+    And ValueError where what it says is random, or no logits.
     """
     image = torch.empty(1, channels, *size_px, device="meta")
     try:
@@ -90,6 +90,8 @@ def walk(network: nn.Module, channels: int, size_px: Sequence[int]) -> Walk:
         raise Untraceable(f"the network cannot be traced: {error}") from error
     if any(map(_draws, graph.nodes)):
         raise ValueError(RANDOM)
+    if _last_operation(graph.nodes) in ACTIVATIONS:
+        raise ValueError(NO_LOGITS)
     found, maps = Walk(len(size_px)), dict[Node, tuple[Map, ...] | None]()
     for node in graph.nodes:
         if node.op == "placeholder":
@@ -297,6 +299,7 @@ def _view(node: Node, given: list[Any], source: tuple[Map, ...], found: Walk) ->
 
 
 SAME = {"clone", "detach", "alias", "contiguous", "_to_copy", "dropout", "native_dropout"}
+ACTIVATIONS = {"_softmax", "softmax", "sigmoid"}  # that make probabilities of logits
 GLOBAL = {"mean", "_adaptive_avg_pool2d", "adaptive_avg_pool2d"}
 BY_LAYER: dict[str, Callable[[Node, list[Any], tuple[Map, ...], Walk], tuple[Map, ...]]] = {
     "convolution": _convolution,
@@ -362,6 +365,15 @@ def _name(node: Node) -> str:
 def _tags(node: Node) -> Sequence[torch.Tag]:
     tags: Sequence[torch.Tag] = getattr(node.target, "tags", ())
     return tags
+
+
+def _last_operation(nodes: Iterable[Node]) -> str:
+    """The operation that the result comes from."""
+    *_, end = nodes
+    last = _only(end.args[0])
+    while _name(last) in SAME and last.all_input_nodes:
+        last = last.all_input_nodes[0]
+    return _name(last)
 
 
 def _draws(node: Node) -> bool:

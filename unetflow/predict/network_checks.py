@@ -294,6 +294,8 @@ def _walked(name: str, options: dict[str, Any]) -> Walk | None:
         return walk(network, network.in_channels, _input_px(network.geometry))
     except Untraceable:
         return None
+    except ValueError as error:
+        raise ModelError(f"network {name}: {error}") from error
 
 
 def _input_px(geometry: Geometry) -> tuple[int, ...]:
