@@ -371,7 +371,7 @@ def _last_operation(nodes: Iterable[Node]) -> str:
     """The operation that the result comes from."""
     *_, end = nodes
     last = _only(end.args[0])
-    while _name(last) in SAME and last.all_input_nodes:
+    while _name(last) in {*SAME, "slice"} and last.all_input_nodes:  # of what padding reaches
         last = last.all_input_nodes[0]
     return _name(last)
 
