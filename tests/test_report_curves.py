@@ -1,5 +1,6 @@
 """Curves of the report: what is pooled in them, and what lies beside the page as files."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -7,7 +8,7 @@ import pytest
 
 from unetflow.report.run_results import Run
 from unetflow.report.score_lines import summarise
-from unetflow.report.sections.curves import curves
+from unetflow.report.sections.curves import _chosen, curves
 
 MODEL: Any = {"classes": ["cell"]}
 
@@ -63,3 +64,17 @@ def test_splits_stand_against_mergers_at_each_threshold() -> None:
     # without a validation there is no curve of it
     assert [loss.name, rate.name] == ["trainings-loss", "trainings-learning-rate"]
     assert rate.numbers["learning_rate"].tolist() == [0.1] * 8
+
+
+def test_the_chosen_thresholds_of_each_class_are_marked() -> None:
+    def line(of_class: str, *thresholds: float) -> Any:
+        score = SimpleNamespace(metric="v_rand", variant="thinned")
+        return SimpleNamespace(score=score, of_class=of_class, thresholds=thresholds)
+
+    table = pd.DataFrame(
+        {"threshold": [0.25, 0.5, 0.75], "merge": [0.1, 0.2, 0.3], "split": [0.9, 0.8, 0.7]}
+    )
+    lines = [line("a", 0.5), line("b", 0.2, 0.7, 0.8)]  # b's of three folds
+    assert _chosen(lines, "thinned", "a", table) == [(0.2, 0.8)]
+    assert _chosen(lines, "thinned", "b", table) == [(0.1, 0.9), (0.3, 0.7)]
+    assert _chosen(lines, "unthinned", "a", table) == []

@@ -21,7 +21,7 @@ class Series:
     name: str
     x: Sequence[float]
     y: Sequence[float]
-    marked: tuple[float, float] | None = None  # a point that was chosen
+    marked: Sequence[tuple[float, float]] = ()  # points that were chosen
 
 
 def lines_plot(
@@ -54,8 +54,8 @@ def lines_plot(
                 ms=3,
                 label=of.name,
             )
-            if of.marked:
-                axes.plot(*of.marked, "s", color=colour, markersize=7, markerfacecolor="none")
+            for point in of.marked:
+                axes.plot(*point, "s", color=colour, markersize=7, markerfacecolor="none")
         if "x" in log:
             axes.set_xscale("log")
         if "y" in log:

@@ -105,26 +105,30 @@ def _rand(lines: Mapping[str, Sequence[Line]], runs: Sequence[Run]) -> Iterator[
         sums = sums.sort_values(["experiment", "class", "threshold"])
         series = []
         for (name, of_class), rows in sums.groupby(["experiment", "class"], sort=False):
-            chosen = _chosen(lines[str(name)], str(variant), rows)
+            chosen = _chosen(lines[str(name)], str(variant), str(of_class), rows)
             named = f"{name}, {of_class}" if sums["class"].nunique() > 1 else str(name)
             series.append(Series(named, rows["merge"].tolist(), rows["split"].tolist(), chosen))
         caption = (
             f"{row_of('v_rand', str(variant)).name}: its halves against each other, one point for "
             "each threshold, pooled over the test images. Axes show what occurs. Low "
             "“split”: objects are cut; low “merge”: objects run together. Squares: the threshold "
-            "nearest to the chosen one."
+            "nearest to the chosen one, of several folds each."
         )
         svg = lines_plot(series, x="V_Rand merge", y="V_Rand split", alt=f"V_Rand, {variant}")
         yield Curve(f"rand-{variant}", caption, svg, sums)
 
 
-def _chosen(lines: Sequence[Line], variant: str, rows: pd.DataFrame) -> tuple[float, float] | None:
+def _chosen(
+    lines: Sequence[Line], variant: str, of_class: str, rows: pd.DataFrame
+) -> list[tuple[float, float]]:
+    """Merge and split at the thresholds of the table that are nearest to the chosen ones."""
     for line in lines:
-        if (line.score.metric, line.score.variant) == ("v_rand", variant) and line.thresholds:
-            nearest = (rows["threshold"] - line.thresholds[0]).abs().argmin()
-            row = rows.iloc[int(nearest)]
-            return float(row["merge"]), float(row["split"])
-    return None
+        mine = (line.score.metric, line.score.variant) == ("v_rand", variant)
+        if mine and line.of_class in ("", of_class):
+            away = [(rows["threshold"] - threshold).abs() for threshold in line.thresholds]
+            at = rows.iloc[sorted({int(each.argmin()) for each in away})]
+            return list(zip(at["merge"].tolist(), at["split"].tolist(), strict=True))
+    return []
 
 
 def _trainings(runs: Sequence[Run]) -> Iterator[Curve]:
