@@ -60,6 +60,19 @@ def test_files_and_folders_are_rows_to_be_predicted_without_truths(
     assert command[-2:] == ["--configfile", str(tmp_path / "out" / "predict.yaml")]
 
 
+def test_results_of_images_of_the_same_names_are_kept(
+    ran: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    predict("m.safetensors", "images/a.tif")
+    assert run_command("predict", ["m.safetensors", "images/more", "--out", "out"]) == MENDABLE
+    said = capsys.readouterr().err
+    assert "images/a.tif: the results in" in said and "would be lost, as images of the" in said
+    predict("m.safetensors", "images/more", "images/a.tif")  # both
+    Path("images/more/a.tif").rename("moved.tif")
+    predict("m.safetensors", "images/a.tif", "moved.tif")
+    assert len(ran) == 3
+
+
 def test_no_name_is_given_twice(ran: list[list[str]]) -> None:
     tifffile.imwrite("a-n2.tif", noisy_image((60, 50)))
     _, rows = predict("m.safetensors", "images", "a-n2.tif")

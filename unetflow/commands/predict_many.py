@@ -63,6 +63,8 @@ def segment_many(options: argparse.Namespace, prog: str) -> int:
     _check_folder(out)
     volumes = is_of_volumes(description)
     rows = [_by_hand(options) | row for row in rows_of(options.inputs, volumes=volumes)]
+    if not options.inputs[0].endswith(".tsv"):  # whose owner names images
+        _check_lost(rows, out)
     if not volumes:
         _check_images(rows, description, out)
     config = config_of(options, description, out, rows)
@@ -236,6 +238,21 @@ def _check_images(rows: Sequence[Row], description: Mapping[str, Any], out: Path
         raise ConfigError(
             f"{_some(unknown)}: do not say their resolution, but the model was "
             f"trained at {trained:g} um/px. Give theirs by --mpp, or in the column mpp of a sheet."
+        )
+
+
+def _check_lost(rows: Sequence[Row], out: Path) -> None:
+    """Refuse to put results in the place of those of other images, which are there. StoreError."""
+    if not (out / SHEET).is_file():
+        return
+    names, paths = {row["image"] for row in rows}, {row["path"] for row in rows}
+    before = [cells for _, cells in read_table(out / SHEET, ["image", "path"]).rows]
+    others = [cells["path"] for cells in before if cells["image"] in names]
+    lost = [path for path in others if path not in paths and split_dataset(path)[0].exists()]
+    if lost:
+        raise StoreError(
+            f"{_some(lost)}: the results in {out} would be lost, as images of the same names take "
+            "their place. Name another folder, or give all images together."
         )
 
 
