@@ -36,6 +36,7 @@ RULES = {
     "pictures": ("pictures", ".json"),
     "tiles": ("tiles", ".json"),
 }
+OF_PARTS = {"predict parts": ("predict_part", ".json")}  # where several jobs share an image
 FOLDS = {"a": "0", "b": "1", "c": "2", "d": "2", "new": "predict", "newer": "predict"}
 
 
@@ -83,7 +84,7 @@ def hand_over(
     outputs = [line.split("\t") for line in done.stdout.splitlines()[1:]]
     jobs = {
         stage: [file for file, _, rule, *_ in outputs if rule == name and file.endswith(end)]
-        for stage, (name, end) in RULES.items()
+        for stage, (name, end) in (RULES | OF_PARTS).items()
     }
     return Handed(**handed, jobs=jobs)
 
@@ -92,7 +93,8 @@ def of_job(receipt: str) -> str:
     """The output of the job that makes a receipt: of its bundle, where images share jobs."""
     path = Path(receipt)
     shared = path.parent.parent.name == "bundles"
-    return str(path.parent.with_name(path.parent.name + path.suffix)) if shared else receipt
+    _, _, ending = path.name.partition(".")
+    return str(path.parent.with_name(f"{path.parent.name}.{ending}")) if shared else receipt
 
 
 @pytest.mark.slow
@@ -149,6 +151,7 @@ def test_images_that_share_jobs_have_their_own_receipts(tmp_path: Path) -> None:
     handed = hand_over(tmp_path, splits, dataset={"images_per_job": 2}, parts=2)
     for stage, receipts in handed.receipts.items():
         assert {of_job(receipt) for receipt in receipts} == set(handed.jobs[stage]), stage
+    assert len(handed.receipts["predict parts"]) == 3 * 2  # v, t and u
     names = {Path(receipt).stem for receipt in handed.receipts["prepare image"]}
     assert names == set(splits)
     (run,) = handed.runs

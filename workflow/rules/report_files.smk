@@ -120,6 +120,13 @@ def receipts_of_stages(wildcards):
         if FOREGROUND == "refined"
         else {}
     )
+    in_parts = [
+        path
+        for name, fold, image in dict.fromkeys(predicted)
+        for path in receipts_of_parts(
+            f"{folder}/parts/{{receipt}}", image, {"experiment": name, "fold": fold}
+        )
+    ]
     return {
         "prepare image": every_image("images/{receipt}.json"),
         "prepare truth": every_image("truth/{receipt}.json", annotated=True),
@@ -127,6 +134,7 @@ def receipts_of_stages(wildcards):
         "statistics": paths_of_runs("statistics/{experiment}/fold{fold}.json", trained),
         "train": paths_of_runs("models/{experiment}/fold{fold}/model.json", trained),
         "predict": paths_of_images(f"{folder}/foreground/{{receipt}}.json", predicted),
+        **({"predict parts": in_parts} if in_parts else {}),
         **refined,
         "calibrate": paths_of_runs("calibration/{experiment}/fold{fold}.json", calibrated),
         "instances": paths_of_images(f"{folder}/instances/{{receipt}}.json", segmented),
