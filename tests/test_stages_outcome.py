@@ -31,12 +31,16 @@ def made(folder: Path, name: str, split: str, *, failed: str | None = None) -> M
     making = folder / ".made" / f"{name}.json"
     write_receipt(making, {"attempts": 2 if name == "b" else 1, "values": {}})
     paths = [str(receipt) for receipt in receipts]
+    parts = [folder / f"parts/{name}.{number}of2.json" for number in range(2 * (name == "a"))]
+    for receipt in parts:
+        write_receipt(record_of(receipt), {"seconds": 10})
     return Made(
         image=name,
         dataset="cells",
         split=split,
         receipts=paths,
         makings=[str(making), str(folder / "none")],
+        parts=[str(receipt) for receipt in parts],
     )
 
 
@@ -59,7 +63,7 @@ def test_each_image_has_a_row_that_says_what_became_of_it(tmp_path: Path) -> Non
     assert (bad["log"], bad["next"]) == (FAILURE["log"], "Mend it.")
     jobs = pd.read_csv(tmp_path / "outcome.jobs.tsv", sep="\t")
     assert jobs["attempts"].tolist() == [1, 2, 1]
-    assert jobs["seconds"].tolist() == [3.5, 3.5, 0.0]
+    assert jobs["seconds"].tolist() == [23.5, 3.5, 0.0]  # a was predicted in two parts
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ class Made(TypedDict):
     split: str
     receipts: Sequence[str]
     makings: Sequence[str]  # records of the jobs: `unetflow.jobs.makings`
+    parts: Sequence[str]  # receipts of the jobs that shared its prediction, whose seconds count
 
 
 def write_outcome(
@@ -69,7 +70,8 @@ def _row(of: Made, failure: Failure | None, on_failed: str) -> dict[str, str]:
 
 def _taken(of: Made) -> dict[str, Any]:
     attempts = [record.get("attempts", 1) for record in _read(of["makings"])]
-    seconds = [record.get("seconds", 0.0) for record in _read(map(_record, of["receipts"]))]
+    receipts = [*of["receipts"], *of["parts"]]
+    seconds = [record.get("seconds", 0.0) for record in _read(map(_record, receipts))]
     return {"attempts": max(attempts, default=1), "seconds": round(sum(seconds), 1)}
 
 

@@ -277,16 +277,25 @@ def stages_of(name, fold, *, segmented):
     return [(f"{rule}/{name}/{fold}", f"{folder}/{of}") for rule, of in rules.items()]
 
 
+def receipts_of_parts(image, name, fold):
+    """Receipts of the parts that an image is predicted in, none where one job does it."""
+    of = parts_of(SimpleNamespace(**names_of(image)))
+    pattern = "predictions/{experiment}/fold{fold}/parts/{receipt}"
+    begin, numbers = paths(pattern, [image], experiment=name, fold=fold)[0], range(of) if of > 1 else []
+    return [f"{begin}.{number}of{of}.json" for number in numbers]
+
+
 def makers_of_images(wildcards):
     """Of each image of the sheet what its jobs leave: `unetflow.stages.outcome.Made`."""
     made = {name: [("prepare_image", "images")] for name in SETTINGS.images}
     for image in SETTINGS.images.values():
         if image.truth:
             made[image.name].append(("prepare_truth", "truth"))
-    for name, fold, image in images_of_runs("validation"):
-        made[image] += stages_of(name, fold, segmented=False)
-    for name, fold, image in images_of_runs("test", "predict"):
-        made[image] += stages_of(name, fold, segmented=True)
+    parts = {name: [] for name in SETTINGS.images}
+    for roles, segmented in ((["validation"], False), (["test", "predict"], True)):
+        for name, fold, image in images_of_runs(*roles):
+            made[image] += stages_of(name, fold, segmented=segmented)
+            parts[image] += receipts_of_parts(image, name, fold)
     return [
         {
             "image": image.name,
@@ -302,6 +311,7 @@ def makers_of_images(wildcards):
                 for job, _ in made[image.name]
                 for path in paths(f".made/{job}/{{bundle}}.json", [image.name])
             ],
+            "parts": parts[image.name],
         }
         for image in SETTINGS.images.values()
     ]

@@ -53,19 +53,12 @@ def files_of_run(name, fold):
         "images": {
             image: {
                 **{key: paths(pattern, [image], **run)[0] for key, pattern in of_image.items()},
-                "parts": receipts_of_parts(f"{folder}/parts/{{receipt}}", image, run),
+                "parts": receipts_of_parts(image, name, fold),
             }
             for image in tested
         },
         "weights": first_weight_map(name, fold),
     }
-
-
-def receipts_of_parts(pattern, image, run):
-    """Receipts of the parts that an image is predicted in, none where one job does it."""
-    of = parts_of(SimpleNamespace(**names_of(image)))
-    begin, numbers = paths(pattern, [image], **run)[0], range(of) if of > 1 else []
-    return [f"{begin}.{number}of{of}.json" for number in numbers]
 
 
 def network_of_run(name):
@@ -123,9 +116,7 @@ def receipts_of_stages(wildcards):
     in_parts = [
         path
         for name, fold, image in dict.fromkeys(predicted)
-        for path in receipts_of_parts(
-            f"{folder}/parts/{{receipt}}", image, {"experiment": name, "fold": fold}
-        )
+        for path in receipts_of_parts(image, name, fold)
     ]
     return {
         "prepare image": every_image("images/{receipt}.json"),
