@@ -366,6 +366,8 @@ def test_stacks_stand_at_both_thresholds(page: str) -> None:
     rows = {row[0]: row[1:] for row in rows_of(page, "stacks")}
     official = "V_Rand, thinned, mean over slices: official since 2015 ↑"
     assert rows[official] == ["0.9500 at 0.5", "0.9600 at 0.6"]
+    errors = "Splits and mergers: the U-Net paper's warping error ↓"
+    assert rows[errors] == ["0.000421 at 0.5", "0.000353 at 0.6"]
     rand = "Rand error of 2012: 1 - V_Rand, unthinned, pooled ↓"
     assert rows[rand] == ["not chosen by validation", "0.1200 at 0.3"]
     assert "net, fold 0, stack em, 6 slices" in page

@@ -6,9 +6,11 @@ from typing import TypedDict
 import pandas as pd
 
 from unetflow.errors import StoreError
-from unetflow.evaluate.catalogue import ARROWS, UNDEFINED
+from unetflow.evaluate.catalogue import ARROWS, UNDEFINED, row_of
 from unetflow.evaluate.stack_scores import STACK_SCORES, StackScore
 from unetflow.evaluate.tables import STACK_NUMBERS, read_table
+
+DIGITS = 4  # as the challenge publishes them; of errors that are smaller, those of the metric
 
 
 class Stack(TypedDict):
@@ -53,11 +55,12 @@ def _as_text(row: pd.Series, score: StackScore) -> dict[str, str]:
     def text(value: float, form: str) -> str:
         return UNDEFINED if pd.isna(value) else format(value, form)
 
+    digits = f".{max(DIGITS, row_of(*score.chosen_by).digits)}f"
     return {
         "name": score.meaning,
         "arrow": ARROWS[row["better"]],
-        "value": "" if pd.isna(row["threshold"]) else text(row["value"], ".4f"),
+        "value": "" if pd.isna(row["threshold"]) else text(row["value"], digits),
         "threshold": text(row["threshold"], "g"),
-        "best": text(row["best_of_11"], ".4f"),
+        "best": text(row["best_of_11"], digits),
         "best_threshold": text(row["best_threshold"], ".2g"),
     }
