@@ -32,6 +32,8 @@ class Plain(nn.Module):
             up = up * here.mean(dim=(-2, -1), keepdim=True).sigmoid()
         if self.kind == "places":
             up = up + torch.linspace(0, 1, up.shape[-2], device=up.device)[:, None]
+        if self.kind == "uniform":
+            up = up + torch.ones(up.shape, device=up.device)
         if self.kind == "untraceable":
             up = up * float(up.abs().max() >= 0)  # a number: no graph says what it is
         if self.kind == "attention":

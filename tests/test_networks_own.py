@@ -82,6 +82,10 @@ def test_what_depends_on_the_tile_is_not_seamless(kind: str, why: str) -> None:
     assert network(torch.zeros(1, 1, size_px, size_px)).shape[2] >= 32
 
 
+def test_numbers_that_are_the_same_everywhere_show_no_tile() -> None:
+    assert networks.geometry_of(NAME, kind="uniform") == networks.geometry_of(NAME)
+
+
 def test_of_a_network_that_no_graph_describes_gradients_find_the_geometry() -> None:
     by_graph, found = (networks.geometry_of(NAME, kind=kind) for kind in ("plain", "untraceable"))
     assert found.before_px == by_graph.before_px

@@ -179,7 +179,11 @@ def _joined(
     size = _shape(node)[-found.axes :]
     if any(_shape(each)[-found.axes :] != size for each in behind):
         raise Uneven(f"operation {node.target} stretches a map to another's size")
-    beside = (_shape(each)[-found.axes :] for each in node.all_input_nodes if each not in behind)
+    beside = (
+        _shape(each)[-found.axes :]
+        for each in node.all_input_nodes
+        if each not in behind and _name(each) not in UNIFORM
+    )
     if any(size > 1 for sizes in beside for size in sizes):
         found.why.append("it joins maps with numbers that change from place to place of a tile")
     every = [maps[each] or () for each in behind]
@@ -299,6 +303,7 @@ def _view(node: Node, given: list[Any], source: tuple[Map, ...], found: Walk) ->
 
 
 SAME = {"clone", "detach", "alias", "contiguous", "_to_copy", "dropout", "native_dropout"}
+UNIFORM = {"zeros", "ones", "full", "new_zeros", "new_ones", "new_full"}  # all pixels alike
 ACTIVATIONS = {"_softmax", "softmax", "sigmoid"}  # that make probabilities of logits
 GLOBAL = {"mean", "_adaptive_avg_pool2d", "adaptive_avg_pool2d"}
 BY_LAYER: dict[str, Callable[[Node, list[Any], tuple[Map, ...], Walk], tuple[Map, ...]]] = {
