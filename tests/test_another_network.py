@@ -23,6 +23,7 @@ from unetflow.store.pixels import Normalised
 from unetflow.store.shards import read_array
 from unetflow.tiles.grid import Tile
 from unetflow.tiles.mirror import read_mirrored
+from unetflow.tiles.tiling import Tiling
 
 HALO_PX = 12
 
@@ -103,6 +104,18 @@ def test_a_model_file_makes_the_stored_foreground(tmp_path: Path, norm: str | No
     chosen = read_array(job["store"], "foreground").attrs["unetflow"]["chosen"]
     assert chosen["write_px"] == 128
     assert chosen.get("blended_px") == (None if norm is None else 32)
+
+
+def test_tiles_that_memory_was_short_for_are_in_the_receipt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_in(tmp_path, 60, 301) | {"write_px": 256}
+    geometry = stored(job, norm="instance")[0].geometry
+    needed = geometry.tile_bytes(Tiling.square(geometry, 128).read_px, 4)
+    monkeypatch.setattr("unetflow.predict.ensemble.available_bytes", lambda: 2 * needed)
+    predict(**job)
+    (warning,) = read_receipt(job["receipt"])["warnings"]
+    assert "its tiles are 128 px wide, not 256 px, as memory was short" in warning
 
 
 def test_its_tile_is_chosen_where_none_is_wanted(tmp_path: Path) -> None:

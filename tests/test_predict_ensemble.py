@@ -18,10 +18,11 @@ from unetflow.errors import ModelError
 from unetflow.networks import build
 from unetflow.networks.model_file import ModelDescription, load_model, save_model
 from unetflow.predict.ensemble import Ensemble
+from unetflow.predict.plan import Plan, warning_of_tiles
 from unetflow.predict.whole_image import predict_array
 from unetflow.store.foreground import read_foreground
 from unetflow.store.pixels import Normalised
-from unetflow.store.shards import read_array
+from unetflow.store.shards import Layout, read_array
 from unetflow.tiles.tiling import Tiling
 from unetflow.tiles.valid_sizes import valid_input_px
 
@@ -136,6 +137,26 @@ def test_tiles_are_halved_until_they_fit(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("unetflow.predict.ensemble.available_bytes", lambda: 1000)
     with pytest.raises(ModelError, match="not even a tile of 4 px fits into the memory"):
         fitting(64)
+
+
+def test_smaller_tiles_are_said_where_their_size_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = Layout((1, 600, 600), "uint8", ("c", "y", "x"), shard_px=512)
+    for norm in (None, "instance"):
+        ensemble = ensemble_of(build("unet_padded", base_channels=2, depth=1, norm=norm).eval())
+        plan = partial(ensemble.plan, how(), layout, 256, granted=1, held_bytes=0)
+        with monkeypatch.context() as patch:
+            assert warning_of_tiles(plan().stored) is None
+            tile = Tiling.square(ensemble.geometry, 128)
+            needed = ensemble.geometry.tile_bytes(tile.read_px, 4)
+            patch.setattr("unetflow.predict.ensemble.available_bytes", lambda n=needed: 2 * n)
+            short = plan()
+        assert short.write_px == 128
+        warning = warning_of_tiles(short.stored)
+        if norm is None:
+            assert warning is None
+        else:
+            assert warning is not None and "128 px wide, not 256 px, as memory was short" in warning
+            assert Plan.read(short.stored) == short
 
 
 def test_tiles_of_volumes_are_the_largest_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,7 +114,8 @@ class Ensemble:
             tiling = self.usual_tiling(layout.shards[-1], how, most, held_bytes)
         else:
             tiling = Tiling.square(self.geometry, write_px)
-        tiling = self.fitting(tiling.for_image(layout.shape[1:]), how)
+        wanted = tiling.for_image(layout.shape[1:])
+        tiling = self.fitting(wanted, how)
         overlap_px = max(tiling.overlap_px)
         if overlap_px:
             log.warning(
@@ -134,6 +135,7 @@ class Ensemble:
             pytorch=machine["PyTorch"],
             threads=granted // self.tiles_at_once(tiling, how, most, held_bytes),
             blended_px=overlap_px or None,
+            wanted_px=wanted.side_px if overlap_px and tiling != wanted else None,
         )
 
     def fitting(self, tiling: Tiling, how: Inference) -> Tiling:

@@ -80,6 +80,7 @@ class Plan:
     threads: int  # of each network
     blended_px: int | None = None  # that tiles reach into the next one, where they do not fit
     memory_format: str = "channels_last"
+    wanted_px: int | None = None  # what `write_px` had been, were memory enough, where that shows
 
     @property
     def inference(self) -> Inference:
@@ -104,6 +105,8 @@ class Plan:
         }
         if self.blended_px is not None:
             plan["blended_px"] = self.blended_px
+        if self.wanted_px is not None:
+            plan["wanted_px"] = self.wanted_px
         return plan | {"threads": self.threads}
 
     @classmethod
@@ -119,7 +122,20 @@ class Plan:
             pytorch=stored["PyTorch"],
             threads=stored["threads"],
             blended_px=stored.get("blended_px"),
+            wanted_px=stored.get("wanted_px"),
         )
+
+
+def warning_of_tiles(chosen: Mapping[str, Any]) -> str | None:
+    """Of an array (its `chosen`) whose tiles are smaller than wanted, where their size shows."""
+    if chosen.get("wanted_px") is None:
+        return None
+    return (
+        f"its tiles are {chosen['write_px']} px wide, not {chosen['wanted_px']} px, as memory was "
+        "short, and what this network says of a pixel depends on the tile: it differs from images "
+        f"with other tiles. Give the job more memory, or set predict.write_px to "
+        f"{chosen['write_px']} for all images."
+    )
 
 
 def can_have(begun: Plan, now: Plan, fits: Callable[[Plan], bool]) -> bool:

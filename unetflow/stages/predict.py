@@ -16,7 +16,7 @@ from unetflow.engine.machine import Machine
 from unetflow.errors import ReplacedError
 from unetflow.images.file_pixels import ImageFile, pixels_in_file
 from unetflow.predict.ensemble import Ensemble
-from unetflow.predict.plan import END, PredictOptions
+from unetflow.predict.plan import END, PredictOptions, warning_of_tiles
 from unetflow.predict.stored_foreground import Work, write_foreground
 from unetflow.predict.suitability import (
     check_axes,
@@ -88,6 +88,9 @@ def predict_store(
             machine=replace(machine, threads=min(machine.threads, most)),
             work=work,
         )
+    if warning := warning_of_tiles(foreground.chosen):
+        log.warning("%s: %s", image, warning)
+        warnings.append(warning)
     content: dict[str, object] = {
         "shape": foreground.array.shape,
         "dtype": str(foreground.array.dtype),
