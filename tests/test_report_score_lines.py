@@ -4,7 +4,7 @@ import pandas as pd
 
 from unetflow.evaluate.tables import COLUMNS
 from unetflow.report.page import environment_of_page
-from unetflow.report.score_lines import UNCHOSEN, Spread, summarise
+from unetflow.report.score_lines import UNCHOSEN, Spread, headline_of, summarise
 from unetflow.report.sections.scores import Scores
 
 
@@ -33,3 +33,16 @@ def test_a_table_of_spreads_has_the_scores_of_all_its_experiments() -> None:
     html = template.render(scores=Scores([cells, membranes], [], []))
     assert ">SEG</th>" in html and ">V_Rand</th>" in html
     assert "<strong>0.9</strong><small>0.8 to 0.95</small>" in html
+
+
+def test_main_scores_are_by_slices_where_there_are_no_others() -> None:
+    rows = [
+        {**row("a", 0.5, "validation", 0.9), "metric": "v_rand", "variant": "thinned, by slices"},
+        {**row("a", 0.5, "instances", 0.8), "metric": "seg"},
+        {**row("a", 0.5, "instances", 0.7), "metric": "seg", "variant": "by slices"},
+    ]
+    lines = summarise(pd.DataFrame(rows, columns=list(COLUMNS)), {"cell": {0.5: ""}})
+    assert [line.name for line in headline_of(lines)] == [
+        "SEG (stored instances)",
+        "V_Rand, thinned, by slices",
+    ]

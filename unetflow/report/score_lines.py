@@ -113,12 +113,17 @@ def vanishing(scores: pd.DataFrame) -> list[tuple[float, list[str]]]:
 
 
 def headline_of(lines: Sequence[Line]) -> Iterator[Line]:
-    """The few scores that say most: those of the catalogue's headline, in its order."""
+    """The few scores that say most: those of the catalogue's headline, in its order.
+
+    By slices or by regions where images have them in no other way.
+    """
     for score in SCORES:
-        wanted = (score.metric, score.variant, score.headline)
-        for line in lines:
-            if (line.score.metric, line.score.variant, line.of) == wanted:
-                yield line
+        found = [
+            line
+            for line in lines
+            if line.of == score.headline and row_of(line.score.metric, line.score.variant) is score
+        ]
+        yield from [line for line in found if line.score.variant == score.variant] or found
 
 
 @dataclass(frozen=True, slots=True)
