@@ -12,7 +12,8 @@ from unetflow.stages.segmented import COLUMNS, Segmented, write_segmented
 def case(folder: Path, name: str, threshold: float, warnings: list[str]) -> Segmented:
     made = {"threshold": threshold, "instances": 7, "first_id": 1, "area_px": 70}
     write_receipt(folder / f"i-{name}.json", {"shape": [40, 50], "classes": {"cell": made}})
-    write_receipt(folder / f"f-{name}.json", {"warnings": warnings})
+    of_tiles = {"tiles": "Tiled."} if warnings else {}
+    write_receipt(folder / f"f-{name}.json", {"warnings": warnings, **of_tiles})
     return {
         "experiment": "unet",
         "fold": 0,
@@ -41,7 +42,7 @@ def test_a_row_says_what_was_found_and_what_to_doubt(
     assert table.columns.tolist() == list(COLUMNS)
     assert table["image"].tolist() == ["a", "b"]
     assert table["threshold_by"].tolist() == [said, said]
-    assert table["warnings"].tolist() == ["", "Dark. Small."]
+    assert table["warnings"].tolist() == ["", "Dark. Small. Tiled."]
     for column, value in {"instances": 7, "area_px": 70, "height_px": 40, "width_px": 50}.items():
         assert (table[column] == value).all()
 

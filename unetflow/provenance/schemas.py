@@ -104,7 +104,8 @@ class ForegroundReceipt(TypedDict):
     shape: list[int]  # (K, Y, X)
     dtype: str
     precision: str
-    warnings: list[str]
+    warnings: list[str]  # the image is unlike those of the training
+    tiles: NotRequired[str]  # a warning, where they are smaller than those of other images
     digest: str
     shards: str  # digest of the list of its shards' digests
 

@@ -88,15 +88,15 @@ def predict_store(
             machine=replace(machine, threads=min(machine.threads, most)),
             work=work,
         )
-    if warning := warning_of_tiles(foreground.chosen):
-        log.warning("%s: %s", image, warning)
-        warnings.append(warning)
     content: dict[str, object] = {
         "shape": foreground.array.shape,
         "dtype": str(foreground.array.dtype),
         "precision": foreground.chosen["precision"],
         "warnings": warnings,
     }
+    if warning := warning_of_tiles(foreground.chosen):
+        log.warning("%s: %s", image, warning)
+        content["tiles"] = warning
     if options.share in (None, END):
         content |= _ended(store, foreground, ensemble, receipt, machine.threads, size)
     else:

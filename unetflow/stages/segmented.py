@@ -67,7 +67,8 @@ def _rows(of: Segmented, threshold: float | None) -> list[dict[str, str | float]
     """A row per class."""
     made = read_receipt(of["instances"], InstancesReceipt)
     calibrated = read_receipt(of["calibration"], Calibration)["instances"]
-    warnings = read_receipt(of["foreground"], ForegroundReceipt)["warnings"]
+    foreground = read_receipt(of["foreground"], ForegroundReceipt)
+    warnings = [*foreground["warnings"], foreground.get("tiles", "")]
     *depth, height_px, width_px = made["shape"]
     of_volume = {"depth_px": depth[0]} if depth else {}
     return [
@@ -83,7 +84,7 @@ def _rows(of: Segmented, threshold: float | None) -> list[dict[str, str | float]
             "width_px": width_px,
             "threshold": own["threshold"],
             "threshold_by": _chosen_by(threshold, calibrated[name]["by"]),
-            "warnings": " ".join(warnings),
+            "warnings": " ".join(filter(None, warnings)),
         }
         for name, own in made["classes"].items()
     ]
