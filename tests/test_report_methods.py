@@ -110,6 +110,15 @@ def test_who_segmented_images_without_a_truth_is_said(results: Path, way: str, s
     assert said in text
 
 
+def test_no_interval_is_said_of_one_image(results: Path) -> None:
+    scores = read_scores(results / "evaluation/metrics.csv")
+    run = open_run(files_of_run(results), scores[scores["image"] == "a"])
+    (of,) = methods([run], lines_by_experiment([run]), CONFIG, {"net": ""}, {}, []).methods
+    text = of.paragraphs[1]
+    assert "means over test images; of one image there is no interval." in text
+    assert "bootstrap" not in text
+
+
 def said_of_folds(results: Path, tmp_path: Path, config: Config, *made: dict[str, Any]) -> str:
     """The paragraph of objects where fold k was calibrated as `made[k]`, and nothing scored."""
     scores = read_scores(results / "evaluation/metrics.csv")

@@ -1,5 +1,6 @@
 """What was done, in words for a paper: from the run's config, receipts and versions."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -151,12 +152,15 @@ def _judged(lines: Sequence[Line]) -> Iterator[str]:
         yield "Nothing was scored: no test image has a truth."
         return
     names = dict.fromkeys(f"{line.score.name} {cite(*SOURCES[line.score.metric])}" for line in main)
-    grouped = any(line.mean.groups != line.mean.n for line in main)
-    yield (
-        f"Scores are {'; '.join(names)}; they are means over test images with 95 % intervals, the "
-        f"percentiles of a bootstrap {cite('efron1979')} of {RESAMPLES:,} draws over "
-        f"{'groups of images' if grouped else 'images'}."
-    )
+    text = f"Scores are {'; '.join(names)}; they are means over test images"
+    if all(math.isnan(line.mean.low) for line in main):
+        yield f"{text}; of one {'group' if main[0].mean.n > 1 else 'image'} there is no interval."
+    else:
+        grouped = any(line.mean.groups != line.mean.n for line in main)
+        yield (
+            f"{text} with 95 % intervals, the percentiles of a bootstrap {cite('efron1979')} of "
+            f"{RESAMPLES:,} draws over {'groups of images' if grouped else 'images'}."
+        )
     if any(line.otsu for line in main):
         yield f"The baseline is a global threshold of each image {cite('otsu1979')}."
 
