@@ -54,14 +54,11 @@ class StoredArray:
             self._array = opening.result()
             self.attrs: dict[str, Any] = json.loads((path / "zarr.json").read_text())["attributes"]
         except (OSError, ValueError, KeyError) as error:
-            if _is_of_system(error):  # what cannot be read just now may be whole
-                raise StoreError(
-                    f"{path}: could not be opened ({in_short(error)}). Mend that, and run the same "
-                    "command again."
-                ) from error
+            what, mend = "no readable array", "Delete the receipt of this store"
+            if _is_of_system(error):  # it may be whole
+                what, mend = "could not be opened", "Mend that"
             raise StoreError(
-                f"{path}: no readable array ({in_short(error)}). Delete the receipt of this store "
-                "and run the same command again."
+                f"{path}: {what} ({in_short(error)}). {mend} and run the same command again."
             ) from error
         self.path = path
         self.shape: tuple[int, ...] = self._array.shape

@@ -79,10 +79,7 @@ def read_attributes(store: str | Path, name: str = "") -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return {}
     except OSError as error:
-        raise StoreError(
-            f"{path}: could not be read ({error.strerror}). Mend that, and run the same command "
-            "again."
-        ) from error
+        raise StoreError(f"{path}: could not be read ({error.strerror}). Mend that.") from error
 
 
 def ome_image(
