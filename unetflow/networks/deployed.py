@@ -97,20 +97,13 @@ def _read(model: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def refuse_unreadable(path: str | Path) -> None:
-    """Raise ModelError for a file that is there, but that the system does not open just now.
-
-    Of any such safetensors says that there is none.
-    """
+    """Raise ModelError for a file that is there and cannot be opened: safetensors finds none."""
     try:
-        with Path(path).open("rb"):
-            return
+        Path(path).open("rb").close()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return
+        pass
     except OSError as error:
-        raise ModelError(
-            f"{path}: could not be read ({error.strerror}). Mend that, and run the same command "
-            "again."
-        ) from error
+        raise ModelError(f"{path}: could not be read ({error.strerror}). Mend that.") from error
 
 
 def read_deployed(path: str | Path) -> Deployed | None:
