@@ -21,6 +21,7 @@ from unetflow.engine.machine import Machine
 from unetflow.errors import ModelError
 from unetflow.instances import label_instances
 from unetflow.networks import build
+from unetflow.networks.deployed import write_deployed
 from unetflow.networks.model_file import load_model, save_model
 from unetflow.predict.plan import PredictOptions
 from unetflow.predict.whole_image import predict_array
@@ -51,6 +52,20 @@ def case(tmp_path: Path) -> tuple[Path, Any]:
     save_model(tmp_path / "m.safetensors", network, description)
     tifffile.imwrite(tmp_path / "i.tif", PIXELS, tile=(128, 128), photometric="minisblack")
     return tmp_path, network
+
+
+def test_a_crf_that_the_choices_were_made_with_is_missed(
+    case: tuple[Path, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, _ = case
+    made = {"test_time_augmentation": 1, "smooth_px": None, "crf": {"iterations": 2}}
+    chosen = {"thresholds": {"cell": 0.4}, "labelling": {"connectivity": 1}}
+    write_deployed([folder / "m.safetensors"], folder / "crf.safetensors", {**chosen, **made})
+    tifffile.imwrite(folder / "small.tif", PIXELS[:60, :60], photometric="minisblack")
+    run_command(
+        "predict", [str(folder / "crf.safetensors"), str(folder / "small.tif"), str(folder)]
+    )
+    assert "which is made with --out FOLDER alone" in caplog.text
 
 
 @pytest.mark.slow

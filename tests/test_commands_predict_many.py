@@ -12,6 +12,7 @@ from PIL import Image
 
 from unetflow.commands import MENDABLE, predict_many, run_command
 from unetflow.jobs.sheet import read_table
+from unetflow.networks.deployed import write_deployed
 from unetflow.networks.description import read_description
 from unetflow.store.shards import read_array
 
@@ -87,6 +88,15 @@ def test_an_image_whose_name_is_that_of_a_truth_is_told(
     assert len(rows) == 3
     said = capsys.readouterr().out
     assert "images: 1 files look like truths, but no image has their names: GT-12.tif" in said
+
+
+def test_a_crf_that_the_choices_were_made_with_is_made(ran: list[list[str]]) -> None:
+    crf = {"iterations": 2, "radius_px": 3}
+    made = {"test_time_augmentation": 1, "smooth_px": None, "crf": crf}
+    chosen = {"thresholds": {"cell": 0.4}, "labelling": {"connectivity": 1}}
+    write_deployed(["m.safetensors"], "crf.safetensors", {**chosen, **made})
+    config, _ = predict("crf.safetensors", "images")
+    assert config["refine"] == {"smooth_px": None, "crf": crf}
 
 
 def test_values_by_hand_win_and_the_others_are_the_models(ran: list[list[str]]) -> None:

@@ -105,6 +105,11 @@ def test_the_table_of_the_data_keeps_images_whose_truth_failed(images: Path) -> 
 def test_rows_and_receipts_that_failed_are_left_out(images: Path) -> None:
     rows = [{"image": name, "at": path} for name, path in lists_by_name(images).items()]
     assert [row["image"] for row in rows_left(rows, "at")] == ["a", "odd"]
+    # an image that one network cannot take, and another one can
+    both = [{"image": "bad", "net": "one", "at": rows[1]["at"]}]
+    both.append({"image": "bad", "net": "other", "at": str(images / "bad.json")})
+    write_receipt(images / "bad.json", {})
+    assert [row["net"] for row in rows_left(both, "at")] == ["other"]
     assert receipts_left({"prepare image": of_all(images, IMAGES)}) == {
         "prepare image": of_all(images, IMAGES, ("a", "odd"))
     }

@@ -338,7 +338,14 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
             f"--test-time-augmentation {options.test_time_augmentation} is of volumes, and without "
             "--out this command takes images. Give 8, or --out: then the pipeline does it."
         )
-    chosen = chosen_options(options, read_deployed(options.model))
+    deployed = read_deployed(options.model)
+    chosen = chosen_options(options, deployed)
+    if deployed is not None and deployed.get("crf") is not None:
+        log.warning(
+            "%s: its choices were made with refine.crf, which is made with --out FOLDER alone: "
+            "objects are made without it here",
+            options.model,
+        )
     made = segment_file(
         options.model,
         image,

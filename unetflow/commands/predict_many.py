@@ -171,6 +171,7 @@ def config_of(
     """The config: the model in an experiment of its name, and what was given by hand."""
     deployed = read_deployed(options.model)
     chosen = chosen_options(options, deployed)
+    crf = deployed.get("crf") if deployed else None
     given = {key: getattr(options, key, None) for key in OF_INSTANCES if key != "connectivity"}
     open_ = "auto" if deployed else None  # the model file has it; else the schema
     instances = {key: open_ if value is None else value for key, value in given.items()}
@@ -204,7 +205,7 @@ def config_of(
             "precision": options.precision,
             "test_time_augmentation": chosen.test_time_augmentation,
         },
-        "refine": {"smooth_px": chosen.smooth_px},
+        "refine": {"smooth_px": chosen.smooth_px, **({"crf": crf} if crf else {})},
         "instances": {key: value for key, value in instances.items() if value is not None},
         "report": {"title": f"{Path(options.model).name} on {len(rows)} images"},
     }

@@ -73,9 +73,11 @@ def data_left(
 
 
 def rows_left(rows: Sequence[Mapping[str, Any]], *keys: str) -> list[Mapping[str, Any]]:
-    """Those whose receipts, which stand by these keys, tell of no failure."""
-    failed = _left_out(row[key] for row in rows for key in keys)
-    return [row for row in rows if row["image"] not in failed]
+    """Those whose own receipts, which stand by these keys, tell of no failure.
+
+    Another network may have taken the same image.
+    """
+    return [row for row in rows if not _left_out(row[key] for key in keys)]
 
 
 def runs_left(runs: Sequence[RunFiles]) -> list[RunFiles]:

@@ -187,12 +187,6 @@ def _of_other_foregrounds(given: Deployed | None, made_with: Mapping[str, object
             "thresholds and object step are those of the model file, which chose them on "
             f"foregrounds that were made in another way: {', '.join(others)}"
         )
-    if made_with.get("crf") is not None:
-        yield (
-            "deploy.safetensors holds no refine.crf: `unetflow predict` makes objects without it, "
-            "at thresholds that were chosen with it. Give it the threshold by hand, or choose "
-            "without refine.crf"
-        )
 
 
 def _made(
