@@ -40,7 +40,8 @@ from unetflow.report.figures.thumbnails import object_panels, thumbnail  # noqa:
 from unetflow.stages.integrity import INTEGRITY_COLUMNS  # noqa: E402
 from unetflow.stages.outcome import COLUMNS as OUTCOME_COLUMNS  # noqa: E402
 from unetflow.stages.report import write_report  # noqa: E402
-from unetflow.store.pyramid import level_shapes  # noqa: E402
+from unetflow.store.levels import level_shapes  # noqa: E402
+from unetflow.store.ome import ome_image, write_group  # noqa: E402
 
 SIDE_PX, OBJECTS = 256, 60  # of an image
 WORST = 12  # objects of an image, as the job of an image draws
@@ -97,6 +98,7 @@ def pictures(folder: Path, names: list[str], different: int) -> Iterator[dict[st
                 "warnings": ["its gray values are unlike"] if number % 50 == 0 else [],
                 "worst": worst,
                 "worst_px": [128, 128],
+                "crops": [{"of_class": "cell", "truth": {"3": "missed"}, "predicted": {}}],
             },
         )
         shown = {"image": name, "split": "test", "pictures": str(receipt)}
@@ -179,6 +181,7 @@ def build(folder: Path, count: int, different: int) -> tuple[Path, float, float]
         repeat={"command": "", "changed": [], "parts": []},
         html=html,
         headline=folder / "report/headline.txt",
+        provenance=folder / "provenance.json",
     )
     return html, time.perf_counter() - started, time.process_time() - used
 
@@ -207,6 +210,9 @@ def tile_slide(folder: Path, side_px: int, threads: int) -> tuple[float, float, 
     pixels, labels = cells(random)
     shape = (side_px, side_px)
     store, prediction = folder / "image.ome.zarr", folder / "predicted.ome.zarr"
+    levels = {f"{k}": (1, 2**k / 2, 2**k / 2) for k in range(len(level_shapes(shape)))}
+    for each in (store, prediction):
+        write_group(each, "", ome_image("i", ("c", "y", "x"), levels, unit="micrometer"))
     for level, (height, width) in enumerate(level_shapes(shape)):
         times = (-(-height // SIDE_PX), -(-width // SIDE_PX))
         wide = np.tile(labels, times)[:height, :width]
@@ -236,7 +242,8 @@ def make(folder: Path, threads: int) -> tuple[float, float, int]:
         receipt=folder / "tiles.json",
         threads=threads,
     )
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    status = Path("/proc/self/status").read_text()  # ru_maxrss has that of the parent in it
+    peak_mib = int(status.split("VmHWM:")[1].split()[0]) // 1024
     return time.perf_counter() - started, time.process_time() - used, peak_mib
 
 
