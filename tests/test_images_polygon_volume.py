@@ -11,7 +11,6 @@ from shapely.geometry import box, mapping
 
 from unetflow.errors import LabelsError
 from unetflow.images.polygon_volume import PolygonVolume, read_annotation
-from unetflow.images.sources import Chosen
 
 SHAPE = 6, 20, 30
 Box = tuple[int, int, int, int]  # left, top, right, bottom
@@ -30,12 +29,8 @@ def feature(z: int, sides: Box, name: str = "", of_class: str = "cell", t: int =
 def read(folder: Path, features: Sequence[Any], **changes: Any) -> PolygonVolume:
     path = folder / "a.geojson"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [*features]}))
-    chosen: Chosen = {"plane": None, "time": None, "axes": None, "scene": None, "volume": True}
-    chosen["time"] = changes.pop("time", None)
-    if planes := changes.pop("planes", None):
-        chosen["planes"] = planes
     options: dict[str, Any] = {"classes": ["cell"], "size_px": SHAPE, "shape_px": SHAPE}
-    found = read_annotation(path, chosen, **options | changes)
+    found = read_annotation(path, **options | changes)
     assert isinstance(found, PolygonVolume)
     return found
 
@@ -129,17 +124,19 @@ def test_regions_are_parts_of_the_whole_and_planes_those_of_the_file(tmp_path: P
     np.testing.assert_array_equal(part[0, 0], labels[1, 2])
 
 
-@pytest.mark.parametrize(("planes", "at"), [([2, 4], (0, 5, 5)), ([3, 12, 2], (2, 5, 2))])
+@pytest.mark.parametrize(
+    ("begins", "size", "at"),
+    [((2, 0, 0), (3, 20, 30), (0, 5, 5)), ((0, 0, 3), (6, 20, 10), (2, 5, 2))],
+)
 def test_a_part_of_a_stack_has_its_polygons(
-    tmp_path: Path, planes: list[int], at: tuple[int, ...]
+    tmp_path: Path, begins: tuple[int, ...], size: tuple[int, ...], at: tuple[int, ...]
 ) -> None:
-    size = (3, 20, 30) if len(planes) == 2 else (6, 20, 10)
     features = [feature(2, (5, 5, 8, 8)), feature(2, (22, 5, 28, 8))]
-    found = read(tmp_path, features, planes=planes, size_px=size, shape_px=size)
+    found = read(tmp_path, features, begins_px=begins, size_px=size, shape_px=size)
     labels, _ = draw(found, size)
     assert labels[at] and not labels[at[0]][:5].any()
     other = "polygons outside the image, left out: 1"
-    assert (other in found.warnings) == (len(planes) == 3)
+    assert (other in found.warnings) == (begins[2] == 3)
 
 
 def test_times_of_a_stack_without_axes_are_planes(tmp_path: Path) -> None:

@@ -201,16 +201,17 @@ def _look(image: Image, settings: Settings) -> tuple[tuple[int, ...], list[float
     """Size of an image as it is prepared, and the diameters of its objects there."""
     dataset = settings.config["datasets"][image.dataset]
     with Slide(image.path, **image.chosen, **image.resolution) as slide:
-        levels = [level.shape_px for level in slide.levels]
+        size_px = slide.levels[0].shape_px
         shape_px = source_at(slide, image.level, dataset["mpp"]).shape_px
+        read = reader_of(image, dataset, slide)
     region = tuple(
-        slice(max(0, (size - MOST_PX) // 2), min(size, (size + MOST_PX) // 2)) for size in levels[0]
+        slice(max(0, (size - MOST_PX) // 2), min(size, (size + MOST_PX) // 2)) for size in size_px
     )
-    labels, _ = reader_of(image, dataset, levels[0], levels)(*region)
+    labels, _ = read(*region)
     if dataset["truth"] != "instances":  # of which what hangs together is an object
         labels = ndimage.label(labels)[0]
     areas = np.unique(labels[labels != 0], return_counts=True)[1]  # ids may be any
-    factor = shape_px[0] / levels[0][0]
+    factor = shape_px[0] / size_px[0]
     return shape_px, [*(2 * np.sqrt(areas / np.pi) * factor)]
 
 

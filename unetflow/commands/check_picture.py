@@ -63,8 +63,7 @@ def _panel(image: Image, datasets: dict[str, DatasetConfig]) -> tuple[str, np.nd
             shape_px = slide.levels[0].shape_px
             region = middle_of(shape_px, SIDE_PX)
             pixels = slide.read(0, *region)[picked_channels(slide, image.channels)]
-            levels = [level.shape_px for level in slide.levels]
-        read = reader_of(image, datasets[image.dataset], shape_px, levels)
+            read = reader_of(image, datasets[image.dataset], slide)
         labels, ignored = read(*region)
     except UnetflowError as error:
         return f"{image.name}: {error}", np.full((SIDE_PX, SIDE_PX, 3), 40, np.uint8)
@@ -85,18 +84,17 @@ def middle_of(shape_px: Sequence[int], side_px: int) -> Region:
     return tuple(slice(start, min(size, start + side)) for size, side, start in ends)
 
 
-def reader_of(
-    image: Image,
-    dataset: DatasetConfig,
-    shape_px: tuple[int, ...],
-    levels_px: list[tuple[int, ...]],
-) -> Reader:
-    """Reads the truth of an image at the pixels of its file."""
+def reader_of(image: Image, dataset: DatasetConfig, slide: Slide) -> Reader:
+    """Reads the truth of an image at the pixels of its file, which is open."""
     truth = str(image.truth)
+    levels_px = [level.shape_px for level in slide.levels]
+    shape_px = levels_px[0]
     if holds_polygons(truth):
         polygons = read_annotation(
             truth,
-            image.chosen,
+            plane=image.plane,
+            time=image.time,
+            begins_px=slide.begins_px,
             classes=dataset["classes"],
             size_px=shape_px,
             shape_px=shape_px,

@@ -49,10 +49,10 @@ def _look(image: Image, dataset: DatasetConfig) -> None:
             "with classes, or set the dataset's truth to classes if the numbers are classes."
         )
     with Slide(image.path, **image.chosen, **image.resolution) as slide:
-        levels = [level.shape_px for level in slide.levels]
-    shape_px = levels[0]
+        shape_px = slide.levels[0].shape_px
+        read = reader_of(image, dataset, slide)
     region = middle_of(shape_px, MOST_PX)
-    labels, _ = reader_of(image, dataset, shape_px, levels)(*region)
+    labels, _ = read(*region)
     if dataset["truth"] == "instances" and max(shape_px) <= MOST_PX and len(region) == PLANE:
         counting = CountingPieces(shape_px[1])
         counting.add(region, labels)

@@ -202,8 +202,16 @@ def _density(row: Row, meaning: Meaning, data_dir: str | None) -> float:
         chosen["volume"] = True
     if holds_polygons(path):
         with Slide(_path(row["path"], data_dir), **chosen) as slide:
-            size_px = slide.levels[0].shape_px
-        polygons = read_annotation(path, chosen, classes=None, size_px=size_px, shape_px=size_px)
+            size_px, begins_px = slide.levels[0].shape_px, slide.begins_px
+        polygons = read_annotation(
+            path,
+            plane=chosen["plane"],
+            time=chosen["time"],
+            begins_px=begins_px,
+            classes=None,
+            size_px=size_px,
+            shape_px=size_px,
+        )
         return (len(polygons.classes) - 1) / math.prod(size_px)
     with Slide(path, **chosen, as_labels=True) as slide:
         check_lossless(path)

@@ -27,7 +27,6 @@ from unetflow.images.polygons import (
     read_polygons,
     said,
 )
-from unetflow.images.sources import Chosen
 from unetflow.tiles.regions import PLANE
 
 SHARED = 0.5  # of the smaller of two polygons, above which they are of one object
@@ -66,8 +65,10 @@ class PolygonVolume:
 
 def read_annotation(
     path: str | Path,
-    chosen: Chosen,
     *,
+    plane: int | None = None,
+    time: int | None = None,
+    begins_px: tuple[int, int, int] = (0, 0, 0),
     classes: Sequence[str] | None,
     size_px: tuple[int, ...],
     shape_px: tuple[int, ...],
@@ -75,7 +76,8 @@ def read_annotation(
 ) -> Polygons | PolygonVolume:
     """Polygons of an image or, where `shape_px` is (Z, Y, X), of all planes of a volume.
 
-    `chosen` is the plane and time of the image in its file, or the planes that are the volume. As
+    `plane` and `time` are those of the image in its file; a volume begins at `begins_px` (z, y, x)
+    of the stack that its polygons are drawn on. As
     `unetflow.images.polygons.read_polygons`, plane by plane. Objects of the same class and name
     are one; those without a name, on planes that follow one another in the file, where they share
     more than half of the smaller, each with the one that it shares most with. Raises LabelsError as
@@ -87,12 +89,12 @@ def read_annotation(
             classes=classes,
             size_px=size_px,
             shape_px=shape_px,
-            plane=chosen["plane"],
-            time=chosen["time"],
+            plane=plane,
+            time=time,
             instances=instances,
         )
     areas, counted = read_areas(path)
-    areas = in_volume(path, areas, chosen["time"], _moved_by(chosen), size_px[0], counted)
+    areas = in_volume(path, areas, time, begins_px, size_px[0], counted)
     asked = asked_among(path, areas, classes, size_px[1:], counted)
     of_plane = partial(polygons_of, path, size_px=size_px[1:], shape_px=shape_px[1:])
     planes = {
@@ -105,14 +107,6 @@ def read_annotation(
     empty = shape_px[0] - int(np.isin(plane_of, list(planes)).sum())
     counted["planes without a polygon, ignored"] = empty
     return PolygonVolume(planes, numbers, classes_of, counted, plane_of)
-
-
-def _moved_by(chosen: Chosen) -> tuple[int, int, int]:
-    """Where the volume begins in the stack that polygons are drawn on, along z, y, x."""
-    first, _, *along = chosen.get("planes", [0, 0])
-    moved = [0, 0, 0]
-    moved[along[0] if along else 0] = first
-    return moved[0], moved[1], moved[2]
 
 
 def _on(asked: Asked, z: int) -> Asked:

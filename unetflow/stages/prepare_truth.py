@@ -108,6 +108,13 @@ def prepare_truth(
     record.write(path=raw["path"])
 
 
+def _begin(raw: RawFile) -> tuple[int, int, int]:
+    """Where a volume begins in the stack that its polygons are drawn on, along z, y, x."""
+    first, _, *along = raw.get("planes", [0, 0])
+    z, y, x = (first if axis == (along or [0])[0] else 0 for axis in range(3))
+    return z, y, x
+
+
 def _parameters(raw: RawFile, dataset: Dataset, ignore_value: int | None) -> dict[str, object]:
     """What decides how a truth is read."""
     return {
@@ -169,7 +176,9 @@ def _write_finest(
         size_px = image["levels_of_file"][0]["shape"]
         polygons = read_annotation(
             raw["path"],
-            chosen_of(raw),
+            plane=raw["plane"],
+            time=raw["time"],
+            begins_px=_begin(raw),
             classes=dataset.classes,
             size_px=tuple(size_px),
             shape_px=shape_px,

@@ -46,7 +46,7 @@ from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.jobs.stopping import stop_at_signals
 from unetflow.jobs.suitability import check_images
 from unetflow.jobs.twice import check_keys
-from unetflow.jobs.volumes import first_px
+from unetflow.jobs.volumes import chosen_of_truth, first_px
 from unetflow.models import located
 from unetflow.provenance.code_digest import code_digest
 from unetflow.provenance.failed import first_failure
@@ -362,7 +362,8 @@ def raw(column):
 
     def value(wildcards):
         image = SETTINGS.images[wildcards.image]
-        return {"path": getattr(image, column), **image.chosen}
+        chosen = chosen_of_truth(image, SOURCES) if column == "truth" else image.chosen
+        return {"path": getattr(image, column), **chosen}
 
     return value
 
