@@ -54,6 +54,8 @@ def raw_file(path: str | Path, changes: dict[str, Any]) -> RawFile:
     }
     if changes.pop("volume", False):
         raw["volume"] = True
+    if "first_px" in changes:
+        raw["first_px"] = changes.pop("first_px")
     return raw
 
 

@@ -310,6 +310,11 @@ def test_the_folders_of_nnunet_are_understood(write: Callable[..., None]) -> Non
     assert found.notes == []
 
 
+def test_a_name_without_a_letter_or_digit_is_a_name(write: Callable[..., None]) -> None:
+    write("_.tif", discs(3))
+    assert [pair.image for pair in find_pairs(Path("cells")).pairs] == [Path("_.tif")]
+
+
 @pytest.mark.parametrize(
     ("files", "told"),
     [

@@ -41,6 +41,13 @@ def test_files_are_numbered_by_name_and_the_last_of_two_is_seen(tmp_path: Path) 
     )
 
 
+def test_what_macos_leaves_beside_masks_is_none(tmp_path: Path) -> None:
+    write_mask(tmp_path / "masks", "a.tif", slice(0, 10), slice(0, 10))
+    (tmp_path / "masks" / "._a.tif").write_bytes(b"Mac OS X")
+    labels, _ = read(tmp_path / "masks")
+    assert np.unique(labels).tolist() == [0, 1]
+
+
 def test_masks_that_do_not_overlap_are_read_without_a_word(tmp_path: Path) -> None:
     write_mask(tmp_path / "masks", "a.tif", slice(0, 10), slice(0, 10))
     assert read(tmp_path / "masks")[1] == ()

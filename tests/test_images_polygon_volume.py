@@ -132,7 +132,7 @@ def test_a_part_of_a_stack_has_its_polygons(
     tmp_path: Path, begins: tuple[int, ...], size: tuple[int, ...], at: tuple[int, ...]
 ) -> None:
     features = [feature(2, (5, 5, 8, 8)), feature(2, (22, 5, 28, 8))]
-    found = read(tmp_path, features, begins_px=begins, size_px=size, shape_px=size)
+    found = read(tmp_path, features, first_px=begins, size_px=size, shape_px=size)
     labels, _ = draw(found, size)
     assert labels[at] and not labels[at[0]][:5].any()
     other = "polygons outside the image, left out: 1"

@@ -1,6 +1,5 @@
 """Config and sheet of volumes: what does not go together is told before anything runs."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from unetflow.jobs.settings import Settings, read_settings
 from unetflow.jobs.sheet import Image
 from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.jobs.suitability import check_images
-from unetflow.jobs.volumes import chosen_of_truth, first_px
+from unetflow.jobs.volumes import first_px
 
 HEADER = "image\tdataset\tpath\ttruth\tsplit\taxes\tspacing\n"
 
@@ -256,12 +255,4 @@ def test_where_a_volume_begins_is_told_of_its_own_file(
     sources = Sources(tmp_path / "cache")
     assert first_px(image, sources) == first
     with Slide(path, **image.chosen) as slide:
-        assert [*slide.begins_px] == first
-    numbered = replace(image, truth="t.npy"), replace(image, truth="t.geojson")
-    assert chosen_of_truth(numbered[0], sources) == image.chosen
-    drawn = chosen_of_truth(numbered[1], sources)
-    if planes:
-        begin, end, *along = planes
-        assert drawn["planes"] == [max(first), max(first) + end - begin, *along]
-    else:
-        assert drawn == image.chosen
+        assert [*slide.first_px] == first

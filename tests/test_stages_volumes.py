@@ -296,22 +296,27 @@ def test_its_planes_are_drawn_for_the_report(predicted: Path) -> None:
     assert planes["deep_from"][1] == pytest.approx(1 - deep / width)
 
 
+def export_polygons(predicted: Path, output: Path, *, first_px: tuple[int, int, int]) -> None:
+    """As of a volume that begins there in its file."""
+    export_geojson(
+        store=predicted / "f.ome.zarr",
+        table=predicted / "o.parquet",
+        instances=predicted / "l.json",
+        image_receipt=predicted / "i.json",
+        classes=["cell"],
+        stored=[],
+        output=output,
+        first_px=first_px,
+    )
+
+
 def test_polygons_of_its_planes_are_its_labels(
     predicted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     labels = read_array(predicted / "f.ome.zarr", "labels/instances/0")[:]
     for large_px in (2048, 8):  # in one piece, and block by block
         monkeypatch.setattr("unetflow.export.outlines.LARGE_PX", large_px)
-        export_geojson(
-            store=predicted / "f.ome.zarr",
-            table=predicted / "o.parquet",
-            instances=predicted / "l.json",
-            image_receipt=predicted / "i.json",
-            classes=["cell"],
-            stored=[],
-            output=tmp_path / "o.geojson.gz",
-            first_px=(5, 0, 30),  # of the file
-        )
+        export_polygons(predicted, tmp_path / "o.geojson.gz", first_px=(5, 0, 30))
         drawn = np.zeros_like(labels)
         for feature in json.loads(gzip.decompress((tmp_path / "o.geojson.gz").read_bytes()))[
             "features"
@@ -331,18 +336,9 @@ def test_polygons_of_its_planes_are_a_truth(predicted: Path, tmp_path: Path) -> 
     pixels, _ = drawn()
     tifffile.imwrite(tmp_path / "i.tif", pixels, photometric="minisblack")
     prepare(tmp_path, volume=True, spacing=SPACING)
-    export_geojson(
-        store=predicted / "f.ome.zarr",
-        table=predicted / "o.parquet",
-        instances=predicted / "l.json",
-        image_receipt=predicted / "i.json",
-        classes=["cell"],
-        stored=[],
-        output=tmp_path / "o.geojson.gz",
-        first_px=(0, 0, 0),
-    )
+    export_polygons(predicted, tmp_path / "o.geojson.gz", first_px=(5, 0, 30))
     labels = read_array(predicted / "f.ome.zarr", "labels/instances/0")[:]
-    truth(tmp_path, labels, path=tmp_path / "o.geojson.gz", volume=True)
+    truth(tmp_path, labels, path=tmp_path / "o.geojson.gz", volume=True, first_px=[5, 0, 30])
     found = read_array(tmp_path / "i.ome.zarr", "labels/truth/0")[:]
     ignored = read_array(tmp_path / "i.ome.zarr", "labels/ignore/0")[:].astype(bool)
     np.testing.assert_array_equal(ignored.all(axis=(1, 2)), ~labels.any(axis=(1, 2)))

@@ -12,10 +12,9 @@ from skimage.segmentation import find_boundaries
 from unetflow.colours import IGNORED, YELLOW, rgb
 from unetflow.errors import UnetflowError
 from unetflow.images.polygon_volume import read_annotation
-from unetflow.images.polygons import holds_polygons
 from unetflow.images.resampling import picked_channels
 from unetflow.images.slide import Slide
-from unetflow.images.sources import split_dataset
+from unetflow.images.sources import holds_polygons, split_dataset
 from unetflow.jobs.config import DatasetConfig
 from unetflow.jobs.settings import Settings
 from unetflow.jobs.sheet import Image
@@ -94,7 +93,7 @@ def reader_of(image: Image, dataset: DatasetConfig, slide: Slide) -> Reader:
             truth,
             plane=image.plane,
             time=image.time,
-            begins_px=slide.begins_px,
+            first_px=slide.first_px,
             classes=dataset["classes"],
             size_px=shape_px,
             shape_px=shape_px,

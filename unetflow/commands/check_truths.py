@@ -6,8 +6,8 @@ import numpy as np
 
 from unetflow.commands.check_picture import middle_of, reader_of
 from unetflow.errors import LabelsError, UnetflowError
-from unetflow.images.polygons import holds_polygons
 from unetflow.images.slide import Slide
+from unetflow.images.sources import holds_polygons
 from unetflow.jobs.config import DatasetConfig
 from unetflow.jobs.failures import in_groups
 from unetflow.jobs.settings import Settings

@@ -12,9 +12,10 @@ from scipy import ndimage
 
 from unetflow.commands.init_pairs import Pair
 from unetflow.errors import UnetflowError
-from unetflow.images.polygons import BOUNDS, holds_polygons, read_areas
+from unetflow.images.polygons import BOUNDS, read_areas
 from unetflow.images.readers import open_file
 from unetflow.images.slide import Slide
+from unetflow.images.sources import holds_polygons
 
 LOOKED_AT = 12  # truths, evenly over all: what one says, others say
 MOST_PX = 2048  # side of the part of a truth that is looked at

@@ -30,8 +30,13 @@ from pathlib import Path
 from unetflow.errors import ConfigError
 from unetflow.images.object_masks import SUFFIXES as MASK_SUFFIXES
 from unetflow.images.openslide_files import SUFFIXES as OPENSLIDE_SUFFIXES
-from unetflow.images.polygons import SUFFIXES as POLYGON_SUFFIXES
-from unetflow.images.sources import LITTER, TIFF_SUFFIXES, is_store
+from unetflow.images.sources import (
+    LITTER,
+    POLYGON_SUFFIXES,
+    TIFF_SUFFIXES,
+    holds_polygons,
+    is_store,
+)
 
 PICTURES = (".png", ".jpg", ".jpeg", ".npy", ".svs", ".ndpi")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, *PICTURES, *OPENSLIDE_SUFFIXES)
@@ -151,9 +156,10 @@ def words_of(file: Path) -> list[str]:
 
 def _channel_of(file: Path) -> str | None:
     """The channel that the images of nnU-Net end on; None of others."""
-    last = words_of(file)[-1]
-    named = NNUNET.search(str(file.parent).lower()) and CHANNEL.fullmatch(last)
-    return last if named else None
+    if not NNUNET.search(str(file.parent).lower()):
+        return None
+    *_, last = words_of(file)
+    return last if CHANNEL.fullmatch(last) else None
 
 
 def _check_channel(image: Path) -> None:
@@ -189,7 +195,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _is_truth(file: Path) -> bool:
-    return file.name.lower().endswith(POLYGON_SUFFIXES) or _says_truth(file)
+    return holds_polygons(file) or _says_truth(file)
 
 
 def _says_truth(file: Path) -> bool:

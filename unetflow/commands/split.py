@@ -20,9 +20,8 @@ from unetflow.commands.split_drawing import Annotated, assign_splits
 from unetflow.errors import ConfigError
 from unetflow.images.picking import planes_of
 from unetflow.images.polygon_volume import read_annotation
-from unetflow.images.polygons import holds_polygons
 from unetflow.images.slide import Slide
-from unetflow.images.sources import Chosen
+from unetflow.images.sources import Chosen, holds_polygons
 from unetflow.jobs.sheet import Table, file_of, read_table
 from unetflow.labels.reading import Meaning, check_lossless, read_truth
 from unetflow.store.files import write_whole
@@ -202,12 +201,12 @@ def _density(row: Row, meaning: Meaning, data_dir: str | None) -> float:
         chosen["volume"] = True
     if holds_polygons(path):
         with Slide(_path(row["path"], data_dir), **chosen) as slide:
-            size_px, begins_px = slide.levels[0].shape_px, slide.begins_px
+            size_px, first_px = slide.levels[0].shape_px, slide.first_px
         polygons = read_annotation(
             path,
             plane=chosen["plane"],
             time=chosen["time"],
-            begins_px=begins_px,
+            first_px=first_px,
             classes=None,
             size_px=size_px,
             shape_px=size_px,

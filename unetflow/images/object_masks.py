@@ -7,6 +7,7 @@ import numpy as np
 
 from unetflow.images.lossless import lossy_compression
 from unetflow.images.opened import Opened, Unclear
+from unetflow.images.sources import LITTER
 from unetflow.images.whole import read_whole
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")  # JPEG to be told that it cannot be
@@ -15,8 +16,9 @@ SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")  # JPEG to be told that it
 class ObjectMasks:
     """Labels (Y, X), uint32: the files in the order of their names are 1, 2 and so on.
 
-    Nothing is decoded before a pixel is read. Where masks overlap the later one is seen; what is
-    lost by it, and masks without a pixel, are told in `notes` once that is known.
+    The first is decoded at once, for their size, the others when a pixel is read. Where masks
+    overlap the later one is seen; what is lost by it, and masks without a pixel, are told in
+    `notes` once that is known.
     """
 
     ndim, dtype = 2, np.dtype(np.uint32)
@@ -58,13 +60,17 @@ class ObjectMasks:
 
 def open_object_masks(folder: Path) -> Opened:
     """The masks of a folder. Raises Unclear for one without any, or whose first is none."""
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    files = sorted(file for file in folder.iterdir() if _is_mask(file.name))
     if not files:
         raise Unclear(
             f"it is a folder with neither Zarr nor masks ({', '.join(SUFFIXES[:3])}) in it", "path"
         )
     notes: list[str] = []
     return Opened([ObjectMasks(files, notes)], "YX", [None], notes=notes)
+
+
+def _is_mask(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and not LITTER.fullmatch(name)
 
 
 def read_mask(file: Path) -> np.ndarray:

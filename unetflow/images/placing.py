@@ -72,7 +72,7 @@ def in_volume(
     path: str | Path,
     areas: Sequence[Area],
     time: int | None,
-    first: tuple[int, int, int],
+    first: Sequence[int],
     planes: int,
     counted: Counter[str],
 ) -> list[Area]:

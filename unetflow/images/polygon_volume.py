@@ -68,7 +68,7 @@ def read_annotation(
     *,
     plane: int | None = None,
     time: int | None = None,
-    begins_px: tuple[int, int, int] = (0, 0, 0),
+    first_px: Sequence[int] = (0, 0, 0),
     classes: Sequence[str] | None,
     size_px: tuple[int, ...],
     shape_px: tuple[int, ...],
@@ -76,12 +76,11 @@ def read_annotation(
 ) -> Polygons | PolygonVolume:
     """Polygons of an image or, where `shape_px` is (Z, Y, X), of all planes of a volume.
 
-    `plane` and `time` are those of the image in its file; a volume begins at `begins_px` (z, y, x)
-    of the stack that its polygons are drawn on. As
-    `unetflow.images.polygons.read_polygons`, plane by plane. Objects of the same class and name
-    are one; those without a name, on planes that follow one another in the file, where they share
-    more than half of the smaller, each with the one that it shares most with. Raises LabelsError as
-    that.
+    `plane` and `time` are those of the image in its file; a volume begins at `first_px` (z, y, x)
+    of the stack that its polygons are drawn on. As `unetflow.images.polygons.read_polygons`, plane
+    by plane. Objects of the same class and name are one; those without a name, on planes that
+    follow one another in the file, where they share more than half of the smaller, each with the
+    one that it shares most with. Raises LabelsError as that.
     """
     if len(shape_px) == PLANE:
         return read_polygons(
@@ -94,7 +93,7 @@ def read_annotation(
             instances=instances,
         )
     areas, counted = read_areas(path)
-    areas = in_volume(path, areas, time, begins_px, size_px[0], counted)
+    areas = in_volume(path, areas, time, first_px, size_px[0], counted)
     asked = asked_among(path, areas, classes, size_px[1:], counted)
     of_plane = partial(polygons_of, path, size_px=size_px[1:], shape_px=shape_px[1:])
     planes = {
@@ -165,9 +164,11 @@ def _continued(before: Polygons, after: Polygons, *, by_name: bool) -> dict[int,
             if before.classes[k + 1] == after.classes[label] and shared > SHARED and not named:
                 found.append((-shared, k + 1, label))
     pairs: dict[int, int] = {}
+    taken: set[int] = set()  # of the plane before
     for _, one, other in sorted(found):
-        if other not in pairs and one not in pairs.values():
+        if other not in pairs and one not in taken:
             pairs[other] = one
+            taken.add(one)
     return pairs
 
 

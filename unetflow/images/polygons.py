@@ -19,10 +19,8 @@ from unetflow.images import geojson, imagescope
 from unetflow.images.areas import Area, class_name
 from unetflow.images.nesting import objects_among
 from unetflow.images.placing import in_image, on_plane
-from unetflow.images.sources import POLYGON_SUFFIXES
 from unetflow.tiles.regions import Region, common, shard_region, touched, within
 
-SUFFIXES = POLYGON_SUFFIXES
 IGNORE_CLASS = "ignore*"  # QuPath's own names, in lower case
 REGION_CLASS = "region*"
 BOUNDS = (IGNORE_CLASS, REGION_CLASS)
@@ -103,11 +101,6 @@ class Polygons:
             if (there == self.classes[number]).any():
                 return None
         return fate
-
-
-def holds_polygons(path: str | Path) -> bool:
-    """Whether a path names a file of polygons: GeoJSON, or XML of ImageScope."""
-    return str(path).lower().endswith(SUFFIXES)
 
 
 def read_areas(path: str | Path) -> tuple[list[Area], Counter[str]]:

@@ -206,7 +206,7 @@ class Slide:
         return max(peak_bytes(array), layer_bytes(array, spatial, channels))
 
     @property
-    def begins_px(self) -> tuple[int, int, int]:
+    def first_px(self) -> tuple[int, int, int]:
         """Where a volume that is a part of its file begins there, along z, y and x."""
         axis, part = self._pick.some or (0, slice(0, 0))
         z, y, x = (part.start if each == axis else 0 for each in range(3))

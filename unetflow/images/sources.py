@@ -31,6 +31,9 @@ class RawFile(TypedDict):
     adjacent: NotRequired[
         int
     ]  # planes to each side that are channels; left out where there are none
+    first_px: NotRequired[
+        list[int]
+    ]  # of polygons: where their volume begins (z, y, x) in the stack that they are drawn on
 
 
 class Chosen(TypedDict):
@@ -101,6 +104,11 @@ def files_of(
     if not files:
         raise FileNotFoundError(f"{path}: the folder is empty")
     return files
+
+
+def holds_polygons(path: str | Path) -> bool:
+    """Whether a path names a file of polygons: GeoJSON, or XML of ImageScope."""
+    return str(path).lower().endswith(POLYGON_SUFFIXES)
 
 
 def is_store(folder: Path) -> bool:

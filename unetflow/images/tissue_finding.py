@@ -10,9 +10,10 @@ from unetflow.errors import SlideError
 from unetflow.images.ground import Coarse
 from unetflow.images.lossless import lossy_compression
 from unetflow.images.no_numbers import without_numbers
-from unetflow.images.polygons import holds_polygons, tissue_areas
+from unetflow.images.polygons import tissue_areas
 from unetflow.images.resampling import Source
 from unetflow.images.slide import Slide
+from unetflow.images.sources import holds_polygons
 from unetflow.store.tissue_mask import CELL_PX, Tissue
 
 log = logging.getLogger(__name__)

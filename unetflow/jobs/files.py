@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unetflow.images.sources import split_dataset
+from unetflow.images.sources import holds_polygons, split_dataset
 from unetflow.jobs.failures import in_groups
 from unetflow.jobs.sheet import Image
 from unetflow.jobs.sources import Sources, sources_cache
@@ -79,8 +79,6 @@ def _volume_problem(image: Image, sources: Sources) -> dict[str, str]:
         return {}
     if sources.shapes_px(image.truth, **image.chosen):
         return {}
-    from unetflow.images.polygons import holds_polygons  # shapely, which planning does without
-
     if holds_polygons(image.truth):  # which lie on planes of any file
         return {}
     why = sources.why_no_labels(image.truth, **image.chosen)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack, cast
 from unetflow.errors import UnetflowError
 from unetflow.images.at_once import MOST_BYTES
 from unetflow.images.sources import (
-    POLYGON_SUFFIXES,
     Chosen,
     files_of,
+    holds_polygons,
     raw_digest,
     seen,
     split_dataset,
@@ -100,7 +100,7 @@ class Sources:
         `chosen` says which image of it, as for `unetflow.images.slide.Slide`. A file that cannot be
         opened is no error here: its own job names it, and the others go on.
         """
-        if str(path).lower().endswith(POLYGON_SUFFIXES):
+        if holds_polygons(path):
             return []
         entry = self._entry(path)
         key = _key_of_shapes(chosen)
@@ -232,7 +232,6 @@ def _peak_bytes(path: str | Path, chosen: Chosen, entry: Entry) -> int | None:
     None where it cannot be opened.
     """
     from unetflow.images import geojson  # heavy, as above
-    from unetflow.images.polygons import holds_polygons
     from unetflow.images.slide import Slide
 
     if holds_polygons(path):

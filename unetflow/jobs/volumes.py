@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unetflow import networks
-from unetflow.images.sources import Chosen, split_dataset
+from unetflow.images.sources import split_dataset
 from unetflow.jobs.sheet import Image
 from unetflow.store.ome import are_cubes
 from unetflow.store.stains import WAYS
@@ -79,19 +79,6 @@ def first_px(image: Image, sources: "Sources") -> list[int]:
     if shapes and shapes[0][axis] == last + 1 - first:
         first = 0
     return [first if each == axis else 0 for each in range(PLANE + 1)]
-
-
-def chosen_of_truth(image: Image, sources: "Sources") -> Chosen:
-    """Which planes a truth is of: those of polygons are drawn on the image's file."""
-    chosen = image.chosen
-    if image.planes and image.truth:
-        from unetflow.images.polygons import holds_polygons  # shapely, which others do without
-
-        if holds_polygons(image.truth):
-            first, last, *along = image.planes
-            begin = max(first_px(image, sources))
-            chosen["planes"] = [begin, begin + last - first, *along]
-    return chosen
 
 
 def _overlapping(images: Sequence[Image]) -> Iterator[str]:

@@ -13,10 +13,16 @@ import numpy as np
 from unetflow.engine.each import for_each
 from unetflow.errors import LabelsError, ReplacedError
 from unetflow.images.polygon_volume import read_annotation
-from unetflow.images.polygons import holds_polygons
 from unetflow.images.resampling import ends_of
 from unetflow.images.slide import Slide
-from unetflow.images.sources import RawFile, chosen_of, content_of, has_changed, replaced
+from unetflow.images.sources import (
+    RawFile,
+    chosen_of,
+    content_of,
+    has_changed,
+    holds_polygons,
+    replaced,
+)
 from unetflow.labels.counts import Counts, count_truth
 from unetflow.labels.dataset import Dataset
 from unetflow.labels.pieces import odd_numbers
@@ -108,17 +114,11 @@ def prepare_truth(
     record.write(path=raw["path"])
 
 
-def _begin(raw: RawFile) -> tuple[int, int, int]:
-    """Where a volume begins in the stack that its polygons are drawn on, along z, y, x."""
-    first, _, *along = raw.get("planes", [0, 0])
-    z, y, x = (first if axis == (along or [0])[0] else 0 for axis in range(3))
-    return z, y, x
-
-
 def _parameters(raw: RawFile, dataset: Dataset, ignore_value: int | None) -> dict[str, object]:
     """What decides how a truth is read."""
     return {
         **chosen_of(raw),
+        **({"first_px": raw["first_px"]} if "first_px" in raw else {}),
         "kind": dataset.kind,
         "classes": dataset.classes,
         "ignore_value": ignore_value,
@@ -178,7 +178,7 @@ def _write_finest(
             raw["path"],
             plane=raw["plane"],
             time=raw["time"],
-            begins_px=_begin(raw),
+            first_px=raw.get("first_px", (0, 0, 0)),
             classes=dataset.classes,
             size_px=tuple(size_px),
             shape_px=shape_px,

@@ -18,7 +18,7 @@ from unetflow import __file__ as package_file, networks
 from unetflow.engine.distributed import check_engine
 from unetflow.errors import UnetflowError
 from unetflow.evaluate.search_space import wanted_of, with_defaults
-from unetflow.images.sources import split_dataset
+from unetflow.images.sources import holds_polygons, split_dataset
 from unetflow.instances.separation import WITHOUT_HEAD, labelling_of
 from unetflow.jobs.accounts import ask_squeue_without_accounts
 from unetflow.jobs.changed import changed_keys
@@ -46,7 +46,7 @@ from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.jobs.stopping import stop_at_signals
 from unetflow.jobs.suitability import check_images
 from unetflow.jobs.twice import check_keys
-from unetflow.jobs.volumes import chosen_of_truth, first_px
+from unetflow.jobs.volumes import first_px
 from unetflow.models import located
 from unetflow.provenance.code_digest import code_digest
 from unetflow.provenance.failed import first_failure
@@ -362,8 +362,9 @@ def raw(column):
 
     def value(wildcards):
         image = SETTINGS.images[wildcards.image]
-        chosen = chosen_of_truth(image, SOURCES) if column == "truth" else image.chosen
-        return {"path": getattr(image, column), **chosen}
+        drawn = column == "truth" and image.planes and holds_polygons(image.truth)
+        begin = {"first_px": place_in_file(wildcards)} if drawn else {}
+        return {"path": getattr(image, column), **image.chosen, **begin}
 
     return value
 
