@@ -1,9 +1,10 @@
 """Threads that spin while they wait, against threads that sleep: python benchmarks/spinning.py.
 
 The threads of OpenMP spin at each barrier before they sleep, which saves microseconds where cores
-are free and burns them where other work waits for them. A bare training step and a bare pass of the
-paper's network at a small width run in processes of their own, in turns with each environment; with
-`--busy N` beside N processes that compute without a pause. Ratios are to the first environment.
+are free and burns them where other work waits for them. Bare training steps and passes of small
+networks run in processes of their own, in bf16 where the processor has it, as jobs do, in turns
+with each environment; with `--busy N` beside N processes that compute without a pause. Ratios are
+to the first environment.
 """
 
 import argparse
@@ -18,11 +19,13 @@ from contextlib import contextmanager
 
 ENVIRONMENTS = {
     "as it comes": {},
-    "OMP_WAIT_POLICY=PASSIVE": {"OMP_WAIT_POLICY": "PASSIVE"},
-    "GOMP_SPINCOUNT=0": {"GOMP_SPINCOUNT": "0"},
-    "both": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"},
+    "asleep": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"},
+    **{
+        f"{count:,} spins": {"GOMP_SPINCOUNT": str(count)}
+        for count in (1000, 10_000, 30_000, 100_000)
+    },
 }
-STEPS = 8
+SIZES = ((8, 284, 30), (16, 364, 10))  # channels, side of the patch in px, steps
 
 
 def main() -> None:
@@ -49,7 +52,7 @@ def main() -> None:
     usual = medians(found["as it comes"])
     for name, each in found.items():
         own = medians(each)
-        cells = (f"{own[key]:.3f} ({own[key] / usual[key]:.2f})" for key in own)
+        cells = (f"{own[key]:.1f} ({own[key] / usual[key]:.2f})" for key in own)
         print(f"| {name} | {' | '.join(cells)} |")
 
 
@@ -57,18 +60,36 @@ def measured(threads: int) -> dict[str, float]:
     """Wall and processor seconds of a training step and of a pass, without the first ones."""
     import torch
 
-    from unetflow.networks import build
+    from unetflow.engine.devices import resolve_precision
 
     torch.set_num_threads(threads)
+    precision = resolve_precision("auto", "cpu")
+    print(f"PyTorch {torch.__version__}, {precision}", file=sys.stderr)
+    found: dict[str, float] = {}
+    for channels, side_px, steps in SIZES:
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            found |= of_a_network(channels, side_px, steps)
+    return found
+
+
+def of_a_network(channels: int, side_px: int, steps: int) -> dict[str, float]:
+    """The same of one network and size of patch."""
+    import torch
+
+    from unetflow.networks import build
+
     torch.manual_seed(0)
-    network = build("unet", base_channels=16, depth=3)
-    optimizer = torch.optim.AdamW(network.parameters())
-    image_BCHW = torch.rand(1, 1, 300, 300)
-    target_BHW = torch.randint(0, 2, (1, 212, 212))
+    network = build("unet", base_channels=channels, depth=3)
+    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+    image_BCHW = torch.rand(1, 1, side_px, side_px)
+    network.to(memory_format=torch.channels_last)
+    image_BCHW = image_BCHW.contiguous(memory_format=torch.channels_last)
+    out_px = network.geometry.output_px(side_px, 0)
+    target_BHW = torch.randint(0, 2, (1, out_px, out_px))
 
     def step() -> None:
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(network(image_BCHW), target_BHW).backward()
+        torch.nn.functional.cross_entropy(network(image_BCHW).float(), target_BHW).backward()
         optimizer.step()
 
     @torch.no_grad()
@@ -79,16 +100,17 @@ def measured(threads: int) -> dict[str, float]:
     for name, work in (("step", step), ("pass", forward)):
         work(), work()
         wall, cpu = time.perf_counter(), time.process_time()
-        for _ in range(STEPS):
+        for _ in range(steps):
             work()
-        found[f"{name} [s]"] = (time.perf_counter() - wall) / STEPS
-        found[f"{name} [CPU s]"] = (time.process_time() - cpu) / STEPS
+        of = f"{name}, {channels} channels, {side_px} px"
+        found[f"{of} [ms]"] = 1e3 * (time.perf_counter() - wall) / steps
+        found[f"{of} [CPU ms]"] = 1e3 * (time.process_time() - cpu) / steps
     return found
 
 
 def of_a_process(environment: dict[str, str], threads: int) -> dict[str, float]:
     """`measured` in a process of its own: OpenMP reads its environment once."""
-    usual = {key: value for key, value in os.environ.items() if key not in ENVIRONMENTS["both"]}
+    usual = {key: value for key, value in os.environ.items() if key not in ENVIRONMENTS["asleep"]}
     command = [sys.executable, __file__, "--child", "--threads", str(threads)]
     told = subprocess.run(
         command, env=usual | environment, check=True, stdout=subprocess.PIPE, text=True

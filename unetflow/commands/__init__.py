@@ -6,13 +6,13 @@ no library is loaded to say which commands there are.
 
 import argparse
 import difflib
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from unetflow import __version__
 from unetflow.engine.memory import keep_freed_memory
+from unetflow.engine.waiting import spin_briefly
 from unetflow.errors import UnetflowError
 
 COMMANDS = {
@@ -29,8 +29,6 @@ COMMANDS = {
     "clean": "delete results, stores with them; shows first what and how much",
     "completion": "what a shell needs to complete commands, options and files",
 }
-# Threads of OpenMP sleep while they wait, as in jobs: benchmarks/results/spinning.md.
-SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 MENDABLE = 2  # exit status of what a user can mend; argparse has the same
 STOPPED = 130  # after Ctrl-C, as a shell has it
 
@@ -50,8 +48,7 @@ def run_command(
     `arguments` are those behind its name, `prog` is what its help says to type. An error that no
     user can mend is raised on.
     """
-    for key, value in SLEEPING.items():
-        os.environ.setdefault(key, value)
+    spin_briefly()
     if name == "predict":
         keep_freed_memory()  # before pandas starts threads
     try:

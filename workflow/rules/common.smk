@@ -16,6 +16,7 @@ from snakemake.logging import logger
 
 from unetflow import __file__ as package_file, networks
 from unetflow.engine.distributed import check_engine
+from unetflow.engine.waiting import spin_briefly
 from unetflow.errors import UnetflowError
 from unetflow.evaluate.search_space import wanted_of, with_defaults
 from unetflow.images.sources import holds_polygons, split_dataset
@@ -66,9 +67,7 @@ if workflow.is_main_process:
     gc.set_threshold(50_000, 20, 100)
 # Threads share one arena of glibc from a job's start: `unetflow.engine.memory` has the reason.
 os.environ.setdefault("MALLOC_ARENA_MAX", "1")
-# Threads of OpenMP sleep while they wait, in place of spinning: benchmarks/results/spinning.md.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
+spin_briefly()
 
 try:
     if workflow.is_main_process:
