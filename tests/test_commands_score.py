@@ -422,5 +422,5 @@ def test_it_runs_as_a_module_and_needs_no_torch(instances: list[str]) -> None:
         check=True,
     )
     assert done.stdout.startswith("instances, 24 x 30 px\n")
-    for heavy in ("torch", "pandas", "lightning", "pyarrow", "tensorstore"):
+    for heavy in ("torch", "pandas", "lightning_fabric", "pyarrow", "tensorstore"):
         assert f" {heavy}\n" not in done.stderr

@@ -136,7 +136,7 @@ def test_folder_never_reaches_torch(folder: str) -> None:
         for module in modules()
         if folder_of(module) == folder
         and module not in DOORS
-        and {"torch", "lightning"} & reached_from(module)
+        and {"torch", "lightning_fabric"} & reached_from(module)
     ]
     assert reached == []
 

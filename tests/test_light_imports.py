@@ -6,7 +6,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-NEVER = ("lightning", "pyarrow", "tensorstore")
+NEVER = ("lightning_fabric", "pyarrow", "tensorstore")
 NO_TORCH = (*NEVER, "torch", "zarr", "pandas", "h5py", "tifffile", "skimage")
 NUMPY_ALONE = (*NO_TORCH, "scipy", "numba", "dask")
 

@@ -15,7 +15,7 @@ from environments import ROOT, install, new_environment, run
 
 pytestmark = pytest.mark.more
 
-NEED_TORCH = ("torch", "lightning")
+NEED_TORCH = ("torch", "lightning-fabric")
 NO_TESTS = ("mypy", "ruff", "pandas-stubs", "types-PyYAML", "types-jsonschema", "types-tqdm")
 COMPILE_ALL = """
 import pathlib

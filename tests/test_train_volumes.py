@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from unetflow.networks import geometry_of
 from unetflow.networks.model_file import ModelDescription

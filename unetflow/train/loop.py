@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn, cast
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
