@@ -25,6 +25,16 @@ def test_images_of_a_fold_without_validation_count_at_the_threshold_nearest_to_a
     assert (line.mean.n, line.at) == (3, f"0.5 ({UNCHOSEN})")
 
 
+def test_the_best_of_the_list_is_never_worse_than_the_chosen_threshold() -> None:
+    """Calibration may choose one beyond the list; of some images alone it is not compared."""
+    rows = [row(image, t, "list", t) for image in "ab" for t in (0.25, 0.5)]
+    chosen = [row(image, 0.75, "validation", 0.75) for image in "ab"]
+    for of, best in ((chosen, (0.75, 0.75)), (chosen[:1], (0.5, 0.5))):
+        (line,) = summarise(pd.DataFrame([*rows, *of], columns=list(COLUMNS)), {"cell": {}})
+        assert line.best is not None
+        assert (line.best.value, line.best_threshold) == best
+
+
 def test_a_table_of_spreads_has_the_scores_of_all_its_experiments() -> None:
     """Experiments of another dataset have other main scores."""
     cells = Spread(("a-1", "a-2"), {"SEG": ["0.5", "0.4", "0.6"]})

@@ -104,7 +104,7 @@ def test_an_empty_truth_and_a_vanishing_instance_are_warnings(tmp_path: Path) ->
     labels = np.zeros(PIXELS.shape, np.uint8)
     labels[0, 0], labels[0, 1:9] = 1, 2
     truth(tmp_path, labels)
-    assert "1 instances are so thin" in read_receipt(tmp_path / "t.json")["warnings"][0]
+    assert "1 of 2 instances so thin" in read_receipt(tmp_path / "t.json")["warnings"][0]
 
 
 def test_a_truth_of_another_size_names_both(tmp_path: Path) -> None:

@@ -43,7 +43,8 @@ class Counts:
         what = "classes" if dataset.kind == "classes" else "instances"
         found = []
         if lost := len(self.ids - self.left):
-            found.append(f"{lost} instances are so thin that separating touching ones leaves none")
+            of = f"{lost} of {len(self.ids)} instances"
+            found.append(f"{of} so thin that separating touching ones leaves none")
         if self.outside:
             count = len(self.outside)
             found.append(f"{count} {what} lie outside the tissue mask, at least in part")

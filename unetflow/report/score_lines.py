@@ -83,20 +83,27 @@ def _summarise_class(scores: pd.DataFrame, instance_thresholds: Mapping[float, s
 
 
 def by_threshold(rows: pd.DataFrame) -> pd.DataFrame:
-    """Scores of the config's list: thresholds as index, images as columns."""
-    listed = rows[rows["chosen"] == "list"]
-    return listed.pivot_table(index="threshold", columns="image", values="value", dropna=False)
+    """Scores at those of the config's list and at the chosen one (index), by image (columns)."""
+    rows = _at_thresholds(rows)
+    return rows.pivot_table(index="threshold", columns="image", values="value", dropna=False)
+
+
+def _at_thresholds(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row per image and threshold, of the thresholds that all images were scored at."""
+    once = rows[rows["chosen"].isin(("list", "validation"))].drop_duplicates(["image", "threshold"])
+    images = once.groupby("threshold")["image"].transform("nunique")
+    return once[images == once["image"].nunique()]
 
 
 def best_of_list(score: Score, rows: pd.DataFrame) -> tuple[Estimate | None, float | None]:
-    """Best mean over the list and its threshold: optimistic, as it was chosen on these images."""
+    """Best mean of `by_threshold` and its threshold: optimistic, as chosen on these images."""
     means = by_threshold(rows).mean(axis="columns").dropna()
     if means.empty:
         return None, None
     best = means.argmin() if score.lower_is_better else means.argmax()
     threshold = float(means.index.to_numpy(float)[best])
-    at = rows[(rows["chosen"] == "list") & (rows["threshold"] == threshold)]
-    return mean_over_images(at), threshold
+    rows = _at_thresholds(rows)
+    return mean_over_images(rows[rows["threshold"] == threshold]), threshold
 
 
 def vanishing(scores: pd.DataFrame) -> list[tuple[float, list[str]]]:
