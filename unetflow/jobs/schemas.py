@@ -11,6 +11,8 @@ from typing import TypedDict, cast
 import jsonschema
 import yaml
 
+from unetflow.jobs.twice import LOADER
+
 NEAR = 0.7  # of two names, from 0 to 1: "label" is as near to "plane" as 0.6
 SIZES = {
     "minItems": "{} entries or more",
@@ -35,7 +37,7 @@ class Schema(TypedDict, total=False):
 
 def read_schema(path: Path) -> Schema:
     """A schema of a YAML file."""
-    return cast(Schema, yaml.safe_load(path.read_text()))
+    return cast(Schema, yaml.load(path.read_text(), LOADER))
 
 
 def with_defaults(value: object, schema: Schema) -> object:

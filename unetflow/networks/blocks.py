@@ -110,8 +110,7 @@ def way_down(
     """The map of each level, pooled from one to the next; dropout is on the lowest two."""
     maps: list[Tensor] = []
     for level, convolve in enumerate(levels):
-        entering_BCHW = halved(maps[-1]) if maps else image_BCHW
-        features_BCHW = convolve(entering_BCHW)
+        features_BCHW = convolve(halved(maps[-1]) if maps else image_BCHW)
         if dropout is not None and level >= len(levels) - 2:
             features_BCHW = dropout(features_BCHW)
         maps.append(features_BCHW)

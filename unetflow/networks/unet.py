@@ -63,18 +63,20 @@ class UNet(Network):
         *skipped, features_BCHW = way_down(self.contracting, image_BCHW, self.dropout)
         for level in reversed(range(self.depth)):
             features_BCHW = self.up[level](features_BCHW)  # twice as large, half as wide
-            height, width = (size - 2 * self.cut_px for size in features_BCHW.shape[-2:])
-            if self.cut_px:
-                features_BCHW = centre(features_BCHW, height, width)
-            kept_BCHW = centre(skipped.pop(), height, width)
-            merged_BCHW = (
-                kept_BCHW + features_BCHW
-                if self.adds
-                else torch.cat([kept_BCHW, features_BCHW], dim=1)
-            )
-            features_BCHW = self.expanding[level](merged_BCHW)
+            # no name keeps the skipped and the merged map, which are the largest, any longer
+            features_BCHW = self.expanding[level](self._merged(skipped.pop(), features_BCHW))
         logits_BKHW: Tensor = self.classify(features_BCHW)
         return logits_BKHW
+
+    def _merged(self, skipped_BCHW: Tensor, features_BCHW: Tensor) -> Tensor:
+        """What was skipped, cropped to what came up, with it."""
+        height, width = (size - 2 * self.cut_px for size in features_BCHW.shape[-2:])
+        if self.cut_px:
+            features_BCHW = centre(features_BCHW, height, width)
+        kept_BCHW = centre(skipped_BCHW, height, width)
+        if self.adds:
+            return kept_BCHW + features_BCHW
+        return torch.cat([kept_BCHW, features_BCHW], dim=1)
 
 
 def build(**options: Any) -> UNet:

@@ -116,8 +116,13 @@ def _is_module(module: str) -> bool:
 
 def _imports(path: Path, package: str, ours: frozenset[str] = OURS) -> list[str]:
     """The modules of our package, or of a named one, that a file imports, wherever in it."""
+    return _imports_at(path, path.stat().st_mtime_ns, package, ours)
+
+
+@cache
+def _imports_at(path: Path, modified_ns: int, package: str, ours: frozenset[str]) -> list[str]:
     found = []
-    for node in _source(path).imports:
+    for node in _source_at(path, modified_ns).imports:
         if isinstance(node, ast.Import):
             found += [each.name for each in node.names if each.name.partition(".")[0] in ours]
         else:
