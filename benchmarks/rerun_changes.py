@@ -139,6 +139,7 @@ BESIDE: dict[str, tuple[str, Any]] = {
     "datasets.*.intensity_px": ("datasets.*.intensity", "local"),
     "prepare.keep_images": ("export.formats", ["geojson", "labels"]),
     "experiments.*.recipe.accumulate": ("experiments.*.recipe.batch", 2),
+    "experiments.*.recipe.freeze_encoder": ("experiments.*.pretrained", "model.safetensors"),
 }
 
 
@@ -185,8 +186,8 @@ def _setting(key: str, value: object, *others: tuple[str, object]) -> Callable[[
             config["datasets"]["again"] = dict(config["datasets"]["cells"])
         if key == "experiments.*.model":
             config["experiments"]["unet"] = {"dataset": "cells", "model": value}
-        if key in ("experiments.*.pretrained", "experiments.*.model"):
-            shutil.copy(_model(project), project.folder / str(value))
+        if "model.safetensors" in (value, *(other for _, other in others)):
+            shutil.copy(_model(project), project.folder / "model.safetensors")
         project.write_config(config)
 
     return do

@@ -602,6 +602,22 @@ def test_a_network_that_cannot_be_is_a_problem(
         read(config)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "problem"),
+    [
+        ({"freeze_encoder": True}, r"recipe.freeze_encoder: keeps .* no pretrained; name one"),
+        ({"accumulate": 2}, r"recipe: a batch of 1 cannot be taken in accumulate = 2"),
+        ({"tile_px": [300, 300, 300]}, r"recipe.tile_px: \[300, 300, 300\] has 3 sides"),
+    ],
+)
+def test_what_a_training_would_refuse_is_a_problem_before(
+    config: dict[str, Any], recipe: dict[str, Any], problem: str
+) -> None:
+    config["experiments"]["unet"]["recipe"] = {"tile_px": 300, **recipe}
+    with pytest.raises(ConfigError, match=f"experiments.unet.{problem}"):
+        read(config)
+
+
 def test_a_published_figure_needs_a_score_and_an_experiment(config: dict[str, Any]) -> None:
     config["report"] = {"published": [{"metric": "seg", "value": 0.9, "source": "who"}]}
     assert read(copy.deepcopy(config)).config["report"]["title"] is None

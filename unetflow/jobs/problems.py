@@ -260,18 +260,26 @@ def _tile_problems(config: Config, name: str, geometry: "Geometry") -> Iterator[
 def _recipe_problems(settings: "Settings", name: str, where: str) -> list[str]:
     """Colours that cannot be varied, a tile that the network does not take, steps never done."""
     problems = _colour_problems(settings, name, where)
-    given = settings.config["experiments"][name]["recipe"]
+    experiment = settings.config["experiments"][name]
+    given = experiment["recipe"]
+    if given.get("freeze_encoder") and not experiment["pretrained"]:
+        problems.append(
+            f"{where}.recipe.freeze_encoder: keeps the encoder of a model file as it is, but the "
+            "experiment has no pretrained; name one, or set freeze_encoder to false"
+        )
     if given.get("continue") and given.get("early_stopping"):
         problems.append(
             f"{where}.recipe.continue: adds steps to a training that early_stopping may have ended "
             "before; take one of them out"
         )
-    geometry = networks.geometry_of(**settings.config["experiments"][name]["network"])
+    geometry = networks.geometry_of(**experiment["network"])
     try:
         sides = settings.recipe(name).input_px(len(geometry.axes))
         for axis, side in enumerate(sides):
             geometry.output_px(side, axis)
-    except (ConfigError, ValueError) as error:
+    except ConfigError as error:  # which names its key of the recipe
+        problems.append(f"{where}.{error}")
+    except ValueError as error:
         problems.append(f"{where}.recipe.tile_px: {error}")
     return problems
 
