@@ -14,6 +14,8 @@ if not workflow.configfiles:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/images.smk"
+include: "workflow/rules/experiments.smk"
 include: "workflow/rules/paths.smk"
 include: "workflow/rules/report_files.smk"
 

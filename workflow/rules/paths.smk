@@ -1,5 +1,12 @@
 # Which files the rules take: of a job's images and models, of all that is run, for exports.
 from itertools import chain
+from types import SimpleNamespace
+
+from unetflow.jobs.results import model_made_in
+from unetflow.models import located
+from unetflow.provenance.failed import first_failure
+from unetflow.report.pictures import LEAST_PX
+from unetflow.store.files import digest_of_file
 
 # Stores, each with the receipt that tells of its shards
 PIXELS = "images/{image}.ome.zarr", "images/{receipt}.json"

@@ -1,4 +1,6 @@
 # One HTML file that needs no network.
+from unetflow.jobs.changed import changed_keys
+from unetflow.jobs.schemas import read_schema
 
 
 rule report:
