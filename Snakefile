@@ -17,6 +17,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/images.smk"
 include: "workflow/rules/experiments.smk"
 include: "workflow/rules/paths.smk"
+include: "workflow/rules/aggregates.smk"
 include: "workflow/rules/report_files.smk"
 
 

@@ -73,8 +73,8 @@ def test_objects_of_a_volume_are_not_counted_again_in_each_plane() -> None:
 def test_worse_than_otsu_with_a_falling_loss_has_not_converged() -> None:
     found = verdict_of({"net": table("net", 0.3, 0.6)}, FALLING)
     assert texts(found)[0] == (
-        "Finds 42 of 60 annotated objects of class cell; the others are 6 merged, 12 missed. Of "
-        "120 predicted ones 66 are spurious (55 of 100)."
+        "Finds 42 of 60 annotated objects of class cell; the others are 6 merged, 12 missed. "
+        "Spurious: 66 of 120 predicted ones (55 of 100)."
     )
     assert texts(found)[1].startswith(
         "Worse than Otsu's threshold, which learns nothing, by 0.325 in SEG (stored instances) "
@@ -162,6 +162,16 @@ def test_only_images_that_both_have_are_compared() -> None:
     assert not (found.better or found.worse)  # one image has no interval
     assert found.said == "unknown, without an interval"
     assert difference(score_of("seg", ""), rows, other[2:]) is None
+
+
+@pytest.mark.parametrize(
+    ("images", "said"), [("abcde", "too few images to tell"), ("abcdef", "better")]
+)
+def test_of_few_images_the_same_sign_in_all_is_chance(images: str, said: str) -> None:
+    rows = pd.DataFrame({"image": list(images), "group": "", "value": 0.5})
+    found = difference(score_of("seg", ""), rows.assign(value=0.6), rows)
+    assert found is not None and found.better
+    assert found.said == said
 
 
 def test_lower_errors_are_better() -> None:

@@ -26,7 +26,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from unetflow.networks.blocks import centre
 from unetflow.networks.gradients import geometry_by_gradients
 from unetflow.networks.network import Network
-from unetflow.networks.walk import Untraceable, geometry_of_module, on_no_device, walk
+from unetflow.networks.operations import Untraceable
+from unetflow.networks.walk import geometry_of_module, on_no_device, walk
 from unetflow.tiles.geometry import Geometry
 
 log = logging.getLogger(__name__)

@@ -29,7 +29,8 @@ from unetflow.networks.gradients import seen_by_gradients
 from unetflow.networks.initial_weights import centre_filters
 from unetflow.networks.model_file import ModelDescription, load_model, save_model
 from unetflow.networks.network import Network
-from unetflow.networks.walk import Untraceable, Walk, geometry_of_module, on_no_device, walk
+from unetflow.networks.operations import Untraceable, Walk
+from unetflow.networks.walk import geometry_of_module, on_no_device, walk
 from unetflow.predict.forward import as_batch, cut, ready, tile_logits
 from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.mirror import read_mirrored

@@ -8,6 +8,8 @@ import pandas as pd
 from unetflow.evaluate.catalogue import Score
 from unetflow.evaluate.pooling import Estimate, mean_over_images
 
+FEWEST = 6  # images: of fewer even the same sign in all is chance in more than 1 of 20 cases
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -45,9 +47,11 @@ class Difference:
 
     @property
     def said(self) -> str:
-        """What it comes to, in words."""
+        """What it says of two networks."""
         if math.isnan(self.mean.low):
             return "unknown, without an interval"
+        if self.mean.groups < FEWEST:
+            return "too few images to tell"
         return "better" if self.better else "worse" if self.worse else "not told apart"
 
 

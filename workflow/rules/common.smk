@@ -1,5 +1,6 @@
 # Settings, and what made each output. What params and resources ask of a job's images stands in
-# images.smk, of its networks in experiments.smk; who takes which files in paths.smk.
+# images.smk, of its networks in experiments.smk; paths.smk and aggregates.smk say who takes which
+# files.
 import atexit
 import gc
 import os

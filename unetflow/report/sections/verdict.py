@@ -89,19 +89,16 @@ def _judged(name: str, runs: Sequence[Run], lines: Sequence[Line], config: Confi
     main = list(headline_of(lines))
     scores = pd.concat([run.scores for run in runs])
     stored = scores[(scores["chosen"] == "instances") & (scores["variant"] == "")]  # not by slices
+    seg = stored[stored["metric"] == "seg"]
     beside = _minus_otsu(scores, main[0]) if main else None
     return Judged(
         name=name,
         images=scores["image"].nunique(),
-        objects=_total(stored[stored["metric"] == "seg"], "objects") if len(stored) else None,
+        objects=int(seg["objects"].astype(float).sum()) if len(stored) else None,
         short=_short(lines, main, beside),
         sentences=[*_found(lines, runs[0].classes), *_against_otsu(beside, main, runs)],
         cards=[Card(line, list(_published(name, line, config))) for line in main],
     )
-
-
-def _total(rows: pd.DataFrame, column: str) -> int:
-    return int(rows[column].astype(float).sum())
 
 
 def _short(lines: Sequence[Line], main: Sequence[Line], beside: Difference | None) -> str:
@@ -113,8 +110,8 @@ def _short(lines: Sequence[Line], main: Sequence[Line], beside: Difference | Non
             parts.append(f"finds {share(of.found, of.annotated)} annotated objects{which}")
     parts += [f"{line.score.name} {line.score.text(line.mean.value)}" for line in main[:1]]
     if beside and not math.isnan(beside.mean.low):
-        words = {"better": "better than", "worse": "worse than"}
-        parts.append(f"{words.get(beside.said, 'not told apart from')} Otsu's threshold")
+        than = "better than" if beside.better else "worse than" if beside.worse else ""
+        parts.append(f"{than or 'not told apart from'} Otsu's threshold")
     return ", ".join(parts) or "no score"
 
 
@@ -132,7 +129,7 @@ def _found(lines: Sequence[Line], classes: Sequence[str]) -> Iterator[Sentence]:
         text += f"; the others are {', '.join(wrong)}." if wrong else "."
         if of.predicted:
             spurious = of.errors["spurious"]
-            text += f" Of {of.predicted:,} predicted ones {spurious:,} are spurious"
+            text += f" Spurious: {spurious:,} of {of.predicted:,} predicted ones"
             many = of.predicted > 100 and spurious
             text += f" ({share(spurious, of.predicted)})." if many else "."
         yield Sentence(text)
@@ -210,11 +207,8 @@ def _level(runs: Sequence[Run]) -> str:
     """How far the loss fell, where it falls no longer."""
     shares = []
     for run in (each for each in runs if each.is_trained):
-        part = max(1, len(run.history) // PARTS)
-        first, last = (
-            run.history["loss"].iloc[:part].mean(),
-            run.history["loss"].iloc[-part:].mean(),
-        )
+        losses, part = run.history["loss"], max(1, len(run.history) // PARTS)
+        first, last = losses.iloc[:part].mean(), losses.iloc[-part:].mean()
         shares.append(f"{run.name}: by {1 - last / first:.0%} in {len(run.history)} steps")
     if not shares:
         return "the network was trained elsewhere"
