@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("words", nargs="*")
     parser.add_argument("--compute", action="store_true")
     parser.add_argument("--page", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if options.page:
         write_page(known)
