@@ -97,6 +97,7 @@ def test_a_run_ends_in_an_error_that_lists_what_failed_once(tmp_path: Path) -> N
         write_verdict(outcome=tmp_path / "outcome.tsv", verdict=tmp_path / "verdict.txt")
     assert "  bad, in prepare_image: a " in str(told.value)
     assert str(told.value).count("quoted") == 1
+    assert f"    Log: {tmp_path}/logs/prepare_image/bad.log" in str(told.value)
     assert "Mend it." in str(told.value)
     assert not (tmp_path / "verdict.txt").exists()
 

@@ -24,7 +24,8 @@ def write_verdict(*, outcome: str | Path, verdict: str | Path) -> None:
     table = pd.read_csv(outcome, sep="\t", dtype=str, keep_default_na=False)
     counts = {state: int((table["state"] == state).sum()) for state in (DONE, FAILED, SKIPPED)}
     if counts[FAILED]:
-        failed = table[table["state"] == FAILED]
+        failed = table[table["state"] == FAILED].copy()
+        failed["log"] = [str(Path(outcome).parent / log) for log in failed["log"]]
         lines = [line for _, of in failed.groupby("stage", sort=False) for line in _told(of)]
         raise ImagesMissing(
             f"{counts[FAILED]} of {len(table)} images failed; all others and the report are done. "
