@@ -97,7 +97,7 @@ def computed(project: Project, change: Change) -> str:
     done = project.snakemake(*GPU, *change.arguments)
     if done.status:
         return "it fails"
-    after = _state(project.results)
+    after = _state(project.folder / project.config()["results"])
     new = Counter(rule for rule, path in after if after[rule, path] != before.get((rule, path)))
     return in_words(dict.fromkeys(new, 1))
 
