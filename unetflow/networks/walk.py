@@ -33,13 +33,8 @@ from unetflow.tiles.geometry import Geometry
 from unetflow.tiles.receptive_field import Map
 
 TRIED_PX = range(512, 512 + 128)  # sizes at which a network is asked whether it takes them
-IN_PLACE = {
-    "view",
-    "_unsafe_view",
-    "slice",
-    "detach",
-    "alias",
-}  # on the memory of what they are given
+# Whose results lie in the memory of what they are given
+IN_PLACE = {"view", "_unsafe_view", "slice", "detach", "alias"}
 
 Made = TypeVar("Made", bound=nn.Module)
 

@@ -97,12 +97,12 @@ def _at_thresholds(rows: pd.DataFrame) -> pd.DataFrame:
 
 def best_of_list(score: Score, rows: pd.DataFrame) -> tuple[Estimate | None, float | None]:
     """Best mean of `by_threshold` and its threshold: optimistic, as chosen on these images."""
-    means = by_threshold(rows).mean(axis="columns").dropna()
+    rows = _at_thresholds(rows)
+    means = rows.groupby("threshold")["value"].mean().dropna()
     if means.empty:
         return None, None
     best = means.argmin() if score.lower_is_better else means.argmax()
     threshold = float(means.index.to_numpy(float)[best])
-    rows = _at_thresholds(rows)
     return mean_over_images(rows[rows["threshold"] == threshold]), threshold
 
 
