@@ -72,7 +72,8 @@ The report and `unetflow score` name them as here; in `evaluation/summary.csv` t
 of the second column. An arrow up says that more is better. A score of several images is the mean
 over them (macro) or *pooled*: the counts of all images added, then scored, so that large images
 weigh more. What is undefined, such as a score of an image without objects, is in no mean. Intervals
-are of 95 %, by a bootstrap over images, groups drawn together.
+are of 95 %, by a bootstrap over images, groups drawn together; its percentiles are expanded, as few
+images need (Hesterberg 2015).
 
 *Threshold from validation*: chosen on the validation images, no weight was trained on them. *Best
 of the list*: chosen on the very images that are scored, hence optimistic; it is there because

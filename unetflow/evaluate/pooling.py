@@ -1,17 +1,21 @@
 """Scores of many images as one number: mean over images or pooled, with its 95 % interval.
 
 Reads tables as `unetflow.evaluate.tables` has them. Undefined scores (NaN) are left out and
-counted. Intervals are percentiles of a bootstrap over images (draws without a score left out);
-images of one group (patient, animal, stack) are drawn together, since they are not independent. A
-single group has no interval.
+counted. Intervals are expanded percentiles of a bootstrap over images (draws without a score left
+out); images of one group (patient, animal, stack) are drawn together, since they are not
+independent. A single group has no interval.
+
+Source: Hesterberg 2015 (The American Statistician 69, expanded percentiles).
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr, stdtrit
 
 from unetflow.errors import StoreError
 from unetflow.evaluate.catalogue import Pooling, Sums, row_of
@@ -126,6 +130,16 @@ def _groups(rows: pd.DataFrame) -> pd.Series:
     return ("group " + rows["group"]).mask(alone, "image " + rows["image"])
 
 
+def _tail(groups: int) -> float:
+    """The share of the draws that an interval leaves out at either end.
+
+    So the interval of a mean is about Student's. The plain 2.5 % are for many groups: of five
+    normal values they hold the mean in 86 of 100 cases, these in 93.
+    """
+    reach = stdtrit(groups - 1, (1 + LEVEL) / 2) * math.sqrt(groups / (groups - 1))
+    return float(ndtr(-reach))
+
+
 def _estimate(
     reduce: Reduce,
     sums: Sums,
@@ -147,7 +161,7 @@ def _estimate(
         drawn = [
             of(rng.integers(0, groups, (AT_ONCE, groups))) for _ in range(RESAMPLES // AT_ONCE)
         ]
-        tail = (1 - LEVEL) / 2
+        tail = _tail(groups)
         low, high = np.nanpercentile(np.concatenate(drawn), (100 * tail, 100 * (1 - tail)))
     return Estimate(
         reduce, value, float(low), float(high), len(added), len(rows) - len(added), groups

@@ -313,6 +313,15 @@ REFERENCES = {
         "7(1):1--26",
         "10.1214/aos/1176344552",
     ),
+    "hesterberg2015": _article(
+        "Hesterberg, Tim",
+        2015,
+        "What Teachers Should Know About the Bootstrap: "
+        "Resampling in the Undergraduate Statistics Curriculum",
+        "The American Statistician",
+        "69(4):371--386",
+        "10.1080/00031305.2015.1089789",
+    ),
     # programs
     "molder2021": _article(
         "Mölder, Felix and others",

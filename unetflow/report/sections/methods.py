@@ -158,8 +158,9 @@ def _judged(lines: Sequence[Line]) -> Iterator[str]:
     else:
         grouped = any(line.mean.groups != line.mean.n for line in main)
         yield (
-            f"{text} with 95 % intervals, the percentiles of a bootstrap {cite('efron1979')} of "
-            f"{RESAMPLES:,} draws over {'groups of images' if grouped else 'images'}."
+            f"{text} with 95 % intervals, the expanded percentiles {cite('hesterberg2015')} of a "
+            f"bootstrap {cite('efron1979')} of {RESAMPLES:,} draws over "
+            f"{'groups of images' if grouped else 'images'}."
         )
     if any(line.otsu for line in main):
         yield f"The baseline is a global threshold of each image {cite('otsu1979')}."
