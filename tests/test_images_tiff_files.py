@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from unetflow.errors import SlideError
 from unetflow.images.slide import Slide
 from unetflow.images.sources import raw_digest
-from unetflow.images.tiff_files import files_of_set
+from unetflow.images.tiff_files import files_of_set, open_tiff
 from unetflow.images.whole import read_whole
 
 RANDOM = np.random.default_rng(0)
@@ -388,3 +389,51 @@ def test_complex_numbers_are_refused_in_words(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "i.tif", STACK[0].astype(np.complex64))
     with pytest.raises(SlideError, match=r"holds complex64 values; .* Save what is to be seen"):
         Slide(tmp_path / "i.tif")
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((40, 50), {}),
+        ((40, 50), {"tile": (16, 32), "compression": "deflate"}),
+        ((40, 50), {"rowsperstrip": 7}),
+        ((40, 50, 1), {}),
+        ((40, 50, 3), {"photometric": "rgb", "tile": (16, 16)}),
+        ((3, 40, 50), {"photometric": "rgb", "planarconfig": "separate", "rowsperstrip": 8}),
+        ((4, 40, 50), {"photometric": "minisblack"}),
+        ((2, 4, 40, 50), {"photometric": "minisblack", "metadata": {"axes": "ZCYX"}}),
+        ((1, 40, 50), {"photometric": "minisblack", "metadata": {"axes": "ZYX"}}),
+        ((4, 40, 50, 1), {"metadata": {"axes": "ZYXS"}}),
+        ((32, 40, 50), {"volumetric": True, "tile": (16, 16, 16)}),
+        ((32, 40, 50, 3), {"volumetric": True, "tile": (16, 16, 16), "photometric": "rgb"}),
+        ((40, 1), {}),
+    ],
+)
+def test_a_level_is_described_without_being_opened(
+    tmp_path: Path, shape: tuple[int, ...], options: dict[str, Any]
+) -> None:
+    tifffile.imwrite(tmp_path / "i.tif", RANDOM.integers(0, 255, shape, np.uint8), **options)
+    assert_described_as_zarr_does(tmp_path / "i.tif", 1)
+
+
+def test_coarser_levels_are_described_without_being_opened(tmp_path: Path) -> None:
+    fine = RANDOM.integers(0, 255, (3, 64, 96), np.uint8)
+    with tifffile.TiffWriter(tmp_path / "i.ome.tif", ome=True) as tiff:
+        how = {"photometric": "minisblack", "tile": (16, 32), "metadata": {"axes": "CYX"}}
+        tiff.write(fine, subifds=2, **how)
+        tiff.write(fine[:, ::2, ::2], subfiletype=1, **how)
+        tiff.write(fine[:, ::4, ::4], subfiletype=1, **how | {"tile": (16, 16)})
+    assert_described_as_zarr_does(tmp_path / "i.ome.tif", 3)
+
+
+def assert_described_as_zarr_does(path: Path, levels: int) -> None:
+    opened = open_tiff(path, axes=None, scene=None, as_shown=False)
+    with tifffile.TiffFile(path) as tiff:
+        assert len(opened.levels) == len(tiff.series[0].levels) == levels
+        for number, level in enumerate(opened.levels):
+            assert ("_array" in vars(level)) == (level.shape[-1] == 1)
+            array = zarr.open_array(tiff.series[0].aszarr(level=number), mode="r")
+            of = (level.shape, level.chunks, level.dtype, level.ndim)
+            assert of == (array.shape, array.chunks, array.dtype, array.ndim)
+            np.testing.assert_array_equal(level[(slice(None),) * level.ndim], array[...])
+    opened.close()

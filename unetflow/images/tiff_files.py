@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -105,10 +106,7 @@ class _Image:
 
     def levels(self) -> list[Any]:
         arrays = [
-            [
-                zarr.open_array(each.aszarr(level=level), mode="r")
-                for level in range(len(self.series.levels))
-            ]
+            [_Level(each, level) for level in range(len(self.series.levels))]
             for each in self.planes
         ]
         return (
@@ -120,6 +118,32 @@ class _Image:
     def at_once(self) -> np.ndarray:
         pixels = [each.asarray() for each in self.planes]
         return np.asarray(pixels[0] if len(pixels) == 1 else np.stack(pixels))
+
+
+class _Level:
+    """A level of a series or page, which is opened as an array when its pixels are read.
+
+    A plan asks thousands of files for their shape alone.
+    """
+
+    def __init__(self, series: Any, level: int) -> None:
+        self._series, self._level = series, level
+        of = series.levels[level] if isinstance(series, tifffile.TiffPageSeries) else series
+        chunks = of.keyframe.chunks
+        more = len(of.shape) - len(chunks)
+        self.shape: tuple[int, ...] = of.shape
+        self.chunks: tuple[int, ...] = (1,) * more + chunks
+        if more < 0 or of.dtype is None or 0 in of.shape or of.shape[-1] == 1:
+            of = self._array  # which knows how its chunks lie
+            self.shape, self.chunks = of.shape, of.chunks
+        self.dtype, self.ndim = np.dtype(of.dtype), len(self.shape)
+
+    @cached_property
+    def _array(self) -> Any:
+        return zarr.open_array(self._series.aszarr(level=self._level), mode="r")
+
+    def __getitem__(self, key: tuple[slice | int, ...]) -> np.ndarray:
+        return np.asarray(self._array[key])
 
 
 class _Stack:
