@@ -15,8 +15,8 @@ from gpu_inference import seconds_of, widths
 from gpu_rows import Row, Scale
 
 from unetflow.networks.network import Network
+from unetflow.train.changed_recipes import recipe_from
 from unetflow.train.losses import combined_loss
-from unetflow.train.recipes import recipe_from
 from unetflow.train.steps import optimizer_for
 
 TILE_PX = 572

@@ -30,11 +30,11 @@ from unetflow.engine.memory import keep_freed_memory
 from unetflow.jobs.settings import Settings, read_settings
 from unetflow.predict.whole_image import predict_array
 from unetflow.provenance.receipts import read_receipt
+from unetflow.train.changed_recipes import recipe_from
 from unetflow.train.checkpoints import Checkpoint
 from unetflow.train.loop import TrainingRun
 from unetflow.train.patches import Statistics, TrainingImage, hold, open_image
 from unetflow.train.process import launch
-from unetflow.train.recipes import recipe_from
 
 BASE = Path(__file__).parents[1]
 POINTS = 6  # validations on the way

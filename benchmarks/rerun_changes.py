@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import tifffile
+
 if TYPE_CHECKING:
     from pipeline import Project
 
@@ -139,6 +141,7 @@ BESIDE: dict[str, tuple[str, Any]] = {
     "datasets.*.intensity_px": ("datasets.*.intensity", "local"),
     "prepare.keep_images": ("export.formats", ["geojson", "labels"]),
     "experiments.*.recipe.accumulate": ("experiments.*.recipe.batch", 2),
+    "experiments.*.recipe.momentum": ("experiments.*.recipe.optimizer", "sgd"),
     "experiments.*.recipe.freeze_encoder": ("experiments.*.pretrained", "model.safetensors"),
 }
 
@@ -232,11 +235,11 @@ def _touched(place: Callable[["Project"], Path]) -> Callable[["Project"], None]:
     return lambda project: os.utime(place(project))
 
 
-def _with_other_bytes(project: "Project") -> None:
+def _with_another_pixel(project: "Project") -> None:
     path = project.demo_data / "test_00.tif"
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
+    pixels = tifffile.imread(path)
+    pixels[0, 0] ^= 1
+    tifffile.imwrite(path, pixels, compression="deflate")
 
 
 def _without(place: str) -> Callable[["Project"], None]:
@@ -263,7 +266,7 @@ OTHERS = [
     Change("`.snakemake` lost", _without(".snakemake")),
     Change("two values swapped (`w0`, `sigma_px`)", _swapped),
     Change("a raw image touched", _touched(lambda project: project.demo_data / "test_00.tif")),
-    Change("a raw image with another byte", _with_other_bytes),
+    Change("a raw image with another pixel", _with_another_pixel),
     Change("a model file touched", _touched(_model)),
     Change("a store deleted", _without("results/images/test_00.ome.zarr")),
     Change("rows of the sheet reversed", _sheet(lambda rows: rows[::-1])),

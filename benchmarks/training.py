@@ -27,12 +27,12 @@ from unetflow.demo.planes import draw_region
 from unetflow.engine.devices import resolve_device, resolve_precision
 from unetflow.engine.memory import keep_freed_memory
 from unetflow.networks import build
+from unetflow.train.changed_recipes import recipe_from
 from unetflow.train.checkpoints import Checkpoint
 from unetflow.train.loop import TrainingRun
 from unetflow.train.losses import combined_loss
 from unetflow.train.patches import TrainingImage
 from unetflow.train.process import launch
-from unetflow.train.recipes import recipe_from
 
 SIDE_PX = 1024
 Backward = Callable[[Tensor], None]

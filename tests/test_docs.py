@@ -23,7 +23,7 @@ from conftest import ROOT
 from unetflow import networks
 from unetflow.commands import COMMANDS, main
 from unetflow.jobs.schemas import in_words, read_schema, schema_errors
-from unetflow.train.recipes import recipe_from
+from unetflow.train.changed_recipes import recipe_from
 
 DOCS = ROOT / "docs"
 PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]

@@ -30,9 +30,10 @@ from unetflow.predict.suitability import check_image
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.stages.train import _description
 from unetflow.tiles.valid_sizes import output_size_px
+from unetflow.train.changed_recipes import recipe_from
 from unetflow.train.loop import TrainingRun
 from unetflow.train.patches import generator
-from unetflow.train.recipes import PRESETS, Recipe, recipe_from
+from unetflow.train.recipes import PRESETS, Recipe
 from unetflow.train.steps import learning_rate
 from unetflow.train.torchrun import train_together
 
@@ -207,6 +208,7 @@ def test_a_training_that_still_improves_at_its_end_says_so(
     assert "rose by 0.050. More steps than 20 may help." in caplog.text
 
 
+@pytest.mark.slow
 def test_a_finished_checkpoint_ends_in_a_moment_and_another_recipe_starts_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -310,6 +312,7 @@ def test_a_diverging_loss_is_named_with_its_remedy(tmp_path: Path) -> None:
         train(**job)
 
 
+@pytest.mark.slow
 def test_a_gpu_is_waited_for_once_a_step_for_the_loss_of_the_one_before(tmp_path: Path) -> None:
     few, many = (job_in(tmp_path / f"{steps}", steps) for steps in (3, 7))
     for job in (few, many):
@@ -598,6 +601,15 @@ def test_a_batch_taken_in_parts_is_the_same_step(tmp_path: Path) -> None:
     torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=0)
     with pytest.raises(ConfigError, match="a batch of 3 cannot be taken in accumulate = 2"):
         recipe_from(batch=3, accumulate=2)
+
+
+def test_what_the_optimizer_does_not_take_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"momentum: 0.9 is for sgd, but the optimizer is adamw"):
+        recipe_from(momentum=0.9)
+    with pytest.raises(ConfigError, match=r"weight_decay: 0.1 is for adamw.* set optimizer: adamw"):
+        recipe_from("paper", weight_decay=0.1)
+    assert recipe_from("paper", optimizer="adamw", momentum=0.99).momentum == 0.99  # the preset's
+    assert recipe_from(optimizer="sgd", momentum=0.9, weight_decay=1e-4).momentum == 0.9
 
 
 def test_clipping_bounds_the_step(tmp_path: Path) -> None:

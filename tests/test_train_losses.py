@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from unetflow.train.changed_recipes import LOSS_NAMES
 from unetflow.train.losses import LOSSES, combined_loss
-from unetflow.train.recipes import LOSS_NAMES
 
 
 def case(seed: int = 0, classes: int = 3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

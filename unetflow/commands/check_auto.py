@@ -26,7 +26,7 @@ from unetflow.images.slide import Slide
 from unetflow.jobs.settings import Settings
 from unetflow.jobs.sheet import Image
 from unetflow.store.files import write_whole
-from unetflow.train.recipes import recipe_from
+from unetflow.train.changed_recipes import recipe_from
 
 AUTO = "auto"
 QUOTED = rf"""['"]?{AUTO}['"]?\s*(#.*)?"""  # and what stands behind it in its line

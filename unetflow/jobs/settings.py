@@ -20,7 +20,8 @@ from unetflow.jobs.problems import complete_networks, notes_of, problems_of
 from unetflow.jobs.schemas import in_words, no_numbers, read_schema, schema_errors, with_defaults
 from unetflow.jobs.seeds import expand_seeds
 from unetflow.jobs.sheet import Image, read_sheet, with_home
-from unetflow.train.recipes import Recipe, recipe_from
+from unetflow.train.changed_recipes import recipe_from
+from unetflow.train.recipes import Recipe
 
 PATHS: tuple[Literal["results", "images", "data_dir"], ...] = ("results", "images", "data_dir")
 ALL, ENSEMBLE = "all", "ensemble"  # folds of networks that see every image, or average the others

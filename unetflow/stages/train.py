@@ -30,12 +30,13 @@ from unetflow.store.files import digest_of, digest_of_file, write_whole
 from unetflow.store.locks import locked
 from unetflow.store.shards import read_array
 from unetflow.tiles.regions import PLANE
+from unetflow.train.changed_recipes import recipe_from
 from unetflow.train.checkpoints import Checkpoint
 from unetflow.train.history import LATE, as_csv, rising_by
 from unetflow.train.loop import TrainingRun
 from unetflow.train.patches import Batches, Drawing, Statistics, TrainingImage, hold, open_image
 from unetflow.train.process import launch, processes_here
-from unetflow.train.recipes import Recipe, recipe_from
+from unetflow.train.recipes import Recipe
 from unetflow.train.torchrun import train_together
 
 log = logging.getLogger(__name__)
