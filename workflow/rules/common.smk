@@ -39,9 +39,11 @@ COMMAND = "UNETFLOW_COMMAND"
 if workflow.is_main_process:
     os.environ[COMMAND] = shlex.join(["snakemake", *sys.argv[1:]])
 
-# Hardly anything of a graph is garbage, and a fifth of a plan's time went into looking for it.
+# Hardly anything of a graph is garbage, and a fifth of a plan's time went into looking for it. What
+# is garbage is young.
 if workflow.is_main_process:
-    gc.set_threshold(50_000, 20, 100)
+    THRESHOLDS = gc.get_threshold()
+    gc.set_threshold(100_000, 1000, 1000)
 # Threads share one arena of glibc from a job's start: `unetflow.engine.memory` has the reason.
 os.environ.setdefault("MALLOC_ARENA_MAX", "1")
 spin_briefly()
@@ -90,6 +92,8 @@ if CONTAINER:
 
 
 onstart:
+    gc.freeze()  # the graph stays
+    gc.set_threshold(*THRESHOLDS)
     forget_failures(LOGS)
     try:
         check_engine(ENGINE)
@@ -123,9 +127,14 @@ wildcard_constraints:
     parts="[0-9]+",
 
 
-@cache
 def code(rule, *others):
-    """Digest of a rule's script and of the package's modules (and others) behind it."""
+    """Function of wildcards: digest of a rule's script and of all modules (and others) behind it."""
+    return lambda wildcards: digest_of_code(rule, *others)
+
+
+@cache
+def digest_of_code(rule, *others):
+    """That digest, once it is asked for: a job on a cluster parses the code of its own rule alone."""
     return code_digest(BASE / "scripts" / f"{rule}.py", *others)
 
 

@@ -30,6 +30,7 @@ def network_module(wildcards):
     return networks.module_of(experiment("network")(wildcards)["name"])
 
 
+@cache
 def geometry_of_network(name):
     """The geometry of an experiment's network."""
     return networks.geometry_of(**SETTINGS.config["experiments"][name]["network"])
@@ -37,7 +38,7 @@ def geometry_of_network(name):
 
 def network_code(rule):
     """Function of wildcards: code digest of a rule that runs the experiment's network."""
-    return lambda wildcards: code(rule, network_module(wildcards))
+    return lambda wildcards: digest_of_code(rule, network_module(wildcards))
 
 
 def gpus_of_job(count):
