@@ -103,7 +103,8 @@ def real_data() -> Path:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A tiny project after one whole run of its pipeline. Tests leave its results as they are.
 
-    Several processes of tests share it: the first runs it, the others wait.
+    Several processes of tests run it once: the first does, the others wait. Each has a copy, since
+    a test may change a file of it for a while.
     """
     several = "PYTEST_XDIST_WORKER" in os.environ
     path = path_without_slurm(tmp_path_factory.mktemp("path"))
@@ -115,7 +116,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
             done = tiny_project(folder, path).snakemake("--resources", "gpu=1")
             failed.write_text(done.text if done.status else "")
     assert not failed.read_text(), failed.read_text()
-    return Project(folder, path)
+    project = Project(folder, path)
+    return project.copied_to(tmp_path_factory.mktemp("own") / "finished") if several else project
 
 
 @pytest.fixture

@@ -70,6 +70,7 @@ def test_an_image_that_cannot_be_opened_does_not_keep_others_from_choosing(case:
     assert check_auto._channels_of(settings, "unet") == 1
 
 
+@pytest.mark.slow
 def test_what_is_chosen_is_written_with_its_reasons(
     case: Path,
     config: dict[str, Any],

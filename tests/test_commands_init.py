@@ -212,6 +212,7 @@ def test_a_case_gives_network_and_recipe_and_the_folder_its_images(
     assert "dic-hela-cpu works at 0.38 um per pixel, but not all images say" in said
 
 
+@pytest.mark.slow
 def test_every_case_can_be_started_from(write: Callable[..., None]) -> None:
     for k in range(5):
         write(f"{k}.tif", np.zeros((160, 160, 3), np.uint8))

@@ -9,6 +9,7 @@ from unetflow.commands import MENDABLE, main
 from unetflow.networks import NETWORKS
 
 
+@pytest.mark.slow
 def test_a_table_has_a_row_for_each_network(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["networks"]) == 0
     head, *rows = capsys.readouterr().out.splitlines()

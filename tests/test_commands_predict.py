@@ -106,6 +106,7 @@ def test_an_image_of_another_kind_is_warned_of(
     )
 
 
+@pytest.mark.slow
 def test_the_same_call_goes_on_and_keeps_what_is_there(case: tuple[Path, Any]) -> None:
     folder, _ = case
     how: dict[str, Any] = {

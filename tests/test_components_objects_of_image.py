@@ -81,6 +81,7 @@ def check_sums(sums: Sums, labels: np.ndarray, foreground: np.ndarray) -> None:
 
 @pytest.mark.parametrize("axes", [2, 3])
 @given(st.data(), st.booleans(), st.sampled_from([0, 2, 4]), st.sampled_from([None, None, 1, 2, 5]))
+@pytest.mark.slow
 def test_blocks_of_any_size_give_the_numbers_of_the_whole(
     axes: int, data: st.DataObject, fill_holes: bool, min_area: int, max_hole: int | None
 ) -> None:

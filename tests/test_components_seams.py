@@ -16,6 +16,7 @@ from unetflow.tiles.regions import shard_grid, shard_region
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @given(st.data(), st.integers(1, 3))
+@pytest.mark.slow
 def test_blocks_that_are_joined_are_the_whole_image(
     axes: int, data: st.DataObject, connectivity: int
 ) -> None:

@@ -40,6 +40,7 @@ MEASURES = {f.__name__: f for f in (first, lacking, failing, missing, endless)}
 """
 
 
+@pytest.mark.slow
 def test_a_part_that_is_ended_at_its_limit_says_what_it_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ CASES = 200  # `benchmarks/damaged_files.py` reads thousands
 LOSSY = ("pyramid.tif", "i.jpg", "progressive.jpg")  # and so no truths
 
 
+@pytest.mark.slow
 def test_any_damage_gives_an_image_or_an_error_of_ours(tmp_path: Path) -> None:
     results: Counter[str] = Counter()
     for number in range(CASES):

@@ -25,6 +25,7 @@ def polygon(xy: np.ndarray) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("corners", [3000, 30_000])
+@pytest.mark.slow
 def test_an_outline_of_a_million_crossings_is_refused_soon(tmp_path: Path, corners: int) -> None:
     xy = np.random.default_rng(0).random((corners, 2)) * 100
     started = time.monotonic()
@@ -42,6 +43,7 @@ def test_an_outline_that_crosses_itself_sometimes_is_repaired(tmp_path: Path) ->
     assert (labels > 0).mean() > 0.3
 
 
+@pytest.mark.slow
 def test_crossings_are_counted_and_touching_is_none() -> None:
     comb = [(0, 0), *((x, y) for x in range(300) for y in ((0, 9), (9, 0))[x % 2]), (300, 0)]
     stairs = shapely.union_all([shapely.box(k, k, k + 1, k + 1) for k in range(9999)])
@@ -54,6 +56,7 @@ def test_crossings_are_counted_and_touching_is_none() -> None:
     assert is_tangled([*teeth, *(shapely.box(-1, y, 301, y + 0.1) for y in np.arange(0, 9, 0.4))])
 
 
+@pytest.mark.slow
 def test_polygons_that_are_there_thousands_of_times_are_refused_soon(tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(LabelsError, match="over one another more than 10000000 times"):

@@ -62,6 +62,7 @@ def write_pyramid(path: Path, pixels: np.ndarray, factor: int = 8) -> None:
 
 
 @pytest.mark.parametrize(("ground", "objects"), [(235, 120), (20, 90), (235, 205), (20, 50)])
+@pytest.mark.slow
 def test_small_faint_objects_on_bright_and_dark_ground_are_kept(ground: int, objects: int) -> None:
     found = tissue_by_threshold(coarse_of(slide_of(ground, objects)), (SIDE, SIDE))
     for row, column in PLACES:

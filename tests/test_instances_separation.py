@@ -89,6 +89,7 @@ def test_any_number_of_axes_is_taken_apart(method: str) -> None:
 
 @pytest.mark.parametrize("method", ["valleys", "seeds", "border", "distance"])
 @pytest.mark.parametrize(("block_px", "threads"), [(32, 2), (64, 1), (96, 3), (1024, 1)])
+@pytest.mark.slow
 def test_any_block_gives_what_the_whole_gives(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str, block_px: int, threads: int
 ) -> None:

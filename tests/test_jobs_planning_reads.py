@@ -68,6 +68,7 @@ def bytes_read() -> int:
 
 
 @pytest.mark.skipif(not COUNTS.exists(), reason="this system does not count what a process reads")
+@pytest.mark.slow
 def test_a_first_plan_reads_no_pixels(config: dict[str, Any]) -> None:
     plan(config, "small", 300)  # and imports what it takes
     assert plan(config, "large", 2000) < 24 * MOST_BYTES

@@ -31,6 +31,7 @@ def test_the_geometry_is_that_of_the_network(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.slow
 def test_a_network_names_its_encoder_and_its_last_layer(name: str) -> None:
     network = build(name, num_classes=2)
     others = build(name, num_classes=5).state_dict()

@@ -39,6 +39,7 @@ def test_an_unknown_option_or_backbone_is_refused_with_those_there_are() -> None
 
 
 @pytest.mark.parametrize("name", ["backbone_unet", "fpn"])
+@pytest.mark.slow
 def test_it_starts_from_weights_of_its_backbone_or_a_model(tmp_path: Path, name: str) -> None:
     source = backbone_of("mobilenet_v2", 3)
     torch.save(source.state_dict(), tmp_path / "weights.pth")

@@ -94,6 +94,7 @@ def test_some_names_spelled_out() -> None:
 
 
 @pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.slow
 def test_its_features_are_torchvisions(name: str) -> None:
     """Strides, paddings, activations and shortcuts, which neither names nor shapes know."""
     backbone = backbone_of(name, 3).double().eval()

@@ -91,6 +91,7 @@ def test_network_of_options(
 
 
 @pytest.mark.parametrize("name", [name for name in OF_VOLUMES if name != "unetr"])
+@pytest.mark.slow
 def test_tiles_of_volumes_make_what_the_whole_makes(name: str) -> None:
     network_checks.tiled_is_whole(name, **OF_VOLUMES[name], axes=3)
 
@@ -102,6 +103,7 @@ def test_network_learns_one_image(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.slow
 def test_a_cuda_graph_can_hold_a_tile(name: str) -> None:
     """No value is asked for on the way: a capture would break off there."""
     network = ready(build(name, **small(name)), device="cpu", precision="bf16")
@@ -111,6 +113,7 @@ def test_a_cuda_graph_can_hold_a_tile(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.slow
 def test_by_its_defaults_the_geometry_is_that_of_the_layers(name: str) -> None:
     network_checks.geometry_is_computed(name)
 

@@ -115,6 +115,7 @@ def test_networks_with_other_heads_are_no_ensemble(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("head", ["border", "distance"])
+@pytest.mark.slow
 def test_objects_are_made_with_the_head_of_the_store(tmp_path: Path, head: str) -> None:
     job = headed_job(tmp_path, head)
     predict(**job)

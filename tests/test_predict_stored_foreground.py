@@ -33,6 +33,7 @@ from unetflow.store.pyramid import halved
 from unetflow.store.shards import ShardedArray, read_array
 
 
+@pytest.mark.slow
 def test_the_stored_foreground_is_that_of_the_whole_array(job: dict[str, Any]) -> None:
     predict(**job)
     network, description = load_model(job["models"][0])
@@ -211,6 +212,7 @@ def test_nan_in_an_image_is_an_error_and_not_a_result(job: dict[str, Any], tmp_p
 @pytest.mark.parametrize(
     ("shard_px", "threads", "each", "together"), [(512, 2, 1, 2), (2048, 2, 2, 1), (512, 1, 1, 1)]
 )
+@pytest.mark.slow
 def test_each_job_runs_with_the_threads_it_was_granted(
     job: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,

@@ -155,6 +155,7 @@ def changed_by(root: Path, module: str, before: str, after: str) -> set[str]:
     return {rule for rule in first if first[rule] != second[rule]}
 
 
+@pytest.mark.slow
 def test_an_edit_in_a_metrics_module_changes_calibration_and_evaluation(copy: Path) -> None:
     edited = changed_by(copy, "unetflow/metrics/rand.py", "2 * self.ab", "3 * self.ab")
     assert {"calibrate", "evaluate"} <= edited
@@ -162,6 +163,7 @@ def test_an_edit_in_a_metrics_module_changes_calibration_and_evaluation(copy: Pa
     assert not edited & {"train", "predict", "instances", "draw_demo"}
 
 
+@pytest.mark.slow
 def test_an_edit_in_the_network_changes_training_and_prediction(copy: Path) -> None:
     edited = changed_by(copy, "unetflow/networks/unet.py", "padded=False", "padded=True")
     assert edited == {"train", "predict"}
@@ -169,6 +171,7 @@ def test_an_edit_in_the_network_changes_training_and_prediction(copy: Path) -> N
     assert edited == {"train", "predict"}
 
 
+@pytest.mark.slow
 def test_another_network_edited_or_added_changes_nothing(copy: Path) -> None:
     assert not changed_by(copy, "unetflow/networks/fcn.py", "nn.MaxPool2d(2)", "nn.MaxPool2d(3)")
     assert not changed_by(copy, "unetflow/networks/sizes/fcn.py", "whole(64)", "whole(32)")
@@ -194,6 +197,7 @@ def test_what_a_module_does_as_a_command_changes_nothing(copy: Path) -> None:
     assert edited == set()
 
 
+@pytest.mark.slow
 def test_comments_and_docstrings_change_nothing(copy: Path) -> None:
     edited = changed_by(
         copy, "unetflow/store/shards.py", '"""Zarr arrays', '"""Other words for arrays'
@@ -236,6 +240,7 @@ def test_the_digest_of_a_text_is_the_stored_one(digest: Callable[[str], str]) ->
 
 
 @pytest.mark.parametrize("version", OTHER_VERSIONS)
+@pytest.mark.slow
 def test_every_version_of_python_finds_the_same_digests(version: str, tmp_path: Path) -> None:
     (tmp_path / "sample.py").write_text(SAMPLE)
     files = [tmp_path / "sample.py", *sorted((ROOT / "scripts").glob("*.py"))]
@@ -355,6 +360,7 @@ def test_the_lines_behind_a_digest_are_those_of_the_modules_that_it_counts(packa
     assert lines_behind(script, "unetflow.c", "unetflow/page.html") == 6
 
 
+@pytest.mark.slow
 def test_a_library_more_in_the_run_records_changes_nothing(copy: Path) -> None:
     start = "\nVERSIONS_OF = ("
     records = "unetflow/provenance/records.py"

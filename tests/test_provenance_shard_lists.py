@@ -106,6 +106,7 @@ WRONG: list[tuple[Callable[[Path], None], str]] = [
 
 
 @pytest.mark.parametrize(("damage", "said"), WRONG, ids=lambda of: getattr(of, "__name__", ""))
+@pytest.mark.slow
 def test_who_reads_a_store_that_is_another_one_says_so_and_how_to_mend_it(
     tmp_path: Path, damage: Callable[[Path], None], said: str
 ) -> None:

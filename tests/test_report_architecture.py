@@ -18,6 +18,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_maps_stand_in_drawing_table_and_files(results: Path, tmp_path: Path) -> None:
     page = write(results, tmp_path / "index.html").read_text()
     rows = rows_of(page, "architecture")
@@ -27,6 +28,7 @@ def test_maps_stand_in_drawing_table_and_files(results: Path, tmp_path: Path) ->
     assert "concatenated" in (tmp_path / "tables/network-net.csv").read_text()
 
 
+@pytest.mark.slow
 def test_without_maps_the_section_is_left_out(results: Path, tmp_path: Path) -> None:
     receipt = Path(files_of_run(results)["model"])
     before = read_receipt(receipt)

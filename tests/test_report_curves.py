@@ -46,6 +46,7 @@ def run_of(rows: list[dict[str, Any]], history: pd.DataFrame) -> Run:
     return Run(files, table, MODEL, {}, summarise(table, {"cell": {}}), history, {}, {})
 
 
+@pytest.mark.slow
 def test_splits_stand_against_mergers_at_each_threshold() -> None:
     rows = [
         {"image": image, "variant": "thinned", "threshold": at, "chosen": "list", "value": 0.5}

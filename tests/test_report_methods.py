@@ -234,6 +234,7 @@ def test_what_experiments_have_alike_stands_once() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_command_and_changed_keys_stand_in_the_page(results: Path, tmp_path: Path) -> None:
     page = write(results, tmp_path / "index.html").read_text()
     assert REPEAT["command"] in page

@@ -81,6 +81,7 @@ def rows(results: Path) -> list[Row]:
     return found.rows
 
 
+@pytest.mark.slow
 def test_seeds_are_one_row_with_their_mean_interval_and_range(results: Path) -> None:
     first, other = rows(results)
     assert (first.number, first.name, first.seeds) == (1, "small", 2)
@@ -166,6 +167,7 @@ def test_what_no_record_says_is_not_known(results: Path, tmp_path: Path) -> None
     assert found.predicted_on == ""
 
 
+@pytest.mark.slow
 def test_each_dataset_with_several_networks_has_a_table(results: Path) -> None:
     files = files_of(results)
     assert section(results, files, other={"dataset": "nuclei"}) == []
@@ -174,6 +176,7 @@ def test_each_dataset_with_several_networks_has_a_table(results: Path) -> None:
     assert [row.name for row in found.rows] == ["small-2", "other"]
 
 
+@pytest.mark.slow
 def test_the_page_shows_them_only_where_there_are_several(results: Path, tmp_path: Path) -> None:
     config: Config = {
         "experiments": experiments(),

@@ -64,6 +64,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_page_holds_planes_of_a_few_volumes(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

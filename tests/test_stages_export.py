@@ -242,6 +242,7 @@ def room_for(size_bytes: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("room_bytes", [0, 5000])
 @pytest.mark.parametrize("kind", ["geojson", "labels", "overlay", "stack"])
+@pytest.mark.slow
 def test_an_export_that_finds_no_room_is_named_and_leaves_nothing(
     case: dict[str, Any], kind: str, room_bytes: int
 ) -> None:

@@ -57,6 +57,7 @@ def test_the_run_record_counts_what_this_run_computed(job: dict[str, Any]) -> No
     assert (found["computed_px"], found["computing_s"]) == (0, 0.0)
 
 
+@pytest.mark.slow
 def test_another_model_starts_the_array_anew(job: dict[str, Any]) -> None:
     predict(**job)
     before = read_foreground(job["store"])

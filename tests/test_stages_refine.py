@@ -55,6 +55,7 @@ def stored(job: dict[str, Any], name: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "float32"])
+@pytest.mark.slow
 def test_the_refined_foreground_is_that_of_the_whole_image(tmp_path: Path, dtype: str) -> None:
     job = job_in(tmp_path, (2, 1030, 1100), dtype)  # 4 shards
     how = Refinement(0.6, Crf(iterations=2, radius_px=2, appearance_intensity=0.5))

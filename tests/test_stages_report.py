@@ -111,6 +111,7 @@ def rows_of(page: str, section: str) -> list[list[str]]:
     ]
 
 
+@pytest.mark.slow
 def test_scores_are_means_with_n_threshold_and_what_was_left_out(page: str) -> None:
     rows = {row[0]: row[1:] for row in rows_of(page, "scores")}
     assert rows["IoU, object pixels ↑"] == [
@@ -336,6 +337,7 @@ def test_the_data_and_what_is_odd_in_them_are_shown(page: str) -> None:
     assert rows["b"][:4] == ["cells", "test", "", "530"]
 
 
+@pytest.mark.slow
 def test_images_without_a_result_are_told_by_reason(results: Path, tmp_path: Path) -> None:
     folder = tmp_path / "results"
     shutil.copytree(results, folder)
@@ -374,6 +376,7 @@ def test_stacks_stand_at_both_thresholds(page: str) -> None:
     assert "At 1 of the 11 thresholds the foreground vanishes" in page
 
 
+@pytest.mark.slow
 def test_scores_by_regions_are_named_so(results: Path, tmp_path: Path) -> None:
     shutil.copytree(results, tmp_path / "results")
     table = tmp_path / "results/evaluation/metrics.csv"
@@ -493,6 +496,7 @@ def with_weights(folder: Path) -> RunFiles:
     return {**files_of_run(folder), "weights": weights}
 
 
+@pytest.mark.slow
 def test_the_weight_map_is_shown_around_its_peak(results: Path, tmp_path: Path) -> None:
     folder = tmp_path / "results"
     shutil.copytree(results, folder)
@@ -522,6 +526,7 @@ def test_without_class_balance_classes_weigh_alike_in_it(results: Path, tmp_path
     assert set(np.unique(crop.weight_YX)) == {1.0, 7.0}
 
 
+@pytest.mark.slow
 def test_a_weight_map_that_was_not_kept_is_not_shown(
     results: Path, page: str, tmp_path: Path
 ) -> None:

@@ -240,6 +240,7 @@ def test_a_host_without_a_heartbeat_for_five_minutes_is_dead(tmp_path: Path, sta
     assert locks_in(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_one_that_was_killed_just_now_is_waited_for_and_needs_no_hand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

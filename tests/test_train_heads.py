@@ -145,6 +145,7 @@ def test_a_distance_is_off_by_pixels() -> None:
 
 
 @pytest.mark.parametrize("head", HEADS)
+@pytest.mark.slow
 def test_a_training_with_a_head_lowers_its_loss(tmp_path: Path, head: str) -> None:
     job = job_in(tmp_path, steps=40) | {"head": head}
     job["recipe"] |= {"learning_rate": 0.01}
@@ -162,6 +163,7 @@ def test_a_training_with_a_head_lowers_its_loss(tmp_path: Path, head: str) -> No
 
 
 @pytest.mark.parametrize("head", HEADS)
+@pytest.mark.slow
 def test_a_head_itself_learns(head: str) -> None:
     """Of its own loss alone, on one patch: better than the best that it says of all pixels."""
     torch.manual_seed(0)
@@ -191,6 +193,7 @@ def test_without_a_head_a_description_says_nothing_of_any(tmp_path: Path) -> Non
     assert "heads" not in read_receipt(job["receipt"])
 
 
+@pytest.mark.slow
 def test_another_head_starts_the_last_layer_anew(tmp_path: Path) -> None:
     first: dict[str, Any] = job_in(tmp_path / "a", steps=2)
     train(**first)

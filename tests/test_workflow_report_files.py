@@ -190,6 +190,7 @@ def test_without_test_images_a_run_is_handed_over_all_the_same(without_tests: Ha
         assert sorted(receipts) == sorted(without_tests.jobs[stage]), stage
 
 
+@pytest.mark.slow
 def test_all_templates_count_in_the_digest_of_the_code(without_tests: Handed) -> None:
     folder = Path("unetflow/report/templates")
     there = sorted(path for path in (ROOT / folder).rglob("*") if path.is_file())
