@@ -193,6 +193,17 @@ def test_folders_of_the_cell_tracking_challenge(tmp_path: Path) -> None:
         np.testing.assert_array_equal(whole(volume)[0], HYPERSTACK[0, 2, 0])
 
 
+def test_of_frames_of_one_number_none_is_taken_unasked(tmp_path: Path) -> None:
+    for k, name in enumerate(["dapi_t01.tif", "gfp_t01.tif", "dapi_t02.tif"]):
+        tifffile.imwrite(tmp_path / name, GRAY + k)
+    (tmp_path / "._t02.tif").write_bytes(b"of macOS")
+    for wanted in ({"time": 1}, {"plane": 1}, {"time": 1, "plane": 0}):
+        with pytest.raises(SlideError, match=r"same numbers \(dapi_t01.tif, gfp_t01.tif\)\. Name"):
+            Slide(tmp_path, **wanted)
+    with Slide(tmp_path, time=2) as image:
+        np.testing.assert_array_equal(whole(image)[0], GRAY + 2)
+
+
 def test_png_and_jpeg(tmp_path: Path) -> None:
     imagecodecs.imwrite(tmp_path / "i.png", COLOUR)
     smooth = np.add.outer(np.arange(48), np.arange(64)).astype(np.uint8)

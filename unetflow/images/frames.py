@@ -4,11 +4,18 @@ import re
 from pathlib import Path
 
 from unetflow.images.opened import Unclear
+from unetflow.images.sources import LITTER
+
+TIFF = (".tif", ".tiff")
 
 
 def tiffs_of(folder: Path) -> list[Path]:
     """The TIFF files of a folder, by name."""
-    return [file for file in sorted(folder.iterdir()) if file.suffix.lower() in (".tif", ".tiff")]
+    return [file for file in sorted(folder.iterdir()) if _is_tiff(file)]
+
+
+def _is_tiff(file: Path) -> bool:
+    return file.suffix.lower() in TIFF and not LITTER.fullmatch(file.name)
 
 
 def numbers_of(file: Path) -> tuple[int, ...]:
@@ -24,12 +31,14 @@ def frame_file(folder: Path, time: int | None, plane: int | None) -> tuple[Path,
 
     Raises Unclear that says which numbers there are.
     """
-    numbered = {numbers_of(file): file for file in tiffs_of(folder)}
-    wanted = [n for n in (time, plane) if n is not None]
-    if tuple(wanted) in numbered:
-        return numbered[tuple(wanted)], None
+    numbered: dict[tuple[int, ...], list[Path]] = {}
+    for file in tiffs_of(folder):
+        numbered.setdefault(numbers_of(file), []).append(file)
+    wanted = tuple(n for n in (time, plane) if n is not None)
+    if wanted in numbered:
+        return _only(numbered[wanted]), None
     if time is not None and (time,) in numbered:
-        return numbered[time,], plane
+        return _only(numbered[time,]), plane
     if not numbered:
         raise Unclear("it is a folder with neither Zarr nor TIFF files in it", "path")
     there = ", ".join(" ".join(map(str, numbers)) or "nothing" for numbers in list(numbered)[:8])
@@ -44,3 +53,15 @@ def frame_file(folder: Path, time: int | None, plane: int | None) -> tuple[Path,
         "time",
         "Say which in {}, or name one in the path.",
     )
+
+
+def _only(files: list[Path]) -> Path:
+    """Raises Unclear where several have the numbers that are asked for."""
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files[:8])
+        raise Unclear(
+            f"it is a folder in which {len(files)} TIFF files have the same numbers ({names})",
+            "path",
+            "Name the one that is meant in {}, or put files of each kind into a folder of its own.",
+        )
+    return files[0]
