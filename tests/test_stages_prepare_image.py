@@ -19,6 +19,7 @@ from unetflow.images.slide import Level
 from unetflow.images.sources import Content, RawFile, content_of
 from unetflow.labels.dataset import Dataset
 from unetflow.provenance.receipts import read_receipt
+from unetflow.provenance.shard_lists import Stored
 from unetflow.stages.prepare_image import _check_lost
 from unetflow.stages.statistics import write_statistics
 from unetflow.store.ome import PixelSize
@@ -194,6 +195,35 @@ def test_percentiles_are_those_of_all_pixels(tmp_path: Path) -> None:
             receipt=tmp_path / "s.json",
             percentiles=(0, 0),
         )
+
+
+@pytest.mark.parametrize("scale", [None, {"scale": "log"}])
+@pytest.mark.parametrize("percentiles", [None, (0.5, 99.5)])
+def test_what_could_not_be_read_counts_in_no_statistics(
+    tmp_path: Path, scale: Any, percentiles: Any
+) -> None:
+    pixels = np.random.default_rng(3).normal(1000, 5, (1040, 1200)).astype(np.float32)
+    lost = pixels.copy()
+    lost[1024:1032], lost[30, 700] = np.nan, np.inf  # half of the last shards
+    found = []
+    for name, of in (("lost", lost), ("whole", pixels)):
+        (tmp_path / name).mkdir()
+        store = prepare(tmp_path / name, of)
+        truth(tmp_path / name, np.eye(*of.shape, dtype=np.uint8))
+        write_statistics(
+            stored=[
+                Stored(store, tmp_path / name / "i.json"),
+                Stored(store, tmp_path / name / "t.json"),
+            ],
+            dataset=CELLS,
+            images=[store],
+            receipt=tmp_path / "s.json",
+            percentiles=percentiles,
+            scale=scale,
+        )
+        found.append(read_receipt(tmp_path / "s.json")["intensity"])
+    for key in ("mean", "deviation"):  # of 1.2 million pixels, of which 9,601 are lost
+        assert found[0][key] == pytest.approx(found[1][key], rel=0.01)
 
 
 def test_statistics_may_be_of_logarithms_or_for_surroundings(tmp_path: Path) -> None:

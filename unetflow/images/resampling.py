@@ -47,6 +47,21 @@ def ends_of(lost: Mapping[str, Any]) -> list[list[int]]:
     return [lost[side] for side in SIDES if side in lost]
 
 
+def all_ends(places: Sequence[Mapping[str, Any]], axes: int) -> np.ndarray:
+    """The ends of many places, (N, axes, 2)."""
+    return np.array([ends_of(each) for each in places], np.int64).reshape(-1, axes, 2)
+
+
+def marked(ends: np.ndarray, region: Region) -> np.ndarray:
+    """Which pixels of a region lie in places with these ends, bool (Y, X)."""
+    starts, stops = (np.array(of) for of in zip(*map(_ends, region), strict=True))
+    lost = np.zeros(stops - starts, bool)
+    near = ((ends[..., 0] < stops) & (ends[..., 1] > starts)).all(axis=1)
+    for place in (ends[near] - starts[:, None]).tolist():
+        lost[tuple(slice(max(0, start), stop) for start, stop in place)] = True
+    return lost
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A level of a file, resampled where the wanted resolution is another.

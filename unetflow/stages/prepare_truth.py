@@ -13,7 +13,7 @@ import numpy as np
 from unetflow.engine.each import for_each
 from unetflow.errors import LabelsError, ReplacedError
 from unetflow.images.polygon_volume import read_annotation
-from unetflow.images.resampling import ends_of
+from unetflow.images.resampling import all_ends, marked
 from unetflow.images.slide import Slide
 from unetflow.images.sources import (
     RawFile,
@@ -229,17 +229,12 @@ def _write(
 ) -> list[Index]:
     """Level 0 of all arrays; `class_of` gives the class of each label. The shards it wrote."""
     truth = arrays[TRUTH][0]
+    lost = all_ends(unreadable, truth.array.ndim)
 
     def make(index: Index) -> None:
         region = truth.region(index)
         labels, ignored = read(*region)
-        labels, ignored = labels.copy(), ignored.copy()
-        for place in unreadable:
-            lost = tuple(
-                slice(max(0, start - part.start), max(0, stop - part.start))
-                for (start, stop), part in zip(ends_of(place), region, strict=True)
-            )
-            ignored[lost] = True
+        labels, ignored = labels.copy(), ignored | marked(lost, region)
         labels[ignored] = 0
         truth.write(index, labels)
         arrays[IGNORE][0].write(index, ignored.astype(np.uint8))

@@ -2,7 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NotRequired, TypedDict, TypeVar
 
@@ -11,10 +12,12 @@ import numpy as np
 from unetflow.engine.each import in_order
 from unetflow.errors import ModelError
 from unetflow.images.intensities import Moments, percentiles_of
+from unetflow.images.resampling import all_ends, marked
 from unetflow.labels.annotation import Annotation
 from unetflow.labels.dataset import Dataset
-from unetflow.provenance.receipts import write_receipt
+from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.records import RunRecord
+from unetflow.provenance.schemas import Unreadable
 from unetflow.provenance.shard_lists import Stored, unchanged
 from unetflow.store.arrays import StoredArray
 from unetflow.store.pixels import LOG, Intensity, logarithms, of_image
@@ -51,6 +54,7 @@ def write_statistics(
     "reinhard" of pixels that all have the mean stains of the images (`unetflow.store.stains`),
     which are `target` of the intensity.
     Read shard by shard; pixels are counted after separating what touches, ignored ones left out.
+    Places that could not be read, which are 0 in the store, count in no intensity.
     `stored` are the images' stores, with the receipts that tell of pixels and truth.
     Raises ModelError where the images differ in channels, show nothing, or lack a class, and where
     a single pixel would decide the deviation.
@@ -61,9 +65,10 @@ def write_statistics(
         moments = Moments()
         pixels_of_class = np.zeros(len(dataset.classes) + 1, np.int64)
         seen = dict(scale or {}) | _target(images, scale)
+        lost = _lost_of(stored)
         for image in images:
             array = read_array(image, "0")
-            for found in _of_blocks(array, _moments_of(of_image(seen, array))):
+            for found in _of_blocks(array, lost[str(image)], _moments_of(of_image(seen, array))):
                 moments.merge(found)
             pixels_of_class += _class_pixels(image, dataset)
         mean, deviation = moments.mean, moments.deviation
@@ -72,7 +77,7 @@ def write_statistics(
         if percentiles is None:
             _check_outliers(moments)
         else:
-            low, high = _percentiles(images, moments, percentiles)
+            low, high = _percentiles(images, lost, moments, percentiles)
             if seen.get("scale") == LOG:
                 low, high = np.log1p(low), np.log1p(high)
             mean, deviation = (high + low) / 2, (high - low) / 2
@@ -90,6 +95,14 @@ def write_statistics(
         },
     )
     record.write()
+
+
+def _lost_of(stored: Sequence[Stored]) -> dict[str, list[Unreadable]]:
+    """By store the places of its image that could not be read."""
+    lost: dict[str, list[Unreadable]] = defaultdict(list)
+    for store, receipt, *_ in stored:
+        lost[str(store)] += read_receipt(receipt).get("unreadable", [])
+    return lost
 
 
 def _target(images: Sequence[str | Path], scale: Scale | None) -> dict[str, Stains]:
@@ -123,7 +136,7 @@ def _moments_of(seen: Intensity) -> Callable[[np.ndarray], Moments]:
         return Moments.of
 
     def of_logarithms(block: np.ndarray) -> Moments:
-        if (lowest := block.min()) < 0:
+        if (lowest := block.min(initial=0)) < 0:
             raise ModelError(
                 f"a pixel of the training images is {lowest:g}, but intensity: log is of numbers "
                 "from 0 on. Set the dataset's intensity to linear or local."
@@ -177,16 +190,22 @@ def _check_classes(pixels_of_class: np.ndarray, dataset: Dataset) -> None:
 
 
 def _percentiles(
-    images: Sequence[str | Path], moments: Moments, percentiles: Sequence[float]
+    images: Sequence[str | Path],
+    lost: Mapping[str, Sequence[Unreadable]],
+    moments: Moments,
+    percentiles: Sequence[float],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Values of each channel that so many percent of all pixels do not exceed, as float64.
 
     Raises ModelError where the two are equal.
     """
     arrays = [read_array(image, "0") for image in images]
+    places = [lost[str(image)] for image in images]
 
     def blocks() -> Iterator[np.ndarray]:
-        return itertools.chain.from_iterable(_of_blocks(array, np.asarray) for array in arrays)
+        return itertools.chain.from_iterable(
+            _of_blocks(array, of, np.asarray) for array, of in zip(arrays, places, strict=True)
+        )
 
     low, high = percentiles_of(
         blocks,
@@ -224,9 +243,17 @@ def _class_pixels(image: str | Path, dataset: Dataset) -> np.ndarray:
     return sum(_of_shards(truth.labels, counts), np.zeros(classes + 1, np.int64))
 
 
-def _of_blocks(array: StoredArray, do: Callable[[np.ndarray], Result]) -> Iterator[Result]:
-    """What is found in the pixels of each shard, in their order."""
-    return _of_shards(array, lambda region: do(np.asarray(array[region])))
+def _of_blocks(
+    array: StoredArray, lost: Sequence[Unreadable], do: Callable[[np.ndarray], Result]
+) -> Iterator[Result]:
+    """What is found in the pixels of each shard that could be read, in their order."""
+    ends = all_ends(lost, array.ndim - 1)
+
+    def of_shard(region: Region) -> Result:
+        pixels, bad = np.asarray(array[region]), marked(ends, region[1:])
+        return do(pixels[:, ~bad] if bad.any() else pixels)
+
+    return _of_shards(array, of_shard)
 
 
 def _of_shards(array: StoredArray, do: Callable[[Region], Result]) -> Iterator[Result]:
