@@ -68,6 +68,19 @@ def test_a_corrected_spacing_moves_the_ring_around_objects(tmp_path: Path) -> No
         assert counts[4 - seen : 5 + seen].all() and counts.sum() == 2 * seen + 1
 
 
+def test_polygons_are_drawn_anew_where_the_file_of_their_image_has_another_size(
+    tmp_path: Path,
+) -> None:
+    corners = [[10, 10], [110, 10], [110, 110], [10, 110], [10, 10]]
+    (tmp_path / "t.geojson").write_text(json.dumps({"type": "Polygon", "coordinates": [corners]}))
+    np.save(tmp_path / "fine.npy", PIXELS[:800, :800])
+    np.save(tmp_path / "half.npy", PIXELS[:800:2, :800:2])
+    for name, mpp, side_px in (("fine", 0.25, 50), ("half", 0.5, 100)):  # 400x400 px both
+        prepare(tmp_path, path=tmp_path / f"{name}.npy", mpp=mpp, want_mpp=0.5)
+        store = truth(tmp_path, PIXELS, path=tmp_path / "t.geojson")
+        assert np.count_nonzero(stored(store)) == side_px**2
+
+
 @pytest.mark.parametrize(
     ("dtype", "mark"), [("u8", 2**64 - 1), ("i4", -1), ("i8", -1), ("f4", -1), ("u1", 255)]
 )

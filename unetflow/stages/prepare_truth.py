@@ -81,7 +81,8 @@ def prepare_truth(
         "unreadable": image["unreadable"],
         "parameters": _parameters(raw, dataset, ignore_value)
         | {"label_value": label_value, "ring_px": ring_px}
-        | ({"steps": steps} if ring_px is not None and steps is not None else {}),
+        | ({"steps": steps} if ring_px is not None and steps is not None else {})
+        | ({"of_px": image["levels_of_file"][0]["shape"]} if holds_polygons(raw["path"]) else {}),
         "code": code,
     }
     names = [TRUTH, IGNORE, CLASS] if dataset.has_class_array else [TRUTH, IGNORE]
