@@ -81,6 +81,25 @@ def test_polygons_are_drawn_anew_where_the_file_of_their_image_has_another_size(
         assert np.count_nonzero(stored(store)) == side_px**2
 
 
+@pytest.mark.parametrize("factor", [0.7, 2.5, 3])
+def test_thin_membranes_part_cells_of_an_image_that_is_made_coarser(
+    tmp_path: Path, factor: float
+) -> None:
+    inside = np.full(PIXELS.shape, 255, np.uint8)  # of two pieces along each axis
+    inside[:, 199:1300:200] = inside[199:1101:200] = 0
+    prepare(tmp_path, mpp=1.0, want_mpp=factor)
+    store = truth(tmp_path, inside, kind="interior")
+    found, (cells, count) = stored(store), ndimage.label(inside)
+    at = np.ix_(
+        *(
+            ((np.arange(n) + 0.5) * size / n).astype(int)
+            for n, size in zip(found.shape, inside.shape, strict=True)
+        )
+    )
+    np.testing.assert_array_equal(found, cells[at])  # numbered in the same order
+    assert read_receipt(tmp_path / "t.json")["instances"] == count == 6 * 7
+
+
 @pytest.mark.parametrize(
     ("dtype", "mark"), [("u8", 2**64 - 1), ("i4", -1), ("i8", -1), ("f4", -1), ("u1", 255)]
 )

@@ -15,7 +15,7 @@ from unetflow.images.slide import Slide
 from unetflow.labels.encoding import UINT32_MAX
 from unetflow.labels.pieces import MASK_VALUES
 from unetflow.store.shards import SHARD_PX
-from unetflow.tiles.regions import Region, side_px, with_halo
+from unetflow.tiles.regions import Region, shard_region, side_px, touched, with_halo
 
 Reader = Callable[..., tuple[np.ndarray, np.ndarray]]
 """Labels (uint32) and ignored pixels (bool) of a region (rows, columns) of the image.
@@ -177,23 +177,44 @@ def label_reader(
 
     if meaning.kind != "interior":
         return read
+    return _interior_reader(slide, at, size_px, meaning)
 
+
+def _interior_reader(
+    slide: Slide, at: Sequence[np.ndarray], size_px: tuple[int, ...], meaning: Meaning
+) -> Reader:
+    """Reads interiors, numbered at the pixels of their file, at the places `at` along each axis.
+
+    So thin membranes part cells too where the image is coarser and has no pixel of them.
+    """
     from unetflow.components.objects_of_image import find_objects  # a second of numba, only here
     from unetflow.components.pieces_of_block import Labelling
 
+    name = str(slide.path)
+    side = side_px(SHARD_PX, len(size_px))
+    block = (side,) * len(size_px)
+
     def interior(region: Region) -> tuple[np.ndarray, None, None]:
-        return read(*region)[0] != 0, None, None
+        return checked_truth(slide.read(0, *region)[0], meaning, name)[0] != 0, None, None
 
-    side = side_px(SHARD_PX, len(shape_px))
-    block = (side,) * len(shape_px)
-    numbered = find_objects(interior, shape_px, block, Labelling())
+    numbered = find_objects(interior, size_px, block, Labelling())
 
-    def read_numbered(*region: slice) -> tuple[np.ndarray, np.ndarray]:
-        labels, ignored = read(*region)
-        index = tuple(part.start // side for part in region)
-        return numbered.draw(index, labels != 0), ignored
+    def read(*region: slice) -> tuple[np.ndarray, np.ndarray]:
+        places = [along[part] for along, part in zip(at, region, strict=True)]
+        wide = tuple(slice(int(of[0]), int(of[-1]) + 1) for of in places)
+        labels = np.empty([len(of) for of in places], np.uint32)
+        ignored = np.empty(labels.shape, bool)
+        for index in touched(wide, block):
+            piece = shard_region(index, size_px, block)
+            mask, unknown = checked_truth(slide.read(0, *piece)[0], meaning, name)
+            pairs = [*zip(places, piece, strict=True)]
+            here = tuple(slice(*np.searchsorted(of, (p.start, p.stop))) for of, p in pairs)
+            there = np.ix_(*(of[p] - q.start for (of, q), p in zip(pairs, here, strict=True)))
+            labels[here] = numbered.draw(index, mask != 0)[there]
+            ignored[here] = unknown[there]
+        return labels, ignored
 
-    return read_numbered
+    return read
 
 
 def _size(shape_px: Sequence[int]) -> str:
