@@ -81,6 +81,15 @@ def test_polygons_are_drawn_anew_where_the_file_of_their_image_has_another_size(
         assert np.count_nonzero(stored(store)) == side_px**2
 
 
+def test_an_interior_has_one_value_in_all_shards(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    labels = np.zeros(PIXELS.shape, np.uint8)
+    labels[10:100, 10:100], labels[10:100, 1100:1300] = 1, 255  # each in a shard of its own
+    with pytest.raises(LabelsError, match="holds the values 0, 1, 255; truth of kind interior"):
+        truth(tmp_path, labels, kind="interior")
+    truth(tmp_path, labels, kind="interior", ignore_value=255)
+
+
 @pytest.mark.parametrize("factor", [0.7, 2.5, 3])
 def test_thin_membranes_part_cells_of_an_image_that_is_made_coarser(
     tmp_path: Path, factor: float

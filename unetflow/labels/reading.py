@@ -88,14 +88,18 @@ def checked_truth(values: np.ndarray, meaning: Meaning, name: str) -> tuple[np.n
             )
         return labels, ignored
     if len(inside) > 1 or not np.isin(inside, MASK_VALUES).all():
-        raise LabelsError(
-            f"{name}: holds the values {', '.join(map(str, known[:8]))}; truth of kind interior "
-            "holds 0 (membrane) and one other: 1, 255 or the largest number of its type (inside a "
-            "cell). Set the dataset's truth to instances if these are object numbers, its "
-            "label_value to the one that is inside a cell, or its ignore value if one of them "
-            "means that."
-        )
+        raise _no_interior(name, known.tolist())
     return (labels != 0).astype(np.uint32), ignored
+
+
+def _no_interior(name: str, known: Sequence[int]) -> LabelsError:
+    return LabelsError(
+        f"{name}: holds the values {', '.join(map(str, known[:8]))}; truth of kind interior "
+        "holds 0 (membrane) and one other: 1, 255 or the largest number of its type (inside a "
+        "cell). Set the dataset's truth to instances if these are object numbers, its "
+        "label_value to the one that is inside a cell, or its ignore value if one of them "
+        "means that."
+    )
 
 
 def _check_numbers(values: np.ndarray, name: str) -> None:
@@ -193,11 +197,17 @@ def _interior_reader(
     name = str(slide.path)
     side = side_px(SHARD_PX, len(size_px))
     block = (side,) * len(size_px)
+    inside: set[int] = set()
 
     def interior(region: Region) -> tuple[np.ndarray, None, None]:
-        return checked_truth(slide.read(0, *region)[0], meaning, name)[0] != 0, None, None
+        values = slide.read(0, *region)[0]
+        mask = checked_truth(values, meaning, name)[0] != 0
+        inside.update(np.unique(values[mask]).tolist())
+        return mask, None, None
 
     numbered = find_objects(interior, size_px, block, Labelling())
+    if len(inside) > 1:  # of which each block has one
+        raise _no_interior(name, [0, *sorted(inside)])
 
     def read(*region: slice) -> tuple[np.ndarray, np.ndarray]:
         places = [along[part] for along, part in zip(at, region, strict=True)]
