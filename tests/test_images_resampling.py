@@ -175,6 +175,18 @@ def test_saturated_pixels_stay_bright_when_they_are_resampled(tmp_path: Path, dt
     np.testing.assert_allclose(pixels.astype(float), float(highest), rtol=2**-23)
 
 
+def test_resampled_bits_grow_no_larger(tmp_path: Path) -> None:
+    bits = np.zeros((200, 200), bool)
+    bits[40:120, 60:100] = True
+    np.save(tmp_path / "i.npy", bits)
+    with Slide(tmp_path / "i.npy", mpp=0.25) as slide:
+        found = read(source_at(slide, None, 1.0))
+    assert found.dtype == bool
+    wanted = bits[2::4, 2::4].copy()
+    wanted[[10, 10, 29, 29], [15, 24, 15, 24]] = found[[10, 10, 29, 29], [15, 24, 15, 24]]
+    np.testing.assert_array_equal(found, wanted)  # but for corners, which are rounded
+
+
 def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
     with damaged(tmp_path) as slide:
         (tmp_path / "d.tif").unlink()

@@ -324,4 +324,6 @@ def _resampled(
         if int(highest) > limits.max:  # of 32 bits it is rounded up, and would become the lowest
             highest = np.nextafter(highest, np.float32(0))
         result = np.clip(np.rint(result), limits.min, highest)
+    elif pixels.dtype == bool:
+        result = np.rint(result)
     return result.astype(pixels.dtype)
