@@ -192,6 +192,17 @@ def test_a_mask_saved_as_jpeg_is_used_with_a_warning(
     assert "m.jpg: is a mask compressed as JPEG: what that blurs" in caplog.text
 
 
+def test_a_mask_whose_0_is_white_is_read_as_it_is_stored_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mask = np.zeros((64, 64), bool)
+    mask[:20, :20] = True
+    tifffile.imwrite(tmp_path / "m.tif", mask, photometric="miniswhite")
+    tissue = tissue_by_mask(tmp_path / "m.tif", (2048, 2048), (2048, 2048))
+    assert tissue.cells[:4, :4].all() and tissue.cells.sum() == 16
+    assert "m.tif: its 0 is white (WhiteIsZero); the values are read as they are" in caplog.text
+
+
 def test_a_mask_that_would_be_stretched_is_refused(tmp_path: Path) -> None:
     mask = np.ones((50, 100), np.uint8)
     imageio.v3.imwrite(tmp_path / "m.png", mask)

@@ -120,6 +120,8 @@ def tissue_by_mask(
         _check_sides(path, size_px, shape_px)
         level = Coarse(lambda rows, columns: mask.read(0, rows, columns), size_px)
         lowest, highest, _ = _look(level, shape_px)
+        for note in mask.notes:
+            log.warning("%s: %s", path, note)
     return Tissue(_grown((lowest[0] != 0) | (highest[0] != 0)), "mask")
 
 
