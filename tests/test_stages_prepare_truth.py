@@ -81,6 +81,19 @@ def test_polygons_are_drawn_anew_where_the_file_of_their_image_has_another_size(
         assert np.count_nonzero(stored(store)) == side_px**2
 
 
+@pytest.mark.parametrize(
+    "kind", [{}, {"kind": "classes"}, {"kind": "interior"}, {"kind": "interior", "label_value": 1}]
+)
+def test_a_truth_with_nan_is_told_so(tmp_path: Path, kind: dict[str, Any]) -> None:
+    prepare(tmp_path, PIXELS[:40, :40])
+    labels = np.ones((40, 40), np.float32)
+    labels[:10] = np.nan
+    with pytest.raises(
+        LabelsError, match=r"no whole numbers; .* what nobody annotated \(NaN\) get"
+    ):
+        truth(tmp_path, labels, **kind)
+
+
 def test_an_interior_has_one_value_in_all_shards(tmp_path: Path) -> None:
     prepare(tmp_path)
     labels = np.zeros(PIXELS.shape, np.uint8)

@@ -26,7 +26,7 @@ def one_channel(pixels: np.ndarray, *, samples: bool) -> np.ndarray:
     if samples and pixels.shape[-1] in WITH_TRANSPARENCY:
         pixels, transparency = pixels[..., :-1], pixels[..., -1]
     gray = pixels[..., 0]
-    if not (pixels == gray[..., None]).all():
+    if pixels.shape[-1] > 1 and not (pixels == gray[..., None]).all():
         raise NotGray(
             f"it holds {pixels.shape[-1]} channels that differ, colours perhaps: save labels or "
             "probabilities as gray values (not as RGB), or labels as a PNG or TIFF with a palette "

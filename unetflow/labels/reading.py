@@ -63,6 +63,7 @@ def checked_truth(values: np.ndarray, meaning: Meaning, name: str) -> tuple[np.n
     # ignored pixels may hold what no label can be, such as -1 or 2^64 - 1: they are checked by none
     ignored = np.zeros(values.shape, bool) if ignore_value is None else values == ignore_value
     annotated = values[~ignored] if ignored.any() else values
+    _check_whole(annotated, name)
     if meaning.inside is not None:
         return ((values == meaning.inside) & ~ignored).astype(np.uint32), ignored
     _check_numbers(annotated, name)
@@ -102,8 +103,8 @@ def _no_interior(name: str, known: Sequence[int]) -> LabelsError:
     )
 
 
-def _check_numbers(values: np.ndarray, name: str) -> None:
-    """Refuse what is no label, of pixels that somebody annotated."""
+def _check_whole(values: np.ndarray, name: str) -> None:
+    """Refuse what is no whole number, of pixels that somebody annotated."""
     is_float = np.issubdtype(values.dtype, np.floating)
     if is_float and not (np.isfinite(values) & (values == np.floor(values))).all():
         raise LabelsError(
@@ -111,6 +112,10 @@ def _check_numbers(values: np.ndarray, name: str) -> None:
             "integer labels. Save it as an integer image; what nobody annotated (NaN) gets a "
             "number of its own, which the dataset's ignore_value names."
         )
+
+
+def _check_numbers(values: np.ndarray, name: str) -> None:
+    """Refuse whole numbers that are no labels, of pixels that somebody annotated."""
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     if low < 0 or high > UINT32_MAX:
         raise LabelsError(
@@ -118,6 +123,7 @@ def _check_numbers(values: np.ndarray, name: str) -> None:
             f"{UINT32_MAX}. Renumber the objects or, where {low if low < 0 else high} means that "
             "nobody annotated the pixel, set the dataset's ignore_value to it."
         )
+    is_float = np.issubdtype(values.dtype, np.floating)
     if is_float and high >= (exact := 2 ** (np.finfo(values.dtype).nmant + 1)):
         raise LabelsError(
             f"{name}: holds {values.dtype} values up to {high}, but from {exact} on that type "
