@@ -94,6 +94,19 @@ def test_a_truth_with_nan_is_told_so(tmp_path: Path, kind: dict[str, Any]) -> No
         truth(tmp_path, labels, **kind)
 
 
+def test_a_ground_that_is_no_0_is_a_warning(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    labels = np.ones(PIXELS.shape, np.uint16)  # as a watershed numbers the ground
+    labels[100:300, 100:300], labels[900:1090, 900:1290], labels[:20] = 2, 3, 9
+    truth(tmp_path, labels, ignore_value=9)
+    (warning,) = read_receipt(tmp_path / "t.json")["warnings"]
+    assert warning.startswith("no pixel is background (0), and number 1 is taken as an object with")
+    filled = np.where(np.arange(1300) < 650, 1, 2) + np.zeros_like(labels)  # by two cells
+    for sound in (np.where(labels == 1, 0, labels), filled):
+        truth(tmp_path, sound.astype(np.uint16), ignore_value=9)
+        assert read_receipt(tmp_path / "t.json")["warnings"] == []
+
+
 def test_an_interior_has_one_value_in_all_shards(tmp_path: Path) -> None:
     prepare(tmp_path)
     labels = np.zeros(PIXELS.shape, np.uint8)

@@ -175,3 +175,17 @@ def odd_numbers(pieces: Pieces, path: str, *, are_polygons: bool) -> Iterator[st
             f"number {last[1]} is taken as an object; where it means that nobody annotated the "
             "pixels, set the dataset's ignore_value to it"
         )
+
+
+def ground_as_object(pieces: Pieces, annotated_px: int) -> Iterator[str]:
+    """A warning where no annotated pixel is 0 and one number has most: it may be the ground.
+
+    As watersheds number it, with 1 for the ground.
+    """
+    most_px = int(pieces.area_px.max(initial=0))
+    if len(pieces.number) > 1 and pieces.area_px.sum() == annotated_px < 2 * most_px:
+        yield (
+            f"no pixel is background (0), and number {pieces.number[pieces.area_px.argmax()]} is "
+            f"taken as an object with {most_px / annotated_px:.0%} of all pixels; if it is the "
+            "background, write 0 in its place"
+        )

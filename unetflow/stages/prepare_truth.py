@@ -25,7 +25,7 @@ from unetflow.images.sources import (
 )
 from unetflow.labels.counts import Counts, count_truth
 from unetflow.labels.dataset import Dataset
-from unetflow.labels.pieces import odd_numbers
+from unetflow.labels.pieces import ground_as_object, odd_numbers
 from unetflow.labels.reading import Meaning, Reader, label_reader, polygon_reader, ringed
 from unetflow.labels.unannotated import warn_of_unannotated
 from unetflow.provenance.receipts import read_receipt, write_receipt
@@ -159,6 +159,8 @@ def _odd(counted: Counts, path: str, dataset: Dataset) -> list[str]:
     found = counted.warnings(dataset)
     if counted.pieces:
         found += odd_numbers(counted.pieces, path, are_polygons=holds_polygons(path))
+    if counted.pieces and not holds_polygons(path):
+        found += ground_as_object(counted.pieces, sum(counted.class_px) - counted.ignored_px)
     return found
 
 
