@@ -197,9 +197,9 @@ def test_of_frames_of_one_number_none_is_taken_unasked(tmp_path: Path) -> None:
     for k, name in enumerate(["dapi_t01.tif", "gfp_t01.tif", "dapi_t02.tif"]):
         tifffile.imwrite(tmp_path / name, GRAY + k)
     (tmp_path / "._t02.tif").write_bytes(b"of macOS")
-    for wanted in ({"time": 1}, {"plane": 1}, {"time": 1, "plane": 0}):
+    for time, plane in ((1, None), (None, 1), (1, 0)):
         with pytest.raises(SlideError, match=r"same numbers \(dapi_t01.tif, gfp_t01.tif\)\. Name"):
-            Slide(tmp_path, **wanted)
+            Slide(tmp_path, time=time, plane=plane)
     with Slide(tmp_path, time=2) as image:
         np.testing.assert_array_equal(whole(image)[0], GRAY + 2)
 

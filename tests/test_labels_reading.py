@@ -1,12 +1,15 @@
 """What the values of an annotation mean, whatever type of number they are."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from unetflow.errors import LabelsError
-from unetflow.labels.reading import Meaning, read_truth, ringed
+from unetflow.images.slide import Slide
+from unetflow.labels.reading import Meaning, label_reader, read_truth, ringed
 
 TYPES = ("u1", "u2", "u4", "u8", "i2", "i4", "i8", "f4", "f8")
 MARKS = {"u1": 255, "u2": 65535, "u4": 2**32 - 1, "u8": 2**64 - 1, "f4": 2**64 - 1, "f8": -1}
@@ -127,3 +130,15 @@ def test_nothing_is_annotated_where_there_is_no_object() -> None:
         slice(0, 8), slice(0, 9)
     )
     assert ignored.all() and not labels.any()
+
+
+def test_any_region_of_an_interior_has_the_numbers_of_the_whole(tmp_path: Path) -> None:
+    inside = np.random.default_rng(3).random((1100, 1300)) < 0.5
+    np.save(tmp_path / "t.npy", inside)
+    with Slide(tmp_path / "t.npy", as_labels=True) as slide:
+        reads = label_reader(slide, [inside.shape], inside.shape, Meaning("interior"))
+        whole, _ = ndimage.label(inside)
+        for region in ((slice(1000, 1060), slice(900, 1290)), (slice(7, 9), slice(3, 1300))):
+            labels, ignored = reads(*region)
+            np.testing.assert_array_equal(labels, whole[region])
+            assert not ignored.any()

@@ -101,7 +101,7 @@ def test_a_ground_that_is_no_0_is_a_warning(tmp_path: Path) -> None:
     truth(tmp_path, labels, ignore_value=9)
     (warning,) = read_receipt(tmp_path / "t.json")["warnings"]
     assert warning.startswith("no pixel is background (0), and number 1 is taken as an object with")
-    filled = np.where(np.arange(1300) < 650, 1, 2) + np.zeros_like(labels)  # by two cells
+    filled = np.where(np.arange(1300) < 650, 1, 2) + 0 * labels  # by two cells
     for sound in (np.where(labels == 1, 0, labels), filled):
         truth(tmp_path, sound.astype(np.uint16), ignore_value=9)
         assert read_receipt(tmp_path / "t.json")["warnings"] == []
@@ -125,13 +125,10 @@ def test_thin_membranes_part_cells_of_an_image_that_is_made_coarser(
     prepare(tmp_path, mpp=1.0, want_mpp=factor)
     store = truth(tmp_path, inside, kind="interior")
     found, (cells, count) = stored(store), ndimage.label(inside)
-    at = np.ix_(
-        *(
-            ((np.arange(n) + 0.5) * size / n).astype(int)
-            for n, size in zip(found.shape, inside.shape, strict=True)
-        )
-    )
-    np.testing.assert_array_equal(found, cells[at])  # numbered in the same order
+    height, width = found.shape
+    rows = ((np.arange(height) + 0.5) * len(inside) / height).astype(int)
+    columns = ((np.arange(width) + 0.5) * len(inside[0]) / width).astype(int)
+    np.testing.assert_array_equal(found, cells[np.ix_(rows, columns)])  # in the same order
     assert read_receipt(tmp_path / "t.json")["instances"] == count == 6 * 7
 
 
