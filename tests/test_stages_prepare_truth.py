@@ -94,6 +94,21 @@ def test_a_truth_with_nan_is_told_so(tmp_path: Path, kind: dict[str, Any]) -> No
         truth(tmp_path, labels, **kind)
 
 
+def test_what_is_odd_in_masks_of_objects_is_told_by_a_second_job_too(tmp_path: Path) -> None:
+    prepare(tmp_path, PIXELS[:40, :40])
+    (tmp_path / "masks").mkdir()
+    for k in range(2):
+        mask = np.zeros((40, 40), np.uint8)
+        mask[10 + 5 * k : 20 + 5 * k, 10:20] = 255
+        tifffile.imwrite(tmp_path / "masks" / f"{k}.tif", mask)
+    receipts = []
+    for _ in range(2):  # as where another image of a bundle has changed
+        truth(tmp_path, mask, path=tmp_path / "masks")
+        receipts.append(read_receipt(tmp_path / "t.json"))
+    assert receipts[0] == receipts[1]
+    assert receipts[1]["warnings"] == ["50 pixels lie in several masks: they are of the last"]
+
+
 def test_a_ground_that_is_no_0_is_a_warning(tmp_path: Path) -> None:
     prepare(tmp_path)
     labels = np.ones(PIXELS.shape, np.uint16)  # as a watershed numbers the ground

@@ -195,7 +195,8 @@ def _write_finest(
     with Slide(raw["path"], **chosen_of(raw), as_labels=True) as slide:
         levels = [tuple(level["shape"]) for level in image["levels_of_file"]]
         read = label_reader(slide, levels, shape_px, meaning)
-        _write(ringed(read, shape_px, ring_px, steps), arrays, image["unreadable"])
+        if not _write(ringed(read, shape_px, ring_px, steps), arrays, image["unreadable"]):
+            slide.read(0, *(slice(0, 1) for _ in shape_px))  # masks are odd once they are read
         return list(slide.notes)
 
 
