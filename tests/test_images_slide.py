@@ -6,6 +6,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from unetflow.errors import SlideError
 from unetflow.images.slide import Slide
@@ -114,6 +115,22 @@ def write_pyramid(path: Path) -> None:
         metadata = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm"}
         tiff.write(STACK[0], subifds=1, metadata=metadata, **options)
         tiff.write(STACK[0][::2, ::2], subfiletype=1, **options)
+
+
+@pytest.mark.parametrize("name", ["i.tif", "i.jpg"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 99])
+def test_an_image_that_some_programs_turn_says_so(
+    tmp_path: Path, name: str, orientation: int
+) -> None:
+    image, exif = Image.fromarray(np.eye(16, 24, dtype=np.uint8)), Image.Exif()
+    exif[274] = orientation
+    image.save(tmp_path / name, exif=exif)
+    with Slide(tmp_path / name) as slide:
+        assert slide.levels[0].shape_px == (16, 24)  # as it is stored
+        known = orientation if orientation < 9 else 1
+        assert slide.orientation == known
+        said = [note for note in slide.notes if f"its orientation is {orientation}" in note]
+        assert len(said) == (known != 1)
 
 
 def test_levels_know_their_resolution(tmp_path: Path) -> None:

@@ -54,6 +54,14 @@ def check(tmp_path: Path) -> Any:
     return table
 
 
+def test_an_image_that_some_programs_turn_is_odd(check: Any) -> None:
+    table = check(
+        a=("train", image("x", orientation=3), truth()), b=("train", image("y"), truth())
+    )["problems"]
+    assert table["a"].startswith("its orientation is 3: some programs turn or mirror it")
+    assert not table["b"]
+
+
 def test_each_image_has_a_row_of_what_it_is_like(check: Any) -> None:
     row = check(a=("train", image("x"), truth()), b=("predict", image("y"), None)).loc["a"]
     assert (row["height_px"], row["width_px"], row["dtype"], row["mpp"]) == (100, 200, "uint8", 0.5)

@@ -8,6 +8,8 @@ import numpy as np
 
 from unetflow.images.units import PixelUm
 
+ORIENTATION = 274  # as a tag of TIFF and Exif
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -25,6 +27,16 @@ class Opened:
     images: int = 1  # in the file, of which this is one
     planes_um: Sequence[float | None] = ()  # of each level from one plane to the next
     notes: Sequence[str] = ()  # what is not read or not as it may be expected
+    orientation: int = 1  # how some programs turn and mirror it, as TIFF and Exif number that
+
+
+def turned(orientation: int) -> str:
+    """What is odd about an image that is not read as some programs show it."""
+    return (
+        f"its orientation is {orientation}: some programs turn or mirror it, and it is read as it "
+        "is stored; an image and a truth of which one was made of what such a program shows do "
+        "not lie on each other"
+    )
 
 
 class Unclear(ValueError):

@@ -2,6 +2,7 @@
 
 import io
 import math
+import struct
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 import imagecodecs
 import numpy as np
 
-from unetflow.images.opened import Opened
+from unetflow.images.opened import ORIENTATION, Opened
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 SAMPLES = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # of a PNG, by its colour type
@@ -87,7 +88,21 @@ def open_picture(file: Path, *, as_shown: bool) -> Opened:
     if beginning in MOST_OF and header.codec != "jpegls":  # which has runs of any length
         _check_length(file.stat().st_size, header.shape, MOST_OF[beginning])
     picture = Picture(file, header, decode)
-    return Opened([picture], "YXS"[: picture.ndim], [None])
+    orientation = _orientation(file) if beginning == JPEG else 1
+    return Opened([picture], "YXS"[: picture.ndim], [None], orientation=orientation)
+
+
+def _orientation(file: Path) -> int:
+    """What Exif says of a JPEG, as cameras and phones write it."""
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None  # no pixel is decoded
+    try:
+        with Image.open(file, formats=["JPEG"]) as image:
+            value = image.getexif().get(ORIENTATION, 1)
+    except (OSError, ValueError, SyntaxError, struct.error):  # Pillow knows it not, or no Exif
+        return 1
+    return int(value) if value in range(1, 9) else 1
 
 
 def _header_of_png(opened: BinaryIO, *, as_shown: bool) -> Header | None:

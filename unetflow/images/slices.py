@@ -44,6 +44,7 @@ def open_slices(folder: Path, time: int | None, open_file: Open) -> Opened:
             with_pixels.pixel_um[:1],
             white=with_pixels.white,
             notes=with_pixels.notes,
+            orientation=with_pixels.orientation,
         )
     finally:
         with_pixels.close()

@@ -22,7 +22,7 @@ from unetflow.images.frames import frame_file
 from unetflow.images.gray import NotGray, one_channel
 from unetflow.images.kept_chunks import keep_chunks, layer_bytes
 from unetflow.images.object_masks import ObjectMasks, open_object_masks
-from unetflow.images.opened import Opened, Unclear
+from unetflow.images.opened import Opened, Unclear, turned
 from unetflow.images.picking import Picked
 from unetflow.images.pictures import Picture
 from unetflow.images.readers import READABLE, holds_numbers, open_file
@@ -215,7 +215,13 @@ class Slide:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is not read or not as may be expected; of masks of objects when they are read."""
-        return tuple(self._opened.notes)
+        own = () if self.orientation == 1 else (turned(self.orientation),)
+        return (*self._opened.notes, *own)
+
+    @property
+    def orientation(self) -> int:
+        """How some programs turn and mirror the image, which is read as it is stored; 1: not."""
+        return self._opened.orientation
 
     @property
     def resolution_at(self) -> str:

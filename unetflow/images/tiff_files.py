@@ -16,7 +16,7 @@ import zarr
 
 from unetflow.images.file_links import check_name, leaves
 from unetflow.images.lossless import JPEG_2000, LOSSY
-from unetflow.images.opened import Candidate, Opened, choose_image
+from unetflow.images.opened import ORIENTATION, Candidate, Opened, choose_image
 from unetflow.images.units import PixelUm, pixel_of, um_of
 
 RESOLUTION_UNIT = {2: "inch", 3: "cm", 4: "mm", 5: "um"}  # TIFF's ResolutionUnit
@@ -231,7 +231,13 @@ def _opened(
         lacking="" if absent is None else _missing(tiff),
         white=white,
         notes=notes,
+        orientation=_orientation(page),
     )
+
+
+def _orientation(page: Any) -> int:
+    value = page.keyframe.tags.valueof(ORIENTATION, default=1)
+    return int(value) if value in range(1, 9) else 1
 
 
 def _check_pieces(keyframe: Any, pages: Iterable[Any]) -> None:
