@@ -108,6 +108,16 @@ def test_values_by_hand_win_and_the_others_are_the_models(ran: list[list[str]]) 
     assert rows[0]["mpp"] == "0.5"
 
 
+def test_pixels_are_joined_as_where_the_model_was_calibrated(ran: list[list[str]]) -> None:
+    made = {"test_time_augmentation": 1, "smooth_px": None}
+    chosen = {"thresholds": {"cell": 0.4}, "labelling": {"min_area_px": 7, "connectivity": 2}}
+    write_deployed(["m.safetensors"], "corners.safetensors", {**chosen, **made})
+    config, _ = predict("corners.safetensors", "alone.tif")
+    assert config["instances"]["connectivity"] == 2
+    config, _ = predict("m.safetensors", "alone.tif")
+    assert config["instances"]["connectivity"] == 1
+
+
 def test_of_a_model_of_volumes_images_are_volumes(ran: list[list[str]]) -> None:
     finished_model(Path("v.safetensors"), name="unet3d", base_channels=4, depth=1)
     config, _ = predict("v.safetensors", "alone.tif")

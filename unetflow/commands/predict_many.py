@@ -175,6 +175,8 @@ def config_of(
     given = {key: getattr(options, key, None) for key in OF_INSTANCES if key != "connectivity"}
     open_ = "auto" if deployed else None  # the model file has it; else the schema
     instances = {key: open_ if value is None else value for key, value in given.items()}
+    if deployed:  # which the config has no `auto` for
+        instances["connectivity"] = chosen.instances.connectivity
     per_job = min(16, 1 + len(rows) // TOGETHER)
     resolution: dict[str, Any] = {"mpp": description.get("mpp")}
     if is_of_volumes(description):
