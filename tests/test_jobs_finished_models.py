@@ -12,6 +12,7 @@ from unetflow.errors import ConfigError
 from unetflow.jobs.settings import Settings, read_settings
 from unetflow.jobs.sources import Sources
 from unetflow.jobs.suitability import check_images
+from unetflow.networks.deployed import write_deployed
 
 OPTIONS: dict[str, Any] = {"base_channels": 4, "depth": 1}
 
@@ -44,6 +45,20 @@ def test_network_and_head_are_those_of_the_file_and_no_training_image_is_needed(
     assert not settings.is_trained("unet")
     assert settings.folds("unet") == [0]
     assert settings.notes == []
+
+
+def test_a_head_that_the_file_brings_stands_beside_no_refinement(config: dict[str, Any]) -> None:
+    finished_model(Path("m.safetensors"), **OPTIONS, head="distance")
+    labelling = {"min_area_px": 3, "separate": "distance", "split_px": 2.0}
+    made = {"test_time_augmentation": 1, "smooth_px": None}
+    chosen = {"thresholds": {"cell": 0.4}, "labelling": labelling}
+    write_deployed(["m.safetensors"], "m.safetensors", {**chosen, **made})
+    config |= {"instances": {"separate": "auto"}, "refine": {"smooth_px": 1}}
+    read(config)  # an image validates, and without the head
+    only_predicted()
+    with pytest.raises(ConfigError, match="separate: distance looks at a head, which refine"):
+        read(config)
+    read(config | {"refine": {}})
 
 
 @pytest.mark.parametrize(

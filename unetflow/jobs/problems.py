@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from unetflow import networks
 from unetflow.errors import ConfigError
 from unetflow.evaluate.catalogue import SCORES, row_of
+from unetflow.evaluate.search_space import AUTO
 from unetflow.images.sources import split_dataset
 from unetflow.jobs.config import Config, DatasetConfig
 from unetflow.jobs.files import problems_of_files
 from unetflow.jobs.schemas import meant
 from unetflow.jobs.sides import notes_of_sides, problems_of_sides
 from unetflow.jobs.volumes import problems_of_volumes
+from unetflow.models import located
+from unetflow.networks.deployed import read_deployed
 from unetflow.store.heads import HEADS
 from unetflow.store.stains import WAYS
 from unetflow.tiles.regions import side_px
@@ -225,7 +228,7 @@ def _experiment_problems(settings: "Settings", name: str, *, whole: bool) -> lis
             problems += _training_problems(settings, name, where)
         problems += _recipe_problems(settings, name, where)
     geometry = networks.geometry_of(**experiment["network"])
-    problems += _head_problems(config, name, where)
+    problems += _head_problems(settings, name, where)
     problems += _tile_problems(config, name, geometry)
     return problems
 
@@ -299,9 +302,10 @@ def _colour_problems(settings: "Settings", name: str, where: str) -> list[str]:
     ]
 
 
-def _head_problems(config: Config, name: str, where: str) -> Iterator[str]:
+def _head_problems(settings: "Settings", name: str, where: str) -> Iterator[str]:
     """A head that nothing can be learnt for, and objects that need one which is not there."""
-    experiment, separate = config["experiments"][name], config["instances"]["separate"]
+    config = settings.config
+    experiment, separate = config["experiments"][name], _separation(settings, name)
     dataset = config["datasets"].get(experiment["dataset"])
     if experiment["head"] and dataset and dataset["truth"] == "classes":
         yield (
@@ -321,6 +325,19 @@ def _head_problems(config: Config, name: str, where: str) -> Iterator[str]:
             f"config: instances.separate: {separate} looks at a head, which refine leaves as it "
             "is; leave refine out, or choose necks, valleys or seeds"
         )
+
+
+def _separation(settings: "Settings", name: str) -> str:
+    """How clumps are taken apart; `auto` is what a model file brings, where no image validates."""
+    separate: str = settings.config["instances"]["separate"]
+    model = settings.config["experiments"][name]["model"]
+    folds = settings.folds(name)
+    if separate != AUTO or model is None:
+        return separate
+    if any(settings.images_of(name, fold, "validation") for fold in folds):
+        return separate
+    deployed = read_deployed(located(model))
+    return str(deployed["labelling"].get("separate", separate)) if deployed else separate
 
 
 def _training_problems(settings: "Settings", name: str, where: str) -> list[str]:
