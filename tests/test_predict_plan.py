@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from conftest import predict
 
+from unetflow.networks import geometry_of
 from unetflow.predict.plan import Plan, can_have
 from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.records import record_of
+from unetflow.tiles.tiling import Tiling
 
 
 @pytest.mark.slow
@@ -70,3 +72,12 @@ def test_a_plan_is_stored_as_arrays_have_always_had_it(blended_px: int | None) -
     assert plan.stored["average"] == 8
     assert Plan.read(json.loads(json.dumps(plan.stored))) == plan
     assert len(plan.inference.orientations) == 8
+
+
+@pytest.mark.parametrize("shape", [(100, 60, 64), (3, 60, 50), (300, 20, 20), (7, 300, 300)])
+def test_tiles_of_a_small_volume_are_those_that_were_planned(shape: tuple[int, ...]) -> None:
+    geometry = geometry_of("unet3d", flat=2)
+    assert geometry.step_px == (2, 8, 8)
+    planned = Tiling.square(geometry, 128).for_image(shape)
+    plan = Plan("cpu", "fp32", planned.side_px, 1, "AVX2", "2.9", threads=1)
+    assert plan.tiling(geometry, shape) == planned

@@ -87,8 +87,11 @@ class Plan:
         return Inference(self.device, self.precision, AVERAGED[self.test_time_augmentation])
 
     def tiling(self, geometry: Geometry, shape: Sequence[int] = ()) -> Tiling:
-        """Of an image of this shape, (Y, X) or (Z, Y, X), or of any that is large."""
-        tiling = Tiling.square(geometry, self.write_px)
+        """Of an image of this shape, (Y, X) or (Z, Y, X), or of any that is large.
+
+        The longest side of the tiles of a small image need be no multiple of the other steps.
+        """
+        tiling = Tiling.at_least(geometry, self.write_px)
         return tiling.for_image(shape) if shape else tiling
 
     @property
