@@ -21,16 +21,17 @@ from scipy import ndimage
 from shapely.geometry import shape
 from skimage.segmentation import find_boundaries
 
+from unetflow.components.pieces_of_block import labelled_components, sums_of
 from unetflow.errors import StoreError
 from unetflow.export.outlines import outline_of
 from unetflow.images.polygons import read_polygons
 from unetflow.images.slide import Slide
-from unetflow.instances.table import read_objects
+from unetflow.instances.table import read_objects, write_objects
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.provenance.shard_lists import write_shard_list
 from unetflow.stages.export import export_geojson, export_labels, export_overlay, export_stack
 from unetflow.stages.instances import Making, write_instances
-from unetflow.store.ome import ome_image, write_group
+from unetflow.store.ome import PixelSize, ome_image, write_group
 from unetflow.store.shards import Layout, open_array, read_array
 
 SHAPE = (1100, 1300)
@@ -131,6 +132,54 @@ def test_polygons_come_back_as_the_same_pixels(case: dict[str, Any]) -> None:
         output=path,
     )
     assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("want_um", "layers"),
+    [
+        (0.5, [[0, 1], [2, 3], [4, 5], [6, 7]]),  # two planes of labels for one of the file
+        (2.0, [[0], [0], [1], [1]]),
+        (1.25, [[0], [1], [1], [2]]),
+    ],
+)
+def test_an_object_has_one_polygon_on_each_plane_of_its_file(
+    tmp_path: Path, want_um: float, layers: list[list[int]]
+) -> None:
+    spacing = {"spacing": (1.0, 0.5, 0.5), "want_spacing": (want_um, 0.5, 0.5)}
+    image = prepare(tmp_path, np.zeros((4, 30, 40), np.uint8), volume=True, **spacing)
+    _, *sides = read_array(image, "0").shape
+    labels = np.zeros(sides, np.uint32)
+    for k, plane in enumerate(labels):
+        plane[5 : 8 + k, 4:9], plane[20 : 29 - k, 30:36] = 1, 2
+    store, size = tmp_path / "p.ome.zarr", PixelSize((want_um, 0.5, 0.5), "micrometer")
+    array = open_array(
+        store, "labels/instances/0", Layout(labels.shape, "uint32", ("z", "y", "x")), decided_by={}
+    )
+    for index in array.missing():
+        array.write(index, labels[array.region(index)])
+    found = labelled_components(labels.astype(np.int32))
+    sums = sums_of(found, labels.astype(np.uint8), (0, 0, 0), labels.shape)
+    write_objects(tmp_path / "o.parquet", [("a", 1, sums)], size, highest=255)
+    export_geojson(
+        store=store,
+        table=tmp_path / "o.parquet",
+        instances=tmp_path / "l.json",
+        image_receipt=tmp_path / "i.json",
+        classes=["a"],
+        stored=[],
+        output=tmp_path / "o.geojson.gz",
+        first_px=(7, 0, 0),
+    )
+    features = json.loads(gzip.decompress((tmp_path / "o.geojson.gz").read_bytes()))["features"]
+    polygons = {
+        (int(of["properties"]["name"]), of["geometry"]["plane"]["z"] - 7): shape(of["geometry"])
+        for of in features
+    }
+    assert len(features) == len(polygons) == 2 * 4
+    rows, columns = np.mgrid[:30, :40] + 0.5
+    for (number, plane), polygon in polygons.items():
+        wanted = (labels[layers[plane]] == number).any(axis=0)
+        np.testing.assert_array_equal(shapely.contains_xy(polygon, columns, rows), wanted)
 
 
 def test_holes_and_corners_keep_their_outline() -> None:

@@ -6,7 +6,7 @@ Of a volume an object has an outline in each of its planes.
 import itertools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NotRequired, TypedDict, cast
 
 import numpy as np
@@ -63,6 +63,30 @@ def outlined_objects(
                 outlines = _outlines(block[within(box, window)] == row["id"], box)
             for plane, outline in outlines:
                 yield row, plane, outline
+
+
+def on_planes_of_file(
+    outlined: Iterator[tuple[ObjectRow, int | None, shapely.Geometry]], step: float
+) -> Iterator[tuple[ObjectRow, int | None, shapely.Geometry]]:
+    """The same on each plane of a file, which has `step` planes for one of the labels.
+
+    An object has one outline on a plane: that of all its planes of labels that lie there.
+    """
+    alike = itertools.groupby(outlined, lambda each: (each[0]["id"], _of_file(each[1], step)))
+    for (_, planes), found in alike:
+        rows, _, outlines = zip(*found, strict=True)
+        whole = outlines[0] if len(outlines) == 1 else shapely.union_all(outlines).simplify(0)
+        for plane in planes:
+            yield rows[0], plane, whole
+
+
+def _of_file(plane: int | None, step: float) -> Sequence[int | None]:
+    """The planes of a file that a plane of labels stands for; one at least."""
+    if plane is None:
+        return (None,)
+    if step <= 1:
+        return (int((plane + 0.5) * step),)
+    return range(int(plane * step + 0.5), int((plane + 1) * step + 0.5))
 
 
 def _box(row: ObjectRow, axes: int) -> Region:

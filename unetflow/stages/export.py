@@ -16,7 +16,7 @@ import shapely
 import tifffile
 
 from unetflow.colours import CLASSES, rgb_bytes
-from unetflow.export.outlines import feature_of, outlined_objects
+from unetflow.export.outlines import feature_of, on_planes_of_file, outlined_objects
 from unetflow.export.overlay import drawing, drawn_planes
 from unetflow.export.tiff import (
     TILE_PX,
@@ -55,9 +55,9 @@ def export_geojson(
     """Instances as polygons for QuPath, gzipped GeoJSON: detections with class and colour.
 
     Outlines run along the edges of pixels, holes are kept; coordinates (x, y) are pixels of the
-    finest level of the image's file. Of a volume a feature for each object and plane, whose index
-    is that in the file, of which the image is the part from `first_px` (z, y, x) on. `table` is the
-    one of `unetflow.instances.table`, which the job left whose receipt is `instances`.
+    finest level of the image's file. Of a volume a feature for each object and plane of the file,
+    of which the image is the part from `first_px` (z, y, x) on. `table` is the one of
+    `unetflow.instances.table`, which the job left whose receipt is `instances`.
     """
     labels = read_array(store, of_labels(INSTANCES))
     image = cast(ImageReceipt, read_receipt(image_receipt))
@@ -72,10 +72,11 @@ def export_geojson(
     ):
         packed.write(b'{"type": "FeatureCollection", "features": [')
         between = b"\n"
-        for row, plane, geometry in outlined_objects(labels, read_objects(table, instances)):
+        outlined = outlined_objects(labels, read_objects(table, instances))
+        for row, plane, geometry in on_planes_of_file(outlined, scale[0]):
             geometry = shapely.transform(geometry, lambda xy: xy * scale[:-3:-1] + first_px[:0:-1])
             if plane is not None:
-                plane = first_px[0] + int((plane + 0.5) * scale[0])
+                plane += first_px[0]
             feature = feature_of(row, geometry, colours[row["class"]], plane)
             packed.write(between + feature.encode())
             between = b",\n"
