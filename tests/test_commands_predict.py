@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from unetflow.instances import label_instances
 from unetflow.networks import build
 from unetflow.networks.deployed import write_deployed
 from unetflow.networks.model_file import load_model, save_model
+from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.plan import PredictOptions
 from unetflow.predict.whole_image import predict_array
 from unetflow.provenance.receipts import read_receipt
@@ -143,6 +145,30 @@ def test_a_run_that_goes_on_knows_what_the_one_before_could_not_read(
         assert caplog.text.count("rows [0, 256], columns [0, 256] could not be read") == 1
         shards = (folder / "o.ome.zarr/foreground/c/0").glob("*/*")
         next(shards).unlink()  # its place is read again
+
+
+def test_places_of_an_image_that_was_mended_are_forgotten(case: tuple[Path, Any]) -> None:
+    folder, _ = case
+    files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
+    pixels = PIXELS[:60, :60].astype(np.float32)
+    notes = folder / "o.ome.zarr/unreadable.json"
+    for value, noted in ((np.nan, True), (1.0, False)):
+        pixels[5, 5] = value
+        tifffile.imwrite(files[1], pixels, photometric="minisblack")
+        assert run_command("predict", files) == 0
+        assert notes.exists() == noted
+
+
+def test_a_network_that_sees_to_one_side_is_not_turned(
+    case: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, network = case
+    aside = replace(network.geometry, after_px=(4, 4))
+    monkeypatch.setattr(Ensemble, "geometry", aside)
+    files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
+    assert run_command("predict", [*files, "--test-time-augmentation", "8"]) == MENDABLE
+    assert "which flips and turns the image, would move what it says" in capsys.readouterr().err
+    assert not (folder / "o.ome.zarr").exists()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])

@@ -32,7 +32,7 @@ from unetflow.networks.model_file import ModelDescription
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.plan import PredictOptions
 from unetflow.predict.stored_foreground import write_foreground
-from unetflow.predict.suitability import check_image, other_intensities
+from unetflow.predict.suitability import check_image, check_symmetries, other_intensities
 from unetflow.provenance.code_digest import code_digest
 from unetflow.provenance.receipts import read_receipt, write_receipt
 from unetflow.refine.refined_store import refine_store
@@ -124,6 +124,7 @@ def _predicted(
     }
     with Slide(image, **chosen, mpp=read.mpp, door=COMMAND) as slide:
         source, channels = _source_for(description, slide, read)
+        check_symmetries(options.test_time_augmentation, ensemble.geometry, None, image)
         decided_by = {
             "image": raw_digest(image, time=read.time, plane=read.plane),
             "model": ensemble.digests,
@@ -148,6 +149,8 @@ def _predicted(
             options=options,
             machine=machine,
         )
+    if not pixels.lost:
+        notes.unlink(missing_ok=True)  # those of a file that was damaged then
     return pixels, foreground, size
 
 
