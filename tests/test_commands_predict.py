@@ -26,13 +26,14 @@ from unetflow.networks.deployed import write_deployed
 from unetflow.networks.model_file import load_model, save_model
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.plan import PredictOptions
+from unetflow.predict.stored_foreground import write_foreground
 from unetflow.predict.whole_image import predict_array
 from unetflow.provenance.receipts import read_receipt
 from unetflow.refine import smoothed
 from unetflow.store.foreground import read_foreground
 from unetflow.store.ome import write_group
 from unetflow.store.pixels import Normalised
-from unetflow.store.shards import read_array
+from unetflow.store.shards import ShardedArray, read_array
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (700, 900), dtype=np.uint8)
 INTENSITY = {"mean": [120.0], "deviation": [60.0]}
@@ -157,6 +158,26 @@ def test_places_of_an_image_that_was_mended_are_forgotten(case: tuple[Path, Any]
         tifffile.imwrite(files[1], pixels, photometric="minisblack")
         assert run_command("predict", files) == 0
         assert notes.exists() == noted
+
+
+def test_a_file_that_is_replaced_meanwhile_has_no_result(
+    case: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = case
+    files = [str(folder / name) for name in ("m.safetensors", "i.tif", "o.ome.zarr")]
+    tifffile.imwrite(files[1], PIXELS[:60, :60], photometric="minisblack")
+    write = write_foreground
+
+    def replace_it_too(*arguments: Any, **options: Any) -> ShardedArray:
+        tifffile.imwrite(files[1], PIXELS[60:120, :60], photometric="minisblack")
+        return write(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("unetflow.commands.predict.write_foreground", replace_it_too)
+        assert run_command("predict", files) == MENDABLE
+    assert "i.tif: was replaced while the run went on" in capsys.readouterr().err
+    assert not (folder / "o.ome.zarr/foreground").exists()
+    assert run_command("predict", files) == 0
 
 
 def test_a_network_that_sees_to_one_side_is_not_turned(

@@ -16,11 +16,26 @@ from unetflow.commands.predict_many import check_order, is_of_volumes, segment_m
 from unetflow.commands.predict_options import OF_VOLUMES, parser_of
 from unetflow.commands.source_pixels import SourcePixels
 from unetflow.engine.machine import Machine
-from unetflow.errors import ConfigError, ModelError, SlideError, StoreError, UnsuitableError
+from unetflow.errors import (
+    ConfigError,
+    ModelError,
+    ReplacedError,
+    SlideError,
+    StoreError,
+    UnsuitableError,
+)
 from unetflow.images.asked import COMMAND
 from unetflow.images.resampling import Source, picked_channels, source_at
 from unetflow.images.slide import Slide
-from unetflow.images.sources import Chosen, is_store, raw_digest, split_dataset
+from unetflow.images.sources import (
+    RawFile,
+    chosen_of,
+    content_of,
+    has_changed,
+    is_store,
+    replaced,
+    split_dataset,
+)
 from unetflow.images.units import shown
 from unetflow.instances.labelled_store import label_store
 from unetflow.instances.separation import HEADS as HEADED
@@ -116,17 +131,20 @@ def _predicted(
 ) -> tuple[SourcePixels, ShardedArray, PixelSize]:
     """The foreground of an image; what was `asked` for is written beside it."""
     description = ensemble.descriptions[0]
-    chosen: Chosen = {
+    raw: RawFile = {
+        "path": str(image),
         "plane": read.plane,
         "time": read.time,
         "axes": read.axes,
         "scene": read.scene,
     }
+    chosen = chosen_of(raw)
     with Slide(image, **chosen, mpp=read.mpp, door=COMMAND) as slide:
         source, channels = _source_for(description, slide, read)
         check_symmetries(options.test_time_augmentation, ensemble.geometry, None, image)
+        content = content_of(raw)
         decided_by = {
-            "image": raw_digest(image, time=read.time, plane=read.plane),
+            "image": content.digest,
             "model": ensemble.digests,
             "shape": source.shape_px,
             "level": source.level,
@@ -149,6 +167,9 @@ def _predicted(
             options=options,
             machine=machine,
         )
+    if has_changed(raw, content):
+        clear(foreground.path)
+        raise ReplacedError(replaced(image))
     if not pixels.lost:
         notes.unlink(missing_ok=True)  # those of a file that was damaged then
     return pixels, foreground, size
