@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT, predict, write_prepared
 from predicting import all_bytes, finished_shards, job_in
 
@@ -132,6 +133,22 @@ def test_what_a_shard_of_a_prediction_takes_is_small(
     with pytest.raises(StoreError, match=r"shard \(0, 0, 0\) is not there"):
         predict(**job)
     assert sizes[0] < 10_000
+
+
+def test_every_worker_computes_the_same_bits_each_time(
+    job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+
+    def send(do: Any, *_: Any, **__: Any) -> None:  # to one that planned nothing
+        monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+        pickle.loads(pickle.dumps(do))
+        found.append(torch.backends.cudnn.deterministic)
+
+    monkeypatch.setattr(stored_foreground, "for_each", send)
+    with pytest.raises(StoreError, match=r"shard \(0, 0, 0\) is not there"):
+        predict(**job)
+    assert found == [True]
 
 
 @pytest.mark.parametrize(("status", "kind"), [("error", TimeoutError), ("lost", EngineError)])

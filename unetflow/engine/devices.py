@@ -95,3 +95,8 @@ def exact_fp32() -> None:
     """
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def same_bits_each_time() -> None:
+    """Let convolutions on a GPU give the same bits each time, in all threads of this process."""
+    torch.backends.cudnn.deterministic = True

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from unetflow.engine.devices import cores, resolve_device, use_threads
+from unetflow.engine.devices import cores, resolve_device, same_bits_each_time, use_threads
 from unetflow.engine.distributed import memory_of_worker_mb, threads_of_worker
 from unetflow.engine.memory import keep_freed_memory
 from unetflow.errors import ModelError
@@ -92,6 +92,7 @@ def _on_worker(
 ) -> FinishShard:
     """Raises ModelError where the worker cannot go on as the array was begun."""
     keep_freed_memory()
+    same_bits_each_time()
     device = resolve_device(gpu=plan.device != "cpu")
     tiling = plan.tiling(ensemble.geometry, pixels.shape[1:])
     if device != plan.device or plan.threads > cores() or not ensemble.fits(tiling, plan.inference):

@@ -12,9 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-
-from unetflow.engine.devices import resolve_device, resolve_precision, use_threads
+from unetflow.engine.devices import (
+    resolve_device,
+    resolve_precision,
+    same_bits_each_time,
+    use_threads,
+)
 from unetflow.engine.distributed import threads_of_worker
 from unetflow.engine.each import crew, for_each
 from unetflow.engine.machine import Machine
@@ -177,7 +180,7 @@ def _planned(
         threads, gpu = threads_of_worker(), True
     granted = use_threads(threads)
     device = resolve_device(gpu=gpu, require_gpu=machine.require_gpu)
-    torch.backends.cudnn.deterministic = True  # the same shard has the same bits each time
+    same_bits_each_time()
     precision = resolve_precision(options.precision, device)
     axes = len(ensemble.geometry.axes)
     how = Inference(device, precision, orientations_of(options.test_time_augmentation, axes))
