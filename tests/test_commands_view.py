@@ -69,6 +69,24 @@ def test_napari_gets_layers_with_names_colours_and_contrast(
     assert labels["visible"] and not ignore["visible"]
 
 
+@pytest.mark.parametrize("results", ["images/mine/results", "predictions/images"])
+def test_a_folder_above_the_results_may_be_called_as_one_of_theirs(
+    tmp_path: Path, results: str
+) -> None:
+    store = prepared_in(tmp_path / results)
+    seen = find_image(str(store), None)
+    assert (seen.results, seen.stores) == (tmp_path / results, {"": store})
+
+
+def test_a_store_alone_in_a_folder_of_images_is_shown(tmp_path: Path) -> None:
+    store = prepared_in(tmp_path / "r").rename(tmp_path / "alone.ome.zarr")
+    (tmp_path / "images/of-a-day").mkdir(parents=True)
+    store = store.rename(tmp_path / "images/of-a-day/alone.ome.zarr")
+    seen = find_image(str(store), None)
+    assert (seen.results, seen.stores) == (None, {"": store})
+    assert [layer.name for layer in layers_of(seen)] == ["image", "ignore", "truth"]
+
+
 def test_without_napari_the_report_opens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,12 +48,14 @@ def find_image(image: str, results: Path | None) -> Seen:
             f"{image}: there is no such store. Give the path of one, as results/images/NAME"
             f"{ENDING}, or the name of an image with --results and its folder."
         )
-    if results is None:
-        inside = [parent for parent in path.absolute().parents if parent.name in _FOLDERS]
-        if not inside:
-            return Seen(_name(path), None, {"": path})
-        results = inside[-1].parent
     name = _name(path)
+    if results is None:
+        store = path.absolute()
+        above = [parent.parent for parent in store.parents if parent.name in _FOLDERS]
+        found = [each for each in above if store in dict(_stores_of(name, each)).values()]
+        if not found:  # other folders are called images, too
+            return Seen(name, None, {"": path})
+        results = found[0]
     stores = dict(_stores_of(name, results))
     if not stores:
         known = sorted(_name(each) for each in (results / IMAGES).glob(f"*{ENDING}"))
