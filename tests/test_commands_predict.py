@@ -17,12 +17,13 @@ from test_predict_heads import headed_job
 
 from unetflow.commands import MENDABLE, run_command
 from unetflow.commands.predict import ImageOptions, segment_file
-from unetflow.commands.predict_chosen import InstanceOptions
+from unetflow.commands.predict_chosen import InstanceOptions, chosen_options
+from unetflow.commands.predict_options import parser_of
 from unetflow.engine.machine import Machine
-from unetflow.errors import ModelError
+from unetflow.errors import ConfigError, ModelError
 from unetflow.instances import label_instances
 from unetflow.networks import build
-from unetflow.networks.deployed import write_deployed
+from unetflow.networks.deployed import Deployed, write_deployed
 from unetflow.networks.model_file import load_model, save_model
 from unetflow.predict.ensemble import Ensemble
 from unetflow.predict.plan import PredictOptions
@@ -513,6 +514,40 @@ def test_every_option_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         write_px=2048, shard_px=2048, test_time_augmentation=8, precision="bf16"
     )
     assert machine == Machine(threads=3, gpu=False, require_gpu=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("--seed-threshold 0.8", "--seed-threshold 0.8 would .* by necks. Give --separate seeds"),
+        ("--split-px 3", None),
+        ("--max-hole-px 7", "--max-hole-px 7 would have no effect: holes are not filled. Give"),
+        ("--max-hole-px 7 --fill-holes", None),
+        ("--split-logits 1 --separate valleys", None),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(given: str, said: str | None) -> None:
+    options = parser_of("p").parse_args(["m", "i", *given.split()])
+    if said is None:
+        chosen_options(options, None)
+    else:
+        with pytest.raises(ConfigError, match=said):
+            chosen_options(options, None)
+
+
+def test_a_number_of_another_way_than_the_model_brings_is_refused() -> None:
+    deployed: Deployed = {
+        "of": "d",
+        "thresholds": {"cell": 0.5},
+        "labelling": {"separate": "seeds", "seed_threshold": 0.9},
+        "test_time_augmentation": 1,
+        "smooth_px": None,
+    }
+    options = parser_of("p").parse_args(["m", "i", "--split-px", "3"])
+    with pytest.raises(ConfigError, match="by seeds. Give --separate necks or distance too"):
+        chosen_options(options, deployed)
+    options = parser_of("p").parse_args(["m", "i", "--seed-threshold", "0.7"])
+    assert chosen_options(options, deployed).instances.seed_threshold == 0.7
 
 
 def test_the_old_name_of_an_option_works_and_says_so(

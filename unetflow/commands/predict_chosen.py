@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from unetflow.errors import ConfigError
+from unetflow.instances.separation import NUMBER
 from unetflow.networks.deployed import Deployed
 
 
@@ -52,7 +54,10 @@ DEFAULTS: dict[str, Any] = {
 
 
 def chosen_options(options: argparse.Namespace, deployed: Deployed | None) -> Chosen:
-    """Values by hand win (those that are not None), then the model file's, then defaults."""
+    """Values by hand win (those that are not None), then the model file's, then defaults.
+
+    Raises ConfigError for one by hand that the others leave without effect.
+    """
     given = {name: getattr(options, name, None) for name in DEFAULTS}
     given = {name: value for name, value in given.items() if value is not None}
     of_file: dict[str, Any] = {}
@@ -62,12 +67,31 @@ def chosen_options(options: argparse.Namespace, deployed: Deployed | None) -> Ch
         of_file["test_time_augmentation"] = deployed["test_time_augmentation"]
         of_file["smooth_px"] = deployed["smooth_px"]
     every = DEFAULTS | of_file | given
+    _check_effects(every, given)
     return Chosen(
         InstanceOptions(**{name: every[name] for name in OF_INSTANCES}),
         every["test_time_augmentation"],
         every["smooth_px"],
         list(_said(every, given, of_file)),
     )
+
+
+def _check_effects(every: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuse numbers by hand of a way to take apart, or to fill holes, that is not asked for."""
+    method = every["separate"]
+    how = "not taken apart" if method == "none" else f"taken apart by {method}"
+    for name in [] if "separate" in given else given:
+        if name in NUMBER.values() and NUMBER.get(method) != name:
+            fitting = " or ".join(way for way, own in NUMBER.items() if own == name)
+            raise ConfigError(
+                f"--{name.replace('_', '-')} {given[name]:g} would have no effect: clumps are "
+                f"{how}. Give --separate {fitting} too, or leave it out."
+            )
+    if "max_hole_px" in given and "fill_holes" not in given and not every["fill_holes"]:
+        raise ConfigError(
+            f"--max-hole-px {given['max_hole_px']} would have no effect: holes are not filled. "
+            "Give --fill-holes too, or leave it out."
+        )
 
 
 def _said(
