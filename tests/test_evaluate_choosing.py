@@ -64,6 +64,14 @@ def test_images_where_it_is_undefined_are_left_out_of_the_mean() -> None:
     assert (best["threshold"], best["value"], best["images"]) == (0.25, 0.5, 2)
 
 
+def test_where_no_image_shows_the_class_no_threshold_is_chosen() -> None:
+    # found at 0.1, which is wrong, and nothing at the others, which is undefined
+    nothing = scores("iou", (0.1, 0.0), (0.3, float("nan")), (0.5, float("nan")))
+    assert best_thresholds(nothing) == []
+    (best,) = best_thresholds(pd.concat([nothing, scores("iou", (0.1, 0.2), (0.3, 0.4), (0.5, 0))]))
+    assert best["threshold"] == 0.3
+
+
 def test_instances_are_made_by_the_first_that_was_scored_on_all_images(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -475,6 +475,25 @@ def test_without_validation_images_instances_are_made_at_a_half(tmp_path: Path) 
     }
 
 
+def test_a_class_that_no_validation_image_shows_chooses_no_threshold(tmp_path: Path) -> None:
+    nothing = np.zeros((64, 64), int)
+    faint = 0.15 * (np.arange(64 * 64).reshape(64, 64) % 64 > 40)  # found where above 0.1 is
+    calibrate(
+        stored=[],
+        images=[write_prepared(tmp_path, "i", np.zeros((1, 64, 64), np.uint8), nothing)],
+        predictions=[write_prediction(tmp_path, "i", faint, 0.5)],
+        receipt=tmp_path / "c.json",
+        dataset=CELLS,
+        scoring=scoring(0.1, 0.3, 0.5),
+    )
+    found = read_receipt(tmp_path / "c.json")
+    made = found["instances"]["cell"]
+    assert (made["threshold"], made["by"]) == (0.5, "default")
+    assert {best["threshold"] for best in found["thresholds"]} == {0.5}  # of errors: as small
+    (warning,) = found["warnings"]
+    assert warning.startswith("class cell: no threshold could be chosen, as no validation image")
+
+
 @pytest.mark.parametrize("annotated", [1, 4])
 def test_far_more_objects_than_annotated_are_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, annotated: int

@@ -48,13 +48,17 @@ def best_thresholds(scores: pd.DataFrame) -> list[ChosenThreshold]:
     """For each class, metric and variant the threshold with the best mean over images.
 
     `scores` has a row per image, class, metric, variant and threshold. Images where the metric is
-    undefined are left out; of equal thresholds the one nearest to 0.5 is taken.
+    undefined are left out; of equal thresholds the one nearest to 0.5 is taken. None is chosen by a
+    metric that is undefined at some of them: no image shows the class, nothing found is undefined
+    and anything found is wrong, so that the best of the others would be one that finds something.
     """
     keys = ["class", "metric", "variant"]
     means = scores.groupby([*keys, "threshold"], as_index=False)["value"].mean()
     images = scores.groupby(keys)["image"].nunique().to_dict()
     best: list[ChosenThreshold] = []
-    for names, group in means.dropna().groupby(keys):
+    for names, group in means.groupby(keys):
+        if group["value"].isna().any():
+            continue
         name, metric, variant = map(str, names)
         sign = 1 if row_of(metric, variant).lower_is_better else -1
         order = pd.DataFrame(

@@ -101,6 +101,7 @@ def calibrate(
     warnings = [
         *step.notes,
         *_of_other_foregrounds(given, made_with or {}),
+        *_of_classes_not_shown(instances, asked, len(images)),
         *far_more_than_annotated(scores, instances),
         *(each for name, of_class in stages.items() for each in warnings_of(name, of_class)),
     ]
@@ -187,6 +188,21 @@ def _of_other_foregrounds(given: Deployed | None, made_with: Mapping[str, object
             "thresholds and object step are those of the model file, which chose them on "
             f"foregrounds that were made in another way: {', '.join(others)}"
         )
+
+
+def _of_classes_not_shown(
+    instances: Mapping[str, MadeInstances], asked: Wanted, images: int
+) -> Iterator[str]:
+    """Warnings of classes of which the validation images say nothing."""
+    if not images or isinstance(asked.instances["threshold"], int | float):
+        return
+    for name, made in instances.items():
+        if made["by"] == "default":
+            yield (
+                f"class {name}: no threshold could be chosen, as no validation image shows an "
+                f"object of it: instances are made at {made['threshold']:g}. Put an image with "
+                "some into split validation, or set instances: threshold"
+            )
 
 
 def _made(
