@@ -101,6 +101,18 @@ def test_better_than_otsu_is_said_with_its_interval() -> None:
     assert len(texts(found)) == 2
 
 
+@pytest.mark.parametrize("seg", [0.8, 0.1])
+def test_of_few_images_nothing_is_better_or_worse_than_otsu(seg: float) -> None:
+    three = table("net", seg, 0.3)
+    found = verdict_of({"net": three[three["image"] <= "c"]}, LEVEL)
+    assert texts(found)[1].startswith(
+        "Too few images to tell it from Otsu's threshold, which learns nothing: "
+    )
+    assert "95 % interval, n = 3" in texts(found)[1]
+    assert found.judged[0].sentences[1].good is None
+    assert found.judged[0].short.endswith("too few images to tell it from Otsu's threshold")
+
+
 def test_one_group_of_images_tells_nothing_apart() -> None:
     found = verdict_of({"net": table("net", 0.8, 0.3, group="patient")}, LEVEL)
     assert texts(found)[1].startswith("Beside Otsu's threshold, which learns nothing: +0.475")

@@ -15,6 +15,12 @@ from unetflow.report.score_lines import Line, headline_of, vanishing
 
 PARTS = 5  # of a training: its last fifth is compared with the one before
 FEW = 10  # test images, or groups of them: an interval over fewer is too narrow
+BESIDE = {
+    "better": "better than",
+    "worse": "worse than",
+    "not told apart": "not told apart from",
+    "too few images to tell": "too few images to tell it from",
+}
 FALLING = 0.05  # by this share the loss must be lower there to be called still falling
 
 
@@ -110,8 +116,7 @@ def _short(lines: Sequence[Line], main: Sequence[Line], beside: Difference | Non
             parts.append(f"finds {share(of.found, of.annotated)} annotated objects{which}")
     parts += [f"{line.score.name} {line.score.text(line.mean.value)}" for line in main[:1]]
     if beside and not math.isnan(beside.mean.low):
-        than = "better than" if beside.better else "worse than" if beside.worse else ""
-        parts.append(f"{than or 'not told apart from'} Otsu's threshold")
+        parts.append(f"{BESIDE[beside.said]} Otsu's threshold")
     return ", ".join(parts) or "no score"
 
 
@@ -158,8 +163,8 @@ def _against_otsu(
 ) -> Iterator[Sentence]:
     """The first of the main scores minus Otsu's, and what the training has to do with it.
 
-    Better or worse is what the 95 % interval of the paired difference says; without an interval
-    (one group) the difference is said alone.
+    Better or worse is what the 95 % interval of the paired difference says, as of two networks;
+    without an interval (one group) the difference is said alone.
     """
     falling = [run.name for run in runs if still_falling(run.history)]
     last = f"the loss was still falling in its last fifth ({some(falling)})"
@@ -172,18 +177,18 @@ def _against_otsu(
                 f"Beside Otsu's threshold, which learns nothing: {found.text} in {lines[0].name}. "
                 f"{alone}, so that no interval says how sure that is."
             )
-        elif found.worse:
+        elif found.said == "worse":
             worse = True
             why = f"the training has not converged: {last}" if falling else _level(runs)
             yield Sentence(
                 f"Worse than Otsu's threshold, which learns nothing, {by}; {why}.", False
             )
-        elif found.better:
+        elif found.said == "better":
             yield Sentence(f"Better than Otsu's threshold, which learns nothing, {by}.", True)
         else:
             yield Sentence(
-                f"Not told apart from Otsu's threshold, which learns nothing: {found.text} in "
-                f"{lines[0].name} ({_interval(found)})."
+                f"{BESIDE[found.said].capitalize()} Otsu's threshold, which learns nothing: "
+                f"{found.text} in {lines[0].name} ({_interval(found)})."
             )
     if falling and not worse:
         yield Sentence(f"More steps of training may help: {last}.")
