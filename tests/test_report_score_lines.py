@@ -2,9 +2,11 @@
 
 import pandas as pd
 
+from unetflow.evaluate.catalogue import SCORES
+from unetflow.evaluate.searching import BY
 from unetflow.evaluate.tables import COLUMNS
 from unetflow.report.page import environment_of_page
-from unetflow.report.score_lines import UNCHOSEN, Spread, headline_of, summarise
+from unetflow.report.score_lines import UNCHOSEN, Spread, called, headline_of, summarise
 from unetflow.report.sections.scores import Scores
 
 
@@ -56,3 +58,11 @@ def test_main_scores_are_by_slices_where_there_are_no_others() -> None:
         "SEG (stored instances)",
         "V_Rand, thinned, by slices",
     ]
+
+
+def test_what_chose_a_threshold_has_the_name_of_its_score() -> None:
+    deciding = [f"{score.metric} {score.variant}".strip() for score in SCORES if score.decides]
+    names = [score.name for score in SCORES if score.decides]
+    assert [called(by) for by in deciding] == names
+    assert called("v_rand thinned, regions of 512 px") == "V_Rand, thinned, regions of 512 px"
+    assert [called(by) for by in BY] == ["mean AP", "AP at IoU 0.5", "PQ", "SEG", "AJI"]

@@ -288,7 +288,7 @@ def of_objects(name: str, made: Mapping[str, Any], *, several: bool) -> str:
         "default": "by default",
         "config": "by hand",
         "model": "with the model file",
-    }.get(by, f"as the best by {called(by)} on the validation images")
+    }.get(by) or f"as the best by {called(by)} on the validation images"
     corners = "edges" if how.get("connectivity", 1) == 1 else "edges or corners"
     of = f" of class {name}" if several else ""
     parts = [

@@ -220,13 +220,14 @@ def headline_text(
 
 
 def called(by: str) -> str:
-    """What chose a threshold, as text calls it.
+    """What chose a threshold (metric and variant, or what searches), as text calls it.
 
-    >>> called("mean_ap"), called("v_rand_thinned")
-    ('mean AP', 'V_Rand, thinned')
+    >>> called("mean_ap"), called("v_rand thinned, by slices")
+    ('mean AP', 'V_Rand, thinned, by slices')
     """
-    known = {"mean_ap": "mean AP", "v_rand_thinned": "V_Rand, thinned"}
-    return known.get(by, by.upper().replace("_", " "))
+    metric, _, variant = by.partition(" ")
+    searched = {"mean_ap": "mean AP", "ap": "AP at IoU 0.5"}
+    return searched.get(by) or score_of(metric, variant).name
 
 
 def _scored(scores: pd.DataFrame) -> Iterator[Score]:
