@@ -287,6 +287,22 @@ def test_a_vanished_interior_is_warned_of(
     assert run(capsys, membranes[0], weak)["", "warnings"]
 
 
+def test_a_truth_of_membranes_whose_numbers_touch_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """1 and 2 have no membrane between them: a prediction of both as one had V_Rand 1."""
+    apart = np.kron([[1, 0, 2], [0, 0, 0], [3, 3, 3]], np.ones((8, 8))).astype(np.uint16)
+    found = np.float32(0.9) * np.stack([apart > 0] * 2)
+    prediction = saved(tmp_path / "p.tif", found)
+    for name, middle, warned in (("apart", 0, False), ("touching", 1, True)):
+        truth = apart.copy()
+        truth[:8, 8:16] = middle
+        path = saved(tmp_path / f"{name}.tif", np.stack([truth] * 2))
+        assert main([path, prediction]) == 0
+        said = capsys.readouterr().err
+        assert ("objects of different numbers touch, and count as one region" in said) is warned
+
+
 def test_the_table_names_variant_and_direction(
     capsys: pytest.CaptureFixture[str], instances: list[str], tmp_path: Path
 ) -> None:

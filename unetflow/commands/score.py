@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from unetflow.commands.parsers import add_json, command_parser
-from unetflow.commands.score_kind import FEW, in_pieces, kind_of
+from unetflow.commands.score_kind import FEW, in_pieces, kind_of, touching
 from unetflow.commands.score_table import (
     WITHOUT_INTERIOR,
     Found,
@@ -137,6 +137,8 @@ def _score(options: Options) -> Result:
         proposal = _probability(np.asarray(prediction), options)
         flags = None if ignore is None else np.asarray(ignore)
         scores = list(membrane_scores(np.asarray(truth), proposal, flags, options.threshold))
+        if odd := touching(np.asarray(truth)):
+            warnings.append(f"{options.truth}: {odd}")
         empty = next(each.value for each in scores if each.score.metric == WITHOUT_INTERIOR)
         if empty:
             warnings.append(

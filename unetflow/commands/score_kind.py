@@ -52,6 +52,18 @@ def in_pieces(image: WholeImage, *, frames: bool) -> str:
     )
 
 
+def touching(truth: np.ndarray) -> str:
+    """What is odd in a truth of membranes (..., Y, X) whose numbers touch; empty where none do."""
+    along_y, along_x = (truth[..., 1:, :], truth[..., :-1, :]), (truth[..., 1:], truth[..., :-1])
+    if not any(((a != b) & (a != 0) & (b != 0)).any() for a, b in (along_y, along_x)):
+        return ""
+    return (
+        "objects of different numbers touch, and count as one region here, since only 0 lies "
+        "between regions. Put 0 between them, or number the objects of the prediction too "
+        "(unetflow.instances.label_instances) and score with --kind instances"
+    )
+
+
 def _numbers_and_pieces(labels: WholeImage) -> tuple[int, int]:
     """How many numbers there are but 0, and connected components, by corners too."""
     numbers: set[float] = set()
