@@ -109,6 +109,15 @@ def test_an_image_is_flagged_by_stated_rules(
     assert found.flags == dict.fromkeys(flags, 1)
 
 
+def test_of_several_classes_a_caption_names_the_one_of_its_score(tmp_path: Path) -> None:
+    write_receipt(tmp_path / "a.json", drawn(3, 0.1))
+    of = {"experiment": "net", "fold": "0", "image": "a", "split": "test"}
+    files: Any = [{**of, "pictures": str(tmp_path / "a.json")}]
+    lines = [replace(line, of_class="tumour") for line in line_of("seg", {"a": 0.9})]
+    found = gallery(files, [], {"net": lines}, CONFIG, pd.DataFrame([TRAINED]))
+    assert found.tiles[0].score_text == "SEG, tumour 0.900"
+
+
 def test_the_scores_of_several_datasets_are_all_named() -> None:
     lines = {"net": line_of("seg", {"a": 0.5})}
     (pixels,) = line_of("iou", {"b": 0.5})

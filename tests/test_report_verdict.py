@@ -94,6 +94,18 @@ def test_worse_than_otsu_with_a_level_loss_does_not_blame_the_training() -> None
     assert "converged" not in " ".join(texts(found))
 
 
+def test_of_several_classes_the_first_line_names_the_one_of_its_score() -> None:
+    both = [table("net", 0.8, 0.3).assign(**{"class": name}) for name in ("tumour", "stroma")]
+    thresholds = {name: {0.5: "validation"} for name in ("tumour", "stroma")}
+    lines = summarise(pd.concat(both), thresholds)
+    files: Any = {"experiment": "net", "fold": "0"}
+    history = pd.DataFrame({"loss": LEVEL})
+    run = Run(files, pd.concat(both), MODEL, thresholds, lines, history, {}, {})
+    config: Any = {"experiments": {"net": {}}, "report": {"title": "", "overlays": 0}}
+    (judged,) = verdict([run], {"net": lines}, config, []).judged
+    assert ", SEG, tumour 0.825" in judged.short
+
+
 def test_better_than_otsu_is_said_with_its_interval() -> None:
     found = verdict_of({"net": table("net", 0.8, 0.3)}, LEVEL)
     assert texts(found)[1].startswith("Better than Otsu's threshold")

@@ -36,9 +36,12 @@ class Line:
     of_class: str = ""  # where there are several
 
     @property
+    def short(self) -> str:
+        return f"{self.score.name}, {self.of_class}" if self.of_class else self.score.name
+
+    @property
     def name(self) -> str:
-        name = f"{self.score.name}, {self.of_class}" if self.of_class else self.score.name
-        return f"{name} ({self.of})" if self.of else name
+        return f"{self.short} ({self.of})" if self.of else self.short
 
     @property
     def at(self) -> str:

@@ -198,7 +198,7 @@ def _tile(
         drawn=drawn,
         bar=(length / width_px, text),
         score=score,
-        score_text=f"{line.score.name} {line.score.text(score)}"
+        score_text=f"{line.short} {line.score.text(score)}"
         if line and score is not None
         else NO_TRUTH
         if of["split"] == "predict"

@@ -114,7 +114,7 @@ def _short(lines: Sequence[Line], main: Sequence[Line], beside: Difference | Non
         which = f" of class {of.of_class}" if of.of_class else ""
         if of.annotated:
             parts.append(f"finds {share(of.found, of.annotated)} annotated objects{which}")
-    parts += [f"{line.score.name} {line.score.text(line.mean.value)}" for line in main[:1]]
+    parts += [f"{line.short} {line.score.text(line.mean.value)}" for line in main[:1]]
     if beside and not math.isnan(beside.mean.low):
         parts.append(f"{BESIDE[beside.said]} Otsu's threshold")
     return ", ".join(parts) or "no score"
