@@ -6,7 +6,14 @@ from unetflow.evaluate.catalogue import SCORES
 from unetflow.evaluate.searching import BY
 from unetflow.evaluate.tables import COLUMNS
 from unetflow.report.page import environment_of_page
-from unetflow.report.score_lines import UNCHOSEN, Spread, called, headline_of, summarise
+from unetflow.report.score_lines import (
+    UNCHOSEN,
+    Spread,
+    called,
+    headline_of,
+    spread_over_folds,
+    summarise,
+)
 from unetflow.report.sections.scores import Scores
 
 
@@ -35,6 +42,20 @@ def test_the_best_of_the_list_is_never_worse_than_the_chosen_threshold() -> None
         (line,) = summarise(pd.DataFrame([*rows, *of], columns=list(COLUMNS)), {"cell": {}})
         assert line.best is not None
         assert (line.best.value, line.best_threshold) == best
+
+
+def test_a_fold_without_a_score_is_left_out_of_the_spread() -> None:
+    folds = []
+    for values in ((0.2, 0.4), (float("nan"), float("nan")), (0.7, 0.7)):
+        rows = [
+            row(image, 0.5, "validation", value) for image, value in zip("ab", values, strict=True)
+        ]
+        folds.append(summarise(pd.DataFrame(rows, columns=list(COLUMNS)), {"cell": {}}))
+    for order in (folds, folds[::-1]):
+        (spread,) = spread_over_folds({"net": order})
+        assert spread.values == {"IoU, object pixels": ["0.500", "0.300", "0.700"]}
+    (nothing,) = spread_over_folds({"net": [folds[1]] * 2})
+    assert nothing.values["IoU, object pixels"][0] == "undefined"
 
 
 def test_a_table_of_spreads_has_the_scores_of_all_its_experiments() -> None:

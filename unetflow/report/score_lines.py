@@ -4,6 +4,7 @@ Each line has the mean over images and the pooled score (`unetflow.evaluate.pool
 threshold that somebody chose, beside the best of the list, which is optimistic, and a baseline.
 """
 
+import math
 import re
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -192,7 +193,7 @@ def _spread(lines_of_each: Sequence[Sequence[Line]]) -> dict[str, list[str]]:
             by_name.setdefault(line.name, []).append(line)
     spread = {}
     for name, of in by_name.items():
-        values = [line.mean.value for line in of]
+        values = [line.mean.value for line in of if line.mean.n] or [math.nan]
         three = (statistics.fmean(values), min(values), max(values))
         spread[name] = [of[0].score.text(value) for value in three]
     return spread
