@@ -61,6 +61,13 @@ def test_it_is_the_histogram_of_the_pixels_of_all_images() -> None:
     assert found.out_between[1] < 0.05
 
 
+def test_a_range_without_a_pixel_or_an_object_has_no_minus_before_its_zero() -> None:
+    foreground, truth = np.repeat([0.1, 0.9], 50), np.repeat([False, True], 50)
+    (found,) = reliability([run_of({"a": (foreground, truth)}, [0.25, 0.5])])
+    assert found.table["share"].tolist() == [0.5, 0.0, 0.5]
+    assert not np.signbit(found.table[["share", "observed", "out"]].fillna(0)).any(axis=None)
+
+
 def test_probabilities_that_are_too_high_lie_outside_of_their_range() -> None:
     foreground = np.full((10, 10), 0.9)
     truth = np.zeros((10, 10), bool)

@@ -76,7 +76,7 @@ def ranges_of(sums: pd.DataFrame) -> pd.DataFrame:
     edges = np.array([0.0, *sums.index, 1.0])
     above = np.array([sums["n"].iloc[0], *sums["b"], 0.0])
     objects = np.array([sums["a"].iloc[0], *sums["ab"], 0.0])
-    pixels, hits = -np.diff(above), -np.diff(objects)
+    pixels, hits = above[:-1] - above[1:], objects[:-1] - objects[1:]
     observed = np.divide(hits, pixels, out=np.full(len(pixels), np.nan), where=pixels > 0)
     low, high = edges[:-1], edges[1:]
     return pd.DataFrame(
