@@ -98,6 +98,15 @@ def test_it_follows_config_and_receipt(results: Path) -> None:
     assert "loshchilov2019" not in found.bibtex
 
 
+@pytest.mark.parametrize(("validations", "told_so"), [(None, False), (5, True)])
+def test_steps_that_early_stopping_spared_are_not_said_to_be_taken(
+    results: Path, validations: int | None, told_so: bool
+) -> None:
+    of = told(results, CONFIG, recipe={"early_stopping": validations})
+    ends = "With early stopping after 5 validations without a better one it took 30 steps."
+    assert (ends in of.methods[0].paragraphs[0]) is told_so
+
+
 @pytest.mark.parametrize(
     ("way", "said"),
     [("folds", ""), ("all", "a further network"), ("ensemble", "the mean of the probabilities")],

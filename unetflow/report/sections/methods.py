@@ -89,6 +89,7 @@ def _method(
             *say.of_images(models, dataset, *_tested(runs)),
             say.of_loss(recipe, weighting),
             say.of_training(models, first.training.get("precision", ""), seeds),
+            *say.of_early_end(recipe, [len(run.history) for run in every]),
             say.of_start(recipe, made.get("pretrained")),
             say.of_augmentation(recipe["augmentation"]),
             say.of_kept([run.model for run in every]),

@@ -15,12 +15,7 @@ from unetflow.report.score_lines import Line, headline_of, vanishing
 
 PARTS = 5  # of a training: its last fifth is compared with the one before
 FEW = 10  # test images, or groups of them: an interval over fewer is too narrow
-BESIDE = {
-    "better": "better than",
-    "worse": "worse than",
-    "not told apart": "not told apart from",
-    "too few images to tell": "too few images to tell it from",
-}
+BESIDE = {"not told apart": "from", "too few images to tell": "it from"}  # else than
 FALLING = 0.05  # by this share the loss must be lower there to be called still falling
 
 
@@ -116,7 +111,7 @@ def _short(lines: Sequence[Line], main: Sequence[Line], beside: Difference | Non
             parts.append(f"finds {share(of.found, of.annotated)} annotated objects{which}")
     parts += [f"{line.short} {line.score.text(line.mean.value)}" for line in main[:1]]
     if beside and not math.isnan(beside.mean.low):
-        parts.append(f"{BESIDE[beside.said]} Otsu's threshold")
+        parts.append(f"{beside.said} {BESIDE.get(beside.said, 'than')} Otsu's threshold")
     return ", ".join(parts) or "no score"
 
 
@@ -187,8 +182,8 @@ def _against_otsu(
             yield Sentence(f"Better than Otsu's threshold, which learns nothing, {by}.", True)
         else:
             yield Sentence(
-                f"{BESIDE[found.said].capitalize()} Otsu's threshold, which learns nothing: "
-                f"{found.text} in {lines[0].name} ({_interval(found)})."
+                f"{found.said.capitalize()} {BESIDE[found.said]} Otsu's threshold, which learns "
+                f"nothing: {found.text} in {lines[0].name} ({_interval(found)})."
             )
     if falling and not worse:
         yield Sentence(f"More steps of training may help: {last}.")
