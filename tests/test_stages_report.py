@@ -205,6 +205,23 @@ def test_overlays_go_from_worst_to_best_with_scale_bars(page: str) -> None:
 
 
 @pytest.mark.slow
+def test_an_image_without_objects_is_not_the_worst_of_the_crops(
+    results: Path, tmp_path: Path
+) -> None:
+    """Its score is undefined: it was number 1 from the worst, and blank fields filled the crops."""
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder)
+    scores = table_of_scores()
+    blank = scores["metric"].eq("seg") & scores["image"].eq("c")
+    scores.assign(value=scores["value"].mask(blank)).to_csv(
+        folder / "evaluation/metrics.csv", index=False
+    )
+    page = write(folder, folder / "report/index.html").read_text()
+    ranks = re.findall(r"<strong>(\w)</strong>[^.]*?(?:at 0\.5[^.]*)?\. (Number \d of \d)", page)
+    assert ranks == [("b", "Number 1 of 2"), ("a", "Number 2 of 2")]
+
+
+@pytest.mark.slow
 def test_of_a_large_image_the_crop_is_where_most_is_wrong(results: Path, tmp_path: Path) -> None:
     folder = tmp_path / "results"
     shutil.copytree(results, folder)

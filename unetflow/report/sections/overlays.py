@@ -61,7 +61,7 @@ def _shots(run: Run, most: int, drawn: Mapping[tuple[str, str, str], str]) -> It
     texts = texts_by_image(run, run.lines)
     for line in main_lines(run.lines) if most > 0 else ():
         rows = line.rows.assign(good=line.rows["value"] * (-1 if line.score.lower_is_better else 1))
-        order = rows.sort_values(["good", "image"], na_position="first")["image"].tolist()
+        order = rows.dropna(subset="good").sort_values(["good", "image"])["image"].tolist()
         shown = np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int))
         for place in shown.tolist():
             scores = _headline_texts(run.lines, texts[order[place]], line.of_class)
