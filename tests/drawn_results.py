@@ -115,7 +115,9 @@ def write_pixels(store: Path, name: str, values: np.ndarray, write_px: int | Non
         array.write(index, values[array.region(index)])
 
 
-def draw_image(results: Path, image: str, shape: tuple[int, int], mpp: float | None) -> np.ndarray:
+def draw_image(
+    results: Path, image: str, shape: tuple[int, int], mpp: float | None, *, ignored: bool = False
+) -> np.ndarray:
     """A prepared image with a square object in its middle; returns its truth."""
     height, width = shape
     truth = np.zeros(shape, np.uint32)
@@ -126,15 +128,16 @@ def draw_image(results: Path, image: str, shape: tuple[int, int], mpp: float | N
     axes = ("c", "y", "x")
     write_group(store, "", ome_image(image, axes, {"0": [1, step, step]}, unit=unit))
     write_pixels(store, "0", (1000 * truth[None] + np.arange(width)).astype(np.uint16))
-    for name, values in (("truth", truth), ("ignore", np.zeros_like(truth, np.uint8))):
+    for name, values in (("truth", truth), ("ignore", np.full_like(truth, ignored, np.uint8))):
         write_labels(store, name, PixelSize.square(mpp))
         write_pixels(store, f"labels/{name}/0", values)
     return truth
 
 
-def draw_tested(results: Path, image: str) -> None:
-    """A test image, predicted one pixel too far to the right."""
-    predicted = np.roll(draw_image(results, image, SIZES[image], MPP[image]), 1, axis=1)
+def draw_tested(results: Path, image: str, *, ignored: bool = False) -> None:
+    """A test image, predicted one pixel too far to the right; `ignored` where nobody annotated."""
+    truth = draw_image(results, image, SIZES[image], MPP[image], ignored=ignored)
+    predicted = np.roll(truth, 1, axis=1)
     run = results / FOLDER
     foreground = (predicted[None] * 255).astype(np.uint8)
     step, unit = MPP[image] or 1.0, "micrometer" if MPP[image] else None

@@ -48,6 +48,14 @@ def test_a_missed_object_is_drawn_in_a_square_around_it(results: Path) -> None:
     assert drawn["crops"] == [{"of_class": "cell", "truth": {"1": "missed"}, "predicted": {}}]
 
 
+def test_an_object_where_nobody_annotated_is_not_drawn_as_found(tmp_path: Path) -> None:
+    draw_tested(tmp_path, "a", ignored=True)
+    draw_gallery(tmp_path, "a")
+    drawn = read_receipt(tmp_path / DRAWN, ImagePictures)
+    assert (drawn["kinds"], drawn["objects"]) == ({}, 1)
+    assert drawn["crops"] == [{"of_class": "cell", "truth": {}, "predicted": {"1": "ignored"}}]
+
+
 def test_without_a_truth_nothing_is_judged(results: Path) -> None:
     forget_instances(results)
     draw_gallery(results, "a", annotated=False)

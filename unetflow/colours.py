@@ -19,13 +19,14 @@ PREDICTION, SINGLE = BLUE, SKY_BLUE  # a mean, and the single images or steps be
 BASELINE = ORANGE
 CHOSEN = VERMILLION
 HIT, MISSED, FALSE, IGNORED = SKY_BLUE, VERMILLION, YELLOW, GRAY
-KINDS = {  # of objects: `unetflow.metrics.object_errors`
+KINDS = {  # of objects: `unetflow.metrics.object_errors`; and those that lie where nobody annotated
     "found": SKY_BLUE,
     "merged": PURPLE,
     "split": ORANGE,
     "misshapen": GREEN,
     "missed": VERMILLION,
     "spurious": YELLOW,
+    "ignored": GRAY,
 }
 RAMP = ("#06121c", BLUE, SKY_BLUE, "#ffffff")  # foreground 0, 1/3, 2/3, 1
 

@@ -46,7 +46,7 @@ class _Judged(NamedTuple):
     """What became of the objects of all classes."""
 
     truth: dict[int, str]  # kind by id
-    predicted: dict[int, str]
+    predicted: dict[int, str]  # "ignored" where all of it is
     counts: dict[str, int]
     worst: list[tuple[str, Wrong]]  # with the name of the class
     matched: list[Matched]
@@ -132,6 +132,8 @@ def _judged(
         table = contingency(truth, labels, ignore=ignore)
         kinds = kinds_of_objects(table)
         found.truth.update(kind_of_ids(kinds.truth_ids, kinds.truth_kinds))
+        last = ids["first_id"] + ids["instances"]
+        found.predicted.update(dict.fromkeys(range(ids["first_id"], last), "ignored"))
         found.predicted.update(kind_of_ids(kinds.predicted_ids, kinds.predicted_kinds))
         worst += [(name, wrong) for wrong in worst_first(table, kinds)[:WORST]]
         spurious = kinds.predicted_kinds[kinds.predicted_kinds == "spurious"]
