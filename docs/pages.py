@@ -78,7 +78,7 @@ images need (Hesterberg 2015).
 *Threshold from validation*: chosen on the validation images, no weight was trained on them. *Best
 of the list*: chosen on the very images that are scored, hence optimistic; it is there because
 challenges report it. *Stored instances*: of the objects that the pipeline writes. *Otsu*: one
-threshold an image on its gray values, as a baseline.
+threshold an image on the gray values of its annotated pixels, as a baseline.
 
 Two files of any origin are scored by the command, label images of any size as instances,
 probabilities as membranes:

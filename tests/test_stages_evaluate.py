@@ -255,6 +255,18 @@ def test_the_baseline_takes_the_better_polarity(case: dict[str, Any]) -> None:
     assert otsu_baseline(truth, np.zeros_like(bright), label) == []
 
 
+def test_the_baseline_has_its_threshold_of_pixels_that_count(case: dict[str, Any]) -> None:
+    """A bright mark that is ignored was told apart from all else, objects and ground alike."""
+    truth = Truth(case["image"], CELLS)
+    image = truth.interior[None] * 100 + np.arange(130)[None, None] % 7
+    truth.ignore = np.broadcast_to(np.arange(130) >= 120, truth.ignore.shape)
+    image[..., 120:] = 20_000
+    rows = otsu_baseline(truth, image, partial(label_instances, **LABELLING))
+    assert next(row.value for row in rows if row.metric == "iou") == 1
+    truth.ignore = np.ones(truth.ignore.shape, np.bool_)
+    assert otsu_baseline(truth, image, partial(label_instances, **LABELLING)) == []
+
+
 def collect(folder: Path, tables: list[Path], stacks: list[Path]) -> dict[str, pd.DataFrame]:
     names = {"table": "metrics", "stack_table": "stacks", "summary": "summary"}
     paths = {key: folder / f"{name}.csv" for key, name in names.items()}

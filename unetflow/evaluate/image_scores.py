@@ -205,15 +205,21 @@ def otsu_baseline(
 ) -> list[Row]:
     """Rows of Otsu's global threshold on the mean of the channels, for comparison.
 
+    It is that of the pixels that count: what is ignored (pen marks, what cannot be read) sets none.
     Objects may be brighter or darker than the ground: the better of both is taken, by SEG where
     instances were labelled, else by V_Rand. A constant image has no threshold, and no rows.
     Instances are labelled up to `BASELINE_PX`.
     """
     gray_YX = da.asarray(image_CYX).mean(axis=0, dtype=np.float64)
-    low, high = da.compute(gray_YX.min(), gray_YX.max())
-    if low == high:
+    counted_YX = ~da.asarray(truth.ignore).rechunk(gray_YX.chunks)
+    low, high = da.compute(
+        da.where(counted_YX, gray_YX, np.inf).min(), da.where(counted_YX, gray_YX, -np.inf).max()
+    )
+    if not low < high:
         return []
-    counts, edges = da.histogram(gray_YX, bins=GRAY_LEVELS, range=(low, high))
+    counts, edges = da.histogram(
+        gray_YX, bins=GRAY_LEVELS, range=(low, high), weights=counted_YX.astype(np.float64)
+    )
     bright_YX = gray_YX > threshold_otsu(hist=(counts.compute(), (edges[:-1] + edges[1:]) / 2))
     labelled = truth.has_instances and is_within(gray_YX.shape, BASELINE_PX)
     candidates = []
