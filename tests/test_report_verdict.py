@@ -106,6 +106,17 @@ def test_of_several_classes_the_first_line_names_the_one_of_its_score() -> None:
     assert ", SEG, tumour 0.825" in judged.short
 
 
+def test_the_class_whose_foreground_vanishes_is_named() -> None:
+    row = {"image": "a", "metric": "iou", "chosen": "list", "threshold": 0.9, "a": 100}
+    scores = pd.DataFrame([{**row, "class": "x", "b": 90}, {**row, "class": "y", "b": 0}])
+    files: Any = {"experiment": "net", "fold": "0"}
+    model: Any = {"classes": ["x", "y"]}
+    run = Run(files, scores, model, {}, [], pd.DataFrame(), {}, {})
+    config: Any = {"experiments": {}, "report": {"title": "", "overlays": 0}}
+    (said,) = verdict([run], {}, config, []).vanishing
+    assert "at threshold 0.9 the foreground of class y vanishes in 1 of 1 images (a)" in said
+
+
 def test_better_than_otsu_is_said_with_its_interval() -> None:
     found = verdict_of({"net": table("net", 0.8, 0.3)}, LEVEL)
     assert texts(found)[1].startswith("Better than Otsu's threshold")

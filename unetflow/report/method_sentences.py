@@ -205,9 +205,8 @@ def of_training(models: Sequence[ModelReceipt], precision: str, seeds: Sequence[
 def of_early_end(recipe: Mapping[str, Any], taken: Sequence[int]) -> Iterator[str]:
     """Where early stopping ended trainings: `taken` are the steps of all folds and seeds."""
     if waited := recipe["early_stopping"]:
-        without = f"{of_number(waited, 'validation')} without a better one"
-        steps = listed([f"{of:,}" for of in taken])
-        yield f"With early stopping after {without} it took {steps} steps."
+        many, steps = of_number(waited, "validation"), listed([f"{of:,}" for of in taken])
+        yield f"With early stopping after {many} without a better one it took {steps} steps."
 
 
 def of_start(recipe: Mapping[str, Any], pretrained: object) -> str:

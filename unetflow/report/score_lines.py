@@ -229,9 +229,8 @@ def called(by: str) -> str:
     >>> called("mean_ap"), called("v_rand thinned, by slices")
     ('mean AP', 'V_Rand, thinned, by slices')
     """
-    metric, _, variant = by.partition(" ")
     searched = {"mean_ap": "mean AP", "ap": "AP at IoU 0.5"}
-    return searched.get(by) or score_of(metric, variant).name
+    return searched.get(by) or score_of(*by.partition(" ")[::2]).name
 
 
 def _scored(scores: pd.DataFrame) -> Iterator[Score]:

@@ -267,16 +267,17 @@ def _few(judged: Sequence[Judged]) -> Iterator[str]:
 
 
 def _vanishing(runs: Sequence[Run]) -> Iterator[str]:
-    """A line for each run, whatever number of thresholds and images it is of."""
-    for run in runs:
-        gone = vanishing(run.scores)
-        if not gone:
+    """A line for each run and class, whatever number of thresholds and images it is of."""
+    each = [(run, *of) for run in runs for of in run.scores.groupby("class", sort=False)]
+    for run, name, scores in each:
+        if not (gone := vanishing(scores)):
             continue
+        of_class = f" of class {name}" * (len(run.classes) > 1)
         thresholds = [f"{threshold:g}" for threshold, _ in gone]
         images = sorted({image for _, of in gone for image in of})
         at = thresholds[0] if len(gone) == 1 else f"{thresholds[0]} to {thresholds[-1]}"
         yield (
-            f"{run.name}: at threshold {at} the foreground vanishes in {len(images)} of "
-            f"{run.scores['image'].nunique()} images ({some(images)}). Zero splits and mergers and "
+            f"{run.name}: at threshold {at} the foreground{of_class} vanishes in {len(images)} of "
+            f"{scores['image'].nunique()} images ({some(images)}). Zero splits and mergers and "
             "a small warping error mean nothing there."
         )
