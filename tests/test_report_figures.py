@@ -49,6 +49,12 @@ def test_a_plot_says_what_it_shows_and_asks_for_nothing(scores: pd.DataFrame) ->
     assert set(re.findall(r'(\S+)="http', svg)) == {"xmlns", "xmlns:xlink"}
 
 
+@pytest.mark.parametrize("name", ["IoU, $CD3^+$", "IoU, $\\foo$"])
+def test_the_name_of_a_class_is_text_and_no_formula(scores: pd.DataFrame, name: str) -> None:
+    """The second ended the report with an error of the drawing library."""
+    assert f">{name}</text>" in threshold_plot(scores, name=name)
+
+
 def test_two_plots_on_a_page_share_no_id_of_different_content(scores: pd.DataFrame) -> None:
     plots = [threshold_plot(scores + shift, name="IoU") for shift in (0, 5)]
     found = [dict(re.findall(r'<(?:path|clipPath) id="(\w+)"(.*?)/>', svg, re.S)) for svg in plots]

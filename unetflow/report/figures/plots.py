@@ -27,6 +27,7 @@ STYLE: dict[str, str | float] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "unetflow",
     "pdf.fonttype": 42,
+    "text.parse_math": False,  # names of classes are text, a $ in them too
     "font.size": 9,
     "axes.labelsize": 9,
     "xtick.labelsize": 8,
