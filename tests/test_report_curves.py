@@ -67,6 +67,17 @@ def test_splits_stand_against_mergers_at_each_threshold() -> None:
     assert rate.numbers["learning_rate"].tolist() == [0.1] * 8
 
 
+def test_the_curve_of_images_that_are_scored_by_regions_says_so() -> None:
+    of = {"threshold": 0.5, "chosen": "list", "value": 0.5, "ab": 40, "a": 100, "b": 50}
+    rows = [
+        {"image": "small", "variant": "thinned", **of},
+        {"image": "large", "variant": "thinned, regions of 512 px", **of},
+    ]
+    run = run_of(rows, pd.DataFrame())
+    captions = [curve.caption.split(":")[0] for curve in curves([run], {"net": run.lines}, {})]
+    assert captions == ["V_Rand, thinned", "V_Rand, thinned, regions of 512 px"]
+
+
 def test_the_chosen_thresholds_of_each_class_are_marked() -> None:
     def line(of_class: str, *thresholds: float) -> Any:
         score = SimpleNamespace(metric="v_rand", variant="thinned")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from unetflow.colours import KINDS
-from unetflow.evaluate.catalogue import row_of
+from unetflow.evaluate.catalogue import score_of
 from unetflow.report.figures.curves import Series, lines_plot
 from unetflow.report.figures.plotted import Plotted
 from unetflow.report.pictures import ImagePictures
@@ -109,8 +109,8 @@ def _rand(lines: Mapping[str, Sequence[Line]], runs: Sequence[Run]) -> Iterator[
             named = f"{name}, {of_class}" if sums["class"].nunique() > 1 else str(name)
             series.append(Series(named, rows["merge"].tolist(), rows["split"].tolist(), chosen))
         caption = (
-            f"{row_of('v_rand', str(variant)).name}: its halves against each other, one point for "
-            "each threshold, pooled over the test images. Axes show what occurs. Low "
+            f"{score_of('v_rand', str(variant)).name}: its halves against each other, one point "
+            "for each threshold, pooled over the images that have it. Axes show what occurs. Low "
             "“split”: objects are cut; low “merge”: objects run together. Squares: the threshold "
             "nearest to the chosen one, of several folds each."
         )
