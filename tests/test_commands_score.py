@@ -262,6 +262,21 @@ def test_ignored_pixels_are_in_no_score(
     assert found["seg", ""]["value"] == metrics.seg_score(LABELS, PREDICTED, ignore=ignore)
 
 
+def test_ignored_pixels_of_another_shape_than_the_frames_are_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    stack = saved(tmp_path / "t.tif", np.stack([LABELS] * 3))
+    flags = saved(tmp_path / "i.png", np.zeros((20, 30), np.uint8))
+    message = refused(capsys, stack, stack, "--frames", "--ignore", flags)
+    assert "ignore has shape (20, 30) and the frames (3, 24, 30): must be the same" in message
+
+
+def test_a_prediction_that_is_inverted_by_the_option_alone_is_to_go_without(
+    capsys: pytest.CaptureFixture[str], membranes: list[str]
+) -> None:
+    assert "or without it where it is given" in refused(capsys, *membranes, "--invert")
+
+
 def test_eight_bits_are_divided_and_membranes_inverted_on_request(
     capsys: pytest.CaptureFixture[str], membranes: list[str], tmp_path: Path
 ) -> None:

@@ -42,7 +42,7 @@ kinds:    membranes  truth 0 membrane, nonzero interior; prediction P(interior) 
 
 
 HINTS = {
-    "looks inverted": "--invert",
+    "looks inverted": "--invert, or without it where it is given",
     "by 255;": "--divide-by 255, or --kind instances if these are numbers of objects",
 }
 """What an error of the metrics means here."""

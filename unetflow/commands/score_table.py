@@ -173,6 +173,11 @@ def frame_scores(
 ) -> Iterator[Found]:
     """Scores of two stacks of label images (frames, Y, X), sums pooled over the frames."""
     frames = truth.shape[0]
+    if ignore is not None and ignore.shape not in (truth.shape, truth.shape[1:]):
+        raise ValueError(
+            f"ignore has shape {ignore.shape} and the frames {truth.shape}: must be the same, or "
+            "one frame that serves all. Crop or pad it."
+        )
     flags = [None] * frames if ignore is None else np.broadcast_to(ignore, truth.shape)
     tables = [
         metrics.contingency(np.asarray(truth[k]), np.asarray(prediction[k]), ignore=flags[k])
