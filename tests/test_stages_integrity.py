@@ -65,7 +65,7 @@ def test_an_image_that_some_programs_turn_is_odd(check: Any) -> None:
 def test_each_image_has_a_row_of_what_it_is_like(check: Any) -> None:
     row = check(a=("train", image("x"), truth()), b=("predict", image("y"), None)).loc["a"]
     assert (row["height_px"], row["width_px"], row["dtype"], row["mpp"]) == (100, 200, "uint8", 0.5)
-    assert (row["instances"], row["object_share"], row["touching_px"]) == ("7.0", "0.8", "40.0")
+    assert (row["instances"], row["object_share"], row["touching_px"]) == ("7", "0.8", "40")
     assert row["problems"] == ""
 
 

@@ -109,7 +109,7 @@ def write_integrity(
     columns = [*INTEGRITY_COLUMNS]
     if any("depth_px" in row for row in rows):
         columns.insert(columns.index("height_px"), "depth_px")
-    frame = pd.DataFrame(rows, columns=columns)
+    frame = pd.DataFrame(rows, columns=columns, dtype=object)  # counts stay whole numbers
     write_whole(table, frame.to_csv(index=False, lineterminator="\n").encode())
     for line in _resolutions(frame):
         log.warning(line)
