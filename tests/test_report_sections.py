@@ -111,6 +111,16 @@ def test_problems_stand_above_the_table_of_the_data_by_kind() -> None:
     ]
 
 
+def test_of_one_validation_all_images_and_classes_with_a_warning_are_named() -> None:
+    """Of several the first alone stood in the page, as if the others were none."""
+    who, other = "net, fold 0, validation", "net, fold 1, validation"
+    said = [(who, f"v{number}: {number} objects are found and 3 annotated") for number in (40, 50)]
+    (kind,) = by_kind(said)
+    assert (kind.count, kind.who) == (2, f"{who}, v40; {who}, v50")
+    (kind,) = by_kind([*said[:1], (other, "v60: 60 objects are found and 3 annotated")])
+    assert (kind.count, kind.who) == (2, f"{who}; {other}")
+
+
 def test_of_a_hundred_names_three_are_shown() -> None:
     (kind,) = by_kind([(f"i{number}", f"{number} places") for number in range(100)])
     assert kind.who == "i0, i1, i2 and 97 more"

@@ -38,14 +38,21 @@ def by_kind(said: Iterable[tuple[str, str]]) -> list[Kind]:
     """Pairs (name, text) by kind, in the order of the first of each.
 
     Numbers, and what stands before a colon at the begin, are left out of the comparison, and so
-    are the names themselves: an image is "the same pixels as" another.
+    are the names themselves: an image is "the same pixels as" another. Where one name has several
+    of a kind, as a validation with warnings of many images, that begin stands behind it.
     """
     pairs = [(name, text) for name, text in said]
     names = {name for name, _ in pairs}
     alike: dict[str, list[tuple[str, str]]] = {}
     for name, text in pairs:
         alike.setdefault(_sentence(text, names), []).append((name, text))
-    return [Kind(of[0][1], tuple(dict.fromkeys(name for name, _ in of))) for of in alike.values()]
+    return [Kind(of[0][1], tuple(dict.fromkeys(_told_apart(of)))) for of in alike.values()]
+
+
+def _told_apart(said: Sequence[tuple[str, str]]) -> list[str]:
+    several = len({name for name, _ in said}) < len(said)
+    begins = [f", {text.partition(': ')[0]}" * (several and ": " in text) for _, text in said]
+    return [name + begin for (name, _), begin in zip(said, begins, strict=True)]
 
 
 def _sentence(text: str, names: set[str]) -> str:

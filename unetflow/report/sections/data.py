@@ -1,5 +1,6 @@
 """The images that were used, and what is odd in them."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import pandas as pd
@@ -30,8 +31,6 @@ def data(table: pd.DataFrame) -> Data:
         if row["problems"]
         for problem in row["problems"].split(APART)
     ]
-    splits: dict[str, int] = {}
-    for row in rows:
-        splits[row["split"]] = splits.get(row["split"], 0) + 1
+    splits = Counter(row["split"] for row in rows)
     odd = sum(bool(row["problems"]) for row in rows)
     return Data(columns, rows, odd, by_kind(said), splits)

@@ -1,5 +1,6 @@
 """What became of each image, and what was not measured."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -45,15 +46,8 @@ def outcome(
     making: Mapping[str, str],
 ) -> Outcome:
     """`table` is that of the outcome as text, `making` what makes an experiment but its seed."""
-    states: dict[str, int] = {}
-    for state in table["state"]:
-        states[str(state)] = states.get(str(state), 0) + 1
-    return Outcome(
-        images=len(table),
-        states=states,
-        failed=list(_failed(table)),
-        unmeasured=list(_unmeasured(runs, pictures, making)),
-    )
+    states, unmeasured = Counter(map(str, table["state"])), _unmeasured(runs, pictures, making)
+    return Outcome(len(table), states, list(_failed(table)), list(unmeasured))
 
 
 def _failed(table: pd.DataFrame) -> Iterator[Failed]:
@@ -94,9 +88,7 @@ def _unmeasured(
     alone = [of[0] for of in alike_but_seed(making, making) if len(of) == 1 and of[0] in here]
     if alone:
         yield f"One seed alone in {some(alone)}: how much chance is in the training is unknown."
-    folds = {run.experiment: 0 for run in trained}
-    for run in trained:
-        folds[run.experiment] += 1
+    folds = Counter(run.experiment for run in trained)
     if single := [name for name, count in folds.items() if count == 1]:
         yield (
             f"One split alone in {some(single)}: intervals are over its test images, not over "
