@@ -47,7 +47,16 @@ def test_others_are_not(scores: tuple[float | None, ...]) -> None:
     ("best", "loss", "iou", "better"),
     [
         ({"step": 5, "validation_iou": None}, 1.0, 0.0, True),  # the first
-        ({"step": 5, "validation_iou": math.nan, "validation_loss": 1.0}, 2.0, math.nan, True),
+        (
+            {"step": 5, "validation_iou": math.nan, "validation_loss": math.nan},
+            math.nan,
+            math.nan,
+            True,
+        ),
+        ({"step": 5, "validation_iou": math.nan, "validation_loss": 1.0}, 2.0, math.nan, False),
+        ({"step": 5, "validation_iou": math.nan, "validation_loss": 1.0}, 0.9, 0.0, True),
+        ({"step": 5, "validation_iou": math.nan, "validation_loss": 1.0}, 1.1, 0.0, False),
+        ({"step": 5, "validation_iou": 0.0, "validation_loss": 1.0}, 0.9, math.nan, True),
         ({"step": 5, "validation_iou": 0.0, "validation_loss": 1.0}, 0.9, 0.0, True),
         ({"step": 5, "validation_iou": 0.0, "validation_loss": 1.0}, 1.1, 0.0, False),
         ({"step": 5, "validation_iou": 0.0, "validation_loss": 1.0}, 1.1, 0.1, True),

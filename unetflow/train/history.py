@@ -29,12 +29,15 @@ COLUMNS = tuple(Row.__annotations__)
 def is_better(best: Best, loss: float, iou: float) -> bool:
     """Whether a validation is better than the best one so far: its IoU is higher.
 
-    Where no network has found any object yet, the loss is lower; else the first of all would stay.
+    Where no object is found yet, or none is there to find (NaN, and 0 where one is found all the
+    same), the loss is lower; else the first of all would stay.
     """
-    before = best["validation_iou"]
-    if before is None or math.isnan(before) or iou > before:
+    if best["validation_iou"] is None:
         return True
-    return iou == before == 0 and loss < best["validation_loss"]
+    before, found = (0.0 if math.isnan(of) else of for of in (best["validation_iou"], iou))
+    if found == before == 0:
+        return not loss >= best["validation_loss"]  # NaN where all is ignored: the last one
+    return found > before
 
 
 def rising_by(history: Sequence[Row]) -> float | None:
