@@ -182,7 +182,11 @@ def taken(kind: Any, values: dict[str, Any]) -> Any:
 
 
 def write_prepared(
-    folder: Path, name: str, pixels: NDArray[Any], labels: NDArray[np.integer]
+    folder: Path,
+    name: str,
+    pixels: NDArray[Any],
+    labels: NDArray[np.integer],
+    ignored: NDArray[Any] | None = None,
 ) -> Path:
     """A store and receipts as preparation leaves them: `pixels` (C, Y, X), `labels` (Y, X)."""
     store = folder / f"{name}.ome.zarr"
@@ -191,7 +195,7 @@ def write_prepared(
     contents: dict[str, tuple[NDArray[Any], tuple[str, ...]]] = {"0": (pixels, axes)}
     for label, array in (
         ("truth", labels.astype(np.uint32)),
-        ("ignore", np.zeros_like(labels, "u1")),
+        ("ignore", np.zeros_like(labels, "u1") if ignored is None else ignored.astype("u1")),
     ):
         write_labels(store, label, PixelSize.square(0.5))
         contents[f"labels/{label}/0"] = (array, ("y", "x"))

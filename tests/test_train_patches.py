@@ -11,6 +11,7 @@ from conftest import write_prepared
 
 from unetflow.demo.planes import draw_region
 from unetflow.engine.devices import use_threads
+from unetflow.labels.annotated import Part
 from unetflow.labels.encoding import separate_touching
 from unetflow.store.layout import SHARD_PX
 from unetflow.tiles.regions import Region
@@ -29,6 +30,11 @@ from unetflow.train.recipes import Augmentation
 
 GEOMETRY = unet_geometry(depth=1)  # 60 -> 44 px
 NONE = np.zeros((0, 2), np.int32)
+STATISTICS: Statistics = {
+    "channels": 1,
+    "intensity": {"mean": [100.0], "deviation": [40.0]},
+    "class_weights": [0.9, 1.1],
+}
 STILL = Augmentation(elastic_px=0, rotate=False, flip=False, brightness=0, contrast=0)
 
 
@@ -167,22 +173,47 @@ def test_nothing_of_an_ignored_pixel_is_learnt_whatever_the_patch() -> None:
     assert abs(counted - 0.8) < 0.03
 
 
+def test_patches_lie_where_an_image_is_annotated_and_images_count_by_that(tmp_path: Path) -> None:
+    """As of a slide with a rectangle of class Region: all else shows nothing that is learnt."""
+    stores = []
+    for name, rows in (("a", slice(40, 60)), ("b", slice(900, 960))):
+        pixels = np.zeros((1, 1000, 1000), np.uint8)
+        ignored = np.ones(pixels.shape[1:])
+        ignored[rows, 300:340] = 0
+        labels = pixels[0].astype(np.uint32)
+        stores.append(write_prepared(tmp_path, name, pixels, labels, ignored))
+    few, many = (
+        open_image(store, None, STATISTICS, kind="instances", balance=False) for store in stores
+    )
+    assert (few.annotated_px, many.annotated_px) == (20 * 40, 60 * 40)
+    marked = [
+        dataclasses.replace(one, image_CYX=np.full((1, 1000, 1000), n, np.float32))
+        for n, one in enumerate((few, many))
+    ]
+    of_many, counted = 0, 0.0
+    for number in range(200):
+        image, _, weight = draw_patch(marked, drawing(STILL), generator(number))
+        assert weight.max() == 1
+        counted += float((weight > 0).float().mean()) / 200
+        of_many += int(image.mean())
+    assert counted > 0.2  # of 44 x 44 px; of one anywhere in the image 0.002
+    assert 130 < of_many < 170  # three quarters of 200, and four deviations of 6
+    everywhere = dataclasses.replace(many, part=Part(NONE, (1, 1), 0.0))  # too small to be found
+    assert draw_patch([everywhere], drawing(STILL), generator(1))[0].shape == (1, 60, 60)
+    assert draw_patch([everywhere, few], drawing(STILL), generator(1))[2].max() == 1
+
+
 def test_separated_pixels_are_background_for_training() -> None:
     labels = np.array([[1, 1, 2, 2]])
     assert (separate_touching(labels) != 0).tolist() == [[True, False, False, True]]
 
 
 def stored_images(folder: Path) -> list[TrainingImage]:
-    statistics: Statistics = {
-        "channels": 1,
-        "intensity": {"mean": [100.0], "deviation": [40.0]},
-        "class_weights": [0.9, 1.1],
-    }
     images = []
     for seed, size in enumerate((90, 200)):
         pixels, labels = draw_region(slice(0, size), slice(0, size + 31), seed=seed)
         store = write_prepared(folder, f"i{seed}", pixels[None], labels)
-        images.append(open_image(store, None, statistics, kind="instances", balance=True))
+        images.append(open_image(store, None, STATISTICS, kind="instances", balance=True))
     return images
 
 

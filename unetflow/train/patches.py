@@ -23,6 +23,7 @@ from torch import Tensor
 
 from unetflow.engine.memory import available_bytes
 from unetflow.errors import ModelError
+from unetflow.labels.annotated import Part, part_of
 from unetflow.labels.annotation import Annotation
 from unetflow.labels.heads import REACH_PX, TARGETS
 from unetflow.networks.network import channels_last
@@ -41,6 +42,8 @@ log = logging.getLogger(__name__)
 BYTES_PER_PX = 5  # of a held image beside 4 per channel: target and weight
 SHARE_HELD = 0.5  # of the memory that is left, for images that are held
 COARSE_PX = 2048  # side of the level of the truth that objects are looked for in
+# And what is annotated, by axes: of a slide of 131,072 px what is 32 px across is found
+PART_PX = {2: 4096, 3: 2048}
 AHEAD = 3  # batches drawn before they are asked for
 Labels = tuple[np.ndarray, np.ndarray]  # target uint8, weight float32, both (H, W)
 
@@ -55,11 +58,17 @@ class TrainingImage:
     colours: Colours | None = None  # of red, green and blue
     numbers: Callable[[Region], np.ndarray] | None = None  # of the objects, for the heads' targets
     plane_px: float = 1.0  # of a volume: from a plane to the next, in pixels of a plane
+    part: Part | None = None  # that is annotated; None: all of it
 
     @property
     def shape_YX(self) -> tuple[int, ...]:
         """Its size [px], of a volume (Z, Y, X)."""
         return tuple(self.image_CYX.shape[1:])
+
+    @property
+    def annotated_px(self) -> float:
+        """Its pixels, those that are ignored left out."""
+        return float(math.prod(self.shape_YX)) if self.part is None else self.part.pixels
 
     def held(self) -> "TrainingImage":
         """The same in memory, filled shard by shard: what is made on the way stays small."""
@@ -136,6 +145,7 @@ def open_image(
         Colours.of(statistics["intensity"], stored.dtype),
         (lambda region: np.asarray(truth.labels[region])) if heads else None,
         steps[0] if steps else 1.0,
+        part_of(image, PART_PX[truth.labels.ndim]),
     )
 
 
@@ -191,11 +201,14 @@ def draw_patch(
 
     Of a network with heads there is a fourth, what they are asked for (J, H, W).
 
-    Images are chosen by area and centres evenly over their pixels, up to the border, or on an
-    object. Beyond the image it is mirrored, as in inference, so that no part of an image is seen
-    less often than another. Only what the patch shows is read.
+    Images are chosen by annotated area and centres evenly over annotated pixels, up to the border,
+    or on an object: of a slide with a few annotated parts all else shows nothing that counts.
+    Beyond the image it is mirrored, as in inference, so that no part of an image is seen less often
+    than another. Only what the patch shows is read.
     """
-    areas = torch.tensor([float(math.prod(one.shape_YX)) for one in images])
+    areas = torch.tensor([one.annotated_px for one in images])
+    if not areas.any():  # the parts are too small to be found
+        areas += 1
     chosen = images[int(torch.multinomial(areas, 1, generator=random))]
     augmentation = drawing.augmentation
     centre = _centre(chosen, augmentation.foreground, random)
@@ -259,15 +272,19 @@ def _labels_at(
 
 
 def _centre(image: TrainingImage, foreground: float, random: torch.Generator) -> Tensor:
-    """The centre (row, column) [px] of a patch: anywhere in a pixel of the image, or on an object.
+    """The centre (row, column) [px] of a patch: anywhere in an annotated pixel, or on an object.
 
     Pixels reach half a pixel to each side of their coordinate.
     """
     shape = torch.tensor(image.shape_YX)
-    evenly = shape * torch.rand(len(shape), generator=random) - 0.5
+    share = torch.rand(len(shape), generator=random)
     on_object, which = torch.rand(2, generator=random).tolist()
     if on_object >= foreground or not len(image.objects_NA):
-        return evenly
+        if image.part is None or not len(image.part.corners_NA):
+            return shape * share - 0.5
+        corners_NA = image.part.corners_NA
+        cell = int(float(torch.rand(1, generator=random)) * len(corners_NA))
+        return torch.from_numpy(corners_NA[cell]) + torch.tensor(image.part.cell_px) * share - 0.5
     return torch.from_numpy(image.objects_NA[int(which * len(image.objects_NA))]).float()
 
 
