@@ -123,6 +123,26 @@ def test_gradients_look_along_both_axes() -> None:
     network_checks.tiled_is_whole(NAME, kind="aside")
 
 
+class Around(torch.nn.Module):
+    """Another network with nothing beside it, as a wrapper of a library's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = torch.nn.Module()
+        self.net.down = torch.nn.Conv2d(1, 4, 3)
+        self.net.up = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 3), torch.nn.Conv2d(4, 2, 1))
+
+
+def test_all_layers_but_the_last_are_the_encoder_however_deep_that_lies() -> None:
+    network = Fitted(Around(), networks.geometry_of(NAME), 1)
+    assert network.last_layer == "inner.net.up.1."
+    frozen = {id(weights) for weights in network.encoder.parameters()}
+    assert {name for name, weights in network.named_parameters() if id(weights) not in frozen} == {
+        "inner.net.up.1.weight",
+        "inner.net.up.1.bias",
+    }
+
+
 def test_it_comes_by_an_entry_point_too() -> None:
     assert networks.names() == [*networks.NETWORKS, "of_mine"]
     assert networks.module_of("of_mine") == NAME

@@ -16,7 +16,7 @@ So it runs on a tile that is larger by its receptive field, and what zeros may r
 import copy
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 
 import torch
@@ -55,10 +55,7 @@ class Fitted(Network):
         named = getattr(self.inner, "encoder", None)
         if isinstance(named, nn.Module):
             return named
-        last = self.last_layer.removeprefix("inner.")
-        return nn.ModuleList(
-            child for name, child in self.inner.named_children() if not last.startswith(f"{name}.")
-        )
+        return nn.ModuleList(_all_but(self.inner, self.last_layer.removeprefix("inner.")))
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         """Logits of each class, smaller than the input by both halos."""
@@ -117,6 +114,15 @@ def multiply_adds_per_px(network: Network) -> float | None:
     except Exception:  # of a network of a user's own
         return None
     return float(counter.get_total_flops() / 2 / math.prod(sizes))  # which counts each as two
+
+
+def _all_but(module: nn.Module, last: str) -> Iterator[nn.Module]:
+    """The parts of a module, of one that holds the last layer its parts in turn, but that layer."""
+    for name, child in module.named_children():
+        if not last.startswith(f"{name}."):
+            yield child
+        elif last != f"{name}.":
+            yield from _all_but(child, last.removeprefix(f"{name}."))
 
 
 def _last_of(module: nn.Module) -> str:
