@@ -29,6 +29,14 @@ def test_filters_have_no_mean_and_the_variance_of_he() -> None:
     assert all(torch.equal(found[name], weights) for name, weights in others.items())
 
 
+def test_filters_of_zeros_stay_zeros() -> None:
+    layer = nn.Conv2d(3, 2, 3)
+    nn.init.zeros_(layer.weight[0])
+    centre_filters(layer)
+    assert not layer.weight[0].any()
+    assert layer.weight[1].var(correction=0).item() == pytest.approx(2 / 27, rel=1e-5)
+
+
 def convolutions_3x3(network: nn.Module) -> list[nn.Conv2d]:
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     return [layer for layer in layers if layer.kernel_size == (3, 3)]

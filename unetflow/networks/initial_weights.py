@@ -24,18 +24,18 @@ def centre_filters(network: nn.Module) -> None:
     N is its number of weights. What is drawn at random has a mean, too, and as the features after
     a ReLU have one, each layer adds more of it: without normalisation layers, which the paper's
     network does not have, the first features hardly differ from place to place, and training stays
-    on a plateau for hundreds of steps. Later the filters may have any mean.
+    on a plateau for hundreds of steps. Later the filters may have any mean. Filters that are made
+    alike in all their weights, such as zeros at the end of a residual unit, stay as they are.
     """
     for layer in network.modules():
         if not isinstance(layer, nn.Conv2d | nn.Conv3d) or layer.groups > 1:
             continue
         if math.prod(layer.kernel_size) > 1:
-            filters = layer.weight.flatten(1)
-            filters = filters - filters.mean(dim=1, keepdim=True)
-            filters *= math.sqrt(2 / filters.shape[1]) / filters.std(
-                dim=1, keepdim=True, correction=0
-            )
-            layer.weight.copy_(filters.view_as(layer.weight))
+            made = layer.weight.flatten(1)
+            filters = made - made.mean(dim=1, keepdim=True)
+            deviation = filters.std(dim=1, keepdim=True, correction=0)
+            filters *= math.sqrt(2 / filters.shape[1]) / deviation
+            layer.weight.copy_(filters.where(deviation > 0, made).view_as(layer.weight))
 
 
 def start_from(
