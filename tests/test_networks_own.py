@@ -13,6 +13,8 @@ from unetflow import networks
 from unetflow.errors import ModelError
 from unetflow.networks.fitted import Fitted, multiply_adds_per_px
 from unetflow.networks.gradients import geometry_by_gradients
+from unetflow.networks.initial_weights import start_from
+from unetflow.networks.model_file import save_model
 from unetflow.predict import network_checks
 from unetflow.provenance.code_digest import code_digest
 
@@ -141,6 +143,29 @@ def test_all_layers_but_the_last_are_the_encoder_however_deep_that_lies() -> Non
         "inner.net.up.1.weight",
         "inner.net.up.1.bias",
     }
+
+
+def test_a_last_layer_that_was_not_the_last_to_be_made_has_to_be_named(
+    tmp_path: Path, folder: Path
+) -> None:
+    source = (folder / "mine" / "plain.py").read_text()
+    last = "        self.last = nn.Conv2d(2 * width, num_classes, 1)\n"
+    first = source.replace(last, "").replace("        self.kind = kind\n", last)
+    (folder / "mine" / "early.py").write_text(first.replace("self.kind", "'plain'"))
+    classes = {"classes": ["a"]}, {"classes": ["a", "b"]}
+    descriptions: list[Any] = [
+        {"network": {"name": "mine.early", "num_classes": 1 + len(of["classes"])}, "channels": 1}
+        | {"intensity": {"mean": [0.0], "deviation": [1.0]}, **of}
+        for of in classes
+    ]
+    given, network = (networks.build(**of["network"]) for of in descriptions)
+    save_model(tmp_path / "m.safetensors", given, descriptions[0])
+    with pytest.raises(ModelError, match=r'inner.last.weight is \(2, .*last_layer = "last."'):
+        start_from(tmp_path / "m.safetensors", network, descriptions[1], freeze=False)
+    network.last_layer = "inner.last."
+    start_from(tmp_path / "m.safetensors", network, descriptions[1], freeze=False)
+    kept = "inner.below.0.weight"
+    assert torch.equal(network.state_dict()[kept], given.state_dict()[kept])
 
 
 def test_it_comes_by_an_entry_point_too() -> None:

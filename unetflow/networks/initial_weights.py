@@ -74,6 +74,16 @@ def _start_from_model(path: str | Path, network: Network, description: ModelDesc
         log.info("%s: other %s: the last layer starts anew", path, " and ".join(others))
         last = network.last_layer
         weights = {name: of for name, of in weights.items() if not name.startswith(last)}
+        own = network.state_dict()
+        for name, tensor in weights.items():  # of a user's own, whose last layer is guessed
+            if tensor.shape != own[name].shape:
+                raise ModelError(
+                    f"{path}: has other {' and '.join(others)}, and {last!r} is taken for the "
+                    f"last layer, but {name} is {tuple(tensor.shape)} there, "
+                    f"{tuple(own[name].shape)} here. Name the last layer in the network's class "
+                    f'(last_layer = "{name.removeprefix("inner.").rpartition(".")[0]}."), or leave '
+                    "pretrained out."
+                )
     network.load_state_dict(weights, strict=False)
 
 
