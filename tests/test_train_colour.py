@@ -118,6 +118,18 @@ def test_varied_patches_stay_colours() -> None:
         assert float(seen.min()) >= -1e-5 and float(seen.max()) <= 1 + 1e-5
 
 
+def test_planes_of_a_volume_are_varied_as_an_image_is() -> None:
+    assert COLOURS is not None
+    every = Augmentation(stain=0.3, hue=0.1, saturation=0.2)
+    plane = COLOURS.normalised(SEEN)
+    volume = torch.stack([plane, plane.flip(-1), plane, plane], dim=1)
+    found = vary_colour(volume, COLOURS, every, generator(4))
+    assert found.shape == (3, 4, 20, 30)
+    varied = vary_colour(plane, COLOURS, every, generator(4))
+    torch.testing.assert_close(found[:, 0], varied)
+    torch.testing.assert_close(found[:, 1], varied.flip(-1))
+
+
 @pytest.mark.parametrize(
     ("dtype", "mean", "peak"),
     [

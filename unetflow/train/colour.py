@@ -1,7 +1,8 @@
 """Colours of RGB patches varied: amounts of stain, hue and saturation.
 
 Sources: Tellez et al. 2019 (Med. Image Anal. 58, jitter in the space of stains), Ruifrok and
-Johnston 2001 (optical densities of haematoxylin and eosin). C is red, green, blue.
+Johnston 2001 (optical densities of haematoxylin and eosin). C is red, green, blue; patches are
+(C, H, W), of volumes (C, D, H, W).
 """
 
 import math
@@ -45,17 +46,17 @@ class Colours:
 
     def seen(self, image_CHW: Tensor) -> Tensor:
         """Colours of normalised pixels."""
-        mean_C11, deviation_C11 = self._columns(image_CHW.device)
+        mean_C11, deviation_C11 = self._columns(image_CHW)
         return (image_CHW * deviation_C11 + mean_C11).clamp(0, 1)
 
     def normalised(self, colours_CHW: Tensor) -> Tensor:
         """Normalised pixels of colours."""
-        mean_C11, deviation_C11 = self._columns(colours_CHW.device)
+        mean_C11, deviation_C11 = self._columns(colours_CHW)
         return (colours_CHW.clamp(0, 1) - mean_C11) / deviation_C11
 
-    def _columns(self, device: torch.device) -> tuple[Tensor, Tensor]:
+    def _columns(self, like_CHW: Tensor) -> tuple[Tensor, Tensor]:
         mean_C11, deviation_C11 = (
-            torch.tensor(values, device=device)[:, None, None] / self.peak
+            _column(torch.tensor(values, device=like_CHW.device), like_CHW) / self.peak
             for values in (self.mean, self.deviation)
         )
         return mean_C11, deviation_C11
@@ -87,9 +88,9 @@ def stained(seen_CHW: Tensor, factor_S: Tensor, shift_S: Tensor) -> Tensor:
     of_stains_SC, device = stain_vectors(), seen_CHW.device
     density_CHW = -torch.log((seen_CHW + DARKEST) / (1 + DARKEST))
     to_stains_CS = torch.linalg.inv(of_stains_SC).to(device)
-    amounts_SHW = torch.einsum("cs,chw->shw", to_stains_CS, density_CHW)
-    amounts_SHW = amounts_SHW * factor_S[:, None, None] + shift_S[:, None, None]
-    density_CHW = torch.einsum("sc,shw->chw", of_stains_SC.to(device), amounts_SHW)
+    amounts_SHW = torch.einsum("cs,c...->s...", to_stains_CS, density_CHW)
+    amounts_SHW = amounts_SHW * _column(factor_S, seen_CHW) + _column(shift_S, seen_CHW)
+    density_CHW = torch.einsum("sc,s...->c...", of_stains_SC.to(device), amounts_SHW)
     return (torch.exp(-density_CHW) * (1 + DARKEST) - DARKEST).clamp(0, 1)
 
 
@@ -111,4 +112,9 @@ def turned(seen_CHW: Tensor, hue: float, saturation: float) -> Tensor:
     across = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / math.sqrt(3)
     rotation = math.cos(angle) * (torch.eye(CHANNELS) - along) + math.sin(angle) * across
     matrix = (along + saturation * rotation).to(seen_CHW.device)
-    return torch.einsum("dc,chw->dhw", matrix, seen_CHW).clamp(0, 1)
+    return torch.einsum("dc,c...->d...", matrix, seen_CHW).clamp(0, 1)
+
+
+def _column(values_C: Tensor, like_CHW: Tensor) -> Tensor:
+    """A value for each channel of a patch."""
+    return values_C.view(-1, *(1 for _ in like_CHW.shape[1:]))
