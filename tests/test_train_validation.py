@@ -1,13 +1,16 @@
 """Validation: sums of whole images, and the scores of them."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from predicting import network_of
 from waits import waits
 
 from unetflow.networks import geometry_of
+from unetflow.predict.forward import tile_logits
 from unetflow.train.patches import TrainingImage
 from unetflow.train.validation import _tiling, validation_scores, validation_sums
 
@@ -33,6 +36,34 @@ def test_where_everything_is_ignored_loss_and_iou_are_undefined() -> None:
     assert loss > 0 and 0 <= iou <= 1
     assert (double, same) == pytest.approx((2 * loss, iou))
     assert all(map(math.isnan, scores_of(0.0, network)))
+
+
+def test_tiles_without_a_pixel_that_counts_are_not_predicted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a slide with one rectangle annotated a validation would take longer than the training."""
+    network, predicted = network_of(depth=1), []
+    target = np.random.default_rng(1).integers(0, 2, (1024, 1024)).astype(np.uint8)
+    weight = np.zeros(target.shape, np.float32)
+    weight[300:400, 10:200] = 1
+
+    def noted(network: Any, tile_BCHW: torch.Tensor) -> torch.Tensor:
+        predicted.append(tile_BCHW)
+        return tile_logits(network, tile_BCHW)
+
+    def sums(rows: slice) -> torch.Tensor:
+        image = TrainingImage(
+            target[None, rows].astype(np.float32),
+            lambda region: (target[rows][region], weight[rows][region]),
+            np.zeros((0, 2), np.int32),
+        )
+        return validation_sums(network, [image], device="cpu", precision="fp32")
+
+    monkeypatch.setattr("unetflow.train.validation.tile_logits", noted)
+    whole = sums(slice(0, 1024))
+    assert len(predicted) == 1  # of 16
+    assert whole[1] == 100 * 190
+    torch.testing.assert_close(sums(slice(256, 512)), whole)
 
 
 def test_a_gpu_is_not_waited_for_at_every_tile() -> None:

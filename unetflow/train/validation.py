@@ -36,11 +36,13 @@ def validation_sums(
     for one in images:
         tiling = _tiling(network.geometry, one.shape_YX)
         for tile in tiling.grid(one.shape_YX):
+            labels = one.labels(tile.write)
+            if not labels[1].any():  # as most tiles of a slide that is annotated in part
+                continue
             tile_BCHW = _moved(read_tile(one.image_CYX, tile), device)
             output_KHW = cut(tile_logits(inferring, tile_BCHW)[0], tile)
             target_HW, weight_HW = (
-                _moved(torch.from_numpy(np.ascontiguousarray(part)), device)
-                for part in one.labels(tile.write)
+                _moved(torch.from_numpy(np.ascontiguousarray(part)), device) for part in labels
             )
             logits_KHW = output_KHW[: len(output_KHW) - len(heads_of(network))]
             found_T4.append(_sums_of_tile(logits_KHW, target_HW, weight_HW))
