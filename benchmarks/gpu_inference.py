@@ -202,7 +202,7 @@ def what_it_waits_for(scale: Scale) -> Iterator[Row]:
             threads = scale.pick(8, 1)
             _, seconds, trace = predicted(Path(folder), network, threads, scale, profiled=True)
         kind = "self_cpu_time_total" if scale.small else "self_device_time_total"
-        longest = sorted(trace.key_averages(), key=lambda of: -getattr(of, kind))
+        longest = rows_of_device(trace.key_averages(), kind, small=scale.small)
         spent_s = sum(getattr(of, kind) for of in longest) / 1e6
         first = [f"{of.key[:60]} {getattr(of, kind) / 1e6 / spent_s:.0%}" for of in longest[:6]]
         yield Row(
@@ -211,6 +211,15 @@ def what_it_waits_for(scale: Scale) -> Iterator[Row]:
             "of its time",
             "; ".join(first).replace("|", "/"),
         )
+
+
+def rows_of_device(averages: Any, kind: str, *, small: bool) -> list[Any]:
+    """The rows of a trace that are the device's own, longest first.
+
+    A GPU's time stands in the row of its kernel, and once more in that of the call that began it.
+    """
+    rows = [of for of in averages if small or of.device_type != torch.autograd.DeviceType.CPU]
+    return sorted(rows, key=lambda of: -getattr(of, kind))
 
 
 def monai(scale: Scale) -> Iterator[Row]:

@@ -67,6 +67,22 @@ def test_a_part_whose_library_is_missing_says_which() -> None:
     ]
 
 
+def test_the_time_of_a_gpu_is_counted_once() -> None:
+    """Of a call that begins a kernel: in the trace the kernel's time stands in both rows."""
+    profiled: Any = import_module("torch.autograd.profiler_util")
+    of: Any = import_module("torch.autograd").DeviceType
+    usual = {"use_device": "cuda", "stack": []}
+    call = profiled.FunctionEvent(1, "aten::conv", 0, 0, 10, device_type=of.CPU, **usual)
+    call.append_kernel("kernel", 0, 100)
+    kernel = profiled.FunctionEvent(2, "kernel", 0, 0, 100, device_type=of.CUDA, **usual)
+    events = profiled.EventList([call, kernel], use_device="cuda")
+    events._build_tree()
+    averages, kind = events.key_averages(), "self_device_time_total"
+    assert sum(getattr(row, kind) for row in averages) == 200
+    rows = import_module("gpu_inference").rows_of_device(averages, kind, small=False)
+    assert [(row.key, getattr(row, kind)) for row in rows] == [("kernel", 100)]
+
+
 WITHOUT = {"a killed training", "tests that need a GPU"}  # processes of their own
 
 
