@@ -168,6 +168,24 @@ def test_a_last_layer_that_was_not_the_last_to_be_made_has_to_be_named(
     assert torch.equal(network.state_dict()[kept], given.state_dict()[kept])
 
 
+def test_other_outputs_than_classes_are_refused(folder: Path) -> None:
+    """One logit for a sigmoid ended in an IndexError, outputs too many were trained in silence."""
+    source = (folder / "mine" / "plain.py").read_text()
+    one = source.replace("2 * width, num_classes, 1)", "2 * width, 1, 1)")
+    (folder / "mine" / "one.py").write_text(one)
+    with pytest.raises(ValueError, match="num_classes: 2 the network returns 1 channel: return"):
+        networks.geometry_of("mine.one")
+    with pytest.raises(ValueError, match="num_classes: 2 the network returns 1 channel: return"):
+        networks.geometry_of("mine.one", kind="untraceable")
+    (folder / "mine" / "three.py").write_text(one.replace("2 * width, 1, 1)", "2 * width, 3, 1)"))
+    assert networks.build("mine.three", num_classes=3).geometry.seamless
+    with pytest.raises(ValueError, match="num_classes: 4 the network returns 3 channels"):
+        networks.build("mine.three", num_classes=4)
+    (folder / "mine" / "several.py").write_text(source.replace("else logits", "else [logits]"))
+    with pytest.raises(ValueError, match="the network returns a list: return the logits alone"):
+        networks.geometry_of("mine.several")
+
+
 def test_it_comes_by_an_entry_point_too() -> None:
     assert networks.names() == [*networks.NETWORKS, "of_mine"]
     assert networks.module_of("of_mine") == NAME

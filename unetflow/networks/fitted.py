@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from unetflow.networks.blocks import centre
-from unetflow.networks.gradients import geometry_by_gradients
+from unetflow.networks.gradients import SIZE_PX, geometry_by_gradients
 from unetflow.networks.network import Network
 from unetflow.networks.operations import Untraceable
 from unetflow.networks.walk import geometry_of_module, on_no_device, walk
@@ -82,17 +82,44 @@ def fitted(
 def computed_geometry(make: Callable[[], nn.Module], options: Mapping[str, object]) -> Geometry:
     """The geometry that a network says, or that follows of its graph, or else of its gradients.
 
-    Raises ValueError where it has none that is known here.
+    Raises ValueError where it has none that is known here, or not an output for each class.
     """
     network, channels = on_no_device(make), cast(int, options.get("in_channels", 1))
     said = getattr(network, "geometry", None)
     if isinstance(said, Geometry):
         return said
     try:
-        return geometry_of_module(network, channels)
+        geometry = geometry_of_module(network, channels)
+        image = torch.empty(1, channels, *_sizes(geometry, TILE_PX), device="meta")
     except Untraceable as error:
         log.info("%s; its geometry is found by gradients", error)
-        return geometry_by_gradients(make(), channels)
+        geometry = geometry_by_gradients(network := make(), channels)
+        image = torch.zeros(1, channels, *_sizes(geometry, SIZE_PX))
+    try:
+        with torch.no_grad():
+            logits = network.eval()(image)
+    except Exception:  # that it takes no other sizes than it was asked about is another matter
+        return geometry
+    _check_logits(logits, cast(int | None, options.get("num_classes")))
+    return geometry
+
+
+def _check_logits(logits: object, classes: int | None) -> None:
+    if not isinstance(logits, Tensor):
+        raise ValueError(
+            f"the network returns a {type(logits).__name__}: return the logits alone, as one tensor"
+        )
+    if classes is not None and logits.shape[1] != classes:
+        count = f"{logits.shape[1]} channel{'s' * (logits.shape[1] != 1)}"
+        raise ValueError(
+            f"of num_classes: {classes} the network returns {count}: return logits of each class, "
+            "background among them; of one class that are two, in the place of one for a sigmoid"
+        )
+
+
+def _sizes(geometry: Geometry, px: int) -> list[int]:
+    """Of an input whose output has so many pixels, or a few more, along each axis."""
+    return [geometry.input_px(px, axis) for axis in range(len(geometry.axes))]
 
 
 def multiply_adds_per_px(network: Network) -> float | None:
@@ -105,8 +132,7 @@ def multiply_adds_per_px(network: Network) -> float | None:
         return walk(network, network.in_channels, network.geometry.smallest_input_px).multiply_adds
     except ValueError:  # untraceable, or what only a network that says its geometry may be
         pass
-    axes = len(network.geometry.axes)
-    sizes = [network.geometry.input_px(TILE_PX, axis) for axis in range(axes)]
+    sizes = _sizes(network.geometry, TILE_PX)
     try:
         bare = copy.deepcopy(network).to("meta").eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
