@@ -550,6 +550,27 @@ def test_two_processes_train_as_one_with_the_same_batch(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_processes_that_train_together_wait_for_one_another_at_no_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a barrier of NCCL the CPU waits until its GPU has done all that it was given."""
+    waits = tmp_path / "waits.txt"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import torch.distributed as d\n"
+        "barrier = d.barrier\n"
+        "def counted(*args, **options):\n"
+        f"    print('waits', file=open({str(waits)!r}, 'a'))\n"
+        "    return barrier(*args, **options)\n"
+        "d.barrier = counted\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path(__file__).parents[1]}")
+    job = job_in(tmp_path, steps=6)
+    job["recipe"] |= {"batch": 2, "validate_every": 6}
+    train(**job, processes=2)
+    assert len(waits.read_text().splitlines()) == 2  # in each for the one validation
+
+
+@pytest.mark.slow
 def test_two_processes_go_on_from_one_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,6 +15,7 @@ from typing import NoReturn, cast
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+from torch.distributed import ReduceOp
 from torch.optim.swa_utils import AveragedModel
 
 from unetflow import networks
@@ -190,7 +191,7 @@ class TrainingRun:
         if self._averaged is not None:
             update_mean(self._averaged, self.network, recipe.ema, first=self.step == 0)
         if fabric.world_size > 1:
-            total = fabric.all_reduce(total, reduce_op="mean")  # type: ignore[assignment]
+            total = _over_all(total, ReduceOp.SUM) / fabric.world_size
         return {
             "step": self.step + 1,
             "loss": Arriving(total),
@@ -282,8 +283,7 @@ class TrainingRun:
         if self.fabric.world_size == 1:
             return here
         flag = torch.full((), float(here), device=self.fabric.device)
-        said = cast(Tensor, self.fabric.all_reduce(flag, reduce_op="max"))
-        before, self._asked = self._asked, Arriving(said)
+        before, self._asked = self._asked, Arriving(_over_all(flag, ReduceOp.MAX))
         return before is not None and bool(float(before))
 
     def _save(self) -> None:
@@ -345,3 +345,12 @@ class TrainingRun:
             )
         if others or not before:
             self.machines = [*self.machines, {"from_step": self.step + 1, **here}]
+
+
+def _over_all(value: Tensor, of: ReduceOp.RedOpType) -> Tensor:
+    """A sum or maximum over all processes, in its place.
+
+    Not by `Fabric.all_reduce`: that begins with a barrier, at which the CPU waits for its GPU.
+    """
+    torch.distributed.all_reduce(value, of)
+    return value
