@@ -15,6 +15,7 @@ from unetflow.networks.fitted import Fitted, multiply_adds_per_px
 from unetflow.networks.gradients import geometry_by_gradients
 from unetflow.networks.initial_weights import start_from
 from unetflow.networks.model_file import save_model
+from unetflow.networks.walk import geometry_of_module
 from unetflow.predict import network_checks
 from unetflow.provenance.code_digest import code_digest
 
@@ -166,6 +167,16 @@ def test_a_last_layer_that_was_not_the_last_to_be_made_has_to_be_named(
     start_from(tmp_path / "m.safetensors", network, descriptions[1], freeze=False)
     kept = "inner.below.0.weight"
     assert torch.equal(network.state_dict()[kept], given.state_dict()[kept])
+
+
+def test_a_dilated_up_convolution_that_pads_its_output_sees_as_far_as_gradients_say() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3, stride=2, padding=1),
+        torch.nn.ConvTranspose2d(4, 2, 3, 2, padding=2, dilation=2, output_padding=1),
+    )
+    computed, seen = geometry_of_module(network, 1), geometry_by_gradients(network, 1)
+    assert computed.before_px == computed.after_px == seen.before_px == (4, 4)
 
 
 def test_other_outputs_than_classes_are_refused(folder: Path) -> None:

@@ -106,9 +106,9 @@ def _convolution(
     )
     if transposed:
         made = tuple(
-            each.spread(dilation[axis] * (kernel - 1) + 1, stride[axis], padding[axis])
-            if not output_padding[axis]
-            else each.spread(kernel, stride[axis], padding[axis], output_padding[axis])
+            each.spread(
+                dilation[axis] * (kernel - 1) + 1, stride[axis], padding[axis], output_padding[axis]
+            )
             for axis, (each, kernel) in enumerate(zip(source, kernels, strict=True))
         )
     else:
