@@ -89,9 +89,14 @@ def test_worse_than_otsu_with_a_falling_loss_has_not_converged() -> None:
 
 def test_worse_than_otsu_with_a_level_loss_does_not_blame_the_training() -> None:
     found = verdict_of({"net": table("net", 0.3, 0.6)}, LEVEL)
-    assert "the loss is level in its last fifth" in texts(found)[1]
-    assert "(net, fold 0: by 0% in 50 steps)" in texts(found)[1]
+    of_loss = "the loss falls no longer, from its first fifth to its last +0% (net, fold 0) in 50"
+    assert of_loss in texts(found)[1]
     assert "converged" not in " ".join(texts(found))
+
+
+def test_a_loss_that_rises_is_not_said_to_fall() -> None:
+    found = verdict_of({"net": table("net", 0.3, 0.6)}, LEVEL * np.repeat([1, 3], 25))
+    assert "from its first fifth to its last +200% (net, fold 0) in 50 steps" in texts(found)[1]
 
 
 def test_of_several_classes_the_first_line_names_the_one_of_its_score() -> None:

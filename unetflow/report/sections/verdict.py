@@ -204,15 +204,15 @@ def _minus_otsu(scores: pd.DataFrame, line: Line) -> Difference | None:
 
 
 def _level(runs: Sequence[Run]) -> str:
-    """How far the loss fell, where it falls no longer."""
+    """How far the loss fell or rose, where it falls no longer."""
     shares = []
     for run in (each for each in runs if each.is_trained):
         losses, part = run.history["loss"], max(1, len(run.history) // PARTS)
         first, last = losses.iloc[:part].mean(), losses.iloc[-part:].mean()
-        shares.append(f"{run.name}: by {1 - last / first:.0%} in {len(run.history)} steps")
+        shares.append(f"{last / first - 1:+.0%} ({run.name}) in {len(run.history)} steps")
     if not shares:
         return "the network was trained elsewhere"
-    return f"the loss is level in its last fifth, to which it fell from its first ({some(shares)})"
+    return f"the loss falls no longer, from its first fifth to its last {some(shares)}"
 
 
 def still_falling(history: pd.DataFrame) -> bool:
