@@ -127,10 +127,9 @@ def test_an_image_that_some_programs_turn_says_so(
     image.save(tmp_path / name, exif=exif)
     with Slide(tmp_path / name) as slide:
         assert slide.levels[0].shape_px == (16, 24)  # as it is stored
-        known = orientation if orientation < 9 else 1
-        assert slide.orientation == known
-        said = [note for note in slide.notes if f"its orientation is {orientation}" in note]
-        assert len(said) == (known != 1)
+        said = [note for note in slide.odd if f"its orientation is {orientation}:" in note]
+        assert len(said) == (orientation in (3, 6))
+        assert slide.notes == slide.odd
 
 
 def test_levels_know_their_resolution(tmp_path: Path) -> None:

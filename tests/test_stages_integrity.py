@@ -54,12 +54,10 @@ def check(tmp_path: Path) -> Any:
     return table
 
 
-def test_an_image_that_some_programs_turn_is_odd(check: Any) -> None:
-    table = check(
-        a=("train", image("x", orientation=3), truth()), b=("train", image("y"), truth())
-    )["problems"]
-    assert table["a"].startswith("its orientation is 3: some programs turn or mirror it")
-    assert not table["b"]
+def test_what_is_odd_about_a_file_stands_there(check: Any) -> None:
+    odd = image("x", odd=["its orientation is 3: it may be turned"])
+    table = check(a=("train", odd, truth()), b=("train", image("y"), truth()))["problems"]
+    assert (table["a"], table["b"]) == ("its orientation is 3: it may be turned", "")
 
 
 def test_each_image_has_a_row_of_what_it_is_like(check: Any) -> None:

@@ -53,6 +53,15 @@ def test_images_of_bits_have_levels_of_bits(tmp_path: Path) -> None:
     )
 
 
+def test_the_receipt_says_that_some_programs_turn_the_image(tmp_path: Path) -> None:
+    turned = [(274, "H", 1, 3, True)]
+    tifffile.imwrite(tmp_path / "i.tif", PIXELS, extratags=turned)
+    store = prepare(tmp_path, path=tmp_path / "i.tif")
+    (odd,) = read_receipt(tmp_path / "i.json")["odd"]
+    assert odd.startswith("its orientation is 3: ")
+    np.testing.assert_array_equal(read_array(store, "0")[0], PIXELS)
+
+
 def test_the_store_is_valid_ome_zarr(tmp_path: Path) -> None:
     import zarr
 

@@ -215,13 +215,13 @@ class Slide:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is not read or not as may be expected; of masks of objects when they are read."""
-        own = () if self.orientation == 1 else (turned(self.orientation),)
-        return (*self._opened.notes, *own)
+        return (*self._opened.notes, *self.odd)
 
     @property
-    def orientation(self) -> int:
-        """How some programs turn and mirror the image, which is read as it is stored; 1: not."""
-        return self._opened.orientation
+    def odd(self) -> tuple[str, ...]:
+        """Those of the notes that may make an image and its truth unlike each other."""
+        orientation = self._opened.orientation
+        return () if orientation == 1 else (turned(orientation),)
 
     @property
     def resolution_at(self) -> str:

@@ -62,7 +62,7 @@ class ImageReceipt(TypedDict):
     level: int  # of the file
     levels_of_file: list[LevelOfFile]
     not_applied: list[str]  # what its row asks for and its file has no choice of
-    orientation: NotRequired[int]  # that some programs show it in, 1: as it is stored
+    odd: NotRequired[list[str]]  # about the file, in words
     unreadable: list[Unreadable]
     tissue: TissueOfImage | None
     pixels: Intensities

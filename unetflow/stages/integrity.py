@@ -12,7 +12,6 @@ from typing import TypedDict
 
 import pandas as pd
 
-from unetflow.images.opened import turned
 from unetflow.provenance.receipts import read_receipt
 from unetflow.provenance.records import RunRecord
 from unetflow.provenance.schemas import ImageReceipt, TruthReceipt
@@ -197,8 +196,7 @@ def _problems(fact: Fact, image: ImageReceipt, truth: TruthReceipt | None) -> It
     if constant:
         yield f"constant in channel {', '.join(map(str, constant))}"
     yield from (f"the {name} of its row does not apply to it" for name in image["not_applied"])
-    if (orientation := image.get("orientation", 1)) != 1:
-        yield turned(orientation)
+    yield from image.get("odd", [])
     if image["unreadable"]:
         yield f"{len(image['unreadable'])} places cannot be read"
     if image["tissue"] and not image["tissue"]["share"]:

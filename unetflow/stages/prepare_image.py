@@ -112,7 +112,7 @@ def prepare_image(
             "level": source.level,
             "levels_of_file": levels_of_file,
             "not_applied": slide.not_applied,
-            "orientation": slide.orientation,
+            "odd": slide.odd,
             "unreadable": unreadable,
             "tissue": kept.described() if kept else None,
             "pixels": of_pixels,
