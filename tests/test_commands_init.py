@@ -277,6 +277,18 @@ def test_what_is_left_out_is_said(
     assert "1 files look like truths, but no image has their names: gone_mask.tif" in said
 
 
+def test_what_a_model_made_is_no_truth(write: Callable[..., None], tmp_path: Path) -> None:
+    for k in range(3):
+        write(f"{k}.tif", np.zeros((160, 160), np.uint8))
+        write(f"{k}_mask.tif", discs(20))
+    made = tmp_path / "cells/0.segmented.ome.zarr"
+    made.mkdir()
+    for name in ("zarr.json", "command.json"):
+        (made / name).write_text("{}")
+    truths = {str(image.truth) for image in initialised().images.values()}
+    assert truths == {f"cells/{k}_mask.tif" for k in range(3)}
+
+
 def one_object_each(count: int) -> list[NDArray[np.uint8]]:
     labels = discs(count)
     return [np.where(labels == number + 1, 255, 0).astype(np.uint8) for number in range(count)]

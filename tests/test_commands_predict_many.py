@@ -90,6 +90,20 @@ def test_an_image_whose_name_is_that_of_a_truth_is_told(
     assert "images: 1 files look like truths, but no image has their names: GT-12.tif" in said
 
 
+def test_results_among_the_images_are_no_images(
+    ran: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, first = predict("m.safetensors", ".")
+    for store in ("out/images/a.ome.zarr", "b.ome.zarr"):
+        Path(store).mkdir(parents=True)
+        Path(store, "zarr.json").write_text("{}")
+    Path("b.ome.zarr/command.json").write_text("{}")  # of the command for one image
+    Path("out/.sources.json").write_text("{}")
+    _, again = predict("m.safetensors", ".")
+    assert again == first
+    assert "left out: what unetflow wrote, in b.ome.zarr, out\n" in capsys.readouterr().out
+
+
 def test_a_crf_that_the_choices_were_made_with_is_made(ran: list[list[str]]) -> None:
     crf = {"iterations": 2, "radius_px": 3}
     made = {"test_time_augmentation": 1, "smooth_px": None, "crf": crf}

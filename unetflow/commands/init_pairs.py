@@ -37,6 +37,7 @@ from unetflow.images.sources import (
     holds_polygons,
     is_store,
 )
+from unetflow.jobs.sources import sources_cache
 
 PICTURES = (".png", ".jpg", ".jpeg", ".npy", ".svs", ".ndpi")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, *PICTURES, *OPENSLIDE_SUFFIXES)
@@ -51,6 +52,7 @@ NNUNET = re.compile(r"\b(images|labels)(tr|ts)\b")  # folders, whose images end 
 CHANNEL = re.compile(r"\d{4}")
 FIRST_CHANNEL = "0000"
 FRAME = "t"  # of a frame of the Cell Tracking Challenge: t000.tif
+MADE_BY = "command.json"  # in a store that `unetflow predict` wrote: what it was asked for
 
 Key = tuple[str, ...]  # words
 
@@ -79,11 +81,13 @@ def find_pairs(folder: Path) -> Found:
     """
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder}; give the one that your images lie in.")
-    files = sorted(_files(folder))
+    ours: list[Path] = []
+    files = sorted(_files(folder, ours))
+    notes = [f"left out: what unetflow wrote, in {_some(sorted(ours))}"] if ours else []
     truths = {file for file in files if _is_truth(file)}
     images = [file for file in files if file not in truths]
     if not images:
-        raise ConfigError(_no_image(folder, truths))
+        raise ConfigError("\n  ".join([_no_image(folder, truths), *notes]))
     of_key: dict[Key, list[Path]] = defaultdict(list)
     for image in images:
         _check_channel(image)
@@ -93,7 +97,7 @@ def find_pairs(folder: Path) -> Found:
     beside = Counter(truth.parent for truth in keys)
     for truth in sorted(keys, key=lambda truth: (-beside[truth.parent], truth)):
         by_key[keys[truth]].append(truth)
-    pairs, notes, several = [], [], []
+    pairs, several = [], []
     for key, alike in of_key.items():
         own = by_key.pop(key, [])
         if own and len(alike) > 1:
@@ -180,10 +184,16 @@ def stem_of(file: Path) -> str:
     return file.name[: len(file.name) - len(ending)]
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Image files, stores and polygons under a folder, relative to it."""
+def _files(folder: Path, ours: list[Path]) -> Iterator[Path]:
+    """Image files, stores and polygons under a folder, relative to it.
+
+    Results of unetflow are no images: folders and stores of them are added to `ours`.
+    """
     for place, folders, names in os.walk(folder):
         path = Path(place)
+        made = [name for name in folders if _is_ours(path / name)]
+        ours += ((path / name).relative_to(folder) for name in made)
+        folders[:] = [name for name in folders if name not in made]
         stores = [name for name in folders if is_store(path / name)]
         folders[:] = sorted(
             name for name in folders if name not in stores and not name.startswith(".")
@@ -192,6 +202,10 @@ def _files(folder: Path) -> Iterator[Path]:
         for name in [*stores, *(name for name in names if name.lower().endswith(wanted))]:
             if not LITTER.fullmatch(name):
                 yield (path / name).relative_to(folder)
+
+
+def _is_ours(folder: Path) -> bool:
+    return sources_cache(str(folder)).is_file() or (folder / MADE_BY).is_file()
 
 
 def _is_truth(file: Path) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from unetflow.commands.init_pairs import stem_of
+from unetflow.commands.init_pairs import MADE_BY, stem_of
 from unetflow.commands.predict_chosen import AS_USUAL, InstanceOptions, chosen_options
 from unetflow.commands.predict_many import check_order, is_of_volumes, segment_many
 from unetflow.commands.predict_options import OF_VOLUMES, parser_of
@@ -65,7 +65,6 @@ log = logging.getLogger(__name__)
 
 
 PLACES_TOLD = 20  # on the terminal; all stand in the output
-MADE_BY = "command.json"  # in a store of the command: what it was asked for
 
 
 @dataclass(frozen=True, slots=True)
