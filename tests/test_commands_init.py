@@ -277,6 +277,18 @@ def test_what_is_left_out_is_said(
     assert "1 files look like truths, but no image has their names: gone_mask.tif" in said
 
 
+def test_folders_behind_links_are_looked_into_once(
+    write: Callable[..., None], tmp_path: Path
+) -> None:
+    for k in range(3):
+        write(f"images/{k}.tif", np.zeros((160, 160), np.uint8))
+        write(f"../elsewhere/{k}.tif", discs(20))
+    (tmp_path / "cells/labels").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "cells/images/all").symlink_to(tmp_path / "cells")  # in a circle
+    truths = {image.path: image.truth for image in initialised().images.values()}
+    assert truths == {f"cells/images/{k}.tif": f"cells/labels/{k}.tif" for k in range(3)}
+
+
 def test_what_a_model_made_is_no_truth(write: Callable[..., None], tmp_path: Path) -> None:
     for k in range(3):
         write(f"{k}.tif", np.zeros((160, 160), np.uint8))

@@ -187,21 +187,29 @@ def stem_of(file: Path) -> str:
 def _files(folder: Path, ours: list[Path]) -> Iterator[Path]:
     """Image files, stores and polygons under a folder, relative to it.
 
-    Results of unetflow are no images: folders and stores of them are added to `ours`.
+    Results of unetflow are no images: folders and stores of them are added to `ours`. Links to
+    folders are followed at the end, into each folder once.
     """
-    for place, folders, names in os.walk(folder):
-        path = Path(place)
-        made = [name for name in folders if _is_ours(path / name)]
-        ours += ((path / name).relative_to(folder) for name in made)
-        folders[:] = [name for name in folders if name not in made]
-        stores = [name for name in folders if is_store(path / name)]
-        folders[:] = sorted(
-            name for name in folders if name not in stores and not name.startswith(".")
-        )
-        wanted = (*IMAGE_SUFFIXES, *POLYGON_SUFFIXES)
-        for name in [*stores, *(name for name in names if name.lower().endswith(wanted))]:
-            if not LITTER.fullmatch(name):
-                yield (path / name).relative_to(folder)
+    wanted = (*IMAGE_SUFFIXES, *POLYGON_SUFFIXES)
+    seen: set[Path] = set()
+    tops = [folder]
+    for top in tops:
+        for place, folders, names in os.walk(top):
+            path = Path(place)
+            if (real := path.resolve()) in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            made = [name for name in folders if _is_ours(path / name)]
+            ours += ((path / name).relative_to(folder) for name in made)
+            stores = [name for name in folders if name not in made and is_store(path / name)]
+            others = [name for name in folders if name not in (*made, *stores) and name[0] != "."]
+            links = [name for name in others if (path / name).is_symlink()]
+            tops += (path / name for name in sorted(links))
+            folders[:] = sorted(set(others).difference(links))
+            for name in [*stores, *(name for name in names if name.lower().endswith(wanted))]:
+                if not LITTER.fullmatch(name):
+                    yield (path / name).relative_to(folder)
 
 
 def _is_ours(folder: Path) -> bool:
