@@ -177,6 +177,16 @@ def test_folders_say_who_trains(write: Callable[..., None]) -> None:
     }
 
 
+def test_what_lies_in_a_folder_called_test_never_trains(write: Callable[..., None]) -> None:
+    for k in range(20):
+        place = "test" if k < 2 else "more"
+        write(f"{place}/{k}.tif", np.zeros((160, 160), np.uint8))
+        write(f"{place}/{k}_mask.tif", discs(20))
+    images = initialised().images.values()
+    assert {image.name for image in images if image.split == "test"} == {"0", "1"}
+    assert Counter(image.split for image in images) == {"train": 15, "validation": 3, "test": 2}
+
+
 def test_large_objects_of_known_resolution_are_made_smaller(write: Callable[..., None]) -> None:
     for k in range(3):
         folder = Path("cells")

@@ -8,7 +8,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,28 +104,43 @@ class Splits:
 def _splits(folder: Path, rows: Sequence[Row], seed: int) -> Splits:
     """Draw who trains, validates and tests.
 
-    Folders called train, validation and test are taken at their word. Stacks are groups, and so
-    are folders where images lie in three or more. A stack or series alone is cut in three pieces,
-    as what lies side by side is alike.
+    Folders called train, validation and test are taken at their word; what lies elsewhere trains,
+    or is of a part that they do not name.
     """
     named = {row: part for row in rows if (part := _part_of_folder(folder, row))}
-    if len(named) == len(rows) and "train" in named.values():
+    elsewhere = [row for row in rows if row not in named]
+    if not elsewhere and "train" not in named.values():
+        return _drawn(folder, rows, SHARES, seed)
+    if not elsewhere:
         return Splits(named, {}, "as the folders are called")
-    if len(rows) < len(SHARES):
-        return Splits(dict(zip(rows, SHARES, strict=False)), {}, "too few to draw from")
+    shares = {part: of for part, of in SHARES.items() if part not in {*named.values()} - {"train"}}
+    drawn = _drawn(folder, elsewhere, shares, seed)
+    how = f"as the folders are called; {len(elsewhere)} elsewhere: {drawn.how}"
+    return Splits(named | drawn.of, drawn.groups, how if named else drawn.how)
+
+
+def _drawn(folder: Path, rows: Sequence[Row], shares: Mapping[str, float], seed: int) -> Splits:
+    """Stacks are groups, and so are folders where images lie in as many as there are parts.
+
+    A stack or series alone is cut in three pieces, as what lies side by side is alike.
+    """
+    if len(rows) < len(shares):
+        return Splits(dict(zip(rows, shares, strict=False)), {}, "too few to draw from")
     units = {row: _unit(folder, row) for row in rows}
     several = len({*units.values()}) >= len(SHARES)
     taken: Counter[str] = Counter()  # long names of folders begin alike
     of_unit = {unit: distinct(_name(unit), taken) for unit in sorted({*units.values()})}
     groups = {row: of_unit[unit] for row, unit in units.items()} if several else {}
     if not several and any(_is_of_series(row) for row in rows):
+        if len(shares) < len(SHARES):
+            return Splits(dict.fromkeys(rows, "train"), {}, "a series")
         train = min(round(len(rows) * SHARES["train"] / 100), len(rows) - 2)
         test = max(1, round(len(rows) * SHARES["test"] / 100))
         pieces = {"train": train, "validation": len(rows) - train - test, "test": test}
         parts = [part for part, count in pieces.items() for _ in range(count)]
         return Splits(dict(zip(rows, parts, strict=True)), {}, "a series, in three pieces")
     drawn = [Annotated(str(k), groups.get(row, ""), 0) for k, row in enumerate(rows)]
-    part_of = assign_splits(drawn, SHARES, seed=seed)
+    part_of = assign_splits(drawn, shares, seed=seed)
     how = f"drawn by {'group' if groups else 'image'} with seed {seed}"
     return Splits({row: part_of[str(k)] for k, row in enumerate(rows)}, groups, how)
 
