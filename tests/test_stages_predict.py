@@ -152,6 +152,20 @@ def test_an_image_of_another_kind_is_in_the_receipt(job: dict[str, Any]) -> None
     assert "has a mean of 1.27e+04, but the model was trained on pixels of 127" in warning
 
 
+@pytest.mark.parametrize(("highest", "warnings"), [(1.0, 1), (0.0, 0), (40.0, 0)])
+def test_an_image_scaled_to_fractions_is_in_the_receipt(
+    job: dict[str, Any], highest: float, warnings: int
+) -> None:
+    """One that is empty is not: nothing is in it."""
+    prepared = read_receipt(job["image_receipt"])
+    values = PIXELS | {"mean": [highest / 2], "lowest": [0.0], "highest": [highest]}
+    write_receipt(job["image_receipt"], prepared | {"pixels": values})
+    predict(**job)
+    told = read_receipt(job["receipt"])["warnings"]
+    assert len(told) == warnings
+    assert all("has pixels of 0 to 1 alone" in each and "all alike" in each for each in told)
+
+
 @pytest.mark.parametrize("extreme", [{"highest": [3e17]}, {"lowest": [-80_000.0]}])
 def test_a_pixel_that_drowns_its_surroundings_is_in_the_receipt(
     job: dict[str, Any], extreme: dict[str, list[float]]

@@ -17,6 +17,7 @@ from unetflow.tiles.regions import PLANE
 
 FAR = 3.0  # deviations of the training pixels that an image's mean may be off theirs
 EXTREME = 1000.0  # of a single pixel: next to it a network sees nothing else
+NARROW = 0.1  # of them, that an image's pixels span: a network hardly sees less
 OF_CUBE = 48  # flips and rotations
 TOLERANCE = 0.1  # of a resolution: what a network hardly sees
 
@@ -158,5 +159,13 @@ def other_intensities(
                 f"of {trained:.4g} with a deviation of {deviation:.4g}. Where the image is of "
                 "another kind (bright ground instead of dark, another stain or bit depth), its "
                 "result means nothing."
+            )
+        if 0 < highest - lowest < NARROW * deviation:
+            warnings.append(
+                f"channel {channel} has pixels of {lowest:.4g} to {highest:.4g} alone, but the "
+                f"model was trained on pixels of {trained:.4g} with a deviation of "
+                f"{deviation:.4g}: to it they are all alike. Where the image is scaled in another "
+                "way (0 to 1 in place of 0 to 255, 8 bits in place of 16), its result means "
+                "nothing. Save it as those of the training are."
             )
     return warnings
