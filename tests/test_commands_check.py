@@ -124,6 +124,7 @@ def test_all_problems_of_config_and_sheet_end_it_at_once(
     [
         ("- a\n", "holds no keys"),
         ("a: [", "is no YAML"),
+        ("a: Zellk\udcf6rper", "is no text in UTF-8 (invalid start byte at byte 8)"),
         (None, "there is no config case.yaml; `unetflow init FOLDER`"),
     ],
 )
@@ -133,7 +134,7 @@ def test_a_file_that_is_no_config_is_told(
     if content is None:
         case.unlink()
     else:
-        case.write_text(content)
+        case.write_text(content, errors="surrogateescape")
     assert run_command("check", [str(case)]) == MENDABLE
     assert told in capsys.readouterr().err
 

@@ -135,6 +135,14 @@ def test_a_run_ends_with_scores_and_the_place_of_the_report(
     assert "report:" not in capfd.readouterr().out
 
 
+def test_a_config_of_another_encoding_is_told(
+    fake: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path("case.yaml").write_text("results: Zellkörper\n", encoding="latin-1")
+    assert run_command("run", ["case.yaml"]) == MENDABLE
+    assert "error: case.yaml: is no text in UTF-8" in capfd.readouterr().err
+
+
 def test_jobs_of_slurm_are_those_of_the_profile(
     fake: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,7 +31,7 @@ from unetflow.commands.check_costs import Costs, costs_of
 from unetflow.commands.check_picture import write_contact_sheet
 from unetflow.commands.check_truths import problems_of_truths
 from unetflow.commands.parsers import add_json, command_parser
-from unetflow.commands.workflow import SCHEMAS, without_config, workflow_folder
+from unetflow.commands.workflow import SCHEMAS, text_of_config, without_config, workflow_folder
 from unetflow.engine.memory import available_bytes
 from unetflow.errors import ConfigError
 from unetflow.jobs.settings import Settings, read_settings
@@ -150,7 +150,7 @@ def config_of(path: Path, data_dir: str | None) -> dict[str, Any]:
     """A config as it stands in its file. Raises ConfigError."""
     check_keys([path])
     try:
-        config: Any = yaml.safe_load(path.read_text())
+        config: Any = yaml.safe_load(text_of_config(path))
     except FileNotFoundError:
         raise ConfigError(without_config(path)) from None
     except yaml.YAMLError as error:

@@ -24,6 +24,7 @@ from unetflow.commands.run_time import TimeLeft, earlier_seconds
 from unetflow.commands.workflow import (
     PROFILES,
     snakefile_arguments,
+    text_of_config,
     without_config,
     workflow_folder,
 )
@@ -197,7 +198,7 @@ def _command(options: argparse.Namespace, more: Sequence[str]) -> list[str]:
 def _results_of(config: str) -> Path | None:
     """The folder that a config names; None where it names none, which Snakemake will tell."""
     try:
-        return Path(yaml.safe_load(Path(config).read_text())["results"])
+        return Path(yaml.safe_load(text_of_config(config))["results"])
     except (yaml.YAMLError, KeyError, TypeError):
         return None
 

@@ -32,3 +32,14 @@ def snakefile_arguments(folder: Path) -> list[str]:
 def without_config(path: str | Path) -> str:
     """What to say of a config that is not there."""
     return f"there is no config {path}; `unetflow init FOLDER` writes one of a folder of images."
+
+
+def text_of_config(path: str | Path) -> str:
+    """A config as it stands in its file. Raises ConfigError for what is no text in UTF-8."""
+    try:
+        return Path(path).read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: is no text in UTF-8 ({error.reason} at byte {error.start}). Save it as UTF-8 "
+            "in the editor that it was written with, or write umlauts and accents without them."
+        ) from error
