@@ -135,6 +135,17 @@ def test_a_run_ends_with_scores_and_the_place_of_the_report(
     assert "report:" not in capfd.readouterr().out
 
 
+def test_results_in_the_home_are_found(
+    fake: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(fake))
+    Path("case.yaml").write_text("results: ~/here\n")
+    Path("here/report").mkdir(parents=True)
+    Path("here/report/headline.txt").write_text("report: here\n")
+    assert run_command("run", ["case.yaml"]) == 0
+    assert capfd.readouterr().out.endswith("\nreport: here\n")
+
+
 def test_a_config_of_another_encoding_is_told(
     fake: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -198,7 +198,7 @@ def _command(options: argparse.Namespace, more: Sequence[str]) -> list[str]:
 def _results_of(config: str) -> Path | None:
     """The folder that a config names; None where it names none, which Snakemake will tell."""
     try:
-        return Path(yaml.safe_load(text_of_config(config))["results"])
+        return Path(yaml.safe_load(text_of_config(config))["results"]).expanduser()
     except (yaml.YAMLError, KeyError, TypeError):
         return None
 
