@@ -125,6 +125,18 @@ def test_masks_are_interiors_and_a_stack_is_cut_in_pieces(write: Callable[..., N
     assert [image.plane for image in by_plane] == list(range(10))
 
 
+def test_what_is_assumed_of_stacks_is_said(
+    write: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for k in range(3):
+        write(f"{k}.tif", np.zeros((5, 160, 160), np.uint8))
+        write(f"{k}_mask.tif", np.stack([discs(20)] * 5) if k else discs(20))
+    initialised()
+    said = capsys.readouterr().out
+    assert "3 files are stacks, such as cells/2.tif of 5, and each image of one has a row" in said
+    assert "1 truths of stacks are of one image, such as cells/0_mask.tif, and taken" in said
+
+
 def test_numbers_in_many_pieces_are_classes(write: Callable[..., None]) -> None:
     for k in range(4):
         write(f"{k}.tif", np.zeros((160, 160), np.uint8))

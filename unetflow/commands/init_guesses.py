@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +82,26 @@ def rows_of(folder: Path, pairs: Iterable[Pair]) -> tuple[list[Row], dict[Row, I
             "and choose the same number of each in the sheet's column channels"
         )
         rows = [row for row in rows if images[row].channels == usual]
-    return rows, images, notes
+    return rows, images, [*notes, *_of_stacks(rows)]
+
+
+def _of_stacks(rows: Sequence[Row]) -> Iterator[str]:
+    """What is assumed of stacks, in words: of each the last row says how many images it has."""
+    stacks = {row.path: row for row in rows if row.stack}
+    if not stacks:
+        return
+    *_, last = stacks.values()
+    yield (
+        f"{len(stacks)} files are stacks, such as {last.path} of {last.index + 1}, and each image "
+        f"of one has a row (column {last.stack}). Where they are its channels, take that column "
+        "out, leave one row of each file, and name the axes in a column axes, as cyx"
+    )
+    truths = {row.truth for row in stacks.values() if row.truth and not holds_polygons(row.truth)}
+    if alone := sorted(truth for truth in truths if _stack_of(truth)[1] == 1):
+        yield (
+            f"{len(alone)} truths of stacks are of one image, such as {alone[0]}, and taken for "
+            "all of their stack: delete the rows of those that they were not drawn on"
+        )
 
 
 def look_at_truths(rows: Sequence[Row]) -> Truths:
