@@ -101,7 +101,19 @@ def test_results_among_the_images_are_no_images(
     Path("out/.sources.json").write_text("{}")
     _, again = predict("m.safetensors", ".")
     assert again == first
-    assert "left out: what unetflow wrote, in b.ome.zarr, out\n" in capsys.readouterr().out
+    assert "left out: what unetflow wrote: b.ome.zarr, out\n" in capsys.readouterr().out
+
+
+def test_images_of_other_kinds_are_told(
+    ran: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("1.BMP", "2.nd2", "notes.txt", "more/3.lsm", "._4.nd2"):
+        Path("images", name).write_bytes(b"")
+    _, rows = predict("m.safetensors", "images")
+    assert len(rows) == 3
+    said = capsys.readouterr().out
+    assert "images: left out: files of other kinds (convert them to TIFF, unpack" in said
+    assert said.splitlines()[0].endswith("): 1.BMP, 2.nd2, more/3.lsm")
 
 
 def test_a_crf_that_the_choices_were_made_with_is_made(ran: list[list[str]]) -> None:

@@ -54,6 +54,13 @@ FIRST_CHANNEL = "0000"
 FRAME = "t"  # of a frame of the Cell Tracking Challenge: t000.tif
 MADE_BY = "command.json"  # in a store that `unetflow predict` wrote: what it was asked for
 
+OTHER_KINDS = re.compile(
+    r".+[.](bmp|gif|h5|hdf5|ics|jp2|lif|lsm|nd2|nii|nrrd|oib|oif|stk|vsi|webp|zip)",
+    re.IGNORECASE,
+)  # images, that a folder of others may hold too
+OURS = "what unetflow wrote"
+UNREAD = "files of other kinds (convert them to TIFF, unpack archives, or name HDF5 in a sheet)"
+
 Key = tuple[str, ...]  # words
 
 
@@ -81,9 +88,9 @@ def find_pairs(folder: Path) -> Found:
     """
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder}; give the one that your images lie in.")
-    ours: list[Path] = []
-    files = sorted(_files(folder, ours))
-    notes = [f"left out: what unetflow wrote, in {_some(sorted(ours))}"] if ours else []
+    left_out: dict[str, list[Path]] = defaultdict(list)
+    files = sorted(_files(folder, left_out))
+    notes = [f"left out: {why}: {_some(sorted(those))}" for why, those in left_out.items() if those]
     truths = {file for file in files if _is_truth(file)}
     images = [file for file in files if file not in truths]
     if not images:
@@ -184,11 +191,12 @@ def stem_of(file: Path) -> str:
     return file.name[: len(file.name) - len(ending)]
 
 
-def _files(folder: Path, ours: list[Path]) -> Iterator[Path]:
+def _files(folder: Path, left_out: dict[str, list[Path]]) -> Iterator[Path]:
     """Image files, stores and polygons under a folder, relative to it.
 
-    Results of unetflow are no images: folders and stores of them are added to `ours`. Links to
-    folders are followed at the end, into each folder once.
+    Results of unetflow are no images: folders and stores of them are added to what is `left_out`,
+    and so are images of kinds that are not read. Links to folders are followed at the end, into
+    each folder once.
     """
     wanted = (*IMAGE_SUFFIXES, *POLYGON_SUFFIXES)
     seen: set[Path] = set()
@@ -200,8 +208,10 @@ def _files(folder: Path, ours: list[Path]) -> Iterator[Path]:
                 folders.clear()
                 continue
             seen.add(real)
+            unread = [name for name in names if OTHER_KINDS.fullmatch(name) and name[0] != "."]
             made = [name for name in folders if _is_ours(path / name)]
-            ours += ((path / name).relative_to(folder) for name in made)
+            left_out[OURS] += ((path / name).relative_to(folder) for name in made)
+            left_out[UNREAD] += ((path / name).relative_to(folder) for name in unread)
             stores = [name for name in folders if name not in made and is_store(path / name)]
             others = [name for name in folders if name not in (*made, *stores) and name[0] != "."]
             links = [name for name in others if (path / name).is_symlink()]
