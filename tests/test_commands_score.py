@@ -210,6 +210,20 @@ def test_classes_given_as_instances_are_warned_of(
     assert run(capsys, numbered, numbered)["", "warnings"] == []
 
 
+def test_gray_values_as_labels_are_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = np.kron(np.arange(36).reshape(6, 6), np.ones((9, 9), int)).astype(np.uint8)
+    gray = np.random.default_rng(0).integers(0, 50, labels.shape, np.uint8)
+    truth, image = saved(tmp_path / "t.tif", labels), saved(tmp_path / "p.tif", gray)
+    assert main([truth, image]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith(f"warning: {image}: most of its numbers lie in many pieces")
+    assert len(said.splitlines()) == 1
+    assert main([truth, truth]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_one_object_in_each_frame_is_no_mask_unless_in_pieces(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

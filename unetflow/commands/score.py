@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from unetflow.commands.parsers import add_json, command_parser
-from unetflow.commands.score_kind import FEW, in_pieces, kind_of, touching
+from unetflow.commands.score_kind import FEW, in_pieces, kind_of, scattered, touching
 from unetflow.commands.score_table import (
     WITHOUT_INTERIOR,
     Found,
@@ -176,13 +176,14 @@ def _labels(
 def _masks(
     truth: WholeImage, prediction: WholeImage, scores: Sequence[Found], options: Options
 ) -> Iterator[str]:
-    """Warnings of images that are perhaps no numbers of objects: few were found."""
+    """Warnings of images that are perhaps no numbers of objects: few, or all over the image."""
     frames = truth.shape[0] if options.frames else 1
     objects = [each.value for each in scores if each.score.metric == "objects"]
     for path, image, count in zip(
         (options.truth, options.prediction), (truth, prediction), objects, strict=True
     ):
-        odd = in_pieces(image, frames=options.frames) if count <= FEW * frames else ""
+        few = count <= FEW * frames
+        odd = in_pieces(image, frames=options.frames) if few else scattered(image)
         if odd:
             yield f"{path}: {odd}"
 

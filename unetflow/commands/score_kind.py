@@ -7,9 +7,11 @@ import numpy as np
 
 from unetflow.components.objects_of_image import find_objects
 from unetflow.components.pieces_of_block import Labelling
+from unetflow.errors import LabelsError
 from unetflow.images.whole import WholeImage
+from unetflow.labels.pieces import CountingPieces, odd_numbers
 from unetflow.metrics.blocks import blocks_of, is_chunked
-from unetflow.tiles.regions import Region
+from unetflow.tiles.regions import PLANE, Region
 
 SIDE_PX = {2: 1024, 3: 128}  # of what is labelled at once, by the number of axes
 FEW = 10  # objects, up to which they may be a mask or classes; and pieces of a class
@@ -62,6 +64,23 @@ def touching(truth: np.ndarray) -> str:
         "between regions. Put 0 between them, or number the objects of the prediction too "
         "(unetflow.instances.label_instances) and score with --kind instances"
     )
+
+
+def scattered(image: WholeImage) -> str:
+    """What is odd in labels (Y, X) of which most numbers lie all over; empty where nothing is."""
+    if len(image.shape) != PLANE or is_chunked(image):
+        return ""
+    height, width = image.shape
+    counting = CountingPieces(width)
+    counting.add((slice(0, height), slice(0, width)), np.asarray(image))
+    try:
+        list(odd_numbers(counting.pieces(), "", are_polygons=False))
+    except LabelsError:
+        return (
+            "most of its numbers lie in many pieces, and each counts as one object: are they gray "
+            "values or probabilities, or were labels smoothed or resampled? Give the labels"
+        )
+    return ""
 
 
 def _numbers_and_pieces(labels: WholeImage) -> tuple[int, int]:
