@@ -58,6 +58,8 @@ def initialised(*arguments: str) -> Settings:
     ("image", "truth"),
     [
         ("images/t01.tif", "labels/t01.png"),
+        ("images/t01.tif", "ground_truth/t01.png"),
+        ("a.tif", "a_Ground-Truth.tif"),
         ("train/a 7.png", "train/a 7_mask.png"),
         ("train/images/7.png", "train/masks/7.png"),
         ("x.ome.tif", "x.geojson"),

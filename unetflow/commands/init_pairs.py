@@ -46,7 +46,7 @@ ENDINGS = (".ome.tif", ".ome.tiff", ".ome.zarr", ".geojson.gz")  # that are one
 SAYS_TRUTH = re.compile(
     "(annotation|instance|label|lbl|mask|segmentation|truth)s?|groundtruth|gt|manual|seg|segmented"
 )
-BESIDE_TRUTH = re.compile("cp|man|st")  # a_cp_masks.png, 01_ST/SEG/man_seg000.tif
+BESIDE_TRUTH = re.compile("cp|ground|man|st")  # a_cp_masks.png, 01_ST/SEG/man_seg000.tif
 SAYS_IMAGE = re.compile("(frame|image|img|im)s?|raw|stack|volume")
 NNUNET = re.compile(r"\b(images|labels)(tr|ts)\b")  # folders, whose images end on a channel
 CHANNEL = re.compile(r"\d{4}")
