@@ -1,5 +1,6 @@
 """Many images by a finished model: `unetflow predict MODEL INPUT... --out FOLDER`."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,25 @@ def test_results_of_images_of_the_same_names_are_kept(
     predict("m.safetensors", "images/more", "images/a.tif")  # both
     Path("images/more/a.tif").rename("moved.tif")
     predict("m.safetensors", "images/a.tif", "moved.tif")
+    assert len(ran) == 3
+
+
+def test_a_sheet_that_was_edited_is_kept(
+    ran: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    predict("m.safetensors", "alone.tif")
+    predict("m.safetensors", "alone.tif", "images")
+    sheet, written = Path("out/predict.tsv"), Path("out/predict.yaml").stat().st_mtime_ns
+    lines = sheet.read_text().splitlines()
+    sheet.write_text("\n".join([f"{lines[0]}\tscene", *(f"{line}\t0" for line in lines[1:])]))
+    os.utime(sheet, ns=(written + 1, written + 1))
+    again = ["m.safetensors", "alone.tif", "images", "--out", "out"]
+    assert run_command("predict", again) == MENDABLE
+    said = capsys.readouterr().err
+    assert "predict.tsv: was edited, which would be lost" in said
+    assert "unetflow predict MODEL" in said
+    _, rows = predict("m.safetensors", str(sheet))
+    assert [row["scene"] for row in rows] == ["0"] * 4
     assert len(ran) == 3
 
 

@@ -68,6 +68,8 @@ def segment_many(options: argparse.Namespace, prog: str) -> int:
     if not volumes:
         _check_images(rows, description, out)
     config = config_of(options, description, out, rows)
+    if Path(options.inputs[0]).absolute() != out / SHEET:
+        _check_edited(out, _sheet(rows))
     out.mkdir(parents=True, exist_ok=True)
     (out / SHEET).write_text(_sheet(rows))
     (out / CONFIG).write_text(WRITTEN + yaml.safe_dump(config, sort_keys=False))
@@ -256,6 +258,18 @@ def _check_lost(rows: Sequence[Row], out: Path) -> None:
         raise StoreError(
             f"{_some(lost)}: the results in {out} would be lost, as images of the same names take "
             "their place. Name another folder, or give all images together."
+        )
+
+
+def _check_edited(out: Path, text: str) -> None:
+    """Refuse to write over a sheet of this command that was edited: newer than the config."""
+    sheet, config = out / SHEET, out / CONFIG
+    if not sheet.is_file() or sheet.read_text() == text:
+        return
+    if sheet.stat().st_mtime_ns > config.stat().st_mtime_ns:
+        raise StoreError(
+            f"{sheet}: was edited, which would be lost, as it is written anew for these images. "
+            f"Give it in their place (unetflow predict MODEL {sheet} --out {out}), or delete it."
         )
 
 
