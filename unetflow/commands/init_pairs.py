@@ -37,6 +37,7 @@ from unetflow.images.sources import (
     holds_polygons,
     is_store,
 )
+from unetflow.jobs.makings import FOLDER as RECORDS
 from unetflow.jobs.sources import sources_cache
 
 PICTURES = (".png", ".jpg", ".jpeg", ".npy", ".svs", ".ndpi")
@@ -223,7 +224,8 @@ def _files(folder: Path, left_out: dict[str, list[Path]]) -> Iterator[Path]:
 
 
 def _is_ours(folder: Path) -> bool:
-    return sources_cache(str(folder)).is_file() or (folder / MADE_BY).is_file()
+    of_results = sources_cache(str(folder)).is_file() or (folder / RECORDS).is_dir()
+    return of_results or (folder / MADE_BY).is_file()
 
 
 def _is_truth(file: Path) -> bool:

@@ -22,7 +22,8 @@ NUMBERS = {
 }
 NEXT = (
     "Mend or replace the file, or take its row out of the sheet, and run the same command again: "
-    "a file that has changed is tried again, and with --config retry=true each one that failed."
+    "a file that has changed is tried again, and each one that failed where snakemake has --config "
+    "retry=true (unetflow run CONFIG -- --config retry=true)."
 )
 
 
