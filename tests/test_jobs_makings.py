@@ -193,6 +193,46 @@ def test_a_job_that_breaks_off_leaves_no_record_but_of_its_attempts(done: Path) 
     assert json.loads(Path(made["record"]).read_text())["attempts"] == 1
 
 
+def test_a_job_that_broke_off_runs_though_nothing_asks_for_its_output(done: Path) -> None:
+    made = making(done)
+    with pytest.raises(OSError, match="disk"), recorded(made, []):
+        Path(made["output"]).unlink()  # as Snakemake does before
+        raise OSError("disk")
+    assert differs(done, made)
+    Path(made["record"]).unlink()
+    assert not differs(done, made)  # it never ran, and does so anyway
+
+
+def test_results_that_were_taken_away_are_made_anew_once_they_would_be_others(
+    done: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = making(done, stores=(str(done / "r" / "images" / "a.ome.zarr" / "0"),))
+    Path(made["output"]).unlink()
+    assert not differs(done, made)
+    (done / "raw.tif").touch()
+    assert not differs(done, made)
+    assert differs(done, making(done, mpp=0.25))
+    (done / "r" / "other.json").write_text("[]")
+    assert differs(done, made)
+    (done / "r" / "other.json").write_text("{}")
+    (done / "raw.tif").write_bytes(b"PIXELS")
+    assert differs(done, made)
+    assert "raw.tif holds something else" in caplog.text
+
+
+def test_a_receipt_that_was_deleted_to_have_it_anew_is_made_again(
+    done: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = done / "r" / "images" / "a.ome.zarr" / "0"
+    store.mkdir(parents=True)
+    made = making(done, stores=(str(store),))
+    Path(made["output"]).unlink()
+    assert differs(done, made)  # the store is there still
+    assert "prepare_image runs again: a.json is gone (" in caplog.text
+    store.rmdir()
+    assert differs(done, {**made, "rule": "predict"})  # whose results nobody takes away
+
+
 def test_where_results_and_raw_files_lie_counts_nothing(tmp_path: Path) -> None:
     here, there = (
         making_of(

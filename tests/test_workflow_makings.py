@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,38 @@ def test_a_receipt_that_somebody_changed_is_made_again(project: Project) -> None
         done = project.snakemake("-n")
     assert done.planned()["prepare_truth"] == 1
     assert "prepare_truth runs again: its output was changed" in done.text
+
+
+@pytest.mark.parametrize(
+    ("receipt", "jobs"),
+    [
+        ("predictions/unet/fold0/instances/slide.json", {"instances", "evaluate", "pictures"}),
+        ("calibration/unet/fold0.json", {"calibrate", "instances", "segmented"}),
+        ("models/unet/fold0/model.json", {"train", "predict", "calibrate"}),
+        ("evaluation/metrics.csv", {"collect", "report", "verdict"}),
+    ],
+)
+def test_a_receipt_that_is_gone_is_made_again(
+    project: Project, tmp_path: Path, receipt: str, jobs: set[str]
+) -> None:
+    (project.results / receipt).rename(tmp_path / "receipt")
+    done = project.snakemake("-n")
+    (tmp_path / "receipt").rename(project.results / receipt)
+    assert jobs <= set(done.planned())
+    assert f"runs again: {Path(receipt).name} is gone" in done.text
+
+
+def test_what_was_cleaned_runs_nothing_until_it_would_be_another(
+    project: Project, tmp_path: Path
+) -> None:
+    copy = project.copied_to(tmp_path / "copy")
+    clean = ["unetflow", "clean", "results", "--only", "images", "truth", "weights", "--yes"]
+    subprocess.run(clean, cwd=copy.folder, check=True, stdout=subprocess.DEVNULL)
+    assert copy.snakemake("-n").planned() == {}
+    path = copy.demo_data / "train_00_truth.tif"
+    labels = tifffile.imread(path)
+    tifffile.imwrite(path, np.where(labels == labels.max(), 0, labels).astype(labels.dtype))
+    assert {"prepare_truth", "train", "evaluate", "report"} <= set(copy.snakemake("-n").planned())
 
 
 def test_a_corrected_annotation_is_seen_wherever_it_lies(project: Project) -> None:

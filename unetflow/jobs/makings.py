@@ -29,6 +29,8 @@ SMALL_BYTES = 2**20  # of a file that is read at each plan
 PLACES = ("path",)  # keys that say where a file lies: what it holds counts, and which dataset of it
 MASKS = ("tissue",)  # keys that do, or say how what the file would hold is found
 FOUND = (None, "threshold")
+SPARED = ("prepare_image", "prepare_truth", "weights", "train", "take_model")
+"""Rules whose results may be taken away, all of a job's: they are made anew when needed."""
 
 
 class RawSource(TypedDict):
@@ -49,6 +51,8 @@ class Making(TypedDict):
     results: str
     record: str
     output: str  # the first one
+    receipt: str  # the one of that name, else the same
+    others: list[str]  # outputs
     values: dict[str, Any]  # by name: parameters, and the digest of the code
     sources: dict[str, RawSource]
     stores: list[str]  # that its receipts speak of
@@ -61,6 +65,8 @@ def making_of(
     values: Mapping[str, object],
     *,
     output: str,
+    receipt: str | None = None,
+    others: Iterable[str] = (),
     sources: Mapping[str, RawSource],
     stores: Iterable[str],
 ) -> Making:
@@ -71,6 +77,8 @@ def making_of(
         "results": results,
         "record": "/".join([results, FOLDER, rule, *wildcards]) + ".json",
         "output": output,
+        "receipt": receipt or output,
+        "others": list(others),
         "values": {name: _short(value) for name, value in plain.items()},
         "sources": dict(sources),
         "stores": list(stores),
@@ -129,6 +137,8 @@ def recorded(making: Making, inputs: Iterable[str]) -> Iterator[None]:
     }
     yield
     output = Path(making["output"])
+    for name, source in making["sources"].items():
+        looked[name]["digest"] = _digest_in(source)
     ours = output.is_relative_to(making["results"])  # what the demo draws may be changed
     content["output"] = _digest_of_small(output) if ours else None
     record.parent.mkdir(parents=True, exist_ok=True)
@@ -145,6 +155,12 @@ def _look(source: RawSource) -> dict[str, object]:
     """How a raw file and those behind it look."""
     files = files_of(source["path"], **_frame_of(source))
     return {"files": _named(source["path"], files), "seen": seen(files)}
+
+
+def _digest_in(source: RawSource) -> str | None:
+    """Digest of a raw file, as its receipt knows it; None of one that failed, or is not there."""
+    digests: dict[str, str] = _content(Path(source["receipt"])).get("sources", {})
+    return digests.get(source["key"])
 
 
 def _frame_of(source: RawSource) -> dict[str, Any]:
@@ -169,14 +185,17 @@ class Makings:
     def differs(
         self, making: Making, harmless: Mapping[str, Callable[[], bool]] = MappingProxyType({})
     ) -> bool:
-        """Whether a job is to run again though its output is there; each kind is told once.
+        """Whether a job is to run again; each kind of reason is told once.
 
-        `harmless` says by the name of a value whether another one would change nothing; it is
-        asked only where that value differs.
+        A job that never ran does so anyway. But of one whose output was taken away, or that broke
+        off, Snakemake asks for it only where what is made of it is made again, too. `harmless` says
+        by the name of a value whether another one would change nothing; it is asked only where that
+        value differs.
         """
-        if not Path(making["output"]).exists():
-            return False  # it runs anyway
-        difference = self._difference(making, harmless)
+        record = _content(Path(making["record"]))
+        if "values" not in record and not Path(making["output"]).exists():
+            return bool(record)  # it broke off
+        difference = self._difference(record, making, harmless)
         if difference is None:
             return False
         kind, text = difference
@@ -186,14 +205,16 @@ class Makings:
         return True
 
     def _difference(
-        self, making: Making, harmless: Mapping[str, Callable[[], bool]]
+        self,
+        record: Mapping[str, Any],
+        making: Making,
+        harmless: Mapping[str, Callable[[], bool]],
     ) -> tuple[str, str] | None:
         """Of what kind the first difference is, and which."""
         try:
-            record = json.loads(Path(making["record"]).read_text())
             before, inputs, looked = record["values"], record["inputs"], record["sources"]
             made = record["output"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except KeyError:
             return "record", "no record says what made its output"
         values = making["values"]
         if before != values:
@@ -205,11 +226,16 @@ class Makings:
             now = self._digest_now(file)
             if now is not None and now != digest:
                 return "input", f"{file} is another"
-        if made is not None and made != _digest_of_small(Path(making["output"])):
-            return "output", "its output was changed"
-        for store in making["stores"]:
-            if not (Path(store) / "zarr.json").exists() and not _may_lack(making, store):
-                return "store", f"{store} is gone"
+        if not Path(making["receipt"]).exists():
+            if not _was_taken_away(making):
+                return "receipt", f"{Path(making['receipt']).name} is gone"
+        else:
+            output = Path(making["output"])
+            if made is not None and output.exists() and made != _digest_of_small(output):
+                return "output", "its output was changed"
+            for store in making["stores"]:
+                if not (Path(store) / "zarr.json").exists() and not _may_lack(making, store):
+                    return "store", f"{store} is gone"
         for name, source in making["sources"].items():
             if name not in looked or self._is_other(source, looked[name]):
                 return "source", f"{source['path']} holds something else"
@@ -240,9 +266,9 @@ class Makings:
                 there = files_of(path, **frame)
             if seen(there) == looked["seen"]:
                 return False
-            receipt = json.loads(Path(source["receipt"]).read_text())
-            now = self._sources.raw_digest(path, **frame)
-            return bool(now != receipt["sources"][source["key"]])
+            # the record has it, too, as the receipt may be taken away
+            held = looked["digest"] if "digest" in looked else _digest_in(source)
+            return held is None or self._sources.raw_digest(path, **frame) != held
         except (OSError, ValueError, KeyError, TypeError):
             return True
 
@@ -252,6 +278,14 @@ def has_failed(output: str | Path) -> bool:
     path = Path(output)
     receipts = [path, *path.with_suffix("").glob("*.json")] if path.suffix == ".json" else []
     return any(_content(receipt).keys() & {KEY, "skipped"} == {KEY} for receipt in receipts)
+
+
+def _was_taken_away(making: Making) -> bool:
+    """Whether all that a job left is gone, on purpose, and nothing needs it; `unetflow clean`."""
+    if not Path(making["output"]).is_relative_to(making["results"]):
+        return True  # what the demo draws
+    left = [making["output"], *making["others"], *making["stores"]]
+    return making["rule"] in SPARED and not any(Path(path).exists() for path in left)
 
 
 def _may_lack(making: Making, store: str) -> bool:

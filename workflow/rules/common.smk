@@ -170,12 +170,17 @@ def made_by(job, /, *, sources=None, stores=None, harmless=None, without_effect=
 
     def evaluated(wildcards):
         of_job = {name: value(param, wildcards) for name, param in params.items()}
+        outputs = workflow.get_rule(MODIFIER.modify_rulename(job)).output
+        output, *others = (apply_wildcards(str(each), wildcards) for each in outputs)
+        receipt = outputs.get("receipt")
         making = making_of(
             job,
             RESULTS,
             list(wildcards),
             of_job,
-            output=apply_wildcards(str(workflow.get_rule(MODIFIER.modify_rulename(job)).output[0]), wildcards),
+            output=output,
+            receipt=receipt and apply_wildcards(str(receipt), wildcards),
+            others=others,
             sources=sources(wildcards) if sources else {},
             stores=stores(wildcards) if stores else [],
         )
