@@ -16,7 +16,7 @@ from conftest import HEADER, ROOT
 from test_networks_contract import OF_IMAGES
 
 from unetflow.errors import ConfigError
-from unetflow.jobs.settings import Settings, read_settings, role
+from unetflow.jobs.settings import Settings, read_settings, role, type_arguments
 from unetflow.networks import geometry_of, options_of
 from unetflow.refine import Crf
 from unetflow.refine.refinement import Refinement
@@ -648,13 +648,35 @@ def test_a_job_looks_at_no_raw_file_again(
     assert len([path for path in looked if path.endswith(".tif")]) >= 6
 
 
-@pytest.mark.parametrize(("given", "retry"), [("true", True), ("False", False), (True, True)])
-def test_retry_may_be_given_on_the_command_line(
-    config: dict[str, Any], given: object, retry: bool
+@pytest.mark.parametrize(
+    ("argument", "handed_on", "typed"),
+    [
+        ("retry=true", "true", True),
+        ("retry=False", False, False),
+        ("results=2024", 2024, 2024),
+        (
+            "engine={workers: 8}",
+            {"scheduler": "s", "workers": "8"},
+            {"scheduler": "s", "workers": 8},
+        ),
+        ("engine={scheduler: null}", {"scheduler": "null"}, {"scheduler": None}),
+        ("calibrate={thresholds: [0.5]}", {"thresholds": ["0.5"]}, {"thresholds": [0.5]}),
+        ("data_dir=a: b: c", "a: b: c", "a: b: c"),  # no YAML
+    ],
+)
+def test_what_the_command_line_says_has_the_types_of_a_file(
+    argument: str, handed_on: object, typed: object
 ) -> None:
-    assert read(config | {"retry": given}).config["retry"] is retry
-    with pytest.raises(ConfigError, match="config: retry: 'yes' is not of type 'boolean'"):
-        read(config | {"retry": "yes"})
+    key = argument.partition("=")[0]
+    config = {key: handed_on, "more": "8"}
+    type_arguments(config, [argument])
+    assert config == {key: typed, "more": "8"}
+
+
+@pytest.mark.parametrize("given", ["true", "yes"])
+def test_a_text_is_no_truth_value(config: dict[str, Any], given: str) -> None:
+    with pytest.raises(ConfigError, match=f"config: retry: '{given}' is not of type 'boolean'"):
+        read(config | {"retry": given})
 
 
 def test_the_order_of_the_rows_changes_nothing(config: dict[str, Any]) -> None:

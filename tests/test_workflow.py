@@ -106,6 +106,11 @@ def test_keys_without_effect_on_content_write_the_report_alone(finished: Project
     assert jobs == {"outcome": 1, "report": 1, "verdict": 1}
 
 
+def test_sections_may_be_given_on_the_command_line(finished: Project) -> None:
+    engine = "engine={scheduler: slurm, workers: 8}"
+    assert finished.snakemake("-n", "--config", engine).planned() == {}
+
+
 def test_a_fresh_clone_and_a_comment_rerun_nothing(finished: Project) -> None:
     folder = finished.folder
     for path in (*folder.glob("scripts/*.py"), *folder.rglob("unetflow/**/*.py")):

@@ -6,10 +6,13 @@ waits in a queue for a typing error.
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
+
+import yaml
 
 from unetflow.errors import ConfigError
 from unetflow.jobs.bundles import bundles_of
@@ -20,6 +23,7 @@ from unetflow.jobs.problems import complete_networks, notes_of, problems_of
 from unetflow.jobs.schemas import in_words, no_numbers, read_schema, schema_errors, with_defaults
 from unetflow.jobs.seeds import expand_seeds
 from unetflow.jobs.sheet import Image, read_sheet, with_home
+from unetflow.jobs.twice import LOADER
 from unetflow.train.changed_recipes import recipe_from
 from unetflow.train.recipes import Recipe
 
@@ -144,6 +148,26 @@ def read_settings(
     return settings
 
 
+def type_arguments(config: dict[str, Any], arguments: Iterable[str]) -> None:
+    """Give what --config says the types that a file would give it, in place.
+
+    Snakemake reads numbers and True; all else it hands on as texts, also within brackets.
+    `arguments` are those of --config, such as "engine={scheduler: slurm, workers: 8}".
+    """
+    for argument in arguments:
+        key, _, text = argument.partition("=")
+        with suppress(yaml.YAMLError):  # a text, as Snakemake took it
+            _type(config, {key: yaml.load(text, LOADER)})
+
+
+def _type(config: dict[str, Any], typed: Mapping[str, Any]) -> None:
+    for key, value in typed.items():
+        if isinstance(given := config.get(key), dict) and isinstance(value, dict):
+            _type(given, value)
+        elif isinstance(given, str | list):
+            config[key] = value
+
+
 def autos_in(config: Config) -> list[str]:
     """Networks and recipes that have still to be chosen."""
     return [
@@ -172,8 +196,6 @@ def _checked(config: Mapping[str, object], schemas: Path) -> tuple[Config, list[
     given = copy.deepcopy(dict(config))
     notes, problems = rename_old_keys(given)
     _raise_if(problems)
-    if isinstance(retry := given.get("retry"), str):  # as --config hands it on
-        given["retry"] = {"true": True, "false": False}.get(retry.lower(), retry)
     complete = with_defaults(given, schema)
     _raise_if([*no_numbers("config", complete)])  # which the schema's limits let pass
     _raise_if([in_words("config", error) for error in schema_errors(complete, schema)])

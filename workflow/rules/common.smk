@@ -23,7 +23,7 @@ from unetflow.jobs.accounts import ask_squeue_without_accounts
 from unetflow.jobs.failures import farewell, forget_failures
 from unetflow.jobs.makings import Makings, has_failed, making_of
 from unetflow.jobs.resources import for_shards, growing, reading
-from unetflow.jobs.settings import read_settings
+from unetflow.jobs.settings import read_settings, type_arguments
 from unetflow.jobs.signed import signed
 from unetflow.jobs.sources import Sources, sources_cache
 from unetflow.jobs.stopping import stop_at_signals
@@ -51,6 +51,8 @@ spin_briefly()
 try:
     if workflow.is_main_process:
         check_keys(workflow.configfiles)
+    if not workflow.modifier.skip_configfile:  # of a module, which has a config of its own
+        type_arguments(config, workflow.config_settings.config_args)
     SETTINGS = read_settings(config, SCHEMAS, BASE, in_job=not workflow.is_main_process)
     RESULTS = SETTINGS.config["results"].rstrip("/")
     SOURCES = Sources(sources_cache(RESULTS))
