@@ -294,6 +294,18 @@ def test_where_a_mask_of_tissue_lies_does_not_count_but_whether_there_is_one() -
     assert values("threshold") != values("a/mask.npy") != values(None) != values("threshold")
 
 
+@pytest.mark.parametrize("content", ["{}", '{"images": {"a": {}}}', '{"images": 3}'])
+def test_a_file_that_belongs_to_a_receipt_counts_as_a_store_does(done: Path, content: str) -> None:
+    table = done / "r" / "objects" / "a.csv"
+    made = making(done, stores=(str(table),))
+    with recorded(made, []):
+        Path(made["output"]).write_text(content)
+    assert differs(done, made)
+    table.parent.mkdir()
+    table.touch()
+    assert not differs(done, made)
+
+
 def test_a_failed_image_need_not_have_a_store(done: Path) -> None:
     made = making(done, stores=(str(done / "r" / "images" / "a.ome.zarr" / "0"),))
     assert differs(done, made)

@@ -132,6 +132,24 @@ def test_a_receipt_that_is_gone_is_made_again(
     assert f"runs again: {Path(receipt).name} is gone" in done.text
 
 
+@pytest.mark.parametrize(
+    ("file", "jobs"),
+    [
+        ("predictions/unet/fold0/objects/slide.csv", {"instances"}),
+        ("predictions/unet/fold0/objects/slide.parquet", {"instances"}),
+        ("calibration/unet/fold0/deploy.safetensors", {"calibrate"}),
+    ],
+)
+def test_a_file_beside_a_receipt_that_is_gone_is_made_again(
+    project: Project, tmp_path: Path, file: str, jobs: set[str]
+) -> None:
+    (project.results / file).rename(tmp_path / "file")
+    done = project.snakemake("-n")
+    (tmp_path / "file").rename(project.results / file)
+    assert jobs <= set(done.planned())
+    assert f"{file} is gone" in done.text
+
+
 def test_what_was_cleaned_runs_nothing_until_it_would_be_another(
     project: Project, tmp_path: Path
 ) -> None:

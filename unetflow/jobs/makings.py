@@ -55,7 +55,7 @@ class Making(TypedDict):
     others: list[str]  # outputs
     values: dict[str, Any]  # by name: parameters, and the digest of the code
     sources: dict[str, RawSource]
-    stores: list[str]  # that its receipts speak of
+    stores: list[str]  # that its receipts speak of, and files of an image beside them
 
 
 def making_of(
@@ -234,7 +234,7 @@ class Makings:
             if made is not None and output.exists() and made != _digest_of_small(output):
                 return "output", "its output was changed"
             for store in making["stores"]:
-                if not (Path(store) / "zarr.json").exists() and not _may_lack(making, store):
+                if not _is_there(store) and not _may_lack(making, store):
                     return "store", f"{store} is gone"
         for name, source in making["sources"].items():
             if name not in looked or self._is_other(source, looked[name]):
@@ -288,12 +288,18 @@ def _was_taken_away(making: Making) -> bool:
     return making["rule"] in SPARED and not any(Path(path).exists() for path in left)
 
 
+def _is_there(store: str) -> bool:
+    """Whether there is a store, or a file."""
+    return Path(store, "zarr.json").exists() if ".zarr" in store else Path(store).exists()
+
+
 def _may_lack(making: Making, store: str) -> bool:
     """Whether the image of a store failed, so that there need be none."""
     parts = Path(store.removeprefix(f"{making['results']}/")).parts
-    image = next(part.partition(".")[0] for part in parts if part.endswith(".zarr"))
+    image = next(part.partition(".")[0] for part in parts if "." in part)  # names have no dots
     content = _content(Path(making["output"]))
-    return KEY in content.get("images", {}).get(image, content)
+    images = content.get("images")
+    return KEY in (images.get(image, content) if isinstance(images, dict) else content)
 
 
 def _content(receipt: Path) -> dict[str, Any]:

@@ -217,6 +217,16 @@ def stores_of_predict(wildcards):
     return [path for array in arrays for path in stores_of(f"{store}/{array}")(wildcards)]
 
 
+def stores_of_instances(wildcards):
+    """The array that labelling writes, and the tables of the objects."""
+    folder = "predictions/{experiment}/fold{fold}"
+    patterns = (
+        f"{folder}/{{image}}.ome.zarr/labels/instances",
+        *(f"{folder}/objects/{{image}}.{suffix}" for suffix in ("csv", "parquet")),
+    )
+    return [path for pattern in patterns for path in stores_of(pattern)(wildcards)]
+
+
 @cache
 def is_drawn():
     """Whether the demo's files are to be drawn (again) before they are read."""

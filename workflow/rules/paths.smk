@@ -158,6 +158,12 @@ def digest_of_finished_model(wildcards):
     return digest_of_model_file(located(experiment("model")(wildcards)))
 
 
+def deployed_model(wildcards):
+    """The model file that calibration writes."""
+    pattern = "calibration/{experiment}/fold{fold}/deploy.safetensors"
+    return paths_of_runs(pattern, [(wildcards.experiment, wildcards.fold)])
+
+
 def slices_of(pattern, roles=("test",)):
     """Function of wildcards: a path for each slice of the stack."""
 

@@ -102,6 +102,7 @@ rule calibrate:
     params:
         **made_by(
             "calibrate",
+            stores=deployed_model,
             images=judged("images/{image}.ome.zarr"),
             predictions=judged("predictions/{experiment}/fold{fold}/{image}.ome.zarr"),
             stored=reads_each(judged, TRUTHS, FOREGROUNDS),
@@ -141,7 +142,7 @@ rule instances:
     params:
         **made_by(
             "instances",
-            stores=stores_of("predictions/{experiment}/fold{fold}/{image}.ome.zarr/labels/instances"),
+            stores=stores_of_instances,
             images=of_each(
                 store="predictions/{experiment}/fold{fold}/{image}.ome.zarr",
                 foreground_receipt=FOREGROUNDS[1],
