@@ -1,5 +1,6 @@
 """The results know what made them, with Snakemake's own memory of them and without it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -111,6 +112,21 @@ def test_a_receipt_that_somebody_changed_is_made_again(project: Project) -> None
         done = project.snakemake("-n")
     assert done.planned()["prepare_truth"] == 1
     assert "prepare_truth runs again: its output was changed" in done.text
+
+
+@pytest.mark.parametrize(
+    ("job", "image"),
+    [
+        ("instances/unet/0/slide", "slide"),
+        ("weights/paper/train_00", "train_00"),
+        ("calibrate/unet/0", "validation_00"),
+    ],
+)
+def test_what_depends_on_the_size_of_pixels_takes_the_receipt_that_says_it(
+    project: Project, job: str, image: str
+) -> None:
+    record = json.loads((project.results / ".made" / f"{job}.json").read_text())
+    assert f"images/{image}.json" in record["inputs"]
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,7 @@ use rule predict as predict_part with:
 
 rule calibrate:
     input:
+        images=judged("images/{bundle}.json"),  # how large pixels are, which no other receipt says
         truths=judged("truth/{bundle}.json"),
         foregrounds=judged(FOREGROUND_OF_BUNDLE),
         models=models,
@@ -124,6 +125,7 @@ rule calibrate:
 
 rule instances:
     input:
+        images="<results>/images/{bundle}.json",  # as above
         foregrounds=f"<results>/{FOREGROUND_OF_BUNDLE}",
         calibration="<results>/calibration/{experiment}/fold{fold}.json",
         unlike=unlike("instances"),

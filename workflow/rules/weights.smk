@@ -3,6 +3,7 @@
 
 rule weights:
     input:
+        images="<results>/images/{bundle}.json",  # how large voxels are, which truths do not say
         truths="<results>/truth/{bundle}.json",
         unlike=unlike("weights"),
     output:
