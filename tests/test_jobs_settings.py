@@ -679,6 +679,11 @@ def test_a_text_is_no_truth_value(config: dict[str, Any], given: str) -> None:
         read(config | {"retry": given})
 
 
+@pytest.mark.parametrize("results", ["./of/a", "of//a/", "of/./a"])
+def test_results_are_named_as_snakemake_names_them(config: dict[str, Any], results: str) -> None:
+    assert read(config | {"results": results}).config["results"] == "of/a"
+
+
 def test_the_order_of_the_rows_changes_nothing(config: dict[str, Any]) -> None:
     before = read(config)
     header, *rows = Path("images.tsv").read_text().splitlines(True)

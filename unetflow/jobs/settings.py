@@ -209,6 +209,7 @@ def _checked(config: Mapping[str, object], schemas: Path) -> tuple[Config, list[
     _raise_if(complete_networks(checked))
     for key in PATHS:
         checked[key] = with_home(checked[key])
+    checked["results"] = str(Path(checked["results"]))  # Snakemake knows no target below ./results
     for experiment in checked["experiments"].values():
         if experiment["pretrained"]:
             experiment["pretrained"] = with_home(experiment["pretrained"])
