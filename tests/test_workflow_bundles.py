@@ -1,5 +1,6 @@
 """Small images that share jobs, and large ones that several jobs share: the same results."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -41,3 +42,9 @@ def test_images_that_share_jobs_give_the_same_and_nothing_is_made_twice(
     assert "Nothing to be done" in copy.snakemake().text
     told = copy.snakemake("-n", "results/images/slide.json").text
     assert "slide: shares its jobs with other images; ask for bundles/cells-test-" in told
+    foreground = "predictions/unet/fold0/slide.ome.zarr/foreground/c/0/0/0"
+    before = (results / foreground).read_bytes()
+    shutil.rmtree((results / foreground).parents[4])
+    again = copy.snakemake()
+    assert again.status == 0, again.text
+    assert (results / foreground).read_bytes() == before

@@ -51,6 +51,7 @@ use rule predict as predict_begin with:
     params:
         **made_by(
             "predict_begin",
+            stores=stores_of_predict,
             **predict_params(BEGIN, "parts/{receipt}.begun.json"),
         ),
 
