@@ -100,7 +100,7 @@ def _of_stacks(rows: Sequence[Row]) -> Iterator[str]:
     if alone := sorted(truth for truth in truths if _stack_of(truth)[1] == 1):
         yield (
             f"{len(alone)} truths of stacks are of one image, such as {alone[0]}, and taken for "
-            "all of their stack: delete the rows of those that they were not drawn on"
+            "all of their stack: take out the rows of those that they were not drawn on"
         )
 
 

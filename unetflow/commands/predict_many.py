@@ -269,7 +269,7 @@ def _check_edited(out: Path, text: str) -> None:
     if sheet.stat().st_mtime_ns > config.stat().st_mtime_ns:
         raise StoreError(
             f"{sheet}: was edited, which would be lost, as it is written anew for these images. "
-            f"Give it in their place (unetflow predict MODEL {sheet} --out {out}), or delete it."
+            f"Give it in their place (unetflow predict MODEL {sheet} --out {out}), or move it away."
         )
 
 
