@@ -8,6 +8,9 @@ import zarr
 from conftest import write_prepared
 
 from unetflow.labels.annotated import part_of
+from unetflow.labels.annotation import Annotation
+from unetflow.store.ome import PixelSize, image_axes, ome_image, write_group
+from unetflow.store.shards import Layout, open_array
 
 SIZE = 600
 
@@ -48,3 +51,35 @@ def test_of_many_cells_some_stand_for_all_in_every_row_and_column(
     in_blocks = np.bincount(part.corners_NA[:, 0] // 60 * 10 + part.corners_NA[:, 1] // 50)
     assert in_blocks.min() > 25 and in_blocks.max() < 75  # 50 each
     assert len(np.unique(part.corners_NA[:, 1])) > 490
+
+
+def sparse_volume(folder: Path) -> tuple[Path, np.ndarray]:
+    """A store of cubes with two annotated planes, of which no coarser level has one."""
+    shape = (40, 300, 300)
+    ignored, labels = np.ones(shape, np.uint8), np.zeros(shape, np.uint32)
+    ignored[[11, 25]] = 0
+    labels[11, 40:60, 250:280], labels[25, 200:210, 5:9] = 1, 2
+    store = folder / "a.ome.zarr"
+    size = PixelSize((1.0, 1.0, 1.0))
+    levels = {"0": [1.0, 1, 1, 1], "1": [1.0, 2, 2, 2], "2": [1.0, 4, 4, 4]}
+    write_group(store, "", ome_image("a", image_axes(size), levels, unit=None))
+    for name, array in (("ignore", ignored), ("truth", labels)):
+        for level in range(3):
+            step = (slice(None, None, 2**level),) * 3
+            coarse = array[step]
+            layout = Layout(coarse.shape, str(array.dtype), ("z", "y", "x"))
+            stored = open_array(store, f"labels/{name}/{level}", layout, decided_by={})
+            for index in stored.missing():
+                stored.write(index, coarse[stored.region(index)])
+    return store, labels
+
+
+def test_planes_that_are_annotated_alone_are_found_wherever_they_lie(tmp_path: Path) -> None:
+    store, labels = sparse_volume(tmp_path)
+    part = part_of(store, 2048)
+    assert part is not None and part.cell_px == (1, 1, 1)
+    assert part.pixels == 2 * 300 * 300
+    assert len(part.corners_NA) == 100_000 and {*part.corners_NA[:, 0].tolist()} == {11, 25}
+    assert abs(np.mean(part.corners_NA[:, 0] == 11) - 0.5) < 1e-4
+    places = Annotation(store, "instances", 1).places_of_objects(2048)
+    assert sorted(places.tolist()) == np.argwhere(labels != 0).tolist()

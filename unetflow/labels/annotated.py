@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from unetflow.labels.annotation import places_in
 from unetflow.store.arrays import read_array
 from unetflow.store.levels import level_factors, level_shapes
 from unetflow.store.names import IGNORE, of_labels
-from unetflow.store.ome import steps_of
-from unetflow.tiles.regions import side_px
+from unetflow.tiles.regions import PLANE
 
 MOST_CELLS = 100_000
 
@@ -27,13 +27,18 @@ class Part:
 def part_of(store: str | Path, most_px: int) -> Part | None:
     """What of an image is annotated, on the first level up to `most_px` along each side.
 
-    Of a volume on one up to what stands for that. None where no pixel of the level is ignored.
+    None where no pixel of the level is ignored. Of a volume on the finest: single planes may be
+    annotated, and coarser levels lack most planes.
     """
-    shape = read_array(store, of_labels(IGNORE)).shape
-    spacing, most_px = steps_of(store, len(shape)), side_px(most_px, len(shape))
-    shapes = level_shapes(shape, spacing)
+    finest = read_array(store, of_labels(IGNORE))
+    shape = finest.shape
+    if len(shape) > PLANE:
+        places, count = places_in(finest, lambda ignored: ignored == 0, MOST_CELLS)
+        whole = count == math.prod(shape)
+        return None if whole else Part(places, tuple(1 for _ in shape), float(count))
+    shapes = level_shapes(shape)
     level = next(k for k, of_level in enumerate(shapes) if max(of_level) <= most_px)
-    factors = level_factors(shape, spacing)[level]
+    factors = level_factors(shape)[level]
     ignored = np.asarray(read_array(store, of_labels(IGNORE, level))[:])
     if not ignored.any():
         return None

@@ -42,8 +42,7 @@ log = logging.getLogger(__name__)
 BYTES_PER_PX = 5  # of a held image beside 4 per channel: target and weight
 SHARE_HELD = 0.5  # of the memory that is left, for images that are held
 COARSE_PX = 2048  # side of the level of the truth that objects are looked for in
-# And what is annotated, by axes: of a slide of 131,072 px what is 32 px across is found
-PART_PX = {2: 4096, 3: 2048}
+PART_PX = 4096  # and what is annotated: of a slide of 131,072 px what is 32 px across is found
 AHEAD = 3  # batches drawn before they are asked for
 Labels = tuple[np.ndarray, np.ndarray]  # target uint8, weight float32, both (H, W)
 
@@ -145,7 +144,7 @@ def open_image(
         Colours.of(statistics["intensity"], stored.dtype),
         (lambda region: np.asarray(truth.labels[region])) if heads else None,
         steps[0] if steps else 1.0,
-        part_of(image, PART_PX[truth.labels.ndim]),
+        part_of(image, PART_PX),
     )
 
 
