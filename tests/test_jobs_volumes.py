@@ -208,6 +208,19 @@ def test_volumes_of_one_stack_share_no_planes_across_a_split(volumes: dict[str, 
         settings(volumes)
 
 
+def test_planes_of_two_scenes_of_a_file_are_not_shared(volumes: dict[str, Any]) -> None:
+    rows = [
+        f"{name}\tcells\ta.npy\ta-t.npy\t{split}\tzyx\t2 1 1 px\t0-11\t{scene}\n"
+        for name, split, scene in (("a", "train", "0"), ("b", "test", "1"))
+    ]
+    header = HEADER.replace("\n", "\tplanes\tscene\n")
+    Path("images.tsv").write_text(header + "".join(rows))
+    assert settings(volumes).images["b"].scene == "1"
+    Path("images.tsv").write_text(header + "".join(rows).replace("\t1\n", "\t0\n"))
+    with pytest.raises(ConfigError, match="images a and b are the same image of one file"):
+        settings(volumes)
+
+
 def test_planes_that_lie_farther_apart_than_in_training_are_told_before_it(
     volumes: dict[str, Any],
 ) -> None:

@@ -87,7 +87,8 @@ def _overlapping(images: Sequence[Image]) -> Iterator[str]:
     for image in images:
         if image.volume and image.split != "predict":
             file, within = split_dataset(image.path)
-            stack = image.dataset, file.resolve(), within and within.strip("/"), image.time
+            within = within and within.strip("/")
+            stack = image.dataset, file.resolve(), within, image.time, image.scene
             of_stack.setdefault(stack, []).append(image)
     for several in of_stack.values():
         for one, other in itertools.combinations(several, 2):
