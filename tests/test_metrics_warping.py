@@ -192,6 +192,20 @@ def test_a_shifted_border_costs_nothing() -> None:
     assert metrics.splits_and_mergers(truth, np.roll(truth, 1, axis=1), 0.5) == 0
 
 
+def test_the_order_of_a_truth_in_memory_changes_nothing() -> None:
+    truth = np.zeros((8, 12), np.uint8)
+    truth[2:6, 2:6] = 1
+    shifted, fortran = np.roll(truth, 1, axis=1), np.asfortranarray(truth)
+    np.testing.assert_array_equal(metrics.warped_truth(fortran, shifted), shifted)
+    rng = np.random.default_rng(0)
+    truth, proposal = rng.integers(0, 2, (20, 30)), rng.random((20, 30))
+    fortran = np.asfortranarray(truth)
+    for metric in (metrics.mismatches_by_threshold, metrics.splits_and_mergers):
+        assert metric(fortran, proposal, [0.5]) == metric(truth, proposal, [0.5])
+    types = metrics.mismatch_image(truth, proposal)
+    np.testing.assert_array_equal(metrics.mismatch_image(fortran, proposal), types)
+
+
 def _drawing(rows: str) -> NDArray[np.float64]:
     return np.array([[char == "#" for char in row] for row in rows.split()], float)
 

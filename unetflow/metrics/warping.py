@@ -116,7 +116,8 @@ def _warp_slice(
     x, y = np.nonzero(differs.T)  # column-major: x outer
     sureness = np.abs(probability[y, x].astype(np.float64) - threshold)
     order = np.argsort(-sureness, kind="stable")
-    padded = np.pad(interior.view(np.uint8), 1)
+    # flipped in place below, hence in C order: of an image in Fortran's order, `ravel` is a copy
+    padded = np.ascontiguousarray(np.pad(interior.view(np.uint8), 1))
     positions = ((y + 1) * padded.shape[1] + x + 1)[order]
     flipped = _flip_simple(padded.ravel(), padded.shape[1], positions)
     return Warped(padded, positions[~flipped])
