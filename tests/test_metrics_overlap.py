@@ -168,6 +168,13 @@ def test_iou_and_dice_per_class_of_a_toy() -> None:
     np.testing.assert_equal(metrics.dice_per_class(confusion), [2 / 3, 4 / 5, np.nan, np.nan])
 
 
+@pytest.mark.parametrize(("dtype", "most"), [("u1", 200), ("i4", 2**30 + 5), ("f2", 6e4)])
+def test_confusion_of_a_narrow_type_is_scored_as_of_any(dtype: str, most: float) -> None:
+    confusion = np.array([[most, 100], [0, most]], dtype)
+    for score in (metrics.iou_per_class, metrics.dice_per_class):
+        np.testing.assert_array_equal(score(confusion), score(confusion.astype(float)))
+
+
 def test_a_class_only_in_one_image_scores_zero_and_pools() -> None:
     first = metrics.confusion_matrix([[1, 1]], [[0, 0]], classes=2)
     second = metrics.confusion_matrix([[1, 1]], [[1, 1]], classes=2)

@@ -156,7 +156,8 @@ def _class_areas(confusion: ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
         )
     if matrix.size and not float(matrix.min()) >= 0:  # also true of NaN
         raise ValueError(f"confusion holds {matrix.min()}: must be numbers of pixels, 0 or more.")
-    return np.diagonal(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    pixels = matrix.astype(np.float64 if matrix.dtype.kind == "f" else np.int64)  # twice fits, too
+    return np.diagonal(pixels), pixels.sum(axis=1), pixels.sum(axis=0)
 
 
 def _ratios(part: IntArray, whole: IntArray) -> FloatArray:
