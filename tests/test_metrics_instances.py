@@ -135,6 +135,23 @@ def test_a_list_of_frames_is_pooled_over_objects() -> None:
     assert metrics.seg_score(truth, predicted, ignore=ignore) == 1
 
 
+@pytest.mark.parametrize(
+    "score",
+    [
+        *(metrics.average_precision, metrics.dsb2018_score, metrics.panoptic_quality),
+        *(metrics.aggregated_jaccard, metrics.object_errors, metrics.boundary_f1),
+    ],
+)
+def test_objects_of_frames_are_not_joined_by_their_numbers(score: Any) -> None:
+    truth = [np.array([[1, 1, 0]]), np.array([[0, 0, 1]])]
+    predicted = [truth[0], np.zeros((1, 3), int)]  # the second was missed
+    with pytest.raises(ValueError, match="predicted_labels is a list of images: .* add the sums"):
+        score(np.stack(truth), predicted)
+    with pytest.raises(ValueError, match="truth_labels is a list of images: .* pass numpy.stack"):
+        score(truth, predicted)
+    score(np.stack(truth), np.stack(predicted))
+
+
 def test_frames_that_do_not_fit_are_refused() -> None:
     frame = np.array([1, 2])
     with pytest.raises(ValueError, match="1 frames of truth, 2 predicted, 1 of ignore"):

@@ -138,6 +138,13 @@ def label_images(
 ) -> tuple[LabelArray, LabelArray]:
     """Two label images of one shape as uint32, checked."""
     names = "truth_labels", "predicted_labels"
+    for name, labels in zip(names, (truth_labels, predicted_labels), strict=True):
+        if any(len(frame.shape) > 1 for frame in _as_list(labels) or []):
+            raise ValueError(
+                f"{name} is a list of images: as one array their objects would be joined by their "
+                "numbers. Score each and add the sums (matching_sums, jaccard_sums); seg_score and "
+                "det_score take lists. Of the planes of a volume pass numpy.stack."
+            )
     truth = array_of(truth_labels, names[0])
     predicted = array_of(predicted_labels, names[1])
     _same_shape(names[0], truth, names[1], predicted)
