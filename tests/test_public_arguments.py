@@ -548,3 +548,8 @@ def test_a_network_that_gives_no_numbers_is_said(weight: float, message: str) ->
         next(diverged.parameters()).fill_(weight)
     with pytest.raises(ValueError, match=message):
         predicted(network=diverged)
+
+
+def test_a_network_of_one_class_says_nothing() -> None:
+    with pytest.raises(ValueError, match=r"one class, .* background is a class too.*num_classes=2"):
+        predicted(network=build("unet", base_channels=2, depth=1, num_classes=1))

@@ -38,7 +38,7 @@ def predict_array(
     and rotations of the padded input whose probabilities are averaged (test-time augmentation).
     Raises ValueError for another
     `write_px`, `average`, `precision` or `device`, for an image that does not fit the network or
-    has pixels that are no numbers, and where the network gives none.
+    has pixels that are no numbers, and where the network gives none or has one class alone.
     """
     if not hasattr(network, "geometry") or not hasattr(network, "in_channels"):
         raise ValueError(
@@ -82,6 +82,11 @@ def predict_array(
             )
         probabilities = mean_probabilities([inferring], [input_BCHW], orientations)
         classes = len(probabilities) - len(heads_of(network))
+        if classes < 2:
+            raise ValueError(
+                "the network has one class, whose probability is 1 everywhere, whatever it says: "
+                "background is a class too. Build and train it with num_classes=2."
+            )
         found_KHW = cut(probabilities[:classes].cpu(), tile).numpy()
         if not np.isfinite(found_KHW).all():
             raise ValueError(
