@@ -138,11 +138,19 @@ def _start(root: Path, state: Path, environment: dict[str, str], stack: ExitStac
     ):
         _run(programs / name, *arguments, environment=environment)
         stack.callback(_end, state / f"{name}.pid")
+    stack.callback(_wait_for_jobs, environment)
     until = time.monotonic() + START_S
     while "idle" not in _run("sinfo", "-h", "-o", "%t", environment=environment):
         if time.monotonic() > until:
             logs = "".join(log.read_text()[-2000:] for log in state.glob("slurm*.log"))
             raise NoSlurmError(f"SLURM did not come up in {START_S} s: {logs}")
+        time.sleep(0.2)
+
+
+def _wait_for_jobs(environment: dict[str, str]) -> None:
+    """Until those that were cancelled have ended: what tells the controller stays without it."""
+    until = time.monotonic() + START_S
+    while _run("squeue", "-h", environment=environment) and time.monotonic() < until:
         time.sleep(0.2)
 
 

@@ -198,7 +198,7 @@ def test_the_order_of_a_truth_in_memory_changes_nothing() -> None:
     shifted, fortran = np.roll(truth, 1, axis=1), np.asfortranarray(truth)
     np.testing.assert_array_equal(metrics.warped_truth(fortran, shifted), shifted)
     rng = np.random.default_rng(0)
-    truth, proposal = rng.integers(0, 2, (20, 30)), rng.random((20, 30))
+    truth, proposal = rng.integers(0, 2, (20, 30), np.uint8), rng.random((20, 30))
     fortran = np.asfortranarray(truth)
     for metric in (metrics.mismatches_by_threshold, metrics.splits_and_mergers):
         assert metric(fortran, proposal, [0.5]) == metric(truth, proposal, [0.5])
