@@ -266,6 +266,19 @@ def test_stages_say_where_the_object_step_loses_the_truth() -> None:
     assert alike == {"cell": stages()}
 
 
+def test_a_perfect_cut_of_a_volume_measures_by_its_spacing() -> None:
+    truth, light = np.zeros((2, 1, 11), int), np.zeros((2, 1, 11), np.float32)
+    truth[0, 0, 1:4], truth[1, 0, 5:] = 1, 2
+    light[0, 0, 1:4], light[1] = 1, 1  # of the next plane all
+
+    def cut(*spacing: float) -> float | None:
+        each = Judged(truth, truth < 0, light, truth != 0, spacing=spacing)
+        return stages_of([each], 0.5, labelling_of(INSTANCES), label_instances)["perfect_cut"]
+
+    assert cut(10, 1, 1) == 1  # it lies nearer to the object beside it
+    assert cut(1, 1, 1) == pytest.approx(1 / 3)
+
+
 def test_a_stage_that_loses_more_than_stated_is_a_warning() -> None:
     fine: Any = {"target": 0.99, "holes": 0.985, "separated": 0.98}
     assert list(warnings_of("cell", fine)) == []

@@ -108,7 +108,7 @@ def _perfectly_cut(judged: Judged, threshold: float) -> np.ndarray:
     if not truth.any():
         return pieces
     nearest = ndimage.distance_transform_edt(
-        truth == 0, return_distances=False, return_indices=True
+        truth == 0, sampling=judged.spacing, return_distances=False, return_indices=True
     )
     cut = truth[tuple(nearest)]
     alone = ~np.isin(pieces, pieces[(truth != 0) & mask])
