@@ -11,8 +11,8 @@ from conftest import write_prepared
 
 from unetflow.demo.planes import draw_region
 from unetflow.engine.devices import use_threads
-from unetflow.labels.annotated import Part
 from unetflow.labels.encoding import separate_touching
+from unetflow.labels.places import Part
 from unetflow.store.layout import SHARD_PX
 from unetflow.tiles.regions import Region
 from unetflow.tiles.valid_sizes import unet_geometry

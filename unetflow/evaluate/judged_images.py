@@ -16,6 +16,7 @@ from unetflow.evaluate.image_scores import Truth
 from unetflow.evaluate.searching import Judged
 from unetflow.labels.annotation import Annotation
 from unetflow.labels.dataset import Dataset
+from unetflow.labels.places import places_of_objects
 from unetflow.store.foreground import read_foreground_lazily
 from unetflow.store.names import FOREGROUND
 from unetflow.tiles.regions import PLANE, Region
@@ -85,12 +86,11 @@ def _judged(
 
 def _part_of(image: str | Path, dataset: Dataset) -> Region:
     """The whole image, or of a large one a square (or cube) with most pixels of objects."""
-    annotation = Annotation(image, dataset.kind, len(dataset.classes))
-    shape = annotation.labels.shape
+    shape = Annotation(image, dataset.kind, len(dataset.classes)).labels.shape
     side_px = _side_px(len(shape))
     if max(shape) <= side_px:
         return tuple(slice(0, size) for size in shape)
-    places = annotation.places_of_objects(COARSE_PX)
+    places = places_of_objects(image, COARSE_PX)
     grid = [-(-size // side_px) for size in shape]
     counts = np.bincount(
         np.ravel_multi_index(tuple((places // side_px).T), grid), minlength=int(np.prod(grid))

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from unetflow.engine.memory import available_bytes
 from unetflow.errors import ModelError
-from unetflow.labels.annotated import Part, part_of
 from unetflow.labels.annotation import Annotation
 from unetflow.labels.heads import REACH_PX, TARGETS
+from unetflow.labels.places import Part, part_of, places_of_objects
 from unetflow.networks.network import channels_last
 from unetflow.store.ome import steps_of
 from unetflow.store.pixels import ImageLike, Normalised
@@ -140,7 +140,7 @@ def open_image(
     return TrainingImage(
         Normalised(stored, statistics["intensity"]),
         labels,
-        truth.places_of_objects(COARSE_PX),
+        places_of_objects(image, COARSE_PX),
         Colours.of(statistics["intensity"], stored.dtype),
         (lambda region: np.asarray(truth.labels[region])) if heads else None,
         steps[0] if steps else 1.0,

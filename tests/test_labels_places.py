@@ -1,4 +1,4 @@
-"""What of an image is annotated, as training asks for it."""
+"""What of an image is annotated, and where its objects lie, as training asks for it."""
 
 from pathlib import Path
 
@@ -7,8 +7,7 @@ import pytest
 import zarr
 from conftest import write_prepared
 
-from unetflow.labels.annotated import part_of
-from unetflow.labels.annotation import Annotation
+from unetflow.labels.places import part_of, places_of_objects
 from unetflow.store.ome import PixelSize, image_axes, ome_image, write_group
 from unetflow.store.shards import Layout, open_array
 
@@ -44,7 +43,7 @@ def test_of_many_cells_some_stand_for_all_in_every_row_and_column(
 ) -> None:
     ignored = np.zeros((SIZE, SIZE), np.uint8)
     ignored[:, 500:] = 1
-    monkeypatch.setattr("unetflow.labels.annotated.MOST_CELLS", 5000)  # each 60th: 5 * 12 = 60
+    monkeypatch.setattr("unetflow.labels.places.MOST", 5000)  # each 60th: 5 * 12 = 60
     part = part_of(store_in(tmp_path, ignored), SIZE)
     assert part is not None
     assert part.pixels == SIZE * 500 and len(np.unique(part.corners_NA, axis=0)) == 5000
@@ -81,5 +80,5 @@ def test_planes_that_are_annotated_alone_are_found_wherever_they_lie(tmp_path: P
     assert part.pixels == 2 * 300 * 300
     assert len(part.corners_NA) == 100_000 and {*part.corners_NA[:, 0].tolist()} == {11, 25}
     assert abs(np.mean(part.corners_NA[:, 0] == 11) - 0.5) < 1e-4
-    places = Annotation(store, "instances", 1).places_of_objects(2048)
+    places = places_of_objects(store, 2048)
     assert sorted(places.tolist()) == np.argwhere(labels != 0).tolist()
